@@ -1,0 +1,61 @@
+/** Chooses the zstd codec of this process. */
+
+import { UsageError } from '../../errors.ts';
+import { ZSTD_CODEC_NAMES } from './codec.ts';
+import type { ZstdCodec, ZstdCodecName } from './codec.ts';
+
+/** Names the codec to use, for comparisons and for working around a broken one. */
+const CODEC_VARIABLE = 'SWINGSNAP_ZSTD';
+
+/** Each loads its library when called, not before. */
+const OPENERS: Record<ZstdCodecName, () => Promise<ZstdCodec>> = {
+  'node:zlib': async () => (await import('./with-node-zlib.ts')).openNodeZlib(),
+  'zstd-napi': async () => (await import('./with-zstd-napi.ts')).openZstdNapi(),
+  'zstd-codec': async () => (await import('./with-zstd-codec.ts')).openZstdCodec(),
+};
+
+const opened = new Map<ZstdCodecName, Promise<ZstdCodec>>();
+let chosen: Promise<ZstdCodec> | undefined;
+
+/**
+ * The codec called `name`, or the one that this process uses: what the environment variable `SWINGSNAP_ZSTD` names,
+ * else the first that loads of `node:zlib` (Node 22.15 and later), `zstd-napi` and `zstd-codec`. Chosen once.
+ *
+ * @throws UsageError `ZSTD_CODEC_UNKNOWN` for a name that is none of these, `ZSTD_CODEC_UNAVAILABLE` if the named
+ *   codec does not load here
+ */
+export function loadZstdCodec(name?: ZstdCodecName): Promise<ZstdCodec> {
+  if (name !== undefined) return openOnce(name);
+  chosen ??= choose();
+  return chosen;
+}
+
+async function choose(): Promise<ZstdCodec> {
+  const named = process.env[CODEC_VARIABLE];
+  if (named !== undefined && named !== '') return openOnce(named);
+  for (const name of ['node:zlib', 'zstd-napi'] as const) {
+    try {
+      return await openOnce(name);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+    }
+  }
+  return openOnce('zstd-codec');
+}
+
+async function openOnce(name: string): Promise<ZstdCodec> {
+  const known = ZSTD_CODEC_NAMES.find((candidate) => candidate === name);
+  if (known === undefined) {
+    throw new UsageError('ZSTD_CODEC_UNKNOWN', 'there is no such zstd codec', {
+      expected: ZSTD_CODEC_NAMES.join(', '),
+      found: name,
+      hint: `unset ${CODEC_VARIABLE}, or set it to one of these`,
+    });
+  }
+  let codec = opened.get(known);
+  if (codec === undefined) {
+    codec = OPENERS[known]();
+    opened.set(known, codec);
+  }
+  return codec;
+}

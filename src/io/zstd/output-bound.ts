@@ -1,0 +1,46 @@
+/** How many bytes a decompression may give, decided from the headers, before a codec sees the frames. */
+
+import { VerificationError } from '../../errors.ts';
+import { inspectZstdFrames } from './frame.ts';
+
+/** The output that a codec has to prepare for. */
+export interface OutputBound {
+  /** Room for the output, in bytes: never more than the caller's limit. */
+  readonly capacity: number;
+  /**
+   * The error for content that does not fit `capacity`: too large if the caller's limit set it, otherwise the
+   * frames contradict their own headers.
+   */
+  overflow(cause?: unknown): VerificationError;
+}
+
+/**
+ * Inspects `frames` and says how much room their content needs.
+ * @param maxRawBytes the caller's limit
+ * @throws VerificationError as `inspectZstdFrames`, and `ZSTD_TOO_LARGE` if the content is known to be larger than
+ *   `maxRawBytes`
+ */
+export function boundOutput(frames: Uint8Array, maxRawBytes: number): OutputBound {
+  const info = inspectZstdFrames(frames);
+  const least = info.contentSize ?? info.minRawBytes;
+  if (least > maxRawBytes) throw tooLarge(maxRawBytes, least);
+  const most = info.contentSize ?? info.maxRawBytes;
+  return {
+    capacity: Math.min(most, maxRawBytes),
+    overflow: (cause) =>
+      most > maxRawBytes ? tooLarge(maxRawBytes, undefined, cause) : corruptContent(cause),
+  };
+}
+
+/** The error for frames whose headers are in order and whose content is not. */
+export function corruptContent(cause?: unknown): VerificationError {
+  return new VerificationError('ZSTD_CORRUPT', 'the content of a zstd frame is damaged', { cause });
+}
+
+function tooLarge(limit: number, found: number | undefined, cause?: unknown): VerificationError {
+  return new VerificationError('ZSTD_TOO_LARGE', 'zstd frames hold too much', {
+    expected: `at most ${limit} bytes`,
+    found: found === undefined ? undefined : `${found} bytes`,
+    cause,
+  });
+}

@@ -1,0 +1,110 @@
+/** The zstd codec that Node has of its own from 22.15 on. */
+
+import zlib from 'node:zlib';
+import { UsageError } from '../../errors.ts';
+import { checkLevel, MAX_WINDOW_LOG } from './codec.ts';
+import type { ZstdCodec } from './codec.ts';
+import { cutZstdFrames } from './frame.ts';
+import { boundOutput, corruptContent } from './output-bound.ts';
+import type { OutputBound } from './output-bound.ts';
+
+/** What is used of `node:zlib`'s zstd. Declared here, since the types of the oldest Node that we run on have none. */
+interface NodeZstd {
+  zstdCompressSync(raw: Uint8Array, options: NodeZstdOptions): Uint8Array;
+  zstdDecompressSync(frames: Uint8Array, options: NodeZstdOptions): Uint8Array;
+  readonly constants: Record<
+    'ZSTD_c_compressionLevel' | 'ZSTD_c_windowLog' | 'ZSTD_c_checksumFlag' | 'ZSTD_d_windowLogMax',
+    number
+  >;
+}
+
+interface NodeZstdOptions {
+  readonly params: Record<number, number>;
+  readonly chunkSize: number;
+  readonly maxOutputLength?: number;
+  readonly pledgedSrcSize?: number;
+}
+
+/** The least that Node takes as `chunkSize`. */
+const MIN_CHUNK_SIZE = 64;
+/** Output is collected in pieces of this many bytes when compressing. */
+const COMPRESS_CHUNK_SIZE = 1024 * 1024;
+/** Node cuts buffers below this from a pool that they share; at this size and above it never does. */
+const POOLED_BELOW = 64 * 1024;
+
+/** @throws UsageError `ZSTD_CODEC_UNAVAILABLE` if this Node has no zstd */
+export function openNodeZlib(): ZstdCodec {
+  const node: object = zlib;
+  if (!hasZstd(node)) {
+    throw new UsageError('ZSTD_CODEC_UNAVAILABLE', 'this Node has no zstd of its own', {
+      expected: 'Node 22.15 or later',
+      found: process.version,
+    });
+  }
+  const { constants } = node;
+  const codec: ZstdCodec = {
+    name: 'node:zlib',
+    maxLevel: 19,
+    compress(raw, level) {
+      checkLevel(codec, level);
+      const frame = node.zstdCompressSync(raw, {
+        params: {
+          [constants.ZSTD_c_compressionLevel]: level,
+          [constants.ZSTD_c_windowLog]: MAX_WINDOW_LOG,
+          [constants.ZSTD_c_checksumFlag]: 1,
+        },
+        chunkSize: COMPRESS_CHUNK_SIZE,
+        pledgedSrcSize: raw.length,
+      });
+      return new Uint8Array(frame);
+    },
+    decompress(frames, maxRawBytes) {
+      const bound = boundOutput(frames, maxRawBytes);
+      const output = new Uint8Array(bound.capacity);
+      let length = 0;
+      // Node decodes the first frame and says nothing of those behind it: each has a call of its own.
+      for (const { frame, walk } of cutZstdFrames(frames)) {
+        const capacity = Math.min(walk.contentSize ?? walk.maxRawBytes, bound.capacity - length);
+        const part = decompressFrame(node, frame, capacity, bound);
+        if (frame.length === frames.length) return part;
+        output.set(part, length);
+        length += part.length;
+      }
+      return output.subarray(0, length);
+    },
+  };
+  return codec;
+}
+
+function decompressFrame(
+  node: NodeZstd,
+  frame: Uint8Array,
+  capacity: number,
+  bound: OutputBound,
+): Uint8Array {
+  let output: Uint8Array;
+  try {
+    output = node.zstdDecompressSync(frame, {
+      params: { [node.constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
+      // One byte more than can come, so that one piece takes all and nothing is joined.
+      chunkSize: Math.max(MIN_CHUNK_SIZE, capacity + 1),
+      maxOutputLength: Math.max(1, capacity),
+    });
+  } catch (error) {
+    const overflows =
+      error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
+    throw overflows ? bound.overflow(error) : corruptContent(error);
+  }
+  if (output.length > capacity) throw bound.overflow();
+  return ownBytes(output);
+}
+
+function hasZstd(module: object): module is NodeZstd {
+  return 'zstdCompressSync' in module && 'zstdDecompressSync' in module;
+}
+
+/** A plain array with an ArrayBuffer of its own, which a caller may then transfer. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  if (bytes.length < POOLED_BELOW) return new Uint8Array(bytes);
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}

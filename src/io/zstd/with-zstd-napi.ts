@@ -1,0 +1,74 @@
+/** The zstd codec on the native module zstd-napi (zstd 1.5.7 in 0.0.13), an optional dependency. */
+
+import { createRequire } from 'node:module';
+import { UsageError } from '../../errors.ts';
+import { checkLevel, MAX_WINDOW_LOG } from './codec.ts';
+import type { ZstdCodec } from './codec.ts';
+import { boundOutput, corruptContent } from './output-bound.ts';
+
+/**
+ * What is used of `zstd-napi/binding`. Declared here, since the package may be absent where this is compiled.
+ * Its contexts are kept for the life of the codec: they are freed only by garbage collection, which does not feel the
+ * up to 100 MB that a context of level 19 holds.
+ */
+interface Binding {
+  readonly CCtx: new () => CompressContext;
+  readonly DCtx: new () => DecompressContext;
+  readonly CParameter: Record<'compressionLevel' | 'windowLog' | 'checksumFlag', number>;
+  compressBound(rawBytes: number): number;
+}
+
+interface CompressContext {
+  setParameter(parameter: number, value: number): void;
+  /** Starts a new frame each time. Writes the content size by itself, since it sees all of `raw`. */
+  compress2(output: Uint8Array, raw: Uint8Array): number;
+}
+
+interface DecompressContext {
+  decompress(output: Uint8Array, frames: Uint8Array): number;
+}
+
+/** zstd's text for `ZSTD_error_dstSize_tooSmall`; the module gives no codes. */
+const OUTPUT_TOO_SMALL = 'Destination buffer is too small';
+
+/** @throws UsageError `ZSTD_CODEC_UNAVAILABLE` if the module is not installed or does not load */
+export function openZstdNapi(): ZstdCodec {
+  const binding = loadBinding();
+  const { CParameter } = binding;
+  const compressor = new binding.CCtx();
+  const decompressor = new binding.DCtx();
+  const codec: ZstdCodec = {
+    name: 'zstd-napi',
+    maxLevel: 19,
+    compress(raw, level) {
+      checkLevel(codec, level);
+      compressor.setParameter(CParameter.compressionLevel, level);
+      compressor.setParameter(CParameter.windowLog, MAX_WINDOW_LOG);
+      compressor.setParameter(CParameter.checksumFlag, 1);
+      const output = new Uint8Array(binding.compressBound(raw.length));
+      return output.slice(0, compressor.compress2(output, raw));
+    },
+    decompress(frames, maxRawBytes) {
+      const bound = boundOutput(frames, maxRawBytes);
+      const output = new Uint8Array(bound.capacity);
+      try {
+        return output.subarray(0, decompressor.decompress(output, frames));
+      } catch (error) {
+        const overflows = error instanceof Error && error.message === OUTPUT_TOO_SMALL;
+        throw overflows ? bound.overflow(error) : corruptContent(error);
+      }
+    },
+  };
+  return codec;
+}
+
+function loadBinding(): Binding {
+  try {
+    return createRequire(import.meta.url)('zstd-napi/binding') as Binding;
+  } catch (cause) {
+    throw new UsageError('ZSTD_CODEC_UNAVAILABLE', 'the zstd codec zstd-napi does not load', {
+      hint: 'run npm install zstd-napi where swingsnap is installed; it needs a C++ compiler',
+      cause,
+    });
+  }
+}

@@ -1,0 +1,71 @@
+/** Zstandard frames built by hand from RFC 8878, and ones that our own codecs would never write. */
+
+import binding from 'zstd-napi/binding.js';
+
+export interface BlockParts {
+  readonly type: 'raw' | 'rle' | 'compressed' | 'reserved';
+  readonly size: number;
+  readonly last?: boolean;
+  /** Default: as many zeros as the type and size ask for. */
+  readonly body?: readonly number[];
+}
+
+export interface FrameParts {
+  readonly magic?: number;
+  readonly descriptor?: number;
+  /** What stands between the descriptor and the first block: window, dictionary id, content size. */
+  readonly fields?: readonly number[];
+  readonly blocks?: readonly BlockParts[];
+  readonly checksum?: readonly number[];
+}
+
+/** Window_Descriptor of a window of `2 ** log` bytes and `eighths` more of that. */
+export function windowDescriptor(log: number, eighths = 0): number {
+  return ((log - 10) << 3) | eighths;
+}
+
+/** Default: a window of 1 KiB, no content size, no checksum, one empty last block. */
+export function buildFrame(parts: FrameParts = {}): Uint8Array {
+  const magic = Buffer.alloc(4);
+  magic.writeUInt32LE(parts.magic ?? 0xfd2fb528);
+  const blocks = parts.blocks ?? [{ type: 'raw', size: 0, last: true }];
+  return Uint8Array.from([
+    ...magic,
+    parts.descriptor ?? 0,
+    ...(parts.fields ?? [windowDescriptor(10)]),
+    ...blocks.flatMap(buildBlock),
+    ...(parts.checksum ?? []),
+  ]);
+}
+
+function buildBlock({ type, size, last = false, body }: BlockParts): number[] {
+  const code = { raw: 0, rle: 1, compressed: 2, reserved: 3 }[type];
+  const header = (size << 3) | (code << 1) | (last ? 1 : 0);
+  const content = body ?? Array.from({ length: type === 'rle' ? 1 : size }, () => 0);
+  return [header & 0xff, (header >> 8) & 0xff, header >> 16, ...content];
+}
+
+/** One frame that declares no content size, as a program writes that compresses what it is piped. */
+export function streamedFrame(
+  pieces: Iterable<Uint8Array>,
+  parameters: Partial<Record<keyof typeof binding.CParameter, number>> = {},
+): Uint8Array {
+  const context = new binding.CCtx();
+  for (const [name, value] of Object.entries(parameters)) {
+    context.setParameter(binding.CParameter[name as keyof typeof binding.CParameter], value);
+  }
+  const output: Uint8Array[] = [];
+  const room = Buffer.alloc(binding.cStreamOutSize());
+  const send = (piece: Uint8Array, directive: number): void => {
+    let rest = piece;
+    for (;;) {
+      const [left, made, read] = context.compressStream2(room, rest, directive);
+      output.push(Buffer.from(room.subarray(0, made)));
+      rest = rest.subarray(read);
+      if (rest.length === 0 && (directive !== binding.EndDirective.end || left === 0)) return;
+    }
+  };
+  for (const piece of pieces) send(piece, binding.EndDirective.continue);
+  send(new Uint8Array(0), binding.EndDirective.end);
+  return new Uint8Array(Buffer.concat(output));
+}
