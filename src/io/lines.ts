@@ -1,0 +1,55 @@
+/** Byte streams as lines, without a promise per line. */
+import { VerificationError } from '../errors.ts';
+
+const NEWLINE = 0x0a;
+
+/** The longest line taken, in bytes: what fits a JavaScript string whatever its characters. */
+export const MAX_LINE_BYTES = 512 * 1024 * 1024 - 1024;
+
+/**
+ * Cuts a byte stream into blocks of whole lines, each ending in a newline; a last line without one is given its
+ * newline. Blocks are about as long as the pieces that come in, or as one line where that is longer.
+ * @param what names the stream in errors
+ * @throws {VerificationError} `LINE_TOO_LONG`
+ */
+export async function* wholeLines(
+  source: AsyncIterable<Uint8Array>,
+  what: string,
+): AsyncGenerator<Buffer> {
+  let pending: Uint8Array[] = [];
+  let pendingBytes = 0;
+  for await (const piece of source) {
+    const end = Buffer.from(piece.buffer, piece.byteOffset, piece.length).lastIndexOf(NEWLINE) + 1;
+    if (end > 0 && end === piece.length && pendingBytes === 0) {
+      yield Buffer.from(piece.buffer, piece.byteOffset, piece.length);
+      continue;
+    }
+    if (end > 0) {
+      yield Buffer.concat([...pending, piece.subarray(0, end)]);
+      pending = [];
+      pendingBytes = 0;
+    }
+    if (end < piece.length) {
+      // A copy, since the source may use its buffer again.
+      pending.push(Buffer.from(piece.subarray(end)));
+      pendingBytes += piece.length - end;
+    }
+    if (pendingBytes > MAX_LINE_BYTES) {
+      throw new VerificationError('LINE_TOO_LONG', `a line of ${what} is too long`, {
+        expected: `at most ${String(MAX_LINE_BYTES)} bytes`,
+      });
+    }
+  }
+  if (pendingBytes > 0) yield Buffer.concat([...pending, Buffer.from('\n')]);
+}
+
+/** The lines of a block of whole lines, each with its newline, as views of the block. */
+export function* linesOf(block: Buffer): Generator<Buffer> {
+  let start = 0;
+  while (start < block.length) {
+    const newline = block.indexOf(NEWLINE, start);
+    const end = newline === -1 ? block.length : newline + 1;
+    yield block.subarray(start, end);
+    start = end;
+  }
+}

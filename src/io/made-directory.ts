@@ -1,0 +1,31 @@
+/** Directories that are made when needed, and unmade when nothing came of it. */
+import { mkdir, rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncDirectory } from './publish-file.ts';
+
+/**
+ * Makes `dir` and the missing ones above it, durably.
+ * @returns the directories that were made, the innermost first
+ */
+export async function makeDirectory(dir: string): Promise<string[]> {
+  const first = await mkdir(dir, { recursive: true });
+  if (first === undefined) return [];
+  const made: string[] = [];
+  for (let at = dir; at.length >= first.length; at = dirname(at)) {
+    made.push(at);
+    await syncDirectory(dirname(at));
+  }
+  return made;
+}
+
+/** Removes directories that `makeDirectory` made, as far as they are empty. */
+export async function unmakeDirectories(made: readonly string[]): Promise<void> {
+  for (const dir of made) {
+    try {
+      await rmdir(dir);
+    } catch {
+      // Somebody else has put something there: it stays.
+      return;
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Scratch databases: SQLite files that hold what would otherwise grow in memory. Each is unlinked as soon as it is
+ * open, so that nothing of it outlives the process, however the process ends.
+ */
+import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { StorageError } from '../errors.ts';
+
+/** What every temporary name of ours starts with. */
+export const TEMPORARY_PREFIX = '.swingsnap-';
+
+// statfs(2): file systems that keep their files in memory.
+const MEMORY_FILE_SYSTEMS = new Set([0x01021994 /* tmpfs */, 0x858458f6 /* ramfs */]);
+
+/** Whether files under `dir` live in memory. */
+export function isMemoryFileSystem(dir: string): boolean {
+  return MEMORY_FILE_SYSTEMS.has(statfsSync(dir).type);
+}
+
+/**
+ * A directory for scratch files, for a caller that was named none: the system's temporary directory, unless that
+ * lives in memory.
+ */
+export function defaultScratchDir(): string {
+  const system = tmpdir();
+  return isMemoryFileSystem(system) ? '/var/tmp' : system;
+}
+
+/**
+ * Opens an empty scratch database in `dir`. Durable against nothing; closing it frees its space.
+ * @param dir an existing directory; the caller has checked that it is writable
+ * @throws {StorageError} `SCRATCH` if it cannot be made there
+ */
+export function openScratchDatabase(dir: string): Database.Database {
+  let made: string | undefined;
+  try {
+    made = mkdtempSync(join(dir, `${TEMPORARY_PREFIX}scratch-`));
+    const db = new Database(join(made, 'scratch.sqlite'));
+    db.pragma('journal_mode = OFF');
+    db.pragma('synchronous = OFF');
+    db.pragma('locking_mode = EXCLUSIVE');
+    // 16 MiB: what does not fit goes to the file, so memory stays the same however large the store is.
+    db.pragma('cache_size = -16384');
+    db.pragma('temp_store = FILE');
+    // Makes SQLite open the file, which it does lazily, before its name is gone.
+    db.exec('CREATE TABLE opened (x); DROP TABLE opened; BEGIN');
+    return db;
+  } catch (cause) {
+    throw new StorageError('SCRATCH', 'cannot make a scratch file', {
+      path: dir,
+      found: cause instanceof Error ? cause.message : String(cause),
+      hint: 'name a writable directory on a disk with --scratch-dir',
+      cause,
+    });
+  } finally {
+    if (made !== undefined) rmSync(made, { recursive: true, force: true });
+  }
+}
