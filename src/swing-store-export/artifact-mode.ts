@@ -1,0 +1,33 @@
+/**
+ * Which artifacts an export holds, in the words of `export-kernel-db` and `@agoric/swing-store`.
+ */
+
+/**
+ * - `none`: no artifacts, only export data
+ * - `operational`: what a node needs to continue: heap snapshots in use, current spans, bundles
+ * - `replay`: also every span of each vat's current incarnation
+ * - `archival`: every span of every vat that is alive
+ * - `debug`: whatever is there, historical heap snapshots included
+ */
+export const ARTIFACT_MODES = ['none', 'operational', 'replay', 'archival', 'debug'] as const;
+export type ArtifactMode = (typeof ARTIFACT_MODES)[number];
+
+/** Modes that a SwingStore can be built from. */
+export const RESTORE_MODES = ['operational', 'replay', 'archival', 'debug'] as const;
+export type RestoreMode = (typeof RESTORE_MODES)[number];
+
+/** Whether `text` is one of the five modes. */
+export function isArtifactMode(text: unknown): text is ArtifactMode {
+  return ARTIFACT_MODES.some((mode) => mode === text);
+}
+
+/**
+ * Whether an export of mode `held` may serve a restore of mode `wanted`, judged by the labels alone, as
+ * `import-kernel-db` does. An export without a label, and one of mode `debug`, may serve any: its content decides.
+ * So may one of mode `none`, which serves only where no artifact is needed.
+ */
+export function maySatisfy(held: ArtifactMode | undefined, wanted: RestoreMode): boolean {
+  if (held === undefined || held === 'debug' || held === 'none') return true;
+  const ranks: Record<RestoreMode, number> = { debug: 0, operational: 0, replay: 1, archival: 2 };
+  return ranks[held] >= ranks[wanted];
+}

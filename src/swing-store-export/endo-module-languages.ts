@@ -1,0 +1,58 @@
+/**
+ * The languages of modules in an Endo archive. Original sources (`mjs`, `cjs`) are not among them: an archive holds
+ * precompiled ones, JSON records with the names of what they import.
+ */
+import { EndoArchiveError, decodeArchivedJson } from './endo-archive-error.ts';
+
+/**
+ * Gives the specifiers that a module imports, as they stand in it.
+ * @throws EndoArchiveError if the file is not a module in this language
+ */
+export type ImportsOf = (bytes: Uint8Array, path: string) => readonly string[];
+
+export const LANGUAGES: ReadonlyMap<string, ImportsOf> = new Map([
+  ['pre-mjs-json', importsOfPrecompiledModule],
+  ['pre-cjs-json', importsOfPrecompiledScript],
+  ['json', importsNothing],
+  ['text', importsNothing],
+  ['bytes', importsNothing],
+]);
+
+function importsNothing(): readonly string[] {
+  // JSON is parsed only when the module runs.
+  return [];
+}
+
+function importsOfPrecompiledScript(bytes: Uint8Array, path: string): readonly string[] {
+  return importsOfRecord(decodeRecord(bytes, path), path);
+}
+
+function importsOfPrecompiledModule(bytes: Uint8Array, path: string): readonly string[] {
+  const record = decodeRecord(bytes, path);
+  try {
+    // The reference appends a comment to the program, whatever that is. It fails on an object with a property
+    // `toString`, alone or in an array, and on arrays nested too deep.
+    [record['__syncModuleProgram__']].join();
+  } catch (cause) {
+    throw new EndoArchiveError(`${path} has no program`, { cause });
+  }
+  return importsOfRecord(record, path);
+}
+
+function importsOfRecord(record: object, path: string): readonly string[] {
+  const imports: unknown = Reflect.get(record, 'imports');
+  if (!Array.isArray(imports) || !imports.every((item) => typeof item === 'string')) {
+    throw new EndoArchiveError(`${path} has no list of imports`);
+  }
+  return imports;
+}
+
+function decodeRecord(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
+  const record = decodeArchivedJson(bytes, path);
+  if (!isRecord(record)) throw new EndoArchiveError(`${path} is not a JSON object`);
+  return record;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,13 @@
+import type { ExportSink } from './swing-store-export.ts';
+
+/** A sink that keeps nothing: what is copied into it is only verified. */
+export function nullSink(): ExportSink<void> {
+  return {
+    writeExportData: async () => undefined,
+    writeArtifact: async (_name, data) => {
+      for await (const _ of data);
+    },
+    finish: async () => undefined,
+    abort: async () => undefined,
+  };
+}
