@@ -1,0 +1,52 @@
+/**
+ * A storage keeps snapshots: small trees of files under a name, each of which appears at once and whole. It knows
+ * nothing of what is in the files. Every storage passes `test/contract/storage.ts`.
+ */
+
+export interface SnapshotStorage {
+  /** Where it is, for messages. */
+  readonly location: string;
+  /** Names of the snapshots that are there, in no order. A storage that does not exist yet holds none. */
+  list(): Promise<string[]>;
+  /** @throws {NotFoundError} `SNAPSHOT_MISSING` */
+  open(name: string): Promise<StoredSnapshot>;
+  /** Starts a snapshot that will be called `name`; nothing is visible before it is published. */
+  stage(name: string): Promise<StagedSnapshot>;
+  /** Removes a snapshot; it is gone to readers at once. Not there is success. */
+  remove(name: string): Promise<void>;
+}
+
+/** A snapshot that can be read. File names are relative, with `/` between their parts. */
+export interface StoredSnapshot {
+  readonly location: string;
+  /**
+   * A whole file.
+   * @throws {NotFoundError} `FILE_MISSING`
+   * @throws {VerificationError} `FILE_TOO_LARGE` if it has more than `maxBytes`, before it is read
+   */
+  read(file: string, maxBytes: number): Promise<Uint8Array>;
+  /** A file in pieces of bounded size. Throws as {@link read}, on the first piece. */
+  stream(file: string): AsyncIterable<Uint8Array>;
+}
+
+/** A snapshot that is being written. */
+export interface StagedSnapshot {
+  /** Adds a file; it is durable once {@link publish} has returned. */
+  put(file: string, bytes: Uint8Array): Promise<void>;
+  /** Adds a file piece by piece; as durable as with {@link put}. */
+  create(file: string): Promise<StagedFile>;
+  /**
+   * Makes the snapshot visible under its name, durably.
+   * @param replace whether one of that name may be there; it is then gone
+   * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if one is there and `replace` is false
+   */
+  publish(replace: boolean): Promise<void>;
+  /** Leaves nothing. May be called at any time before {@link publish} has succeeded. */
+  discard(): Promise<void>;
+}
+
+/** A file of a staged snapshot, as it grows. */
+export interface StagedFile {
+  write(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,209 @@
+/** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
+import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
+import { syncDirectory, writeDurably, writeFully } from '../io/publish-file.ts';
+import type { SnapshotStorage, StagedFile, StagedSnapshot, StoredSnapshot } from './contract.ts';
+
+const STREAM_PIECE_BYTES = 1024 * 1024;
+
+/** The storage in `dir`, which is made when the first snapshot is staged. */
+export function directoryStorage(dir: string): SnapshotStorage {
+  return new DirectoryStorage(dir);
+}
+
+/** A snapshot in a directory of its own, wherever that is. */
+export function storedDirectory(dir: string): StoredSnapshot {
+  return new StoredDirectory(dir);
+}
+
+class DirectoryStorage implements SnapshotStorage {
+  readonly location: string;
+
+  constructor(dir: string) {
+    this.location = dir;
+  }
+
+  async list(): Promise<string[]> {
+    try {
+      const entries = await readdir(this.location, { withFileTypes: true });
+      return entries
+        .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+        .map(({ name }) => name);
+    } catch (error) {
+      if (isMissing(error)) return [];
+      throw error;
+    }
+  }
+
+  async open(name: string): Promise<StoredSnapshot> {
+    const dir = join(this.location, name);
+    const found = await stat(dir).catch((error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+    if (found?.isDirectory() !== true) {
+      throw new NotFoundError('SNAPSHOT_MISSING', 'no snapshot there', { path: dir });
+    }
+    return new StoredDirectory(dir);
+  }
+
+  async stage(name: string): Promise<StagedSnapshot> {
+    const made = await makeDirectory(this.location);
+    const staging = join(this.location, hiddenName(name));
+    try {
+      await mkdir(staging);
+    } catch (error) {
+      await unmakeDirectories(made);
+      throw error;
+    }
+    return new StagedDirectory(staging, join(this.location, name), made);
+  }
+
+  async remove(name: string): Promise<void> {
+    const hidden = join(this.location, hiddenName(name));
+    try {
+      await rename(join(this.location, name), hidden);
+    } catch (error) {
+      if (isMissing(error)) return;
+      throw error;
+    }
+    await syncDirectory(this.location);
+    await rm(hidden, { recursive: true });
+  }
+}
+
+/** `.<name>-<id>`: on its way in or out. */
+function hiddenName(name: string): string {
+  return `.${name}-${randomBytes(6).toString('hex')}`;
+}
+
+class StoredDirectory implements StoredSnapshot {
+  readonly location: string;
+
+  constructor(dir: string) {
+    this.location = dir;
+  }
+
+  async read(file: string, maxBytes: number): Promise<Uint8Array> {
+    const path = join(this.location, file);
+    const handle = await open(path).catch((error: unknown) => {
+      throw fileMissing(path, error);
+    });
+    try {
+      const { size } = await handle.stat();
+      if (size > maxBytes) {
+        throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
+          path,
+          expected: `at most ${String(maxBytes)} bytes`,
+          found: `${String(size)} bytes`,
+        });
+      }
+      return await handle.readFile();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async *stream(file: string): AsyncGenerator<Uint8Array> {
+    const path = join(this.location, file);
+    try {
+      yield* createReadStream(path, {
+        highWaterMark: STREAM_PIECE_BYTES,
+      }) as AsyncIterable<Buffer>;
+    } catch (error) {
+      throw fileMissing(path, error);
+    }
+  }
+}
+
+class StagedDirectory implements StagedSnapshot {
+  readonly #staging: string;
+  readonly #final: string;
+  readonly #madeAbove: readonly string[];
+  readonly #dirs = new Set<string>();
+  readonly #open = new Set<FileHandle>();
+
+  constructor(staging: string, final: string, madeAbove: readonly string[]) {
+    this.#staging = staging;
+    this.#final = final;
+    this.#madeAbove = madeAbove;
+  }
+
+  async put(file: string, bytes: Uint8Array): Promise<void> {
+    await writeDurably(await this.#pathFor(file), bytes);
+  }
+
+  async create(file: string): Promise<StagedFile> {
+    const handle = await open(await this.#pathFor(file), 'wx');
+    this.#open.add(handle);
+    return {
+      write: async (bytes) => writeFully(handle, bytes),
+      close: async () => {
+        await handle.sync();
+        this.#open.delete(handle);
+        await handle.close();
+      },
+    };
+  }
+
+  async #pathFor(file: string): Promise<string> {
+    const path = join(this.#staging, file);
+    const dir = dirname(path);
+    if (!this.#dirs.has(dir)) {
+      await mkdir(dir, { recursive: true });
+      this.#dirs.add(dir);
+    }
+    return path;
+  }
+
+  async publish(replace: boolean): Promise<void> {
+    for (const dir of [...this.#dirs, this.#staging]) await syncDirectory(dir);
+    const parent = dirname(this.#final);
+    let old: string | undefined;
+    if (await exists(this.#final)) {
+      if (!replace) {
+        throw new SwingSnapError('SNAPSHOT_EXISTS', 'a snapshot is there already', {
+          path: this.#final,
+          hint: 'use --replace to put the new one in its place',
+        });
+      }
+      old = `${this.#staging}-old`;
+      await rename(this.#final, old);
+    }
+    try {
+      await rename(this.#staging, this.#final);
+    } catch (error) {
+      if (old !== undefined) await rename(old, this.#final);
+      throw error;
+    }
+    await syncDirectory(parent);
+    if (old !== undefined) await rm(old, { recursive: true });
+  }
+
+  async discard(): Promise<void> {
+    for (const handle of this.#open) await handle.close();
+    await rm(this.#staging, { recursive: true, force: true });
+    await unmakeDirectories(this.#madeAbove);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function isMissing(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+function fileMissing(path: string, cause: unknown): unknown {
+  if (!isMissing(cause)) return cause;
+  return new NotFoundError('FILE_MISSING', 'a file of the snapshot is missing', { path, cause });
+}

@@ -1,0 +1,82 @@
+/** A storage in memory, for tests and for whoever wants to look before anything is written. */
+import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
+import type { SnapshotStorage, StagedSnapshot, StoredSnapshot } from './contract.ts';
+
+/** An empty storage that lives as long as the object. */
+export function memoryStorage(): SnapshotStorage {
+  return new MemoryStorage();
+}
+
+type Files = Map<string, Uint8Array>;
+
+class MemoryStorage implements SnapshotStorage {
+  readonly location = 'memory';
+  readonly #snapshots = new Map<string, Files>();
+
+  async list(): Promise<string[]> {
+    return [...this.#snapshots.keys()];
+  }
+
+  async open(name: string): Promise<StoredSnapshot> {
+    const files = this.#snapshots.get(name);
+    if (files === undefined) {
+      throw new NotFoundError('SNAPSHOT_MISSING', 'no snapshot there', { path: name });
+    }
+    const find = (file: string): Uint8Array => {
+      const bytes = files.get(file);
+      if (bytes !== undefined) return bytes;
+      throw new NotFoundError('FILE_MISSING', 'a file of the snapshot is missing', { path: file });
+    };
+    return {
+      location: `memory:${name}`,
+      async read(file, maxBytes) {
+        const bytes = find(file);
+        if (bytes.length <= maxBytes) return bytes;
+        throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
+          path: file,
+          expected: `at most ${String(maxBytes)} bytes`,
+          found: `${String(bytes.length)} bytes`,
+        });
+      },
+      async *stream(file) {
+        yield find(file);
+      },
+    };
+  }
+
+  async stage(name: string): Promise<StagedSnapshot> {
+    const files: Files = new Map();
+    const snapshots = this.#snapshots;
+    return {
+      async put(file, bytes) {
+        files.set(file, Buffer.from(bytes));
+      },
+      async create(file) {
+        const pieces: Buffer[] = [];
+        return {
+          async write(bytes) {
+            pieces.push(Buffer.from(bytes));
+          },
+          async close() {
+            files.set(file, Buffer.concat(pieces));
+          },
+        };
+      },
+      async publish(replace) {
+        if (snapshots.has(name) && !replace) {
+          throw new SwingSnapError('SNAPSHOT_EXISTS', 'a snapshot is there already', {
+            path: name,
+          });
+        }
+        snapshots.set(name, files);
+      },
+      async discard() {
+        files.clear();
+      },
+    };
+  }
+
+  async remove(name: string): Promise<void> {
+    this.#snapshots.delete(name);
+  }
+}
