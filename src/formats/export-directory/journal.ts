@@ -1,0 +1,30 @@
+/** The journal: names of the files that an unfinished export has made, a line each, in the order of making. */
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EXPORT_DATA_FILE, JOURNAL_FILE } from './layout.ts';
+import { parseArtifactName } from '../../swing-store-export/names.ts';
+
+/**
+ * The file names in the journal of `exportDir`; none if there is no journal.
+ * Only names that an export makes are given: a damaged journal names nobody else's files.
+ */
+export async function* readJournal(exportDir: string): AsyncGenerator<string> {
+  const file = await open(join(exportDir, JOURNAL_FILE)).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return;
+  for await (const name of file.readLines()) {
+    if (isExportFile(name)) yield name;
+  }
+}
+
+function isExportFile(name: string): boolean {
+  if (name === EXPORT_DATA_FILE) return true;
+  try {
+    parseArtifactName(name);
+    return true;
+  } catch {
+    return false;
+  }
+}

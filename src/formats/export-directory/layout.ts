@@ -1,0 +1,27 @@
+/** File names in an export directory, and what may stand in its manifest as one. */
+import { isAbsolute, join, normalize, sep } from 'node:path';
+import { VerificationError } from '../../errors.ts';
+
+/** Makes a directory an export; `ExportManifestFileName` of the reference. */
+export const MANIFEST_FILE = 'export-manifest.json';
+/** What the reference calls the file of the export data. */
+export const EXPORT_DATA_FILE = 'export-data.jsonl';
+/** Our operation's record; see `operation/record.ts`. */
+export const RECORD_FILE = '.swingsnap-operation.json';
+/** The names that our operation has made so far, a line each, before there is a manifest. */
+export const JOURNAL_FILE = '.swingsnap-files';
+
+/**
+ * The path of a file that a manifest names.
+ * @throws {VerificationError} `PATH_OUTSIDE` if it would be outside the export directory
+ */
+export function resolveInside(exportDir: string, file: string): string {
+  const path = normalize(file);
+  if (file === '' || isAbsolute(path) || path.split(sep)[0] === '..' || file.includes('\0')) {
+    throw new VerificationError('PATH_OUTSIDE', 'the manifest names a file outside the export', {
+      path: join(exportDir, MANIFEST_FILE),
+      found: JSON.stringify(file),
+    });
+  }
+  return join(exportDir, path);
+}

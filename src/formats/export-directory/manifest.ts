@@ -1,0 +1,86 @@
+/**
+ * `export-manifest.json`, as `export-kernel-db` and the node's Go side write it (`StateSyncManifest` in
+ * `cosmic-swingset/src/export-kernel-db.js`, `exportManifest` in `swing_store_exports_handler.go`).
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { NotFoundError, VerificationError } from '../../errors.ts';
+import { ARTIFACT_MODES, type ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
+import { UNTRUSTED_EXPORT_DATA } from '../../swing-store-export/names.ts';
+import { MANIFEST_FILE } from './layout.ts';
+
+export interface ExportManifest {
+  /** 0 where the manifest has none: Go leaves zero values out. */
+  readonly blockHeight: number;
+  readonly artifactMode: ArtifactMode | undefined;
+  /** File name of the export data; undefined if it was left out. */
+  readonly data: string | undefined;
+  /** Artifact names and the files that hold them, neither checked. */
+  readonly artifacts: readonly (readonly [name: string, file: string])[];
+}
+
+const manifestSchema = v.object({
+  blockHeight: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
+  artifactMode: v.optional(v.picklist(ARTIFACT_MODES)),
+  data: v.optional(v.string()),
+  artifacts: v.nullish(v.array(v.looseTuple([v.string(), v.string()]))),
+});
+
+/**
+ * @param path names the manifest in errors
+ * @throws {VerificationError} `MANIFEST`, or `DUPLICATE_ARTIFACT` if two files claim to be one artifact
+ */
+export function decodeExportManifest(text: string, path: string): ExportManifest {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch (cause) {
+    throw new VerificationError('MANIFEST', 'the export manifest is not JSON', { path, cause });
+  }
+  const result = v.safeParse(manifestSchema, raw);
+  if (!result.success) {
+    const [issue] = result.issues;
+    throw new VerificationError('MANIFEST', 'the export manifest is not one', {
+      path: `${path}: ${v.getDotPath(issue) ?? 'the whole'}`,
+      expected: issue.expected ?? issue.message,
+      found: issue.received,
+    });
+  }
+  const { blockHeight, artifactMode, data, artifacts } = result.output;
+  const names = new Set<string>();
+  const pairs = (artifacts ?? []).map(([name, file]) => {
+    if (names.has(name) || name === UNTRUSTED_EXPORT_DATA) {
+      throw new VerificationError(
+        name === UNTRUSTED_EXPORT_DATA ? 'ARTIFACT_NAME' : 'DUPLICATE_ARTIFACT',
+        'the export manifest names an artifact that it must not, or twice',
+        { path, found: JSON.stringify(name) },
+      );
+    }
+    names.add(name);
+    return [name, file] as const;
+  });
+  return { blockHeight, artifactMode, data: data === '' ? undefined : data, artifacts: pairs };
+}
+
+/**
+ * Reads the manifest of an export directory.
+ * @throws {NotFoundError} `NO_EXPORT` if there is none
+ * @throws {VerificationError} as {@link decodeExportManifest}
+ */
+export async function readExportManifest(exportDir: string): Promise<ExportManifest> {
+  const path = join(exportDir, MANIFEST_FILE);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw cause;
+    throw new NotFoundError('NO_EXPORT', 'no export there', {
+      path,
+      hint: 'make one with: swingsnap export --export-dir <dir>',
+      cause,
+    });
+  }
+  return decodeExportManifest(text, path);
+}

@@ -1,0 +1,134 @@
+/**
+ * Builds an export directory: the files that the reference's `export-kernel-db` writes, byte for byte.
+ *
+ * Files are made under their own names, each noted in a journal first, and become an export by one event: the
+ * rename of the manifest, once everything that it names is on the disk.
+ */
+import { constants } from 'node:fs';
+import { open, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { publishFile, syncDirectory, writeFully } from '../../io/publish-file.ts';
+import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
+import type { ExportSink, ExportSummary } from '../../swing-store-export/swing-store-export.ts';
+import { EXPORT_DATA_FILE, JOURNAL_FILE, MANIFEST_FILE } from './layout.ts';
+import { readJournal } from './journal.ts';
+
+interface Header {
+  readonly height: number;
+  readonly artifactMode: ArtifactMode;
+  readonly withExportData: boolean;
+}
+
+/** How many files may be on their way to the disk at a time. */
+const SYNCS_AT_A_TIME = 8;
+
+/**
+ * Starts to write an export into `exportDir`, which exists and holds nothing but the operation's record.
+ * @param header what the manifest says; `withExportData` false leaves the export data out
+ */
+export async function writeExportDirectory(
+  exportDir: string,
+  header: Header,
+): Promise<ExportSink<ExportSummary>> {
+  const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR;
+  const journal = await open(join(exportDir, JOURNAL_FILE), flags);
+  return new ExportDirectoryWriter(exportDir, header, journal);
+}
+
+class ExportDirectoryWriter implements ExportSink<ExportSummary> {
+  readonly #dir: string;
+  readonly #header: Header;
+  /** Has the file name of each artifact, a line each, in order: the manifest is written from it. */
+  readonly #journal: FileHandle;
+  #exportData: FileHandle | undefined;
+  readonly #syncs = new Set<Promise<void>>();
+  #failure: Error | undefined;
+
+  constructor(dir: string, header: Header, journal: FileHandle) {
+    this.#dir = dir;
+    this.#header = header;
+    this.#journal = journal;
+  }
+
+  async writeExportData(block: Uint8Array): Promise<void> {
+    this.#exportData ??= await this.#create(EXPORT_DATA_FILE);
+    await writeFully(this.#exportData, block);
+  }
+
+  async writeArtifact(name: string, data: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.#closeExportData();
+    const file = await this.#create(name);
+    try {
+      for await (const piece of data) await writeFully(file, piece);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await this.#closeLater(file);
+  }
+
+  async #create(name: string): Promise<FileHandle> {
+    await writeFully(this.#journal, Buffer.from(`${name}\n`));
+    return open(join(this.#dir, name), 'wx');
+  }
+
+  async #closeExportData(): Promise<void> {
+    if (this.#header.withExportData) this.#exportData ??= await this.#create(EXPORT_DATA_FILE);
+    const file = this.#exportData;
+    if (file === undefined || file.fd === -1) return;
+    await this.#closeLater(file);
+  }
+
+  /** Syncs and closes a file while others are written. */
+  async #closeLater(file: FileHandle): Promise<void> {
+    const sync = file
+      .sync()
+      .catch((error: unknown) => {
+        this.#failure ??= error as Error;
+      })
+      .then(async () => file.close())
+      .finally(() => this.#syncs.delete(sync));
+    this.#syncs.add(sync);
+    while (this.#syncs.size >= SYNCS_AT_A_TIME) await Promise.race(this.#syncs);
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async finish(summary: ExportSummary): Promise<ExportSummary> {
+    await this.#closeExportData();
+    await Promise.all(this.#syncs);
+    if (this.#failure !== undefined) throw this.#failure;
+    await syncDirectory(this.#dir);
+    await publishFile(join(this.#dir, MANIFEST_FILE), async (file) => {
+      for await (const text of this.#manifest()) await writeFully(file, Buffer.from(text));
+    });
+    await this.#journal.close();
+    await rm(join(this.#dir, JOURNAL_FILE));
+    return summary;
+  }
+
+  /** `JSON.stringify(manifest, null, 2)`, without the list of artifacts in memory. */
+  async *#manifest(): AsyncGenerator<string> {
+    const { height, artifactMode, withExportData } = this.#header;
+    yield `{\n  "blockHeight": ${String(height)},\n  "artifactMode": ${JSON.stringify(artifactMode)},\n  "artifacts": [`;
+    let separator = '\n';
+    for await (const name of readJournal(this.#dir)) {
+      if (name === EXPORT_DATA_FILE) continue;
+      const quoted = JSON.stringify(name);
+      yield `${separator}    [\n      ${quoted},\n      ${quoted}\n    ]`;
+      separator = ',\n';
+    }
+    yield separator === '\n' ? ']' : '\n  ]';
+    yield withExportData ? `,\n  "data": ${JSON.stringify(EXPORT_DATA_FILE)}\n}` : '\n}';
+  }
+
+  async abort(): Promise<void> {
+    await Promise.all(this.#syncs);
+    if (this.#exportData !== undefined && this.#exportData.fd !== -1)
+      await this.#exportData.close();
+    if (this.#journal.fd !== -1) await this.#journal.close();
+    for await (const name of readJournal(this.#dir))
+      await rm(join(this.#dir, name), { force: true });
+    await rm(join(this.#dir, MANIFEST_FILE), { force: true });
+    await rm(join(this.#dir, JOURNAL_FILE), { force: true });
+  }
+}

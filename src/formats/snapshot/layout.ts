@@ -1,0 +1,98 @@
+/**
+ * Names, sizes and limits of the snapshot format, version 1; `docs/snapshot-format.md` is its specification.
+ */
+import { VerificationError } from '../../errors.ts';
+import { formatArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
+
+export const MANIFEST_FILE = 'manifest.json';
+export const ENTRIES_FILE = 'entries.jsonl.zst';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Raw bytes of an entry, and of a chunk of several, at most: `--chunk-size`. */
+export const DEFAULT_CHUNK_BYTES = 16 * MIB;
+export const MIN_CHUNK_BYTES = 4 * MIB;
+export const MAX_CHUNK_BYTES = 64 * MIB;
+/** Artifacts of this size and more have chunks of their own; a chunk of smaller ones has at least this much. */
+export const GROUP_MIN_BYTES = MIB;
+export const GROUP_MAX_BYTES = 4 * MIB;
+/** Export-data segments aim at 1 MiB. */
+export const SEGMENT_MIN_BYTES = 512 * KIB;
+export const SEGMENT_MAX_BYTES = 2 * MIB;
+/** Entries of one chunk at most, so that a list of hostile length cannot fill the memory. */
+export const MAX_CHUNK_ENTRIES = 16_384;
+
+/** Limits of what a reader takes into memory at once. */
+export const MAX_MANIFEST_BYTES = MIB;
+export const MAX_CHUNK_FILE_BYTES = MAX_CHUNK_BYTES + 2 * MIB;
+export const MAX_ENTRIES_FRAME_BYTES = 4 * MIB;
+
+/** What the reader must allow for the tar around `count` entries: header, PAX header and its body, padding, end. */
+export function tarOverheadBytes(count: number): number {
+  return count * 2048 + 2 * KIB;
+}
+
+const SEGMENT_PREFIX = 'swingset/export-data/';
+const ARTIFACT_PREFIX = 'swingset/artifacts/';
+
+/** File of a chunk, by the SHA-256 of its bytes. */
+export function chunkFile(sha256: string): string {
+  return `chunks/${sha256}.tar.zst`;
+}
+
+/**
+ * Name of the entry of an export-data segment, by the SHA-256 of the segment's bytes.
+ * @param part number of the part where the segment is one line too long for a chunk, else undefined
+ */
+export function segmentEntryName(sha256: string, part: number | undefined): string {
+  const stem = `${SEGMENT_PREFIX}${sha256}`;
+  return part === undefined ? `${stem}.jsonl` : `${stem}/${partNumber(part)}`;
+}
+
+/** Whether an entry is an export-data segment. */
+export function isSegmentEntry(name: string): boolean {
+  return name.startsWith(SEGMENT_PREFIX);
+}
+
+/**
+ * Name of an artifact's entry.
+ * @param part number of the part where the artifact is split, else undefined. Parts of a transcript span are named
+ *   by its start alone, so that a span which has grown keeps its earlier parts.
+ */
+export function artifactEntryName(artifact: ArtifactName, part: number | undefined): string {
+  if (part === undefined) return ARTIFACT_PREFIX + formatArtifactName(artifact);
+  const stem =
+    artifact.kind === 'transcript'
+      ? `transcript.${artifact.vatID}.${String(artifact.startPos)}`
+      : formatArtifactName(artifact);
+  return `${ARTIFACT_PREFIX}${stem}/${partNumber(part)}`;
+}
+
+function partNumber(part: number): string {
+  return String(part).padStart(6, '0');
+}
+
+/** Directory name of the snapshot at a height. */
+export function snapshotName(height: number): string {
+  return String(height);
+}
+
+/** The height that a directory name stands for, or undefined if it is not a snapshot's. */
+export function heightOfName(name: string): number | undefined {
+  const height = Number(name);
+  return Number.isSafeInteger(height) && height >= 0 && String(height) === name
+    ? height
+    : undefined;
+}
+
+/** @throws {VerificationError} `SNAPSHOT_DAMAGED`, always */
+export function damaged(
+  message: string,
+  facts: { path?: string; expected?: string | number; found?: string | number; cause?: unknown },
+): never {
+  throw new VerificationError('SNAPSHOT_DAMAGED', message, {
+    hint: 'get the snapshot again, or another one',
+    ...facts,
+  });
+}

@@ -1,0 +1,265 @@
+/** Builds a snapshot: export data and artifacts become entries, entries become chunks, chunks become files. */
+import { createHash, type Hash } from 'node:crypto';
+import { SwingSnapError } from '../../errors.ts';
+import { sha256Hex } from '../../io/digest.ts';
+import type { ZstdCodec } from '../../io/zstd/codec.ts';
+import type { SnapshotStorage, StagedFile, StagedSnapshot } from '../../storage/contract.ts';
+import { parseArtifactName } from '../../swing-store-export/names.ts';
+import type { ExportSink, ExportSummary } from '../../swing-store-export/swing-store-export.ts';
+import { SegmentCutter } from './cut.ts';
+import { EntriesWriter, type SnapshotEntry } from './entries.ts';
+import {
+  artifactEntryName,
+  chunkFile,
+  ENTRIES_FILE,
+  GROUP_MAX_BYTES,
+  GROUP_MIN_BYTES,
+  MANIFEST_FILE,
+  MAX_CHUNK_ENTRIES,
+  segmentEntryName,
+  snapshotName,
+} from './layout.ts';
+import { encodeSnapshotManifest, readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
+import { quickVerifySnapshot } from './quick-verify.ts';
+import { packTar } from './tar.ts';
+
+export interface WriteSnapshotOptions {
+  readonly height: number;
+  readonly codec: ZstdCodec;
+  /** zstd level, 1 to the codec's `maxLevel`. */
+  readonly level: number;
+  /** Raw bytes of an entry at most: 4 to 64 MiB. */
+  readonly chunkBytes: number;
+  /** Whether another snapshot of this height may be replaced. */
+  readonly replace: boolean;
+  /** Name and version of the program, for the manifest. */
+  readonly madeBy: string;
+}
+
+export interface WrittenSnapshot {
+  readonly manifest: SnapshotManifest;
+  /** False when the very same snapshot was there already. */
+  readonly written: boolean;
+}
+
+/** Starts a snapshot in `storage`. */
+export async function writeSnapshot(
+  storage: SnapshotStorage,
+  options: WriteSnapshotOptions,
+): Promise<ExportSink<WrittenSnapshot>> {
+  return new SnapshotWriter(storage, await storage.stage(snapshotName(options.height)), options);
+}
+
+/** An entry that is not in a chunk yet. */
+type PendingEntry = Omit<SnapshotEntry, 'chunk'> & { readonly data: Uint8Array };
+
+class SnapshotWriter implements ExportSink<WrittenSnapshot> {
+  readonly #storage: SnapshotStorage;
+  readonly #staged: StagedSnapshot;
+  readonly #options: WriteSnapshotOptions;
+  readonly #cutter = new SegmentCutter();
+  readonly #entries: EntriesWriter;
+  readonly #entriesHash: Hash = createHash('sha256');
+  #entriesFile: StagedFile | undefined;
+  #entriesSize = 0;
+  #exportDataEnded = false;
+  /** Small artifacts that will share a chunk. */
+  #group: PendingEntry[] = [];
+  #groupBytes = 0;
+  readonly #chunks = { count: 0, size: 0 };
+
+  constructor(storage: SnapshotStorage, staged: StagedSnapshot, options: WriteSnapshotOptions) {
+    this.#storage = storage;
+    this.#staged = staged;
+    this.#options = options;
+    this.#entries = new EntriesWriter(options.codec, options.level);
+  }
+
+  async writeExportData(block: Uint8Array): Promise<void> {
+    const lines = Buffer.from(block.buffer, block.byteOffset, block.length);
+    for (const segment of this.#cutter.add(lines)) await this.#writeSegment(segment);
+  }
+
+  async #writeSegment(data: Buffer): Promise<void> {
+    const { chunkBytes } = this.#options;
+    const sha256 = sha256Hex(data);
+    if (data.length <= chunkBytes) {
+      const name = segmentEntryName(sha256, undefined);
+      await this.#writeChunk([{ name, size: data.length, sha256, data }]);
+      return;
+    }
+    for (let part = 0; part * chunkBytes < data.length; part += 1) {
+      const piece = data.subarray(part * chunkBytes, (part + 1) * chunkBytes);
+      await this.#writeChunk([entryOf(segmentEntryName(sha256, part), piece)]);
+    }
+  }
+
+  async #endExportData(): Promise<void> {
+    if (this.#exportDataEnded) return;
+    this.#exportDataEnded = true;
+    for (const segment of this.#cutter.finish()) await this.#writeSegment(segment);
+  }
+
+  async writeArtifact(
+    name: string,
+    data: AsyncIterable<Uint8Array>,
+    identity: string | undefined,
+  ): Promise<void> {
+    await this.#endExportData();
+    const parsed = parseArtifactName(name);
+    const whole = createHash('sha256');
+    const { chunkBytes } = this.#options;
+    let size = 0;
+    let part = 0;
+    let pieces: Uint8Array[] = [];
+    let length = 0;
+    for await (const piece of data) {
+      whole.update(piece);
+      size += piece.length;
+      // What goes beyond a part is kept for the next: an artifact of exactly one part is not split.
+      for (let at = 0; at < piece.length;) {
+        if (length === chunkBytes) {
+          const bytes = Buffer.concat(pieces);
+          await this.#writeChunk([entryOf(artifactEntryName(parsed, part), bytes)]);
+          part += 1;
+          pieces = [];
+          length = 0;
+        }
+        const slice = Buffer.from(piece.subarray(at, at + chunkBytes - length));
+        pieces.push(slice);
+        length += slice.length;
+        at += slice.length;
+      }
+    }
+    const entry = {
+      ...entryOf(artifactEntryName(parsed, part === 0 ? undefined : part), Buffer.concat(pieces)),
+      artifact: { name, size, sha256: whole.digest('hex'), identity: identity ?? '' },
+    };
+    if (size < GROUP_MIN_BYTES) await this.#addToGroup(entry);
+    else await this.#writeChunk([entry]);
+  }
+
+  async #addToGroup(entry: PendingEntry): Promise<void> {
+    if (this.#groupBytes + entry.size > GROUP_MAX_BYTES) await this.#endGroup();
+    this.#group.push(entry);
+    this.#groupBytes += entry.size;
+    // The content decides where a group ends, so that a change moves no other group's end.
+    const ends = this.#groupBytes >= GROUP_MIN_BYTES && parseInt(entry.sha256[0] ?? '0', 16) < 4;
+    if (ends || this.#group.length >= MAX_CHUNK_ENTRIES) await this.#endGroup();
+  }
+
+  async #endGroup(): Promise<void> {
+    const group = this.#group;
+    this.#group = [];
+    this.#groupBytes = 0;
+    if (group.length > 0) await this.#writeChunk(group);
+  }
+
+  async #writeChunk(entries: readonly PendingEntry[]): Promise<void> {
+    const tar = await packTar(entries);
+    const bytes = this.#options.codec.compress(tar, this.#options.level);
+    const chunk = sha256Hex(bytes);
+    await this.#staged.put(chunkFile(chunk), bytes);
+    this.#chunks.count += 1;
+    this.#chunks.size += bytes.length;
+    for (const { name, size, sha256, artifact } of entries) {
+      const line = { chunk, name, size, sha256, ...(artifact === undefined ? {} : { artifact }) };
+      const frame = this.#entries.add(line);
+      if (frame !== undefined) await this.#writeEntriesFrame(frame);
+    }
+  }
+
+  async #writeEntriesFrame(frame: Uint8Array): Promise<void> {
+    this.#entriesFile ??= await this.#staged.create(ENTRIES_FILE);
+    await this.#entriesFile.write(frame);
+    this.#entriesHash.update(frame);
+    this.#entriesSize += frame.length;
+  }
+
+  async finish(summary: ExportSummary): Promise<WrittenSnapshot> {
+    await this.#endExportData();
+    await this.#endGroup();
+    await this.#writeEntriesFrame(this.#entries.finish());
+    await this.#entriesFile?.close();
+    const manifest = this.#manifest(summary);
+    const existing = await this.#existing(manifest);
+    if (existing !== undefined) {
+      await this.#staged.discard();
+      return { manifest: existing, written: false };
+    }
+    await this.#staged.put(MANIFEST_FILE, encodeSnapshotManifest(manifest));
+    await this.#staged.publish(this.#options.replace);
+    return { manifest, written: true };
+  }
+
+  #manifest(summary: ExportSummary): SnapshotManifest {
+    const { hashes } = summary;
+    if (hashes?.contentHash === undefined) {
+      throw new SwingSnapError('UNVERIFIED', 'only a verified export can become a snapshot');
+    }
+    const { contentHash, exportDataHash, operationalHash } = hashes;
+    const { codec, level, height, madeBy } = this.#options;
+    return {
+      format: 'swingsnap-snapshot',
+      version: 1,
+      height,
+      contentHash,
+      modules: {
+        swingset: {
+          artifactMode: summary.artifactMode,
+          exportDataHash,
+          operationalHash,
+          exportData: summary.exportData,
+          artifacts: summary.artifacts,
+        },
+      },
+      entries: {
+        count: this.#entries.count,
+        size: this.#entriesSize,
+        sha256: this.#entriesHash.digest('hex'),
+      },
+      chunks: { ...this.#chunks },
+      made: { by: madeBy, codec: codec.name, level },
+    };
+  }
+
+  /**
+   * The snapshot of this height that is there already, if it is the same and its chunks are whole.
+   * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if it is another, or damaged, and may not be replaced
+   */
+  async #existing(manifest: SnapshotManifest): Promise<SnapshotManifest | undefined> {
+    const name = snapshotName(this.#options.height);
+    if (!(await this.#storage.list()).includes(name)) return undefined;
+    const there = await this.#storage.open(name);
+    let found: string;
+    try {
+      const old = await readSnapshotManifest(there);
+      found = old.contentHash;
+      if (found === manifest.contentHash) {
+        await quickVerifySnapshot(there, this.#options.codec);
+        return old;
+      }
+    } catch (error) {
+      found = `a damaged snapshot (${error instanceof Error ? error.message : String(error)})`;
+    }
+    if (this.#options.replace) return undefined;
+    throw new SwingSnapError(
+      'SNAPSHOT_EXISTS',
+      'another snapshot of this height is there already',
+      {
+        path: there.location,
+        expected: manifest.contentHash,
+        found,
+        hint: 'compare the two, then use --replace to put the new one in its place',
+      },
+    );
+  }
+
+  async abort(): Promise<void> {
+    await this.#staged.discard();
+  }
+}
+
+function entryOf(name: string, data: Uint8Array): PendingEntry {
+  return { name, size: data.length, sha256: sha256Hex(data), data };
+}

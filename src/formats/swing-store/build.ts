@@ -1,0 +1,264 @@
+/**
+ * Builds a new SwingStore, as the reference's `importSwingStore` does, aside from where it will be: in
+ * `S/.swingsnap-<id>/`, and moved into place when everything in it is durable.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createGzip } from 'node:zlib';
+import Database from 'better-sqlite3';
+import { SwingSnapError, VerificationError } from '../../errors.ts';
+import { linesOf, wholeLines } from '../../io/lines.ts';
+import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
+import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
+import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
+import { canonicalNestedEvaluateBundle } from '../../swing-store-export/check-bundle.ts';
+import { entriesOfBlock } from '../../swing-store-export/export-data.ts';
+import { parseArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
+import {
+  decodeBundleRecord,
+  decodeHeapSnapshotRecord,
+  decodeTranscriptSpanRecord,
+} from '../../swing-store-export/records.ts';
+import type { ExportSink, ExportSummary } from '../../swing-store-export/swing-store-export.ts';
+import { itemOfLine } from '../../swing-store-export/verify-artifact.ts';
+import { findLack } from './completeness.ts';
+import { installStore, refuseExistingStore, type InstalledStore } from './install.ts';
+import { DATABASE_FILE, SCHEMA } from './layout.ts';
+
+export interface BuildSwingStoreOptions {
+  /** Moves an existing store aside instead of refusing. */
+  readonly replace: boolean;
+  /** zlib level of heap snapshots, 1 to 9. */
+  readonly gzipLevel: number;
+  /** Called with the directory of the finished database before it is installed; may refuse it. */
+  readonly beforeInstall?: ((staging: string, summary: ExportSummary) => Promise<void>) | undefined;
+}
+
+/** SQLite's limit for one value, as better-sqlite3 is built, in bytes. */
+const MAX_BLOB_BYTES = 1_000_000_000;
+
+/**
+ * Starts a SwingStore in `stateDir`, which is made if it is missing.
+ * @throws {SwingSnapError} `STORE_EXISTS` if a `swingstore.sqlite*` is there and may not be replaced
+ */
+export async function buildSwingStore(
+  stateDir: string,
+  options: BuildSwingStoreOptions,
+): Promise<ExportSink<InstalledStore>> {
+  if (!options.replace) await refuseExistingStore(stateDir);
+  const made = await makeDirectory(stateDir);
+  try {
+    const staging = await mkdtemp(join(stateDir, `${TEMPORARY_PREFIX}restore-`));
+    return new SwingStoreBuilder(stateDir, staging, made, options);
+  } catch (error) {
+    await unmakeDirectories(made);
+    throw error;
+  }
+}
+
+class SwingStoreBuilder implements ExportSink<InstalledStore> {
+  readonly #stateDir: string;
+  readonly #staging: string;
+  readonly #madeAbove: readonly string[];
+  readonly #options: BuildSwingStoreOptions;
+  readonly #db: Database.Database;
+  readonly #sql: Statements;
+
+  constructor(
+    stateDir: string,
+    staging: string,
+    madeAbove: readonly string[],
+    options: BuildSwingStoreOptions,
+  ) {
+    this.#stateDir = stateDir;
+    this.#staging = staging;
+    this.#madeAbove = madeAbove;
+    this.#options = options;
+    this.#db = new Database(join(staging, DATABASE_FILE));
+    // Nobody sees this file before it is whole and synced, and a failed build is thrown away: no journal, no syncs.
+    this.#db.pragma('journal_mode = OFF');
+    this.#db.pragma('synchronous = OFF');
+    this.#db.pragma('locking_mode = EXCLUSIVE');
+    // Rows come in key order, so a few MiB of cache hold all pages that are still being filled.
+    this.#db.pragma('cache_size = -32768');
+    this.#db.exec(SCHEMA);
+    this.#sql = prepareStatements(this.#db);
+    this.#db.exec('BEGIN');
+  }
+
+  async writeExportData(block: Uint8Array): Promise<void> {
+    for (const [key, value] of entriesOfBlock(block)) {
+      if (key.startsWith('kv.')) this.#sql.addKV.run(key.slice('kv.'.length), value);
+      else this.#addRecord(key, value);
+    }
+  }
+
+  #addRecord(key: string, value: string): void {
+    if (key.startsWith('snapshot.')) {
+      const record = decodeHeapSnapshotRecord(key, value);
+      if (record === undefined) return;
+      const { vatID, snapPos, hash, inUse } = record;
+      this.#sql.addSnapshot.run(vatID, snapPos, hash, inUse ? 1 : null);
+    } else if (key.startsWith('transcript.')) {
+      const record = decodeTranscriptSpanRecord(key, value);
+      const { vatID, startPos, endPos, hash, isCurrent, incarnation } = record;
+      this.#sql.addSpan.run(vatID, startPos, endPos, hash, isCurrent ? 1 : null, incarnation);
+    } else {
+      this.#sql.addBundle.run(decodeBundleRecord(key, value));
+    }
+  }
+
+  async writeArtifact(name: string, data: AsyncIterable<Uint8Array>): Promise<void> {
+    const parsed = parseArtifactName(name);
+    switch (parsed.kind) {
+      case 'snapshot':
+        return this.#writeHeapSnapshot(parsed, name, data);
+      case 'transcript':
+        return this.#writeSpan(parsed, data);
+      case 'bundle':
+        return this.#writeBundle(parsed.bundleID, name, data);
+    }
+  }
+
+  async #writeHeapSnapshot(
+    { vatID, snapPos }: Extract<ArtifactName, { kind: 'snapshot' }>,
+    name: string,
+    data: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    let size = 0;
+    async function* counted(): AsyncGenerator<Uint8Array> {
+      for await (const piece of data) {
+        size += piece.length;
+        yield piece;
+      }
+    }
+    const blob = await gzip(counted(), this.#options.gzipLevel, name);
+    this.#sql.populateSnapshot.run(size, blob.length, blob, vatID, snapPos);
+  }
+
+  async #writeSpan(
+    { vatID, startPos }: Extract<ArtifactName, { kind: 'transcript' }>,
+    data: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const incarnation = this.#sql.incarnationOf.get(vatID, startPos);
+    let position = startPos;
+    for await (const block of wholeLines(data, vatID)) {
+      for (const line of linesOf(block)) {
+        const item = itemOfLine(line);
+        const text = typeof item === 'string' ? item : Buffer.from(item).toString();
+        this.#sql.addItem.run(vatID, text, position, incarnation);
+        position += 1;
+      }
+    }
+  }
+
+  async #writeBundle(
+    bundleID: string,
+    name: string,
+    data: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of data) pieces.push(piece);
+    const [only] = pieces;
+    const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+    if (bytes.length > MAX_BLOB_BYTES) throw blobTooLarge(name, bytes.length);
+    const stored = bundleID.startsWith('b0-') ? canonicalNestedEvaluateBundle(bytes) : bytes;
+    this.#sql.populateBundle.run(stored, bundleID);
+  }
+
+  async finish(summary: ExportSummary): Promise<InstalledStore> {
+    this.#sql.addKV.run('host.height', String(summary.height));
+    this.#db.exec('COMMIT');
+    const mode: RestoreMode =
+      summary.artifactMode === 'none' ? 'operational' : summary.artifactMode;
+    const lack = findLack(this.#db, mode);
+    if (lack !== undefined) {
+      throw new VerificationError('INCOMPLETE', 'the new SwingStore would lack artifacts', {
+        path: this.#stateDir,
+        expected: `a store that is complete for mode ${mode}`,
+        found: lack,
+      });
+    }
+    // The node expects WAL mode; an empty, checkpointed WAL goes away when the last handle closes.
+    this.#db.pragma('locking_mode = NORMAL');
+    this.#db.pragma('journal_mode = WAL');
+    this.#db.pragma('wal_checkpoint(TRUNCATE)');
+    this.#db.close();
+    await this.#options.beforeInstall?.(this.#staging, summary);
+    const installed = await installStore(this.#stateDir, this.#staging, {
+      replace: this.#options.replace,
+      height: summary.height,
+    });
+    await rm(this.#staging, { recursive: true, force: true });
+    return installed;
+  }
+
+  async abort(): Promise<void> {
+    this.#db.close();
+    await rm(this.#staging, { recursive: true, force: true });
+    await unmakeDirectories(this.#madeAbove);
+  }
+}
+
+type Statements = ReturnType<typeof prepareStatements>;
+
+function prepareStatements(db: Database.Database) {
+  return {
+    addKV: db.prepare('INSERT INTO kvStore (key, value) VALUES (?, ?)'),
+    addSnapshot: db.prepare(
+      'INSERT INTO snapshots (vatID, snapPos, hash, inUse) VALUES (?, ?, ?, ?)',
+    ),
+    addSpan: db.prepare(
+      `INSERT INTO transcriptSpans (vatID, startPos, endPos, hash, isCurrent, incarnation)
+       VALUES (?, ?, ?, ?, ?, ?)`,
+    ),
+    addBundle: db.prepare('INSERT INTO bundles (bundleID, bundle) VALUES (?, NULL)'),
+    populateSnapshot: db.prepare(
+      `UPDATE snapshots SET uncompressedSize = ?, compressedSize = ?, compressedSnapshot = ?
+       WHERE vatID = ? AND snapPos = ?`,
+    ),
+    incarnationOf: db
+      .prepare('SELECT incarnation FROM transcriptSpans WHERE vatID = ? AND startPos = ?')
+      .pluck(),
+    addItem: db.prepare(
+      'INSERT INTO transcriptItems (vatID, item, position, incarnation) VALUES (?, ?, ?, ?)',
+    ),
+    populateBundle: db.prepare('UPDATE bundles SET bundle = ? WHERE bundleID = ?'),
+  };
+}
+
+/** All of `data`, gzipped, as one buffer that no second one of its size stands beside when it is done. */
+async function gzip(data: AsyncIterable<Uint8Array>, level: number, name: string): Promise<Buffer> {
+  const stream = createGzip({ level, chunkSize: 256 * 1024 });
+  const pieces: Buffer[] = [];
+  let size = 0;
+  const collected = (async () => {
+    for await (const piece of stream as AsyncIterable<Buffer>) {
+      size += piece.length;
+      if (size > MAX_BLOB_BYTES) throw blobTooLarge(name, size);
+      pieces.push(piece);
+    }
+  })();
+  try {
+    for await (const piece of data) {
+      if (!stream.write(piece)) {
+        await Promise.race([new Promise((resolve) => stream.once('drain', resolve)), collected]);
+      }
+    }
+    stream.end();
+    await collected;
+  } catch (error) {
+    stream.destroy();
+    await collected.catch(() => undefined);
+    throw error;
+  }
+  return Buffer.concat(pieces.splice(0));
+}
+
+function blobTooLarge(name: string, size: number): SwingSnapError {
+  return new SwingSnapError('BLOB_TOO_LARGE', 'an artifact is larger than SQLite can keep', {
+    path: name,
+    expected: `at most ${String(MAX_BLOB_BYTES)} stored bytes`,
+    found: `${String(size)} bytes`,
+  });
+}

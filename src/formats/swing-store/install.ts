@@ -1,0 +1,120 @@
+/** Moves a built SwingStore to where the node looks for it, and an old one out of the way. */
+import {
+  chmod,
+  chown,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  stat,
+} from 'node:fs/promises';
+import { join } from 'node:path';
+import { SwingSnapError } from '../../errors.ts';
+import { syncDirectory } from '../../io/publish-file.ts';
+import { refuseOpenDatabase } from './open-handles.ts';
+import { DATABASE_FILE, databasePath } from './layout.ts';
+
+export interface InstalledStore {
+  readonly databasePath: string;
+  /** Bytes of the database file. */
+  readonly size: number;
+  /** Where the files of the old store are, if there was one. */
+  readonly movedTo: string | undefined;
+}
+
+/** Files in a state dir that are a SwingStore's, or that SQLite would take for one's. */
+export async function existingStoreFiles(stateDir: string): Promise<string[]> {
+  const names = await readdir(stateDir).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => name.startsWith(DATABASE_FILE)).sort();
+}
+
+/**
+ * @throws {SwingSnapError} `STORE_EXISTS` if any `swingstore.sqlite*` is in `stateDir`: SQLite would replay an old
+ *   `-wal` or `-journal` into a new database
+ */
+export async function refuseExistingStore(stateDir: string): Promise<void> {
+  const files = await existingStoreFiles(stateDir);
+  if (files.length === 0) return;
+  throw new SwingSnapError('STORE_EXISTS', 'a SwingStore, or a part of one, is there already', {
+    path: stateDir,
+    found: files.join(', '),
+    hint: 'stop the node and use --replace, which moves these files aside',
+  });
+}
+
+/**
+ * Installs the database in `staging` as the SwingStore of `stateDir`. On failure the old store is where it was.
+ * @throws {SwingSnapError} `STORE_EXISTS`; {@link BusyError} `STORE_OPEN` if a process has the old store open
+ */
+export async function installStore(
+  stateDir: string,
+  staging: string,
+  { replace, height }: { readonly replace: boolean; readonly height: number },
+): Promise<InstalledStore> {
+  const built = join(staging, DATABASE_FILE);
+  await ownLike(stateDir, built);
+  const file = await open(built);
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  const { size } = await stat(built);
+
+  const old = await existingStoreFiles(stateDir);
+  if (old.length > 0 && !replace) await refuseExistingStore(stateDir);
+  const path = databasePath(stateDir);
+  const movedTo = old.length === 0 ? undefined : await moveAside(stateDir, staging, height, old);
+  try {
+    // Unlike a rename, a link never replaces a file that came meanwhile.
+    await link(built, path);
+  } catch (error) {
+    if (movedTo !== undefined) await moveFiles(movedTo, stateDir, old);
+    throw error;
+  }
+  await rm(built);
+  await syncDirectory(stateDir);
+  return { databasePath: path, size, movedTo };
+}
+
+async function ownLike(dir: string, path: string): Promise<void> {
+  const { uid, gid, mode } = await stat(dir);
+  await chmod(path, mode & 0o666);
+  const own = await stat(path);
+  if (own.uid !== uid || own.gid !== gid) await chown(path, uid, gid);
+}
+
+async function moveAside(
+  stateDir: string,
+  staging: string,
+  height: number,
+  files: readonly string[],
+): Promise<string> {
+  if (files.includes(DATABASE_FILE)) await refuseOpenDatabase(databasePath(stateDir), staging);
+  const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
+  const target = join(stateDir, `before-${String(height)}-${time}`);
+  await mkdir(target);
+  try {
+    await moveFiles(stateDir, target, files);
+  } catch (error) {
+    await moveFiles(target, stateDir, files);
+    await rmdir(target);
+    throw error;
+  }
+  await syncDirectory(target);
+  return target;
+}
+
+/** Moves those of `files` that are in `from`. The database goes first and comes back last: alone it is no danger. */
+async function moveFiles(from: string, to: string, files: readonly string[]): Promise<void> {
+  const there = new Set(await readdir(from));
+  for (const file of files.filter((name) => there.has(name))) {
+    await rename(join(from, file), join(to, file));
+  }
+}

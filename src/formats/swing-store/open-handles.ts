@@ -1,0 +1,64 @@
+/** Whether some process has a SwingStore's database open. */
+import { link, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { BusyError } from '../../errors.ts';
+
+/**
+ * Two witnesses: SQLite's own lock, which every open handle on a WAL database holds and which other containers on
+ * this machine share; and `/proc`, for handles on a database in another journal mode.
+ * @param staging a directory of ours on the same file system, where the database is opened under another name, so
+ *   that SQLite touches neither its `-wal` nor its `-shm`
+ * @throws {BusyError} `STORE_OPEN`
+ */
+export async function refuseOpenDatabase(path: string, staging: string): Promise<void> {
+  const holders = await processesWithOpen(path);
+  if (holders.length > 0 || (await isLocked(path, staging))) {
+    throw new BusyError('STORE_OPEN', 'a process has the SwingStore open', {
+      path,
+      found: holders.length > 0 ? `process ${holders.join(', ')}` : 'a lock on the database',
+      hint: 'stop the node (and whatever else reads the store), then run it again',
+    });
+  }
+}
+
+async function isLocked(path: string, staging: string): Promise<boolean> {
+  const alias = join(staging, 'probe.sqlite');
+  await link(path, alias);
+  try {
+    const db = new Database(alias, { timeout: 0 });
+    try {
+      db.pragma('locking_mode = EXCLUSIVE');
+      db.exec('BEGIN EXCLUSIVE; ROLLBACK');
+      return false;
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      // A file that is no database has no handles of SQLite on it.
+      return typeof code === 'string' && /^SQLITE_(BUSY|LOCKED)/u.test(code);
+    } finally {
+      db.close();
+    }
+  } finally {
+    for (const suffix of ['', '-wal', '-shm', '-journal'])
+      await rm(alias + suffix, { force: true });
+  }
+}
+
+/** Ids of other processes that have the file open, as far as `/proc` shows them to us. */
+async function processesWithOpen(path: string): Promise<string[]> {
+  const target = await stat(path);
+  const found: string[] = [];
+  const pids = await readdir('/proc').catch(() => []);
+  for (const pid of pids) {
+    if (!/^\d+$/u.test(pid) || pid === String(process.pid)) continue;
+    const fds = await readdir(`/proc/${pid}/fd`).catch(() => []);
+    for (const fd of fds) {
+      const open = await stat(`/proc/${pid}/fd/${fd}`).catch(() => undefined);
+      if (open?.ino === target.ino && open.dev === target.dev) {
+        found.push(pid);
+        break;
+      }
+    }
+  }
+  return found;
+}

@@ -1,0 +1,181 @@
+/**
+ * A SwingStore's database, opened for reading and pinned at one commit, without changing a byte of it.
+ */
+import { accessSync, constants, statSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { NotFoundError, StorageError, SwingSnapError, VerificationError } from '../../errors.ts';
+import { copyStore, type CopiedStore } from './copied-store.ts';
+import { databasePath } from './layout.ts';
+
+export interface PinOptions {
+  /** The height that the store must be at. */
+  readonly height?: number | undefined;
+  /** Where a store that cannot be opened in place is copied to. */
+  readonly scratchDir: string;
+  /** Told, as one line each, what an operator should know. */
+  readonly note: (message: string) => void;
+}
+
+/**
+ * A read transaction on a SwingStore. SQLite pins a view at the first read, so `host.height` is that read. The
+ * object owns the database handle: better-sqlite3 closes a handle that nothing references.
+ */
+export class PinnedStore {
+  readonly stateDir: string;
+  readonly db: Database.Database;
+  readonly height: number;
+  readonly #copy: CopiedStore | undefined;
+  readonly #note: (message: string) => void;
+
+  private constructor(
+    stateDir: string,
+    db: Database.Database,
+    height: number,
+    copy: CopiedStore | undefined,
+    note: (message: string) => void,
+  ) {
+    this.stateDir = stateDir;
+    this.db = db;
+    this.height = height;
+    this.#copy = copy;
+    this.#note = note;
+  }
+
+  /**
+   * Opens and pins the store in `stateDir`. A store that SQLite cannot open there (it must make a `-shm` file in
+   * the directory) is copied to the scratch directory first, which is said.
+   * @throws {NotFoundError} `STORE_MISSING`
+   * @throws {StorageError} `STORE_UNREADABLE`
+   * @throws {VerificationError} `NOT_A_STORE`
+   * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked
+   */
+  static async open(stateDir: string, options: PinOptions): Promise<PinnedStore> {
+    const path = databasePath(stateDir);
+    refuseUnreadable(path);
+    const inPlace = tryPin(path);
+    if (!(inPlace instanceof Error))
+      return PinnedStore.#checked(stateDir, inPlace, undefined, options);
+
+    const copy = await copyStore(stateDir, options.scratchDir, options.note);
+    try {
+      const pinned = tryPin(copy.databasePath);
+      if (pinned instanceof Error) {
+        throw new StorageError('STORE_UNREADABLE', 'cannot open the SwingStore', {
+          path,
+          found: pinned.message,
+          cause: pinned,
+        });
+      }
+      return PinnedStore.#checked(stateDir, pinned, copy, options);
+    } catch (error) {
+      copy.remove();
+      throw error;
+    }
+  }
+
+  static #checked(
+    stateDir: string,
+    { db, rawHeight }: Pin,
+    copy: CopiedStore | undefined,
+    options: PinOptions,
+  ): PinnedStore {
+    try {
+      const height = heightOf(rawHeight, stateDir);
+      if (options.height !== undefined && height !== options.height) {
+        throw new SwingSnapError('HEIGHT', 'the SwingStore is at another height', {
+          path: databasePath(stateDir),
+          expected: options.height,
+          found: height,
+          hint: 'leave out --height, or name the height that the store is at',
+        });
+      }
+      return new PinnedStore(stateDir, db, height, copy, options.note);
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  }
+
+  close(): void {
+    if (!this.db.open) return;
+    if (this.db.inTransaction) this.db.exec('ROLLBACK');
+    this.db.close();
+    this.#copy?.remove();
+    if (this.#copy === undefined) this.#tellOfWal();
+  }
+
+  /** Our handle may have been the last one, and a reader cannot empty the `-wal`. */
+  #tellOfWal(): void {
+    const wal = statSync(`${databasePath(this.stateDir)}-wal`, { throwIfNoEntry: false });
+    if (wal === undefined || wal.size === 0) return;
+    this.#note(
+      `swingstore.sqlite-wal holds ${String(wal.size)} bytes of commits: whoever copies swingstore.sqlite must copy it too`,
+    );
+  }
+}
+
+interface Pin {
+  readonly db: Database.Database;
+  readonly rawHeight: unknown;
+}
+
+function refuseUnreadable(path: string): void {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isFile() !== true) {
+    throw new NotFoundError('STORE_MISSING', 'no SwingStore there', {
+      path,
+      hint: 'name the directory that holds swingstore.sqlite with --state-dir, or the node with --home',
+    });
+  }
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (cause) {
+    throw new StorageError('STORE_UNREADABLE', 'no right to read the SwingStore', {
+      path,
+      hint: 'run as the user that owns the node, or ask for read rights',
+      cause,
+    });
+  }
+}
+
+// What SQLite says when it cannot make or use the -shm, or would have to recover a journal it may not write.
+const CANNOT_OPEN_IN_PLACE = /^SQLITE_(CANTOPEN|READONLY|PERM)/u;
+
+/** Pins the database, or gives back the error of one that can only be opened as a copy. */
+function tryPin(path: string): Pin | Error {
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(path, { readonly: true, fileMustExist: true });
+    db.exec('BEGIN');
+    const rawHeight = db
+      .prepare(`SELECT value FROM kvStore WHERE key = 'host.height'`)
+      .pluck()
+      .get();
+    for (const table of ['snapshots', 'transcriptSpans', 'transcriptItems', 'bundles']) {
+      db.prepare(`SELECT 1 FROM ${table}`);
+    }
+    return { db, rawHeight };
+  } catch (error) {
+    db?.close();
+    const code = (error as { code?: unknown }).code;
+    if (error instanceof Error && typeof code === 'string') {
+      if (CANNOT_OPEN_IN_PLACE.test(code)) return error;
+      throw new VerificationError('NOT_A_STORE', 'not a SwingStore', {
+        path,
+        found: error.message,
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+/** The reference's `Number(host.height) || 0`, of which no block height is negative or fractional. */
+function heightOf(raw: unknown, stateDir: string): number {
+  const height = Number(raw) || 0;
+  if (Number.isSafeInteger(height) && height >= 0) return height;
+  throw new VerificationError('HEIGHT', 'host.height of the SwingStore is no block height', {
+    path: databasePath(stateDir),
+    found: String(raw),
+  });
+}
