@@ -1,0 +1,71 @@
+/** Finds out from its content which form of an export a path holds, and opens it. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { NotFoundError, UsageError } from '../errors.ts';
+import type { ZstdCodec } from '../io/zstd/codec.ts';
+import type { StoredSnapshot } from '../storage/contract.ts';
+import { storedDirectory } from '../storage/directory.ts';
+import type { SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
+import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../formats/export-directory/layout.ts';
+import { openExportDirectory } from '../formats/export-directory/open.ts';
+import {
+  heightOfName,
+  MANIFEST_FILE as SNAPSHOT_MANIFEST_FILE,
+} from '../formats/snapshot/layout.ts';
+import { openSnapshot } from '../formats/snapshot/open.ts';
+
+/** What a path was found to be. `path` is absolute. */
+export type FoundSource =
+  | { readonly form: 'snapshot'; readonly path: string; readonly snapshot: StoredSnapshot }
+  | { readonly form: 'export directory'; readonly path: string };
+
+/**
+ * @param source a snapshot, a snapshot dir (its newest height is taken), or an export directory
+ * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`
+ * @throws {UsageError} `AMBIGUOUS_SOURCE`
+ */
+export function findSource(source: string): FoundSource {
+  const path = resolve(source);
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) {
+    throw new NotFoundError('SOURCE_MISSING', 'nothing there', {
+      path,
+      hint: 'name a snapshot, a snapshot dir or an export directory',
+    });
+  }
+  const isSnapshot = existsSync(join(path, SNAPSHOT_MANIFEST_FILE));
+  const isExport = existsSync(join(path, EXPORT_MANIFEST_FILE));
+  if (isSnapshot && isExport) {
+    throw new UsageError('AMBIGUOUS_SOURCE', 'both a snapshot and an export directory', {
+      path,
+      found: `${SNAPSHOT_MANIFEST_FILE} and ${EXPORT_MANIFEST_FILE}`,
+    });
+  }
+  if (isSnapshot) return { form: 'snapshot', path, snapshot: storedDirectory(path) };
+  if (isExport) return { form: 'export directory', path };
+  const newest = stat.isDirectory() ? newestHeight(path) : undefined;
+  if (newest !== undefined) {
+    const found = join(path, String(newest));
+    return { form: 'snapshot', path: found, snapshot: storedDirectory(found) };
+  }
+  throw new NotFoundError('NO_SNAPSHOT', 'neither a snapshot nor an export directory', {
+    path,
+    expected: `${SNAPSHOT_MANIFEST_FILE}, ${EXPORT_MANIFEST_FILE}, or directories named by heights`,
+    hint: 'make one with: swingsnap retrieve --snapshot-dir <dir> --home <node home>',
+  });
+}
+
+/** Opens what {@link findSource} found. Throws as the form does. */
+export async function openSource(found: FoundSource, codec: ZstdCodec): Promise<SwingStoreExport> {
+  return found.form === 'snapshot'
+    ? openSnapshot(found.snapshot, codec)
+    : openExportDirectory(found.path);
+}
+
+function newestHeight(dir: string): number | undefined {
+  const heights = readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+    .map(({ name }) => heightOfName(name))
+    .filter((height) => height !== undefined);
+  return heights.length === 0 ? undefined : Math.max(...heights);
+}

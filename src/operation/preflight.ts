@@ -1,0 +1,73 @@
+/** What can be known to fail before the first byte is written. */
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { UsageError, StorageError } from '../errors.ts';
+import { freeBytes, nearestExisting } from '../io/free-space.ts';
+import { isMemoryFileSystem, defaultScratchDir } from '../io/scratch.ts';
+
+/** One thing that was looked at and found in order. */
+export interface Check {
+  readonly check: string;
+  readonly path?: string;
+  /** Bytes. */
+  readonly free?: number;
+}
+
+/**
+ * Whether files can be made in `dir`, or in the directory above it in which it will be made.
+ * @param what what `dir` is, for the message: `snapshot dir`
+ * @throws {StorageError} `NOT_WRITABLE`; {@link UsageError} `NOT_A_DIRECTORY`
+ */
+export function checkWritable(dir: string, what: string): Check {
+  const existing = nearestExisting(dir);
+  if (!statSync(existing).isDirectory()) {
+    throw new UsageError('NOT_A_DIRECTORY', `the ${what} would be below a file`, {
+      path: existing,
+    });
+  }
+  try {
+    accessSync(existing, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new StorageError('NOT_WRITABLE', `the ${what} cannot be written`, {
+      path: existing,
+      found: (cause as NodeJS.ErrnoException).code,
+      hint: 'run as a user that may write there, or name another place',
+      cause,
+    });
+  }
+  return { check: `${what} is writable`, path: existing, free: freeBytes(existing) };
+}
+
+/**
+ * The directory for scratch files: the one that was asked for, else one beside the output, else the system's.
+ * @param output where the command writes; undefined if it writes nothing
+ * @throws {StorageError} `SCRATCH_IN_MEMORY` if one is asked for on a file system that lives in memory
+ */
+export function chooseScratchDir(asked: string | undefined, output?: string): string {
+  if (asked === undefined) return besideOutput(output) ?? defaultScratchDir();
+  if (statSync(asked, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new UsageError('NOT_A_DIRECTORY', 'the scratch dir does not exist', { path: asked });
+  }
+  checkWritable(asked, 'scratch dir');
+  if (isMemoryFileSystem(asked)) {
+    throw new StorageError('SCRATCH_IN_MEMORY', 'the scratch dir lives in memory', {
+      path: asked,
+      expected: 'a directory on a disk',
+      found: 'tmpfs or ramfs',
+      hint: 'name another with --scratch-dir',
+    });
+  }
+  return asked;
+}
+
+/** The directory above the output's, if scratch files can be there: an output directory must stay empty for it. */
+function besideOutput(output: string | undefined): string | undefined {
+  if (output === undefined) return undefined;
+  const dir = nearestExisting(dirname(resolve(output)));
+  try {
+    accessSync(dir, constants.W_OK | constants.X_OK);
+  } catch {
+    return undefined;
+  }
+  return isMemoryFileSystem(dir) ? undefined : dir;
+}

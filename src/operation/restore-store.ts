@@ -1,0 +1,174 @@
+/** `restore`: a snapshot or an export directory becomes a SwingStore. */
+import { resolve } from 'node:path';
+import { SwingSnapError, UsageError, VerificationError } from '../errors.ts';
+import { findSource, openSource, type FoundSource } from './open-source.ts';
+import { buildSwingStore } from '../formats/swing-store/build.ts';
+import { refuseExistingStore, type InstalledStore } from '../formats/swing-store/install.ts';
+import { openSwingStore } from '../formats/swing-store/open.ts';
+import { refuseNoSpace } from '../io/free-space.ts';
+import type { Progress } from '../io/progress.ts';
+import { loadZstdCodec } from '../io/zstd/load-codec.ts';
+import { maySatisfy, type RestoreMode } from '../swing-store-export/artifact-mode.ts';
+import { copyVerified } from '../swing-store-export/copy-export.ts';
+import { nullSink } from '../swing-store-export/null-sink.ts';
+import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
+import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
+import { refuseHeight } from './refuse-height.ts';
+
+export interface RestoreOptions {
+  readonly source: string;
+  readonly stateDir: string;
+  /** By default the source's own, else `operational`. */
+  readonly artifactMode?: RestoreMode | undefined;
+  /** The height that the source must be at. */
+  readonly height?: number | undefined;
+  /** The content hash that the source must have. */
+  readonly expect?: string | undefined;
+  /** Moves an existing store aside instead of refusing. */
+  readonly replace: boolean;
+  /** Refuses a restore that nothing proves. */
+  readonly requireProof: boolean;
+  /** Reads the new store once more, whole, before it is installed. */
+  readonly paranoid: boolean;
+  readonly gzipLevel?: number | undefined;
+  readonly scratchDir?: string | undefined;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What stands behind a restored store: that its content hash is the one the caller named, or nothing. */
+export type Proof = 'expected hash' | 'nothing';
+
+export interface Restored {
+  readonly form: 'snapshot' | 'export directory';
+  /** Path of what was restored. */
+  readonly source: string;
+  readonly store: InstalledStore;
+  readonly summary: ExportSummary;
+  readonly proved: Proof;
+}
+
+/**
+ * zlib level of heap snapshots in a new store. Level 1 compresses about three times as fast as zlib's default of 6
+ * and takes about a tenth more space, until the node writes the next heap snapshot of that vat.
+ */
+export const DEFAULT_GZIP_LEVEL = 1;
+
+/** Looks whether {@link restoreStore} could start, without making anything. Throws as it does. */
+export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
+  const { source, found, scratchDir } = await prepare(options);
+  await source.close();
+  return [
+    {
+      check: `${found.form} can be read at height ${String(source.height)}`,
+      path: source.location,
+    },
+    checkWritable(options.stateDir, 'state dir'),
+    checkWritable(scratchDir, 'scratch dir'),
+  ];
+}
+
+/**
+ * Builds a SwingStore in `stateDir`, every byte verified as it is written, and moves it into place when it is whole.
+ * @throws {VerificationError} if the source is not what it should be; nothing is left then
+ * @throws {SwingSnapError} `STORE_EXISTS`; `HEIGHT`
+ */
+export async function restoreStore(options: RestoreOptions): Promise<Restored> {
+  const { source, found, scratchDir, artifactMode } = await prepare(options);
+  const { replace, expect, progress, signal, gzipLevel = DEFAULT_GZIP_LEVEL } = options;
+  try {
+    const beforeInstall = options.paranoid
+      ? async (staging: string, summary: ExportSummary) =>
+          readAgain(staging, summary, { progress, signal, scratchDir })
+      : undefined;
+    const makeSink = async () =>
+      buildSwingStore(resolve(options.stateDir), { replace, gzipLevel, beforeInstall });
+    const copied = await copyVerified(source, makeSink, {
+      progress,
+      signal,
+      scratchDir,
+      artifactMode,
+      expect,
+    });
+    const proved = expect === undefined ? 'nothing' : 'expected hash';
+    const { result: store, summary } = copied;
+    return { form: found.form, source: found.path, store, summary, proved };
+  } finally {
+    await source.close();
+  }
+}
+
+async function prepare(options: RestoreOptions): Promise<{
+  source: SwingStoreExport;
+  found: FoundSource;
+  scratchDir: string;
+  artifactMode: RestoreMode;
+}> {
+  if (options.requireProof && options.expect === undefined) {
+    throw new UsageError('NO_PROOF', 'nothing would prove this restore', {
+      hint: 'name the content hash that retrieve printed, from a source that you trust, with --expect',
+    });
+  }
+  if (!options.replace) await refuseExistingStore(resolve(options.stateDir));
+  checkWritable(options.stateDir, 'state dir');
+  const scratchDir = chooseScratchDir(options.scratchDir, options.stateDir);
+  const found = findSource(options.source);
+  const source = await openSource(found, await loadZstdCodec());
+  try {
+    refuseHeight(source, options.height);
+    const artifactMode = chooseMode(source, options.artifactMode);
+    // More than the export data surely takes; how far heap snapshots compress is not known.
+    const bytes = source.estimate('export data').bytes ?? 0;
+    refuseNoSpace(resolve(options.stateDir), bytes, 'the new SwingStore', '--state-dir');
+    return { source, found, scratchDir, artifactMode };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+function chooseMode(source: SwingStoreExport, asked: RestoreMode | undefined): RestoreMode {
+  const held = source.artifactMode;
+  const mode = asked ?? (held === undefined || held === 'none' ? 'operational' : held);
+  if (maySatisfy(held, mode)) return mode;
+  throw new SwingSnapError('MODE', 'the export does not hold what the artifact mode asks for', {
+    path: source.location,
+    expected: mode,
+    found: held,
+    hint: 'leave out --artifact-mode, or restore from an export of that mode',
+  });
+}
+
+/** @throws {VerificationError} if the store in `staging` does not give back what was written into it */
+async function readAgain(
+  staging: string,
+  written: ExportSummary,
+  options: {
+    progress: Progress;
+    signal: AbortSignal | undefined;
+    scratchDir: string;
+  },
+): Promise<void> {
+  const note = (message: string): void => {
+    options.progress.note(message);
+  };
+  const { scratchDir } = options;
+  const { height } = written;
+  const artifactMode = written.artifactMode;
+  const store = await openSwingStore(staging, { height, artifactMode, scratchDir, note });
+  try {
+    const { summary } = await copyVerified(store, async () => nullSink(), options);
+    const expected = written.hashes?.exportDataHash;
+    const found = summary.hashes?.exportDataHash;
+    if (found !== expected) {
+      throw new VerificationError('READ_AGAIN', 'the new SwingStore gives back something else', {
+        path: staging,
+        expected,
+        found,
+        hint: 'suspect the disk or the memory of this machine',
+      });
+    }
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,169 @@
+/** `retrieve`: an export directory, or the live store itself, becomes a snapshot. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { UsageError } from '../errors.ts';
+import { openExportDirectory } from '../formats/export-directory/open.ts';
+import { removeExportDirectory, type Removal } from '../formats/export-directory/remove.ts';
+import {
+  DEFAULT_CHUNK_BYTES,
+  heightOfName,
+  MAX_CHUNK_BYTES,
+  MIN_CHUNK_BYTES,
+  snapshotName,
+} from '../formats/snapshot/layout.ts';
+import { writeSnapshot, type WrittenSnapshot } from '../formats/snapshot/write.ts';
+import { openSwingStore } from '../formats/swing-store/open.ts';
+import type { Progress } from '../io/progress.ts';
+import { checkLevel, type ZstdCodec } from '../io/zstd/codec.ts';
+import { loadZstdCodec } from '../io/zstd/load-codec.ts';
+import { directoryStorage } from '../storage/directory.ts';
+import type { SnapshotStorage } from '../storage/contract.ts';
+import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
+import { copyVerified } from '../swing-store-export/copy-export.ts';
+import type { SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
+import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
+import { readRecord } from './record.ts';
+import { refuseHeight } from './refuse-height.ts';
+
+export type RetrieveSource =
+  | {
+      readonly exportDir: string;
+      /** Whether the export directory goes once the snapshot is durable: `ours` if it carries our record. */
+      readonly remove: 'ours' | 'always' | 'never';
+    }
+  | { readonly stateDir: string; readonly artifactMode: ArtifactMode };
+
+export interface RetrieveOptions {
+  readonly source: RetrieveSource;
+  readonly snapshotDir: string;
+  /** The height that the source must be at. */
+  readonly height?: number | undefined;
+  /** Keeps so many of the highest heights, this one included, and removes the others. */
+  readonly keepLast?: number | undefined;
+  readonly replace: boolean;
+  /** Raw bytes of a chunk at most. */
+  readonly chunkBytes?: number | undefined;
+  /** zstd level. */
+  readonly level?: number | undefined;
+  readonly scratchDir?: string | undefined;
+  /** Name and version of the program, for the manifest. */
+  readonly madeBy: string;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Retrieved extends WrittenSnapshot {
+  /** Path of the snapshot. */
+  readonly path: string;
+  /** What became of the export directory; undefined if it was kept, or there was none. */
+  readonly removal: Removal | undefined;
+  /** Heights that `keepLast` removed. */
+  readonly removedHeights: readonly number[];
+}
+
+/** What zstd takes as a good compromise of time and size. */
+export const DEFAULT_LEVEL = 3;
+
+/** Looks whether {@link retrieveSnapshot} could start, without making anything. Throws as it does. */
+export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> {
+  const { codec, scratchDir } = await prepare(options);
+  const source = await openRetrieveSource(options, scratchDir);
+  await source.close();
+  return [
+    { check: `source can be read at height ${String(source.height)}`, path: source.location },
+    checkWritable(options.snapshotDir, 'snapshot dir'),
+    checkWritable(scratchDir, 'scratch dir'),
+    { check: `zstd codec ${codec.name}` },
+  ];
+}
+
+/**
+ * Packages an export as a snapshot, proving on the way that it is whole and what its records say.
+ * @throws {VerificationError} if it is not; nothing is published then
+ * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if another snapshot of that height is there, and as the source's form
+ */
+export async function retrieveSnapshot(options: RetrieveOptions): Promise<Retrieved> {
+  const { snapshotDir, progress, signal, replace, madeBy } = options;
+  const { codec, level, chunkBytes, scratchDir } = await prepare(options);
+  checkWritable(snapshotDir, 'snapshot dir');
+  const storage = directoryStorage(resolve(snapshotDir));
+  const source = await openRetrieveSource(options, scratchDir);
+  let written: WrittenSnapshot;
+  try {
+    const { height } = source;
+    const makeSink = async () =>
+      writeSnapshot(storage, { height, codec, level, chunkBytes, replace, madeBy });
+    ({ result: written } = await copyVerified(source, makeSink, { progress, signal, scratchDir }));
+  } finally {
+    await source.close();
+  }
+  return {
+    ...written,
+    path: resolve(snapshotDir, snapshotName(written.manifest.height)),
+    removedHeights: await keepLast(storage, options.keepLast, written.manifest.height),
+    removal: await removeSource(options.source),
+  };
+}
+
+async function prepare(options: RetrieveOptions): Promise<{
+  codec: ZstdCodec;
+  level: number;
+  chunkBytes: number;
+  scratchDir: string;
+}> {
+  const codec = await loadZstdCodec();
+  const { level = DEFAULT_LEVEL, chunkBytes = DEFAULT_CHUNK_BYTES } = options;
+  checkLevel(codec, level);
+  if (chunkBytes < MIN_CHUNK_BYTES || chunkBytes > MAX_CHUNK_BYTES) {
+    throw new UsageError('CHUNK_SIZE', 'the chunk size is out of range', {
+      expected: `${String(MIN_CHUNK_BYTES)} to ${String(MAX_CHUNK_BYTES)} bytes`,
+      found: chunkBytes,
+    });
+  }
+  return {
+    codec,
+    level,
+    chunkBytes,
+    scratchDir: chooseScratchDir(options.scratchDir, options.snapshotDir),
+  };
+}
+
+async function openRetrieveSource(
+  { source, height, progress }: RetrieveOptions,
+  scratchDir: string,
+): Promise<SwingStoreExport> {
+  if ('stateDir' in source) {
+    const { artifactMode } = source;
+    const note = (message: string): void => {
+      progress.note(message);
+    };
+    return openSwingStore(source.stateDir, { height, artifactMode, scratchDir, note });
+  }
+  const opened = await openExportDirectory(resolve(source.exportDir));
+  refuseHeight(opened, height);
+  return opened;
+}
+
+async function removeSource(source: RetrieveSource): Promise<Removal | undefined> {
+  if ('stateDir' in source || source.remove === 'never') return undefined;
+  const dir = resolve(source.exportDir);
+  if (!existsSync(dir)) return undefined;
+  const remove = source.remove === 'always' || (await readRecord(dir)) !== undefined;
+  return remove ? removeExportDirectory(dir) : undefined;
+}
+
+async function keepLast(
+  storage: SnapshotStorage,
+  keep: number | undefined,
+  height: number,
+): Promise<number[]> {
+  if (keep === undefined) return [];
+  const heights = (await storage.list())
+    .map(heightOfName)
+    .filter((found) => found !== undefined)
+    .sort((a, b) => b - a);
+  // The one that was just made stays, even where higher ones are there.
+  const removed = heights.slice(keep).filter((found) => found !== height);
+  for (const old of removed) await storage.remove(snapshotName(old));
+  return removed;
+}

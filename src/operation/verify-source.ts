@@ -1,0 +1,88 @@
+/** `verify`: proves that a snapshot or an export directory is whole, and that a store holds it. */
+import { resolve } from 'node:path';
+import { UsageError } from '../errors.ts';
+import { findSource, openSource, type FoundSource } from './open-source.ts';
+import { quickVerifySnapshot } from '../formats/snapshot/quick-verify.ts';
+import type { Progress } from '../io/progress.ts';
+import { loadZstdCodec } from '../io/zstd/load-codec.ts';
+import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
+import { copyVerified } from '../swing-store-export/copy-export.ts';
+import { nullSink } from '../swing-store-export/null-sink.ts';
+import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
+import { compareWithStore, type StoreComparison } from './compare-with-store.ts';
+import { chooseScratchDir } from './preflight.ts';
+import { refuseHeight } from './refuse-height.ts';
+
+export interface VerifyOptions {
+  readonly source: string;
+  /** A state dir whose store must hold the export. */
+  readonly stateDir?: string | undefined;
+  /** By default the source's own. */
+  readonly artifactMode?: ArtifactMode | undefined;
+  readonly height?: number | undefined;
+  /** The content hash that the source must have. */
+  readonly expect?: string | undefined;
+  readonly scratchDir?: string | undefined;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Verified {
+  readonly form: FoundSource['form'];
+  readonly source: string;
+  readonly summary: ExportSummary;
+  /** Only if a state dir was named. */
+  readonly store: StoreComparison | undefined;
+}
+
+/**
+ * Reads all of the source and proves that it is what its hashes and records say; with `stateDir`, then compares the
+ * store there with it.
+ * @throws {VerificationError} for whatever is wrong; {@link NotFoundError} if the source is not there
+ */
+export async function verifySource(options: VerifyOptions): Promise<Verified> {
+  const { progress, signal, artifactMode, expect, stateDir } = options;
+  const scratchDir = chooseScratchDir(options.scratchDir);
+  const found = findSource(options.source);
+  const source = await openSource(found, await loadZstdCodec());
+  try {
+    refuseHeight(source, options.height);
+    const copyOptions = { progress, signal, scratchDir, artifactMode, expect };
+    if (stateDir !== undefined) {
+      const compared = await compareWithStore(source, resolve(stateDir), copyOptions);
+      return { form: found.form, source: found.path, ...compared };
+    }
+    const { summary } = await copyVerified(source, async () => nullSink(), copyOptions);
+    return { form: found.form, source: found.path, summary, store: undefined };
+  } finally {
+    await source.close();
+  }
+}
+
+export interface QuicklyVerified {
+  readonly form: 'snapshot';
+  readonly source: string;
+  readonly height: number;
+  /** As the manifest says it. */
+  readonly contentHash: string;
+  readonly chunks: { readonly count: number; readonly size: number };
+}
+
+/**
+ * Only checks that all chunks of a snapshot are there with the right hash.
+ * @throws {UsageError} `NO_CHUNKS` for an export directory, whose files have no hashes of their own
+ */
+export async function quicklyVerifySource(
+  options: Pick<VerifyOptions, 'source' | 'expect' | 'height' | 'progress' | 'signal'>,
+): Promise<QuicklyVerified> {
+  const found = findSource(options.source);
+  if (found.form !== 'snapshot') {
+    throw new UsageError('NO_CHUNKS', 'an export directory has no chunks to check quickly', {
+      path: found.path,
+      hint: 'leave out --quick',
+    });
+  }
+  const manifest = await quickVerifySnapshot(found.snapshot, await loadZstdCodec(), options);
+  const { height, contentHash, chunks } = manifest;
+  return { form: found.form, source: found.path, height, contentHash, chunks };
+}
