@@ -1,0 +1,103 @@
+/**
+ * What all commands share: flags, progress, signals, and one way to print a result or an error and to exit.
+ *
+ * A command says what it takes (`flags`, `args`), does its work in `execute`, and gives the lines for people in
+ * `render`. Under `--json` stdout holds exactly one JSON object, on one line: the result with the `notes` beside it,
+ * or `error`.
+ */
+
+import { Command } from '@oclif/core/command';
+import { ExitError } from '@oclif/core/errors';
+import type { InferredArgs, InferredFlags } from '@oclif/core/interfaces';
+
+import { baseFlags } from './flags.ts';
+import { formatLine } from './format.ts';
+import { openProgress } from './open-progress.ts';
+import { writeLines } from './output.ts';
+import { silentProgress, type CommandProgress } from './progress.ts';
+import { listenForSignals } from './signals.ts';
+import { tellError, type Telling } from './tell-error.ts';
+
+type CommandFlags<C extends typeof Command> = InferredFlags<typeof baseFlags & C['flags']>;
+type CommandArgs<C extends typeof Command> = InferredArgs<C['args']>;
+
+/** A result that `--json` prints: plain data, in which `notes` and `error` are the base command's. */
+export type CommandResult = object & { readonly notes?: never; readonly error?: never };
+
+/** Extend as `class Export extends BaseCommand<typeof Export, ExportResult>`. */
+export abstract class BaseCommand<
+  C extends typeof Command,
+  Result extends CommandResult,
+> extends Command {
+  static override baseFlags = baseFlags;
+
+  /** The parsed flags and arguments, set before `execute`. */
+  protected flags!: CommandFlags<C>;
+  protected args!: CommandArgs<C>;
+  /** For the library; silent under `--json` and `--quiet`, where its notes are still kept. */
+  protected progress: CommandProgress = silentProgress();
+  /** For the library; aborted by SIGINT and SIGTERM with an `InterruptedError`. */
+  protected signal: AbortSignal = new AbortController().signal;
+
+  /** Does the work and throws what went wrong. */
+  protected abstract execute(): Promise<Result>;
+
+  /** The result in lines for stdout; not asked for under `--json` and `--quiet`. */
+  protected abstract render(result: Result): readonly string[];
+
+  override async run(): Promise<void> {
+    const listener = listenForSignals((name) => {
+      this.#mention(`${name}: cleaning up; once more to stop at once`);
+    });
+    this.signal = listener.signal;
+    try {
+      // Else oclif warns, in tests and in development, of every command line that does not parse.
+      this.parsed = true;
+      const { args, flags } = await this.parse();
+      this.args = args as CommandArgs<C>;
+      this.flags = flags as CommandFlags<C>;
+      const { json, quiet } = flags as InferredFlags<typeof baseFlags>;
+      this.progress = await openProgress({ json, quiet }, process.stderr);
+      await this.#succeed(await this.execute());
+    } catch (error) {
+      if (error instanceof ExitError) throw error;
+      this.progress.finish('failed');
+      // Whatever broke after the signal broke because of it: a worker in the same process group, a closed stream.
+      await tellError(this.signal.aborted ? this.signal.reason : error, {
+        ...this.#telling,
+        cause: error,
+      });
+    } finally {
+      listener.dispose();
+    }
+  }
+
+  async #succeed(result: Result): Promise<void> {
+    this.progress.finish('done');
+    const { json, notes } = this.#telling;
+    if (json) {
+      await writeLines(process.stdout, [JSON.stringify({ ...result, notes })]);
+      return;
+    }
+    const silent = this.#asked('--quiet', '-q');
+    await writeLines(process.stdout, silent ? [] : this.render(result).map(formatLine));
+  }
+
+  #mention(text: string): void {
+    if (!this.#asked('--json') && !this.#asked('--quiet', '-q')) {
+      writeLines(process.stderr, [`swingsnap: ${text}`]).catch(() => undefined);
+    }
+  }
+
+  get #telling(): Telling & { readonly notes: readonly string[] } {
+    const command = `swingsnap ${this.id ?? ''}`.trim();
+    return { command, json: this.#asked('--json'), notes: this.progress.notes };
+  }
+
+  /** Read from the words themselves, since a failure to parse must also be told in the form asked for. */
+  #asked(...spellings: readonly string[]): boolean {
+    const end = this.argv.indexOf('--');
+    const words = end === -1 ? this.argv : this.argv.slice(0, end);
+    return words.some((word) => spellings.includes(word));
+  }
+}

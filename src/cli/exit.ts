@@ -1,0 +1,122 @@
+/** One path from an error to what a person reads, what a program reads, and the exit code. */
+
+import { stripVTControlCharacters } from 'node:util';
+
+import { CLIError } from '@oclif/core/errors';
+
+import { EXIT_CODES, SwingSnapError, type ExitCode } from '../errors.ts';
+import { formatLine } from './format.ts';
+
+/** An error as `--json` shows it under `error`. */
+export interface ErrorReport {
+  readonly code: string;
+  readonly message: string;
+  readonly exitCode: ExitCode;
+  readonly path?: string | undefined;
+  readonly expected?: string | number | undefined;
+  readonly found?: string | number | undefined;
+  readonly hint?: string | undefined;
+}
+
+/**
+ * What the system says when a disk or a right is the trouble, by error code. SQLite's extended codes begin with
+ * the primary one (`SQLITE_IOERR_WRITE`).
+ */
+const SYSTEM_CODES: readonly (readonly [pattern: RegExp, exitCode: ExitCode, hint: string])[] = [
+  [
+    /^(ENOSPC|EDQUOT|SQLITE_FULL)$/,
+    EXIT_CODES.storage,
+    'free some space and run the command again',
+  ],
+  [/^(EACCES|EPERM)$/, EXIT_CODES.storage, 'run as a user that has the rights to this path'],
+  [/^(EROFS|SQLITE_READONLY.*)$/, EXIT_CODES.storage, 'choose a place that can be written to'],
+  [/^(EIO|SQLITE_IOERR.*)$/, EXIT_CODES.storage, 'check the disk'],
+  [
+    /^SQLITE_(CORRUPT.*|NOTADB)$/,
+    EXIT_CODES.verification,
+    'the database is damaged: use another copy',
+  ],
+  [/^SQLITE_(BUSY.*|LOCKED.*)$/, EXIT_CODES.busy, 'another process has the database locked'],
+];
+
+/**
+ * Reports any thrown value.
+ * @param command what the user typed, for the hint to its help: `swingsnap export`
+ */
+export function reportError(error: unknown, command: string): ErrorReport {
+  if (error instanceof SwingSnapError) {
+    const { code, exitCode, path, expected, found } = error;
+    const message = formatLine(error.message);
+    const hint = error.hint ?? (exitCode === EXIT_CODES.usage ? `${command} --help` : undefined);
+    return { code, message, exitCode, path, expected, found, hint };
+  }
+  if (error instanceof CLIError && error.oclif.exit === EXIT_CODES.usage) {
+    return {
+      code: 'USAGE',
+      message: parserMessage(error.message),
+      exitCode: EXIT_CODES.usage,
+      hint: `${command} --help`,
+    };
+  }
+  const message = formatLine(error instanceof Error ? error.message : String(error));
+  const code = systemCode(error);
+  const known = SYSTEM_CODES.find(([pattern]) => code !== undefined && pattern.test(code));
+  if (code !== undefined && known !== undefined) {
+    return { code, message, exitCode: known[1], path: systemPath(error), hint: known[2] };
+  }
+  return {
+    code: code ?? 'UNEXPECTED',
+    message: message === '' ? 'failed without a message' : message,
+    exitCode: EXIT_CODES.failed,
+    hint: 'run it again with DEBUG=swingsnap in the environment to see where it failed',
+  };
+}
+
+/** The lines for stderr: the message, the facts that are set, the hint. */
+export function errorLines(report: ErrorReport): string[] {
+  const facts = (['path', 'expected', 'found'] as const).flatMap((name) => {
+    const value = report[name];
+    return value === undefined ? [] : [`  ${`${name}:`.padEnd(9)} ${formatLine(String(value))}`];
+  });
+  return [
+    `swingsnap: ${report.message}`,
+    ...facts,
+    ...(report.hint === undefined ? [] : [`hint: ${formatLine(report.hint)}`]),
+  ];
+}
+
+/** The stack and those of its causes, when `DEBUG` asks for it. */
+export function debugLines(error: unknown, env: NodeJS.ProcessEnv): string[] {
+  if ((env['DEBUG'] ?? '') === '') return [];
+  const lines: string[] = [];
+  for (let at = error; at instanceof Error && lines.length < 10; at = at.cause) {
+    lines.push(at.stack ?? at.message);
+  }
+  return lines;
+}
+
+/**
+ * oclif's messages are several lines, with colours, the descriptions of missing arguments in a second column, and a
+ * pointer to the help, which is our hint.
+ */
+function parserMessage(message: string): string {
+  return formatLine(
+    stripVTControlCharacters(message)
+      .replace(/\nSee more help with --help/g, '')
+      .replace(/^The following errors? occurred:/, '')
+      .replace(/^ {4,}.*\n?/gm, '')
+      .replace(/^(\w+) {2,}.*$/gm, '$1')
+      .replace(/^Parsing (--\S+)\s+/, '$1: ')
+      .trim(),
+  );
+}
+
+function systemCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+function systemPath(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('path' in error)) return undefined;
+  return typeof error.path === 'string' ? error.path : undefined;
+}

@@ -1,0 +1,108 @@
+/**
+ * Flags that several commands share. A command spreads what it needs into its own `flags`.
+ *
+ * Flags of which only one may be given (`exclusive`) name no `env` to oclif, which counts a value from the
+ * environment as given: with `AGORIC_HOME` set for the whole machine, `--state-dir` would be refused. locations.ts
+ * reads those variables.
+ */
+
+import * as Args from '@oclif/core/args';
+import { CLIError } from '@oclif/core/errors';
+import * as Flags from '@oclif/core/flags';
+
+import { EXIT_CODES } from '../errors.ts';
+import { ARTIFACT_MODES, RESTORE_MODES } from '../swing-store-export/artifact-mode.ts';
+
+/** Every command has these. */
+export const baseFlags = {
+  json: Flags.boolean({
+    summary: 'Print one JSON object on stdout instead of text.',
+    helpGroup: 'OUTPUT',
+  }),
+  quiet: Flags.boolean({
+    char: 'q',
+    summary: 'Print nothing but errors.',
+    helpGroup: 'OUTPUT',
+  }),
+};
+
+/** A whole number from 0 on that JavaScript holds exactly. */
+export const wholeNumber = Flags.custom<number>({
+  parse: (input) => {
+    const value = Number(input);
+    if (/^\d+$/.test(input) && Number.isSafeInteger(value)) return Promise.resolve(value);
+    throw new CLIError(`expected a whole number from 0 on, found ${input}`, {
+      exit: EXIT_CODES.usage,
+    });
+  },
+});
+
+/** Where the SwingStore is: resolve with `locateStateDir`. */
+export const stateDirFlags = {
+  'state-dir': Flags.directory({
+    summary: 'Directory that holds swingstore.sqlite.',
+    helpValue: 'DIR',
+  }),
+  home: Flags.directory({
+    summary:
+      'Home of the node, which stands for its data/agoric. [default: ~/.agoric, env: AGORIC_HOME]',
+    exclusive: ['state-dir'],
+    helpValue: 'DIR',
+  }),
+};
+
+/** For a command that cannot do without. */
+export const exportDirFlag = Flags.directory({
+  summary: 'Export directory.',
+  env: 'SWINGSNAP_EXPORT_DIR',
+  required: true,
+  helpValue: 'DIR',
+});
+
+/** For a command that reads an export directory or a store: resolve with `chooseSource`. */
+export const exportDirOrStoreFlag = Flags.directory({
+  summary: 'Export directory to read. [env: SWINGSNAP_EXPORT_DIR]',
+  exclusive: ['state-dir', 'home'],
+  helpValue: 'DIR',
+});
+
+export const snapshotDirFlag = Flags.directory({
+  summary: 'Directory that holds the snapshots, one directory per height.',
+  env: 'SWINGSNAP_SNAPSHOT_DIR',
+  required: true,
+  helpValue: 'DIR',
+});
+
+export const scratchDirFlag = Flags.directory({
+  summary: 'Directory for scratch files. [default: beside the output]',
+  env: 'SWINGSNAP_SCRATCH_DIR',
+  helpValue: 'DIR',
+});
+
+export const artifactModeFlag = Flags.option({
+  summary: 'Which artifacts the export holds.',
+  options: ARTIFACT_MODES,
+});
+
+export const restoreModeFlag = Flags.option({
+  summary: 'Which artifacts the store must have.',
+  options: RESTORE_MODES,
+});
+
+export const heightFlag = wholeNumber({
+  summary: 'Block height that it must have.',
+  helpValue: 'N',
+});
+
+export const checkFlag = Flags.boolean({
+  summary: 'Check space, rights and codec, and do nothing else.',
+});
+
+/** SOURCE of restore and verify. Never taken from stdin, which under cron is a pipe that nobody writes to. */
+export const sourceArg = Args.string({
+  name: 'source',
+  description:
+    'A snapshot, a directory of snapshots (the newest is taken), or an export directory.',
+  required: true,
+  ignoreStdin: true,
+});

@@ -1,0 +1,29 @@
+/** Where the binary starts: finds the command and runs it. */
+
+// Loaded early, because it adds the listener to stdout that is replaced below.
+import '@oclif/core/command';
+import type { LoadOptions } from '@oclif/core/interfaces';
+import { ExitError } from '@oclif/core/errors';
+import { run } from '@oclif/core/run';
+
+import { leaveErrorsToWriters } from './output.ts';
+import { tellError } from './tell-error.ts';
+
+/**
+ * Runs one command line. Sets `process.exitCode` and returns, so that pipes drain; a command tells its own errors,
+ * and what goes wrong before there is one (an unknown command) is told here.
+ * @param argv the words after the program's name
+ */
+export async function main(argv: string[], options: LoadOptions): Promise<void> {
+  leaveErrorsToWriters(process.stdout);
+  leaveErrorsToWriters(process.stderr);
+  try {
+    await run(argv, options);
+  } catch (error) {
+    if (error instanceof ExitError) {
+      process.exitCode = error.oclif.exit ?? 0;
+      return;
+    }
+    await tellError(error, { command: 'swingsnap', json: argv.includes('--json') });
+  }
+}

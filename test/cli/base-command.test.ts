@@ -1,0 +1,182 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import {
+  BusyError,
+  NotFoundError,
+  StorageError,
+  SwingSnapError,
+  TimeoutError,
+  UsageError,
+  VerificationError,
+} from '../../src/errors.ts';
+import { runFake, thrown } from './fake-command.ts';
+
+const FAKE_PROCESS = fileURLToPath(new URL('fake-process.ts', import.meta.url));
+
+/** The fake command as a process, with what follows it on a bash command line. */
+async function runFakeProcess(rest: string): Promise<{ stderr: string; exitCode: unknown }> {
+  const child = spawn('bash', [
+    '-c',
+    `"$0" --import tsx "$1" ${rest}`,
+    process.execPath,
+    FAKE_PROCESS,
+  ]);
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const [exitCode] = (await once(child, 'close')) as [unknown];
+  return { stderr, exitCode };
+}
+
+afterEach(() => {
+  thrown.clear();
+  vi.unstubAllEnvs();
+});
+
+describe('a command that succeeds', () => {
+  it('prints its lines on stdout and what went on beside it on stderr', async () => {
+    const { stdout, stderr, exitCode } = await runFake('here', '--height', '7');
+    expect(stdout).toBe('read here\n  height 7\n');
+    expect(stderr).toMatch(/^the store was copied\nexport data: in \S+\n$/);
+    expect(exitCode).toBe(0);
+  });
+
+  it('prints one JSON object that holds the notes, and nothing else, under --json', async () => {
+    const { stdout, stderr, exitCode } = await runFake('here', '--json');
+    expect(JSON.parse(stdout)).toEqual({
+      source: 'here',
+      height: null,
+      notes: ['the store was copied'],
+    });
+    expect(stdout.split('\n')).toHaveLength(2);
+    expect(stderr).toBe('');
+    expect(exitCode).toBe(0);
+  });
+
+  it.each(['-q', '--quiet'])('prints nothing under %s', async (flag) => {
+    expect(await runFake('here', flag)).toEqual({ stdout: '', stderr: '', exitCode: 0 });
+  });
+
+  it('still prints its JSON object under --json --quiet', async () => {
+    expect(JSON.parse((await runFake('here', '--json', '--quiet')).stdout)).toMatchObject({
+      source: 'here',
+    });
+  });
+});
+
+describe('a command that fails', () => {
+  it.each([
+    [1, new SwingSnapError('X', 'no')],
+    [1, new Error('no')],
+    [2, new UsageError('X', 'no')],
+    [3, new VerificationError('X', 'no')],
+    [4, new BusyError('X', 'no')],
+    [5, new NotFoundError('X', 'no')],
+    [6, new StorageError('X', 'no')],
+    [6, Object.assign(new Error('no'), { code: 'ENOSPC' })],
+    [7, new TimeoutError('X', 'no')],
+  ])('exits with %i in text and under --json: %o', async (code, error) => {
+    thrown.set('bad', error);
+    const text = await runFake('bad');
+    const json = await runFake('bad', '--json');
+    expect([text.exitCode, json.exitCode]).toEqual([code, code]);
+    expect(text.stdout).toBe('');
+    expect(text.stderr).toContain('swingsnap: no\n');
+    expect(JSON.parse(json.stdout)).toMatchObject({ error: { message: 'no', exitCode: code } });
+    expect(json.stderr).toBe('');
+  });
+
+  it('says nothing but the error under --quiet', async () => {
+    thrown.set('bad', new NotFoundError('X', 'not there', { path: '/a', hint: 'look elsewhere' }));
+    expect(await runFake('bad', '--quiet')).toEqual({
+      stdout: '',
+      stderr: 'swingsnap: not there\n  path:     /a\nhint: look elsewhere\n',
+      exitCode: 5,
+    });
+  });
+
+  it('shows a stack only where DEBUG asks for it', async () => {
+    thrown.set('bad', new Error('no'));
+    expect((await runFake('bad', '-q')).stderr).not.toContain('    at ');
+    vi.stubEnv('DEBUG', 'swingsnap');
+    expect((await runFake('bad', '-q')).stderr).toContain('    at ');
+  });
+});
+
+describe('a command that is used wrongly', () => {
+  it.each([
+    ['Missing 1 required arg: source', []],
+    ['Nonexistent flag: --nope', ['x', '--nope']],
+    ['Unexpected argument: y', ['x', 'y']],
+    ['--height: expected a whole number from 0 on, found -3', ['x', '--height', '-3']],
+    ['--height: expected a whole number from 0 on, found 1.5', ['x', '--height', '1.5']],
+    ['--height: expected a whole number from 0 on, found 1e3', ['x', '--height', '1e3']],
+    [
+      '--height: expected a whole number from 0 on, found 9007199254740993',
+      ['x', '--height', '9007199254740993'],
+    ],
+    [
+      'Expected --artifact-mode=some to be one of: none, operational, replay, archival, debug',
+      ['x', '--artifact-mode', 'some'],
+    ],
+    [
+      '--state-dir=a cannot also be provided when using --home',
+      ['x', '--state-dir', 'a', '--home', 'b'],
+    ],
+  ])('exits with 2 and one line: %s', async (message, argv) => {
+    const text = await runFake(...argv);
+    expect(text).toEqual({
+      stdout: '',
+      stderr: `swingsnap: ${message}\nhint: swingsnap fake --help\n`,
+      exitCode: 2,
+    });
+    const json = await runFake(...argv, '--json');
+    expect(JSON.parse(json.stdout)).toEqual({
+      error: { code: 'USAGE', message, exitCode: 2, hint: 'swingsnap fake --help' },
+    });
+    expect(json.exitCode).toBe(2);
+  });
+
+  it('takes --state-dir although AGORIC_HOME is set', async () => {
+    vi.stubEnv('AGORIC_HOME', '/home/node');
+    expect((await runFake('x', '--state-dir', 'a')).exitCode).toBe(0);
+  });
+});
+
+describe('a full stdout', () => {
+  it('is a storage error, told on stderr', async () => {
+    const { stderr, exitCode } = await runFakeProcess('here > /dev/full');
+    expect(stderr).toContain('swingsnap: ENOSPC: no space left on device, write\n');
+    expect(exitCode).toBe(6);
+  });
+});
+
+describe('a reader that went away', () => {
+  it('does not turn what was done into a failure', async () => {
+    const { stderr, exitCode } = await runFakeProcess(
+      'here -q --json | true; exit "${PIPESTATUS[0]}"',
+    );
+    expect(stderr).toBe('');
+    expect(exitCode).toBe(0);
+  });
+});
+
+describe('a signal', () => {
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s aborts the work and exits with %i', async (signal, code) => {
+    const child = spawn(process.execPath, ['--import', 'tsx', FAKE_PROCESS, 'wait'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    await once(child.stdout, 'data');
+    child.kill(signal);
+    expect(await once(child, 'close')).toEqual([code, null]);
+    expect(stderr).toContain(`swingsnap: stopped by ${signal}\n`);
+  });
+});
