@@ -1,0 +1,107 @@
+import * as Flags from '@oclif/core/flags';
+import { BaseCommand } from '../cli/base-command.ts';
+import { renderChecks, type CheckResult } from '../cli/checks.ts';
+import { withExitCodes } from '../cli/exit-codes.ts';
+import {
+  checkFlag,
+  heightFlag,
+  restoreModeFlag,
+  scratchDirFlag,
+  sourceArg,
+  stateDirFlags,
+} from '../cli/flags.ts';
+import { formatBytes } from '../cli/format.ts';
+import { expectFlag } from '../cli/hash-flag.ts';
+import { locateStateDir } from '../cli/locations.ts';
+import { shellQuote } from '../cli/shell-quote.ts';
+import { checkRestore, restoreStore, type Proof } from '../operation/restore-store.ts';
+import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
+
+interface RestoreResult extends ExportSummary {
+  readonly source: string;
+  readonly form: string;
+  readonly stateDir: string;
+  /** Bytes of the database file. */
+  readonly databaseSize: number;
+  readonly proved: Proof;
+  /** Where the old store is, and the command that brings it back, if there was one. */
+  readonly replaced?: { readonly movedTo: string; readonly undo: string };
+}
+
+export default class Restore extends BaseCommand<typeof Restore, RestoreResult | CheckResult> {
+  static override summary = 'Build a SwingStore from a snapshot or an export directory.';
+
+  static override description = withExitCodes(
+    'The restored store starts only beside a Cosmos multistore at exactly the same height: get one by state-sync or ' +
+      'from a file-system snapshot of that height, and never roll back priv_validator_state.json. ' +
+      'The store is built aside, every byte verified as it is written, and appears only when it is whole.',
+  );
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> /backup/snapshots --home ~/.agoric',
+    '<%= config.bin %> <%= command.id %> /backup/snapshots/20000000 --state-dir /data/agoric --expect <contentHash>',
+  ];
+
+  static override args = { source: sourceArg };
+
+  static override flags = {
+    ...stateDirFlags,
+    'artifact-mode': restoreModeFlag({
+      summary: "Which artifacts the store must have. [default: the source's, else operational]",
+    }),
+    height: heightFlag,
+    expect: expectFlag,
+    replace: Flags.boolean({
+      summary: 'Move an existing store aside, and say how to bring it back.',
+    }),
+    'require-proof': Flags.boolean({ summary: 'Fail if nothing proves the restored state.' }),
+    paranoid: Flags.boolean({ summary: 'Read the new store once more before it is installed.' }),
+    'scratch-dir': scratchDirFlag,
+    check: checkFlag,
+  };
+
+  protected async execute(): Promise<RestoreResult | CheckResult> {
+    const { flags, progress, signal } = this;
+    const stateDir = locateStateDir(flags);
+    const options = {
+      source: this.args.source,
+      stateDir,
+      artifactMode: flags['artifact-mode'],
+      height: flags.height,
+      expect: flags.expect,
+      replace: flags.replace,
+      requireProof: flags['require-proof'],
+      paranoid: flags.paranoid,
+      scratchDir: flags['scratch-dir'],
+      progress,
+      signal,
+    };
+    if (flags.check) return { checked: await checkRestore(options) };
+    const { source, form, store, summary, proved } = await restoreStore(options);
+    const { movedTo, size: databaseSize } = store;
+    const replaced =
+      movedTo === undefined ? {} : { replaced: { movedTo, undo: undo(stateDir, movedTo) } };
+    return { source, form, stateDir, databaseSize, ...summary, proved, ...replaced };
+  }
+
+  protected render(result: RestoreResult | CheckResult): string[] {
+    if ('checked' in result) return renderChecks(result);
+    const { height, artifactMode, exportData, artifacts, replaced } = result;
+    return [
+      `restored height ${String(height)} (${artifactMode}) to ${result.stateDir}`,
+      `  export data  ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
+      `  artifacts    ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+      `  database     ${formatBytes(result.databaseSize)}`,
+      ...(replaced === undefined
+        ? []
+        : [`the old store is in ${replaced.movedTo}`, `to undo: ${replaced.undo}`]),
+      `proved: ${result.proved}`,
+      `this store starts only beside a Cosmos multistore at exactly height ${String(height)}`,
+    ];
+  }
+}
+
+function undo(stateDir: string, movedTo: string): string {
+  const [to, from] = [stateDir, movedTo].map(shellQuote);
+  return `rm ${to ?? ''}/swingstore.sqlite* && mv ${from ?? ''}/swingstore.sqlite* ${to ?? ''}/ && rmdir ${from ?? ''}`;
+}

@@ -1,0 +1,155 @@
+import * as Flags from '@oclif/core/flags';
+import { BaseCommand } from '../cli/base-command.ts';
+import { byteSize } from '../cli/byte-size-flag.ts';
+import { renderChecks, type CheckResult } from '../cli/checks.ts';
+import { withExitCodes } from '../cli/exit-codes.ts';
+import {
+  artifactModeFlag,
+  checkFlag,
+  exportDirOrStoreFlag,
+  heightFlag,
+  scratchDirFlag,
+  snapshotDirFlag,
+  stateDirFlags,
+  wholeNumber,
+} from '../cli/flags.ts';
+import { formatBytes } from '../cli/format.ts';
+import { chooseSource } from '../cli/locations.ts';
+import { programName } from '../cli/program.ts';
+import { shellQuote } from '../cli/shell-quote.ts';
+import type { SnapshotManifest } from '../formats/snapshot/manifest.ts';
+import {
+  checkRetrieve,
+  retrieveSnapshot,
+  type RetrieveSource,
+} from '../operation/retrieve-snapshot.ts';
+
+interface RetrieveResult {
+  /** The snapshot's directory. */
+  readonly path: string;
+  readonly height: number;
+  readonly contentHash: string;
+  /** False if the very same snapshot was there already. */
+  readonly written: boolean;
+  readonly modules: SnapshotManifest['modules'];
+  readonly chunks: SnapshotManifest['chunks'];
+  readonly codec: string;
+  readonly level: number;
+  /** What became of the export directory, if it was removed. */
+  readonly removed?: { readonly files: number; readonly left: readonly string[] };
+  readonly removedHeights: readonly number[];
+}
+
+export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResult | CheckResult> {
+  static override summary = 'Package an export, or the live store itself, as a verified snapshot.';
+
+  static override description = withExitCodes(
+    'Reads an export directory (--export-dir) or the live store (--state-dir, --home), checks every artifact ' +
+      'against the export data, and publishes D/<height>/ only if all of it is right. ' +
+      'An export directory that swingsnap made is then removed.',
+  );
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --export-dir /backup/export --snapshot-dir /backup/snapshots',
+    '<%= config.bin %> <%= command.id %> --home ~/.agoric --snapshot-dir /backup/snapshots --keep-last 3',
+  ];
+
+  static override flags = {
+    'snapshot-dir': snapshotDirFlag,
+    'export-dir': exportDirOrStoreFlag,
+    ...stateDirFlags,
+    height: heightFlag,
+    'artifact-mode': artifactModeFlag({
+      summary: 'Which artifacts to take from a live store. [default: operational]',
+      exclusive: ['export-dir'],
+    }),
+    'keep-export': Flags.boolean({
+      summary: 'Keep the export directory.',
+      exclusive: ['delete-export', 'state-dir', 'home'],
+    }),
+    'delete-export': Flags.boolean({
+      summary: 'Remove the export directory even if swingsnap did not make it.',
+      exclusive: ['keep-export', 'state-dir', 'home'],
+    }),
+    'keep-last': wholeNumber({
+      summary: 'Keep only so many of the highest snapshots, once this one is durable.',
+      helpValue: 'N',
+      min: 1,
+    }),
+    replace: Flags.boolean({ summary: 'Replace another snapshot of the same height.' }),
+    'chunk-size': byteSize({
+      summary: 'Raw bytes of a chunk at most, 4MiB to 64MiB. [default: 16MiB]',
+    }),
+    level: wholeNumber({ summary: 'zstd level. [default: 3]', helpValue: 'N' }),
+    'scratch-dir': scratchDirFlag,
+    check: checkFlag,
+  };
+
+  protected async execute(): Promise<RetrieveResult | CheckResult> {
+    const { flags, progress, signal } = this;
+    const options = {
+      source: this.#source(),
+      snapshotDir: flags['snapshot-dir'],
+      height: flags.height,
+      keepLast: flags['keep-last'],
+      replace: flags.replace,
+      chunkBytes: flags['chunk-size'],
+      level: flags.level,
+      scratchDir: flags['scratch-dir'],
+      madeBy: programName(this.config),
+      progress,
+      signal,
+    };
+    if (flags.check) return { checked: await checkRetrieve(options) };
+    const { path, manifest, written, removal, removedHeights } = await retrieveSnapshot(options);
+    const { height, contentHash, modules, chunks, made } = manifest;
+    const { codec, level } = made;
+    const removed =
+      removal === undefined ? {} : { removed: { files: removal.files, left: removal.left } };
+    return {
+      path,
+      height,
+      contentHash,
+      written,
+      modules,
+      chunks,
+      codec,
+      level,
+      ...removed,
+      removedHeights,
+    };
+  }
+
+  #source(): RetrieveSource {
+    const { flags } = this;
+    const source = chooseSource(flags);
+    if (source.kind === 'swing-store') {
+      return { stateDir: source.stateDir, artifactMode: flags['artifact-mode'] ?? 'operational' };
+    }
+    const remove = flags['keep-export'] ? 'never' : flags['delete-export'] ? 'always' : 'ours';
+    return { exportDir: source.path, remove };
+  }
+
+  protected render(result: RetrieveResult | CheckResult): string[] {
+    if ('checked' in result) return renderChecks(result);
+    const { swingset } = result.modules;
+    const { exportData, artifacts } = swingset;
+    const verb = result.written ? 'snapshot of' : 'there already, the same snapshot of';
+    return [
+      `${verb} height ${String(result.height)} (${swingset.artifactMode}): ${result.path}`,
+      `  export data      ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
+      `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+      `  chunks           ${String(result.chunks.count)}, ${formatBytes(result.chunks.size)} (${result.codec}, level ${String(result.level)})`,
+      `  contentHash      ${result.contentHash}`,
+      `  operationalHash  ${swingset.operationalHash}`,
+      ...(result.removed === undefined
+        ? []
+        : [`removed the export directory (${String(result.removed.files)} files)`]),
+      ...((result.removed?.left.length ?? 0) > 0
+        ? [`left there, not the export's: ${result.removed?.left.join(', ') ?? ''}`]
+        : []),
+      ...result.removedHeights.map((height) => `removed the snapshot of height ${String(height)}`),
+      `next: swingsnap verify ${shellQuote(result.path)}`,
+    ];
+  }
+}

@@ -1,0 +1,106 @@
+import * as Flags from '@oclif/core/flags';
+import { BaseCommand } from '../cli/base-command.ts';
+import { withExitCodes } from '../cli/exit-codes.ts';
+import {
+  artifactModeFlag,
+  heightFlag,
+  scratchDirFlag,
+  sourceArg,
+  stateDirFlags,
+} from '../cli/flags.ts';
+import { formatBytes } from '../cli/format.ts';
+import { expectFlag } from '../cli/hash-flag.ts';
+import { namedStateDir } from '../cli/locations.ts';
+import type { StoreComparison } from '../operation/compare-with-store.ts';
+import {
+  quicklyVerifySource,
+  verifySource,
+  type QuicklyVerified,
+} from '../operation/verify-source.ts';
+import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
+
+interface FullResult extends ExportSummary {
+  readonly source: string;
+  readonly form: string;
+  readonly quick: false;
+  /** Only with --state-dir or --home. */
+  readonly store?: StoreComparison;
+}
+
+type QuickResult = QuicklyVerified & { readonly quick: true };
+
+export default class Verify extends BaseCommand<typeof Verify, FullResult | QuickResult> {
+  static override summary =
+    'Prove that a snapshot or an export is whole, and that a store holds it.';
+
+  static override description = withExitCodes(
+    'Reads everything: chunks, entries, records and artifacts, completeness and hashes. With --state-dir or --home ' +
+      'also compares the store there, and names the first ten differences. Nothing is changed.',
+  );
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> /backup/snapshots',
+    '<%= config.bin %> <%= command.id %> /backup/snapshots/20000000 --expect <contentHash>',
+    '<%= config.bin %> <%= command.id %> /backup/snapshots/20000000 --state-dir /data/agoric',
+    '<%= config.bin %> <%= command.id %> /backup/snapshots --quick',
+  ];
+
+  static override args = { source: sourceArg };
+
+  static override flags = {
+    ...stateDirFlags,
+    'artifact-mode': artifactModeFlag({
+      summary: "Which artifacts must be there. [default: those of the source's mode]",
+      exclusive: ['quick'],
+    }),
+    height: heightFlag,
+    expect: expectFlag,
+    quick: Flags.boolean({
+      summary: 'Only check that all chunks are there with the right hash.',
+      exclusive: ['state-dir', 'home', 'artifact-mode'],
+    }),
+    'scratch-dir': scratchDirFlag,
+  };
+
+  protected async execute(): Promise<FullResult | QuickResult> {
+    const { flags, progress, signal } = this;
+    const options = {
+      source: this.args.source,
+      stateDir: namedStateDir(flags),
+      artifactMode: flags['artifact-mode'],
+      height: flags.height,
+      expect: flags.expect,
+      scratchDir: flags['scratch-dir'],
+      progress,
+      signal,
+    };
+    if (flags.quick) return { quick: true, ...(await quicklyVerifySource(options)) };
+    const { source, form, summary, store } = await verifySource(options);
+    return { quick: false, source, form, ...summary, ...(store === undefined ? {} : { store }) };
+  }
+
+  protected render(result: FullResult | QuickResult): string[] {
+    if (result.quick) {
+      const { count, size } = result.chunks;
+      return [
+        `ok, quickly: all chunks of height ${String(result.height)} are there: ${result.source}`,
+        `  chunks       ${String(count)}, ${formatBytes(size)}`,
+        `  contentHash  ${result.contentHash} (as the manifest says)`,
+      ];
+    }
+    const { height, artifactMode, exportData, artifacts, hashes, store } = result;
+    return [
+      `ok: ${result.form} of height ${String(height)} (${artifactMode}): ${result.source}`,
+      `  export data      ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
+      `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+      `  contentHash      ${hashes?.contentHash ?? 'unknown: artifacts beyond the mode were not read'}`,
+      `  operationalHash  ${hashes?.operationalHash ?? ''}`,
+      ...(store === undefined
+        ? []
+        : [
+            `ok: the SwingStore holds it: ${store.path}`,
+            `  compared (${store.artifactMode})  ${String(store.equal)} artifacts equal, ${String(store.onlyInStore)} historical ones only in the store`,
+          ]),
+    ];
+  }
+}
