@@ -2,6 +2,7 @@
  * The one thing that every command does: copy an export from the form that it is in to the form that is wanted.
  */
 import { VerificationError } from '../errors.ts';
+import { Breath } from '../io/breath.ts';
 import { DigestTap } from '../io/digest.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
 import { defaultScratchDir } from '../io/scratch.ts';
@@ -64,9 +65,11 @@ export async function copyUnverified<Result>(
 ): Promise<Result> {
   return aborting(sink, async () => {
     const exportData = { entries: 0, size: 0 };
+    const breath = new Breath();
     if (withExportData) {
       progress.phase('export data', source.estimate('export data'));
       for await (const block of source.exportData()) {
+        await breath.take();
         signal?.throwIfAborted();
         await sink.writeExportData(block);
         const entries = countLines(block);
@@ -164,7 +167,9 @@ async function copyThrough(
 ): Promise<ExportSummary> {
   const hasher = new ExportDataHasher(index);
   progress.phase('export data', source.estimate('export data'));
+  const breath = new Breath();
   for await (const block of exportDataBlocks) {
+    await breath.take();
     signal?.throwIfAborted();
     const entries = hasher.add(block);
     await sink.writeExportData(block);
@@ -178,6 +183,7 @@ async function copyThrough(
   let allDigestsKnown = true;
   progress.phase('artifacts', source.estimate('artifacts'));
   for await (const artifact of source.artifacts()) {
+    await breath.take();
     signal?.throwIfAborted();
     const name = parseArtifactName(artifact.name);
     const expected = index.expect(name, mode ?? 'debug');
@@ -242,7 +248,9 @@ async function* watched(
   progress: Progress,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
+  const breath = new Breath();
   for await (const piece of data) {
+    await breath.take();
     signal?.throwIfAborted();
     yield piece;
     progress.advance(piece.length);

@@ -23,7 +23,9 @@ export interface PinOptions {
 export class PinnedStore {
   readonly stateDir: string;
   readonly db: Database.Database;
-  readonly height: number;
+  /** Inode of the database file when it was opened. */
+  readonly inode: number;
+  #height: number;
   readonly #copy: CopiedStore | undefined;
   readonly #note: (message: string) => void;
 
@@ -36,7 +38,8 @@ export class PinnedStore {
   ) {
     this.stateDir = stateDir;
     this.db = db;
-    this.height = height;
+    this.inode = statSync(databasePath(stateDir)).ino;
+    this.#height = height;
     this.#copy = copy;
     this.#note = note;
   }
@@ -96,6 +99,37 @@ export class PinnedStore {
     }
   }
 
+  /** Height of the commit that is pinned, or was last. */
+  get height(): number {
+    return this.#height;
+  }
+
+  /** Whether this is a scratch copy, which no node writes to. */
+  get isCopy(): boolean {
+    return this.#copy !== undefined;
+  }
+
+  /** A number that changes when somebody commits; while pinned, that of the pinned commit. */
+  dataVersion(): unknown {
+    return this.db.pragma('data_version', { simple: true });
+  }
+
+  /** Lets go of the view, so that the node's `-wal` may shrink. */
+  unpin(): void {
+    this.db.exec('ROLLBACK');
+  }
+
+  /** Pins the newest commit. */
+  pin(): void {
+    this.#height = heightOf(beginAtHeight(this.db), this.stateDir);
+  }
+
+  /** Bytes of the database's `-wal`, which cannot shrink while we hold a view. */
+  walBytes(): number {
+    const path = `${databasePath(this.stateDir)}-wal`;
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
   close(): void {
     if (!this.db.open) return;
     if (this.db.inTransaction) this.db.exec('ROLLBACK');
@@ -146,11 +180,7 @@ function tryPin(path: string): Pin | Error {
   let db: Database.Database | undefined;
   try {
     db = new Database(path, { readonly: true, fileMustExist: true });
-    db.exec('BEGIN');
-    const rawHeight = db
-      .prepare(`SELECT value FROM kvStore WHERE key = 'host.height'`)
-      .pluck()
-      .get();
+    const rawHeight = beginAtHeight(db);
     for (const table of ['snapshots', 'transcriptSpans', 'transcriptItems', 'bundles']) {
       db.prepare(`SELECT 1 FROM ${table}`);
     }
@@ -168,6 +198,12 @@ function tryPin(path: string): Pin | Error {
     }
     throw error;
   }
+}
+
+/** Begins a transaction whose first read, which pins the view, is the height. */
+function beginAtHeight(db: Database.Database): unknown {
+  db.exec('BEGIN');
+  return db.prepare(`SELECT value FROM kvStore WHERE key = 'host.height'`).pluck().get();
 }
 
 /** The reference's `Number(host.height) || 0`, of which no block height is negative or fractional. */
