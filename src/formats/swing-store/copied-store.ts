@@ -1,7 +1,7 @@
 /** A SwingStore that cannot be opened where it is (a read-only file system, read rights only), as a scratch copy. */
-import { constants, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { accessSync, constants, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { chmod, copyFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { StorageError } from '../../errors.ts';
 import { refuseNoSpace } from '../../io/free-space.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
@@ -17,33 +17,36 @@ const COPIED = ['', '-wal', '-journal'] as const;
 
 /**
  * Copies the database of `stateDir`, with its `-wal` or `-journal`, into a new directory under `scratchDir`.
+ * @param note told why, how much and whereto, in one line
+ * @param hasJournal whether a journal that must be rolled back is what keeps the store from being opened
  * @throws {StorageError} `NO_SPACE`; `STORE_CHANGED` if somebody wrote to the store meanwhile
  */
 export async function copyStore(
   stateDir: string,
   scratchDir: string,
   note: (message: string) => void,
+  hasJournal: boolean,
 ): Promise<CopiedStore> {
-  const before = fingerprint(stateDir);
-  const bytes = before.files.reduce((sum, { size }) => sum + size, 0);
-  refuseNoSpace(scratchDir, bytes, 'a scratch copy of the SwingStore', '--scratch-dir');
-  note(
-    `swingstore.sqlite cannot be opened where it is (SQLite must make a -shm file beside it): ` +
-      `${String(bytes)} bytes are copied to ${scratchDir} and read there; ` +
-      `with write rights on its directory, or while its node runs, it would be read in place`,
-  );
+  // SQLite looks for the side files beside what a link leads to.
+  const database = realpathSync(databasePath(stateDir));
+  const before = fingerprint(database);
+  refuseNoSpace(scratchDir, before.bytes, 'a scratch copy of the SwingStore', '--scratch-dir');
+  const { reason, advice } = hasJournal ? UNFINISHED : obstacle(dirname(database));
+  const copied = `${String(before.bytes)} bytes are copied to ${scratchDir} and read there`;
+  note(`swingstore.sqlite ${[`${reason}: ${copied}`, ...advice].join('; ')}`);
   const dir = mkdtempSync(join(scratchDir, `${TEMPORARY_PREFIX}store-`));
   const remove = (): void => {
     rmSync(dir, { recursive: true, force: true });
   };
   try {
     for (const suffix of COPIED) {
-      const from = databasePath(stateDir) + suffix;
-      if (existsSync(from)) {
-        await copyFile(from, join(dir, DATABASE_FILE + suffix), constants.COPYFILE_FICLONE);
-      }
+      if (statSync(database + suffix, { throwIfNoEntry: false }) === undefined) continue;
+      const copy = join(dir, DATABASE_FILE + suffix);
+      await copyFile(database + suffix, copy, constants.COPYFILE_FICLONE);
+      // The rights come along, and a file that its owner may not write cannot be opened to be recovered.
+      await chmod(copy, 0o600);
     }
-    if (fingerprint(stateDir).text !== before.text) {
+    if (fingerprint(database).text !== before.text) {
       throw new StorageError('STORE_CHANGED', 'the SwingStore changed while it was copied', {
         path: databasePath(stateDir),
         hint: 'run it again: while the node runs the store is read in place',
@@ -56,10 +59,43 @@ export async function copyStore(
   return { databasePath: join(dir, DATABASE_FILE), remove };
 }
 
-function fingerprint(stateDir: string): { files: { size: number }[]; text: string } {
-  const files = ['', ...SIDE_FILES]
-    .map((suffix) => statSync(databasePath(stateDir) + suffix, { throwIfNoEntry: false }))
-    .filter((stat) => stat !== undefined);
-  const text = files.map(({ ino, size, mtimeMs }) => [ino, size, mtimeMs].join(' ')).join('\n');
-  return { files, text };
+interface Obstacle {
+  /** What follows the name of the database. */
+  readonly reason: string;
+  /** More clauses: how it would be read in place. */
+  readonly advice: readonly string[];
+}
+
+const UNFINISHED: Obstacle = {
+  reason: 'has a journal of an unfinished transaction that a reader must not roll back',
+  advice: [],
+};
+
+/** What keeps SQLite from making the `-shm` that it needs beside a WAL database. */
+function obstacle(dir: string): Obstacle {
+  try {
+    accessSync(dir, constants.W_OK | constants.X_OK);
+    return { reason: 'cannot be opened where it is', advice: [] };
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS'
+      ? { reason: 'is on a read-only file system, where SQLite cannot open it', advice: [] }
+      : {
+          reason: 'cannot be opened with read rights alone while no node has it open',
+          advice:
+            'run it as the user of the node, or while the node runs, to have it read in place',
+        };
+  }
+}
+
+function fingerprint(database: string): { bytes: number; text: string } {
+  const files = ['', ...SIDE_FILES].map((suffix) => {
+    const stat = statSync(database + suffix, { throwIfNoEntry: false });
+    return { suffix, stat };
+  });
+  const copied = files.filter(({ suffix }) => COPIED.some((other) => other === suffix));
+  const bytes = copied.reduce((sum, { stat }) => sum + (stat?.size ?? 0), 0);
+  const text = files
+    .map(({ suffix, stat }) => [suffix, stat?.ino, stat?.size, stat?.mtimeMs].join(' '))
+    .join('\n');
+  return { bytes, text };
 }

@@ -3,12 +3,12 @@ import {
   chmod,
   chown,
   link,
+  lstat,
   mkdir,
   open,
   readdir,
   rename,
   rm,
-  rmdir,
   stat,
 } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -75,7 +75,7 @@ export async function installStore(
     // Unlike a rename, a link never replaces a file that came meanwhile.
     await link(built, path);
   } catch (error) {
-    if (movedTo !== undefined) await moveFiles(movedTo, stateDir, old);
+    if (movedTo !== undefined) await moveBack(movedTo, stateDir, old);
     throw error;
   }
   await rm(built);
@@ -90,6 +90,10 @@ async function ownLike(dir: string, path: string): Promise<void> {
   if (own.uid !== uid || own.gid !== gid) await chown(path, uid, gid);
 }
 
+/**
+ * Moves the old store to `S/before-<height>-<time>/`. That directory appears with all of it, as links, before the
+ * first file goes from `stateDir`: a database whose `-wal` is elsewhere would lack its last commits.
+ */
 async function moveAside(
   stateDir: string,
   staging: string,
@@ -99,22 +103,35 @@ async function moveAside(
   if (files.includes(DATABASE_FILE)) await refuseOpenDatabase(databasePath(stateDir), staging);
   const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
   const target = join(stateDir, `before-${String(height)}-${time}`);
-  await mkdir(target);
+  const linked = join(staging, 'before');
+  const { uid, gid, mode } = await stat(stateDir);
+  await mkdir(linked);
+  await chmod(linked, mode);
+  await chown(linked, uid, gid);
+  for (const file of files) await link(join(stateDir, file), join(linked, file));
+  await syncDirectory(linked);
+  await rename(linked, target);
+  await syncDirectory(stateDir);
   try {
-    await moveFiles(stateDir, target, files);
+    // The database first: what else there is means nothing without it.
+    for (const file of files) await rm(join(stateDir, file));
   } catch (error) {
-    await moveFiles(target, stateDir, files);
-    await rmdir(target);
+    await moveBack(target, stateDir, files);
     throw error;
   }
-  await syncDirectory(target);
   return target;
 }
 
-/** Moves those of `files` that are in `from`. The database goes first and comes back last: alone it is no danger. */
-async function moveFiles(from: string, to: string, files: readonly string[]): Promise<void> {
-  const there = new Set(await readdir(from));
-  for (const file of files.filter((name) => there.has(name))) {
-    await rename(join(from, file), join(to, file));
+/** Undoes {@link moveAside}, the database last. What others put in its place meanwhile stays, and so does `from`. */
+async function moveBack(from: string, to: string, files: readonly string[]): Promise<void> {
+  for (const file of files.toReversed()) {
+    const [kept, back] = [join(from, file), join(to, file)];
+    try {
+      await link(kept, back);
+    } catch {
+      const [there, found] = await Promise.all([lstat(kept), lstat(back).catch(() => undefined)]);
+      if (found?.ino !== there.ino) return;
+    }
   }
+  await rm(from, { recursive: true });
 }

@@ -1,5 +1,6 @@
 /** Whether some process has a SwingStore's database open. */
-import { link, readdir, rm, stat } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
+import { link, lstat, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { BusyError } from '../../errors.ts';
@@ -23,6 +24,8 @@ export async function refuseOpenDatabase(path: string, staging: string): Promise
 }
 
 async function isLocked(path: string, staging: string): Promise<boolean> {
+  // Through a symbolic link, SQLite would find and recover the side files that are beside its target.
+  if ((await lstat(path)).isSymbolicLink()) return isDatabaseLocked(path);
   const alias = join(staging, 'probe.sqlite');
   await link(path, alias);
   try {
@@ -41,6 +44,27 @@ async function isLocked(path: string, staging: string): Promise<boolean> {
   } finally {
     for (const suffix of ['', '-wal', '-shm', '-journal'])
       await rm(alias + suffix, { force: true });
+  }
+}
+
+/**
+ * Whether `/proc/locks` shows a lock on the database, as every open handle on a WAL database holds one, whoever's it
+ * is. Looks at the file only from outside: opening and closing it would drop the locks of our own other handles.
+ * @returns false where there is no `/proc/locks`, or none that names the file as stat does
+ */
+export function isDatabaseLocked(path: string): boolean {
+  const { dev, ino } = statSync(path);
+  const hex = (value: number): string => value.toString(16).padStart(2, '0');
+  // The kernel's own coding of device numbers, as glibc's major() and minor() take it apart.
+  const major = Math.floor(dev / 256) & 0xfff;
+  const minor = (dev & 0xff) | (Math.floor(dev / 4096) & 0xfff00);
+  const file = ` ${hex(major)}:${hex(minor)}:${String(ino)} `;
+  try {
+    return readFileSync('/proc/locks', 'utf8')
+      .split('\n')
+      .some((line) => line.includes(file));
+  } catch {
+    return false;
   }
 }
 

@@ -1,11 +1,18 @@
 /**
  * A SwingStore's database, opened for reading and pinned at one commit, without changing a byte of it.
  */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { NotFoundError, StorageError, SwingSnapError, VerificationError } from '../../errors.ts';
+import {
+  BusyError,
+  NotFoundError,
+  StorageError,
+  SwingSnapError,
+  VerificationError,
+} from '../../errors.ts';
 import { copyStore, type CopiedStore } from './copied-store.ts';
 import { databasePath } from './layout.ts';
+import { isDatabaseLocked } from './open-handles.ts';
 
 export interface PinOptions {
   /** The height that the store must be at. */
@@ -45,10 +52,11 @@ export class PinnedStore {
   }
 
   /**
-   * Opens and pins the store in `stateDir`. A store that SQLite cannot open there (it must make a `-shm` file in
-   * the directory) is copied to the scratch directory first, which is said.
+   * Opens and pins the store in `stateDir`. A store that SQLite cannot open there without writing (it must make a
+   * `-shm` file in the directory, or roll a journal back) is copied to the scratch directory first, which is said.
    * @throws {NotFoundError} `STORE_MISSING`
    * @throws {StorageError} `STORE_UNREADABLE`
+   * @throws {BusyError} `STORE_LOCKED` if a process keeps every reader out
    * @throws {VerificationError} `NOT_A_STORE`
    * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked
    */
@@ -59,9 +67,11 @@ export class PinnedStore {
     if (!(inPlace instanceof Error))
       return PinnedStore.#checked(stateDir, inPlace, undefined, options);
 
-    const copy = await copyStore(stateDir, options.scratchDir, options.note);
+    const { scratchDir, note } = options;
+    const copy = await copyStore(stateDir, scratchDir, note, hasJournal(inPlace));
     try {
-      const pinned = tryPin(copy.databasePath);
+      // Writable, since a copied journal is rolled back by whoever opens its database first.
+      const pinned = tryPin(copy.databasePath, { reportedAs: path, readonly: false });
       if (pinned instanceof Error) {
         throw new StorageError('STORE_UNREADABLE', 'cannot open the SwingStore', {
           path,
@@ -138,12 +148,16 @@ export class PinnedStore {
     if (this.#copy === undefined) this.#tellOfWal();
   }
 
-  /** Our handle may have been the last one, and a reader cannot empty the `-wal`. */
+  /** A reader cannot empty the `-wal`, as the last handle of a node would have done. */
   #tellOfWal(): void {
-    const wal = statSync(`${databasePath(this.stateDir)}-wal`, { throwIfNoEntry: false });
+    const path = databasePath(this.stateDir);
+    const real = statSync(path, { throwIfNoEntry: false }) && realpathSync(path);
+    if (real === undefined || isDatabaseLocked(real)) return;
+    const wal = statSync(`${real}-wal`, { throwIfNoEntry: false });
     if (wal === undefined || wal.size === 0) return;
     this.#note(
-      `swingstore.sqlite-wal holds ${String(wal.size)} bytes of commits: whoever copies swingstore.sqlite must copy it too`,
+      `swingstore.sqlite-wal holds ${String(wal.size)} bytes of commits, and no process has the store open: ` +
+        `whoever copies swingstore.sqlite must copy it too`,
     );
   }
 }
@@ -170,16 +184,33 @@ function refuseUnreadable(path: string): void {
       cause,
     });
   }
+  // SQLite, even as a reader, deletes the -wal and the -journal beside a database file of no bytes.
+  if (stat.size === 0) throw notAStore(path, 'an empty file');
+}
+
+function notAStore(path: string, found: string, cause?: unknown): VerificationError {
+  return new VerificationError('NOT_A_STORE', 'not a SwingStore', {
+    path,
+    expected: 'a SQLite database with the tables of a SwingStore',
+    found,
+    hint: 'name another with --state-dir, or bring one back with: swingsnap restore SOURCE --state-dir <dir> --replace',
+    cause,
+  });
 }
 
 // What SQLite says when it cannot make or use the -shm, or would have to recover a journal it may not write.
 const CANNOT_OPEN_IN_PLACE = /^SQLITE_(CANTOPEN|READONLY|PERM)/u;
+const NO_STORE = /^SQLITE_(ERROR|CORRUPT|NOTADB|FORMAT|SCHEMA)/u;
+
+function hasJournal(error: Error): boolean {
+  return (error as { code?: unknown }).code === 'SQLITE_READONLY_ROLLBACK';
+}
 
 /** Pins the database, or gives back the error of one that can only be opened as a copy. */
-function tryPin(path: string): Pin | Error {
+function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Error {
   let db: Database.Database | undefined;
   try {
-    db = new Database(path, { readonly: true, fileMustExist: true });
+    db = new Database(path, { readonly, fileMustExist: true });
     const rawHeight = beginAtHeight(db);
     for (const table of ['snapshots', 'transcriptSpans', 'transcriptItems', 'bundles']) {
       db.prepare(`SELECT 1 FROM ${table}`);
@@ -188,11 +219,14 @@ function tryPin(path: string): Pin | Error {
   } catch (error) {
     db?.close();
     const code = (error as { code?: unknown }).code;
-    if (error instanceof Error && typeof code === 'string') {
-      if (CANNOT_OPEN_IN_PLACE.test(code)) return error;
-      throw new VerificationError('NOT_A_STORE', 'not a SwingStore', {
-        path,
+    if (!(error instanceof Error) || typeof code !== 'string') throw error;
+    if (CANNOT_OPEN_IN_PLACE.test(code)) return error;
+    if (NO_STORE.test(code)) throw notAStore(reportedAs, error.message, error);
+    if (/^SQLITE_(BUSY|LOCKED)/u.test(code)) {
+      throw new BusyError('STORE_LOCKED', 'a process has the SwingStore locked', {
+        path: reportedAs,
         found: error.message,
+        hint: 'run it again when that process is done with the store',
         cause: error,
       });
     }
@@ -212,6 +246,8 @@ function heightOf(raw: unknown, stateDir: string): number {
   if (Number.isSafeInteger(height) && height >= 0) return height;
   throw new VerificationError('HEIGHT', 'host.height of the SwingStore is no block height', {
     path: databasePath(stateDir),
+    expected: 'a whole number from 0 on',
     found: String(raw),
+    hint: 'the store is damaged: bring one back with: swingsnap restore SOURCE --state-dir <dir> --replace',
   });
 }
