@@ -33,12 +33,15 @@ const SPEC = sizedSpec({
 const HEIGHT = SPEC.height ?? 0;
 const VATS = (SPEC.vats ?? []).map(({ vatID }) => vatID);
 
+const stop = new AbortController();
+
 function say(...lines: readonly string[]): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
 /** Shows the command line and runs it, with its output as it comes. Rejects unless it exits 0. */
 async function swingsnap(dir: string, ...args: readonly string[]): Promise<void> {
+  stop.signal.throwIfAborted();
   say(`$ swingsnap ${args.join(' ')}`);
   const env = { ...process.env };
   // Set for the user's own node, these would lead a command of the demo to it.
@@ -98,16 +101,16 @@ async function demo(dir: string): Promise<void> {
   await swingsnap(dir, 'verify', 'snapshots', '--home', 'new-node');
 
   say('', `Run the two blocks after ${String(HEIGHT)} on both stores with @agoric/swing-store.`);
+  stop.signal.throwIfAborted();
   const activityhash = await continueBoth(original, restored);
   say(`  both end with activity hash ${activityhash}`);
 }
 
-/** Removes what it made also when stopped: a signal ends the child that runs, and with it the demo. */
+/** A signal lets the step under way end, so that what was made is removed. */
 async function main(): Promise<void> {
-  let stopped: NodeJS.Signals | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
-      stopped = signal;
+      stop.abort(new Error(`stopped by ${signal}`));
     });
   }
   const dir = await makeTempDir('swingsnap-demo-');
@@ -119,8 +122,8 @@ async function main(): Promise<void> {
     );
   } catch (error) {
     process.exitCode = 1;
-    if (stopped !== undefined) say('', `demo stopped by ${stopped}`);
-    else say('', `demo failed: ${error instanceof Error ? error.message : String(error)}`);
+    const cause: unknown = stop.signal.aborted ? stop.signal.reason : error;
+    say('', `demo failed: ${cause instanceof Error ? cause.message : String(cause)}`);
   } finally {
     await closeReference();
     await rm(dir, { recursive: true, force: true });
