@@ -81,8 +81,7 @@ function obstacle(dir: string): Obstacle {
       ? { reason: 'is on a read-only file system, where SQLite cannot open it', advice: [] }
       : {
           reason: 'cannot be opened with read rights alone while no node has it open',
-          advice:
-            'run it as the user of the node, or while the node runs, to have it read in place',
+          advice: ['run it as its owner, or while the node runs, to have it read in place'],
         };
   }
 }
