@@ -1,6 +1,6 @@
 /** Directories that are made when needed, and unmade when nothing came of it. */
 import { mkdir, rmdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { syncDirectory } from './publish-file.ts';
 
 /**
@@ -11,7 +11,7 @@ export async function makeDirectory(dir: string): Promise<string[]> {
   const first = await mkdir(dir, { recursive: true });
   if (first === undefined) return [];
   const made: string[] = [];
-  for (let at = dir; at.length >= first.length; at = dirname(at)) {
+  for (let at = resolve(dir); at.length >= first.length; at = dirname(at)) {
     made.push(at);
     await syncDirectory(dirname(at));
   }

@@ -3,12 +3,15 @@
  * nothing of what is in the files. Every storage passes `test/contract/storage.ts`.
  */
 
+import { SwingSnapError } from '../errors.ts';
+
+/** Snapshots are called by one path segment that does not begin with a dot: names that do are a storage's own. */
 export interface SnapshotStorage {
   /** Where it is, for messages. */
   readonly location: string;
-  /** Names of the snapshots that are there, in no order. A storage that does not exist yet holds none. */
+  /** Names of the snapshots that are there, in no order; none begins with a dot. A storage that does not exist yet holds none. */
   list(): Promise<string[]>;
-  /** @throws {NotFoundError} `SNAPSHOT_MISSING` */
+  /** @throws {NotFoundError} `SNAPSHOT_MISSING`; {@link SwingSnapError} `SNAPSHOT_NAME` as all that take a name */
   open(name: string): Promise<StoredSnapshot>;
   /** Starts a snapshot that will be called `name`; nothing is visible before it is published. */
   stage(name: string): Promise<StagedSnapshot>;
@@ -19,10 +22,13 @@ export interface SnapshotStorage {
 /** A snapshot that can be read. File names are relative, with `/` between their parts. */
 export interface StoredSnapshot {
   readonly location: string;
+  /** What it is called where it is. */
+  readonly name: string;
   /**
    * A whole file.
    * @throws {NotFoundError} `FILE_MISSING`
-   * @throws {VerificationError} `FILE_TOO_LARGE` if it has more than `maxBytes`, before it is read
+   * @throws {VerificationError} `FILE_TOO_LARGE` if it has more than `maxBytes`, before it is read; `NOT_A_FILE` if
+   *   something else is there under its name
    */
   read(file: string, maxBytes: number): Promise<Uint8Array>;
   /** A file in pieces of bounded size. Throws as {@link read}, on the first piece. */
@@ -49,4 +55,13 @@ export interface StagedSnapshot {
 export interface StagedFile {
   write(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
+}
+
+/** @throws {SwingSnapError} `SNAPSHOT_NAME` if a snapshot cannot be called `name` */
+export function checkSnapshotName(name: string): void {
+  if (/^[^./\\\0][^/\\\0]*$/u.test(name)) return;
+  throw new SwingSnapError('SNAPSHOT_NAME', 'no name for a snapshot', {
+    expected: 'one path segment that does not begin with a dot',
+    found: JSON.stringify(name),
+  });
 }

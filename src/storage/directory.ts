@@ -1,12 +1,18 @@
 /** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
 import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import { syncDirectory, writeDurably, writeFully } from '../io/publish-file.ts';
-import type { SnapshotStorage, StagedFile, StagedSnapshot, StoredSnapshot } from './contract.ts';
+import {
+  checkSnapshotName,
+  type SnapshotStorage,
+  type StagedFile,
+  type StagedSnapshot,
+  type StoredSnapshot,
+} from './contract.ts';
 
 const STREAM_PIECE_BYTES = 1024 * 1024;
 
@@ -24,7 +30,7 @@ class DirectoryStorage implements SnapshotStorage {
   readonly location: string;
 
   constructor(dir: string) {
-    this.location = dir;
+    this.location = resolve(dir);
   }
 
   async list(): Promise<string[]> {
@@ -40,6 +46,7 @@ class DirectoryStorage implements SnapshotStorage {
   }
 
   async open(name: string): Promise<StoredSnapshot> {
+    checkSnapshotName(name);
     const dir = join(this.location, name);
     const found = await stat(dir).catch((error: unknown) => {
       if (isMissing(error)) return undefined;
@@ -52,6 +59,7 @@ class DirectoryStorage implements SnapshotStorage {
   }
 
   async stage(name: string): Promise<StagedSnapshot> {
+    checkSnapshotName(name);
     const made = await makeDirectory(this.location);
     const staging = join(this.location, hiddenName(name));
     try {
@@ -64,6 +72,7 @@ class DirectoryStorage implements SnapshotStorage {
   }
 
   async remove(name: string): Promise<void> {
+    checkSnapshotName(name);
     const hidden = join(this.location, hiddenName(name));
     try {
       await rename(join(this.location, name), hidden);
@@ -83,18 +92,16 @@ function hiddenName(name: string): string {
 
 class StoredDirectory implements StoredSnapshot {
   readonly location: string;
+  readonly name: string;
 
   constructor(dir: string) {
     this.location = dir;
+    this.name = basename(resolve(dir));
   }
 
   async read(file: string, maxBytes: number): Promise<Uint8Array> {
-    const path = join(this.location, file);
-    const handle = await open(path).catch((error: unknown) => {
-      throw fileMissing(path, error);
-    });
+    const { handle, path, size } = await this.#open(file);
     try {
-      const { size } = await handle.stat();
       if (size > maxBytes) {
         throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
           path,
@@ -109,14 +116,34 @@ class StoredDirectory implements StoredSnapshot {
   }
 
   async *stream(file: string): AsyncGenerator<Uint8Array> {
-    const path = join(this.location, file);
+    const { handle } = await this.#open(file);
     try {
-      yield* createReadStream(path, {
-        highWaterMark: STREAM_PIECE_BYTES,
-      }) as AsyncIterable<Buffer>;
-    } catch (error) {
-      throw fileMissing(path, error);
+      for (;;) {
+        // A buffer for each piece, since whoever takes them may keep them.
+        const buffer = Buffer.allocUnsafeSlow(STREAM_PIECE_BYTES);
+        const { bytesRead } = await handle.read(buffer, 0, STREAM_PIECE_BYTES);
+        if (bytesRead === 0) return;
+        yield buffer.subarray(0, bytesRead);
+      }
+    } finally {
+      await handle.close();
     }
+  }
+
+  async #open(file: string): Promise<{ handle: FileHandle; path: string; size: number }> {
+    const path = join(this.location, file);
+    // Opening a pipe would wait for somebody to write into it.
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
+      (error: unknown) => {
+        throw fileMissing(path, error);
+      },
+    );
+    const found = await handle.stat();
+    if (found.isFile()) return { handle, path, size: found.size };
+    await handle.close();
+    throw new VerificationError('NOT_A_FILE', 'what should be a file of the snapshot is none', {
+      path,
+    });
   }
 }
 

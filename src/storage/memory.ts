@@ -1,6 +1,11 @@
 /** A storage in memory, for tests and for whoever wants to look before anything is written. */
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
-import type { SnapshotStorage, StagedSnapshot, StoredSnapshot } from './contract.ts';
+import {
+  checkSnapshotName,
+  type SnapshotStorage,
+  type StagedSnapshot,
+  type StoredSnapshot,
+} from './contract.ts';
 
 /** An empty storage that lives as long as the object. */
 export function memoryStorage(): SnapshotStorage {
@@ -18,6 +23,7 @@ class MemoryStorage implements SnapshotStorage {
   }
 
   async open(name: string): Promise<StoredSnapshot> {
+    checkSnapshotName(name);
     const files = this.#snapshots.get(name);
     if (files === undefined) {
       throw new NotFoundError('SNAPSHOT_MISSING', 'no snapshot there', { path: name });
@@ -29,6 +35,7 @@ class MemoryStorage implements SnapshotStorage {
     };
     return {
       location: `memory:${name}`,
+      name,
       async read(file, maxBytes) {
         const bytes = find(file);
         if (bytes.length <= maxBytes) return bytes;
@@ -45,6 +52,7 @@ class MemoryStorage implements SnapshotStorage {
   }
 
   async stage(name: string): Promise<StagedSnapshot> {
+    checkSnapshotName(name);
     const files: Files = new Map();
     const snapshots = this.#snapshots;
     return {
@@ -77,6 +85,7 @@ class MemoryStorage implements SnapshotStorage {
   }
 
   async remove(name: string): Promise<void> {
+    checkSnapshotName(name);
     this.#snapshots.delete(name);
   }
 }

@@ -1,12 +1,11 @@
 /**
- * Where export data is cut into segments. Cuts depend on the keys alone, so that a change in one place moves no
- * cut elsewhere, and unchanged segments keep their bytes and therefore their names.
+ * Where entries end: export-data segments, and chunks of several small artifacts. What ends is decided by the key or
+ * name of the last line or artifact, so that a change in one place moves no cut elsewhere, and what did not change
+ * keeps its bytes and therefore its name.
  */
 import { linesOf } from '../../io/lines.ts';
-import { SEGMENT_MAX_BYTES, SEGMENT_MIN_BYTES } from './layout.ts';
+import { SEGMENT_MAX_BYTES, SEGMENT_MEAN_REST_BYTES, SEGMENT_MIN_BYTES } from './layout.ts';
 
-/** One line in so many ends a segment that is long enough: about half a MiB of typical entries. */
-const CUT_MASK = 0x1ff;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -52,13 +51,28 @@ export class SegmentCutter {
   }
 }
 
-/** FNV-1a over the line's key decides. */
 function endsSegment(line: Buffer): boolean {
+  return cutsAfter(keyOf(line), line.length, SEGMENT_MEAN_REST_BYTES);
+}
+
+/** The key of a line of export data, as JSON spells it. */
+function keyOf(line: Buffer): Buffer {
+  const start = '["'.length;
+  let end = start;
+  while (end < line.length && line[end] !== QUOTE) end += line[end] === BACKSLASH ? 2 : 1;
+  return line.subarray(start, end);
+}
+
+/**
+ * Whether something of `size` bytes called `name` is the last before a cut. Of many, one in so many is that the
+ * bytes between two cuts are `meanBytes` on average, however large each is.
+ */
+export function cutsAfter(name: Uint8Array, size: number, meanBytes: number): boolean {
+  // FNV-1a, and the last steps of MurmurHash3, which spread what FNV leaves in the low bits.
   let hash = 0x811c9dc5;
-  for (let i = 2; i < line.length; i += 1) {
-    const byte = line[i] ?? QUOTE;
-    if (byte === QUOTE && line[i - 1] !== BACKSLASH) break;
-    hash = Math.imul(hash ^ byte, 0x01000193);
-  }
-  return ((hash ^ (hash >>> 15)) & CUT_MASK) === 0;
+  for (const byte of name) hash = Math.imul(hash ^ byte, 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  hash = (hash ^ (hash >>> 16)) >>> 0;
+  return hash < (size / meanBytes) * 2 ** 32;
 }

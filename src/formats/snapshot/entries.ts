@@ -1,45 +1,60 @@
 /** `entries.jsonl.zst`: one line per entry of a chunk, in the order of reading, in frames of about 1 MiB. */
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
+import { NotFoundError, VerificationError } from '../../errors.ts';
 import { readZstdFrames } from '../../io/zstd/read-frames.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import { wholeLines } from '../../io/lines.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { ArtifactDigest } from '../../swing-store-export/swing-store-export.ts';
-import { damaged, ENTRIES_FILE, MAX_CHUNK_BYTES, MAX_ENTRIES_FRAME_BYTES } from './layout.ts';
+import {
+  damaged,
+  ENTRIES_FILE,
+  MAX_CHUNK_BYTES,
+  MAX_ENTRIES_FRAME_BYTES,
+  MAX_ENTRIES_FRAME_RAW_BYTES,
+} from './layout.ts';
 import type { SnapshotManifest } from './manifest.ts';
 
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/u));
 
+const name = v.pipe(v.string(), v.maxLength(1024));
+
+// In the order of the fields in a line.
 const entrySchema = v.strictObject({
   /** SHA-256 of the chunk's file. */
   chunk: sha256,
   /** Name of the tar entry. */
-  name: v.pipe(v.string(), v.maxLength(1024)),
+  name,
   size: v.pipe(size, v.maxValue(MAX_CHUNK_BYTES)),
   sha256,
   /** On the last (or only) entry of an artifact: the whole of it. */
   artifact: v.optional(
     v.strictObject({
-      name: v.pipe(v.string(), v.maxLength(1024)),
+      name,
       size,
       sha256,
-      identity: v.string(),
+      /** Names the content by its record in the export data; see `artifactIdentity`. */
+      identity: name,
     }),
   ),
 });
+
+/** A whole artifact, of which `identity` names the content: artifacts of one identity hold the same bytes. */
+export interface SnapshotArtifact extends ArtifactDigest {
+  readonly name: string;
+  readonly identity: string;
+}
 
 /** One entry of a chunk. Sizes in bytes, hashes as lower-case hex SHA-256. */
 export interface SnapshotEntry extends ArtifactDigest {
   readonly chunk: string;
   readonly name: string;
-  readonly artifact?:
-    (ArtifactDigest & { readonly name: string; readonly identity: string }) | undefined;
+  readonly artifact?: SnapshotArtifact | undefined;
 }
 
 const FRAME_RAW_BYTES = 1024 * 1024;
-const MAX_FRAME_RAW_BYTES = 2 * FRAME_RAW_BYTES;
 
 /** Gathers lines into compressed frames. */
 export class EntriesWriter {
@@ -60,11 +75,15 @@ export class EntriesWriter {
     this.#lines.push(line);
     this.#length += line.length;
     this.count += 1;
-    return this.#length >= FRAME_RAW_BYTES ? this.finish() : undefined;
+    return this.#length >= FRAME_RAW_BYTES ? this.#frame() : undefined;
   }
 
-  /** @returns the frame of the lines that are left; of none if there are none */
-  finish(): Uint8Array {
+  /** @returns the frame of the lines that are left, if there are any; a list of no lines is one frame of nothing */
+  finish(): Uint8Array | undefined {
+    return this.#lines.length > 0 || this.count === 0 ? this.#frame() : undefined;
+  }
+
+  #frame(): Uint8Array {
     const frame = this.#codec.compress(Buffer.from(this.#lines.join('')), this.#level);
     this.#lines = [];
     this.#length = 0;
@@ -73,7 +92,9 @@ export class EntriesWriter {
 }
 
 /**
- * The entries of a snapshot, as their file gives them, which must be the one that the manifest names.
+ * The entries of a snapshot, as their file gives them, which must be the one that the manifest names. They come as
+ * they are read, before the hash of the whole file is known: whoever reads them must not make anything visible before
+ * the iteration has ended.
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`
  */
 export async function* readEntries(
@@ -82,48 +103,81 @@ export async function* readEntries(
   codec: ZstdCodec,
 ): AsyncGenerator<SnapshotEntry> {
   const path = `${snapshot.location}/${ENTRIES_FILE}`;
-  const hash = createHash('sha256');
-  async function* hashed(): AsyncGenerator<Uint8Array> {
-    let size = 0;
-    for await (const piece of snapshot.stream(ENTRIES_FILE)) {
-      hash.update(piece);
-      size += piece.length;
-      yield piece;
-    }
-    const found = hash.digest('hex');
-    const { entries } = manifest;
-    if (found !== entries.sha256 || size !== entries.size) {
-      damaged('the list of entries has another hash', {
-        path,
-        expected: `${entries.sha256}, ${String(entries.size)} bytes`,
-        found: `${found}, ${String(size)} bytes`,
-      });
-    }
-  }
-  async function* raw(): AsyncGenerator<Uint8Array> {
-    for await (const frame of readZstdFrames(hashed(), {
-      maxFrameBytes: MAX_ENTRIES_FRAME_BYTES,
-    })) {
-      yield codec.decompress(frame, MAX_FRAME_RAW_BYTES);
-    }
-  }
+  const expected = manifest.entries;
   let count = 0;
-  for await (const block of wholeLines(raw(), path)) {
-    for (const line of block.toString().split('\n').slice(0, -1)) {
-      count += 1;
-      yield decodeEntry(line, path);
+  try {
+    const frames = readZstdFrames(checked(snapshot, expected, path), {
+      maxFrameBytes: MAX_ENTRIES_FRAME_BYTES,
+    });
+    for await (const frame of frames) {
+      const raw = codec.decompress(frame, MAX_ENTRIES_FRAME_RAW_BYTES);
+      for (const line of linesOfFrame(raw, expected.count, path)) {
+        count += 1;
+        yield decodeEntry(line, path);
+      }
     }
+  } catch (cause) {
+    if (cause instanceof NotFoundError) damaged('the list of entries is missing', { path, cause });
+    if (!(cause instanceof VerificationError) || cause.path !== undefined) throw cause;
+    // A frame that cannot be read does not know which file it is in.
+    const { message, expected, found } = cause;
+    damaged(`the list of entries cannot be read: ${message}`, { path, expected, found, cause });
   }
-  if (count !== manifest.entries.count) {
+  if (count !== expected.count) {
     damaged('the list of entries has another length', {
       path,
-      expected: manifest.entries.count,
+      expected: expected.count,
       found: count,
     });
   }
 }
 
+/** The bytes of the list, which throws where they turn out to be other ones. */
+async function* checked(
+  snapshot: StoredSnapshot,
+  expected: ArtifactDigest,
+  path: string,
+): AsyncGenerator<Uint8Array> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const piece of snapshot.stream(ENTRIES_FILE)) {
+    hash.update(piece);
+    size += piece.length;
+    yield piece;
+  }
+  const found = hash.digest('hex');
+  if (found !== expected.sha256 || size !== expected.size) {
+    damaged('the list of entries has another hash', {
+      path,
+      expected: `${expected.sha256}, ${String(expected.size)} bytes`,
+      found: `${found}, ${String(size)} bytes`,
+    });
+  }
+}
+
+/** A frame holds whole lines, so that no line can be longer than a frame. */
+function linesOfFrame(raw: Uint8Array, entries: number, path: string): string[] {
+  if (raw.length === 0 && entries === 0) return [];
+  if (raw.at(-1) !== 0x0a || !isUtf8(raw)) {
+    damaged('a frame of the list of entries does not hold whole lines', { path });
+  }
+  return Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString().split('\n').slice(0, -1);
+}
+
 function decodeEntry(line: string, path: string): SnapshotEntry {
+  const entry = parseEntry(line, path);
+  // One text for each entry: whoever reads it with a pattern, as a shell does, reads what we read.
+  if (JSON.stringify(entry) !== line) {
+    damaged('a line of the list of entries has another text', {
+      path,
+      expected: JSON.stringify(entry).slice(0, 200),
+      found: line.slice(0, 200),
+    });
+  }
+  return entry;
+}
+
+function parseEntry(line: string, path: string): SnapshotEntry {
   try {
     return v.parse(entrySchema, JSON.parse(line));
   } catch (cause) {

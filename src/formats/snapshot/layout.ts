@@ -14,24 +14,25 @@ const MIB = 1024 * KIB;
 export const DEFAULT_CHUNK_BYTES = 16 * MIB;
 export const MIN_CHUNK_BYTES = 4 * MIB;
 export const MAX_CHUNK_BYTES = 64 * MIB;
-/** Artifacts of this size and more have chunks of their own; a chunk of smaller ones has at least this much. */
+/** Artifacts of this size and more have chunks of their own; a chunk of smaller ones aims at 2 MiB. */
 export const GROUP_MIN_BYTES = MIB;
+export const GROUP_MEAN_REST_BYTES = MIB;
 export const GROUP_MAX_BYTES = 4 * MIB;
 /** Export-data segments aim at 1 MiB. */
 export const SEGMENT_MIN_BYTES = 512 * KIB;
+export const SEGMENT_MEAN_REST_BYTES = 512 * KIB;
 export const SEGMENT_MAX_BYTES = 2 * MIB;
+/** Parts of an artifact or of a segment at most: 64 GiB of the smallest. A reader keeps a list of them. */
+export const MAX_PARTS = 16_384;
 /** Entries of one chunk at most, so that a list of hostile length cannot fill the memory. */
 export const MAX_CHUNK_ENTRIES = 16_384;
 
 /** Limits of what a reader takes into memory at once. */
 export const MAX_MANIFEST_BYTES = MIB;
 export const MAX_CHUNK_FILE_BYTES = MAX_CHUNK_BYTES + 2 * MIB;
+/** Longest frame of `entries.jsonl.zst`, compressed and raw. */
 export const MAX_ENTRIES_FRAME_BYTES = 4 * MIB;
-
-/** What the reader must allow for the tar around `count` entries: header, PAX header and its body, padding, end. */
-export function tarOverheadBytes(count: number): number {
-  return count * 2048 + 2 * KIB;
-}
+export const MAX_ENTRIES_FRAME_RAW_BYTES = 2 * MIB;
 
 const SEGMENT_PREFIX = 'swingset/export-data/';
 const ARTIFACT_PREFIX = 'swingset/artifacts/';
@@ -46,7 +47,7 @@ export function chunkFile(sha256: string): string {
  * @param part number of the part where the segment is one line too long for a chunk, else undefined
  */
 export function segmentEntryName(sha256: string, part: number | undefined): string {
-  const stem = `${SEGMENT_PREFIX}${sha256}`;
+  const stem = SEGMENT_PREFIX + sha256;
   return part === undefined ? `${stem}.jsonl` : `${stem}/${partNumber(part)}`;
 }
 
@@ -89,7 +90,13 @@ export function heightOfName(name: string): number | undefined {
 /** @throws {VerificationError} `SNAPSHOT_DAMAGED`, always */
 export function damaged(
   message: string,
-  facts: { path?: string; expected?: string | number; found?: string | number; cause?: unknown },
+  facts: {
+    path?: string | undefined;
+    expected?: string | number | undefined;
+    found?: string | number | undefined;
+    hint?: string;
+    cause?: unknown;
+  },
 ): never {
   throw new VerificationError('SNAPSHOT_DAMAGED', message, {
     hint: 'get the snapshot again, or another one',

@@ -1,33 +1,35 @@
 /** `manifest.json`: what a snapshot is. */
 import * as v from 'valibot';
-import { VerificationError } from '../../errors.ts';
+import { NotFoundError, VerificationError } from '../../errors.ts';
+import type { StoredSnapshot } from '../../storage/contract.ts';
 import { ARTIFACT_MODES } from '../../swing-store-export/artifact-mode.ts';
-import { damaged, MANIFEST_FILE, MAX_MANIFEST_BYTES } from './layout.ts';
+import { damaged, heightOfName, MANIFEST_FILE, MAX_MANIFEST_BYTES } from './layout.ts';
 
 /** Number of things, or of bytes. */
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/u, 'a SHA-256 in lower-case hex'));
 
-const manifestSchema = v.object({
+// A field that a reader does not know is refused, since a change of the format is a new version; except in `made`.
+const manifestSchema = v.strictObject({
   format: v.literal('swingsnap-snapshot'),
   version: v.literal(1),
   height: count,
   contentHash: sha256,
   modules: v.strictObject({
-    swingset: v.object({
+    swingset: v.strictObject({
       artifactMode: v.picklist(ARTIFACT_MODES),
       exportDataHash: sha256,
       operationalHash: sha256,
-      exportData: v.object({ entries: count, size: count }),
-      artifacts: v.object({ count, size: count }),
+      exportData: v.strictObject({ entries: count, size: count }),
+      artifacts: v.strictObject({ count, size: count }),
     }),
   }),
   /** The file `entries.jsonl.zst`: its lines, its size in bytes and its SHA-256. */
-  entries: v.object({ count, size: count, sha256 }),
+  entries: v.strictObject({ count, size: count, sha256 }),
   /** Files in `chunks/`, and their bytes. */
-  chunks: v.object({ count, size: count }),
-  /** How the bytes came to be; nothing depends on it. */
-  made: v.object({ by: v.string(), codec: v.string(), level: v.number() }),
+  chunks: v.strictObject({ count, size: count }),
+  /** How the bytes came to be; nothing depends on it. `chunkSize` in raw bytes. */
+  made: v.looseObject({ by: v.string(), codec: v.string(), level: v.number(), chunkSize: count }),
 });
 
 /** Sizes in bytes, hashes as lower-case hex SHA-256. */
@@ -45,34 +47,49 @@ export function encodeSnapshotManifest(manifest: SnapshotManifest): Buffer {
  *   `UNKNOWN_MODULE`
  */
 export function decodeSnapshotManifest(bytes: Uint8Array, path: string): SnapshotManifest {
+  let text: string;
   let raw: unknown;
   try {
-    raw = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    raw = JSON.parse(text);
   } catch (cause) {
     return damaged('the snapshot manifest is not JSON', { path, cause });
   }
   refuseForeign(raw, path);
   const result = v.safeParse(manifestSchema, raw);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  return damaged('the snapshot manifest is not one', {
-    path: `${path}: ${v.getDotPath(issue) ?? 'the whole'}`,
-    expected: issue.expected ?? issue.message,
-    found: issue.received,
-  });
+  if (!result.success) {
+    const [issue] = result.issues;
+    return damaged('the snapshot manifest is not one', {
+      path: `${path}: ${v.getDotPath(issue) ?? 'the whole'}`,
+      expected: issue.expected ?? issue.message,
+      found: issue.received,
+    });
+  }
+  // One text for each manifest, so that a program which reads it with a pattern, as a shell does, reads what we read.
+  if (`${JSON.stringify(raw, null, 2)}\n` !== text) {
+    return damaged('the snapshot manifest has another text than the one that was written', {
+      path,
+      expected: 'JSON with two spaces of indentation, and a newline at the end',
+    });
+  }
+  const { artifactMode, artifacts } = result.output.modules.swingset;
+  if (artifactMode === 'none' && artifacts.count > 0) {
+    return damaged('the snapshot holds artifacts and says that it has none', {
+      path,
+      expected: 0,
+      found: artifacts.count,
+    });
+  }
+  return result.output;
 }
 
+const foreignSchema = v.object({ format: v.literal('swingsnap-snapshot'), version: v.number() });
+const modulesSchema = v.object({ modules: v.record(v.string(), v.unknown()) });
+
 function refuseForeign(raw: unknown, path: string): void {
-  const known = v.safeParse(
-    v.object({
-      format: v.literal('swingsnap-snapshot'),
-      version: v.number(),
-      modules: v.record(v.string(), v.unknown()),
-    }),
-    raw,
-  );
+  const known = v.safeParse(foreignSchema, raw);
   if (!known.success) return;
-  const { version, modules } = known.output;
+  const { version } = known.output;
   if (version !== 1) {
     throw new VerificationError(
       'SNAPSHOT_VERSION',
@@ -85,7 +102,10 @@ function refuseForeign(raw: unknown, path: string): void {
       },
     );
   }
-  const unknown = Object.keys(modules).find((name) => name !== 'swingset');
+  const held = v.safeParse(modulesSchema, raw);
+  const unknown = held.success
+    ? Object.keys(held.output.modules).find((name) => name !== 'swingset')
+    : undefined;
   if (unknown !== undefined) {
     throw new VerificationError(
       'UNKNOWN_MODULE',
@@ -100,11 +120,25 @@ function refuseForeign(raw: unknown, path: string): void {
   }
 }
 
-/** Reads the manifest of a stored snapshot. Throws as {@link decodeSnapshotManifest} and as the storage. */
-export async function readSnapshotManifest(snapshot: {
-  readonly location: string;
-  read(file: string, maxBytes: number): Promise<Uint8Array>;
-}): Promise<SnapshotManifest> {
-  const bytes = await snapshot.read(MANIFEST_FILE, MAX_MANIFEST_BYTES);
-  return decodeSnapshotManifest(bytes, `${snapshot.location}/${MANIFEST_FILE}`);
+/**
+ * Reads the manifest of a stored snapshot, which must be that of the height which the snapshot is called by, if it is
+ * called by one. Throws as {@link decodeSnapshotManifest} and as the storage.
+ */
+export async function readSnapshotManifest(snapshot: StoredSnapshot): Promise<SnapshotManifest> {
+  const path = `${snapshot.location}/${MANIFEST_FILE}`;
+  const bytes = await snapshot.read(MANIFEST_FILE, MAX_MANIFEST_BYTES).catch((cause: unknown) => {
+    if (cause instanceof NotFoundError) damaged('the snapshot has no manifest', { path, cause });
+    throw cause;
+  });
+  const manifest = decodeSnapshotManifest(bytes, path);
+  const height = heightOfName(snapshot.name);
+  if (height !== undefined && height !== manifest.height) {
+    damaged('the snapshot is called by another height than its own', {
+      path: snapshot.location,
+      expected: manifest.height,
+      found: height,
+      hint: 'rename its directory if that is the mistake, else get the snapshot again',
+    });
+  }
+  return manifest;
 }

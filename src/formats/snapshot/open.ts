@@ -1,30 +1,27 @@
 /** A snapshot as an export. */
-import { sha256Hex } from '../../io/digest.ts';
-import { NotFoundError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
-import { readExportData } from '../../swing-store-export/export-data.ts';
-import { parseArtifactName } from '../../swing-store-export/names.ts';
+import { NotCanonicalError, readExportData } from '../../swing-store-export/export-data.ts';
+import { parseArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
+import { artifactIdentity } from '../../swing-store-export/record-index.ts';
 import type {
   ExportArtifact,
   PromisedHashes,
   SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
-import { readEntries, type SnapshotEntry } from './entries.ts';
+import { loadChunk, planChunks, type PlannedChunk } from './chunks.ts';
+import type { SnapshotArtifact, SnapshotEntry } from './entries.ts';
 import {
   artifactEntryName,
-  chunkFile,
   damaged,
   isSegmentEntry,
-  MAX_CHUNK_BYTES,
-  MAX_CHUNK_ENTRIES,
-  MAX_CHUNK_FILE_BYTES,
-  tarOverheadBytes,
+  MAX_PARTS,
+  MIN_CHUNK_BYTES,
 } from './layout.ts';
 import { readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
-import { unpackTar } from './tar.ts';
+import { SegmentChecker } from './segments.ts';
 
 /**
  * Opens a stored snapshot. Everything that is read from it is checked on the way; `promised` is what its manifest
@@ -38,10 +35,11 @@ export async function openSnapshot(
   return new SnapshotExport(snapshot, await readSnapshotManifest(snapshot), codec);
 }
 
-/** The entries of one chunk, which stand together in the list. */
-interface PlannedChunk {
-  readonly chunk: string;
-  readonly entries: readonly SnapshotEntry[];
+/** An entry and where it is: number `at` in its chunk. */
+interface Part {
+  readonly planned: PlannedChunk;
+  readonly at: number;
+  readonly entry: SnapshotEntry;
 }
 
 class SnapshotExport implements SwingStoreExport {
@@ -83,26 +81,42 @@ class SnapshotExport implements SwingStoreExport {
       : { bytes: artifacts.size, items: artifacts.count, unit: 'artifacts' };
   }
 
-  exportData({ scratchDir }: { scratchDir?: string } = {}): AsyncIterable<Uint8Array> {
-    return readExportData(this.#segments(), this.location, scratchDir);
+  /** A snapshot holds export data in canonical order and text: no other is sorted, it is refused. */
+  async *exportData(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* readExportData(this.#segments(), this.location);
+    } catch (cause) {
+      if (!(cause instanceof NotCanonicalError)) throw cause;
+      damaged('the export data of a snapshot is not in canonical order and text', {
+        path: this.location,
+        found: cause.message,
+        cause,
+      });
+    }
   }
 
   async *#segments(): AsyncGenerator<Uint8Array> {
-    this.#plan = this.#planChunks();
+    await this.close();
+    this.#plan = planChunks(this.#snapshot, this.manifest, this.#codec);
     this.#next = undefined;
     this.#loaded = { count: 0, size: 0 };
     const found = { entries: 0, size: 0 };
+    const checker = new SegmentChecker(this.location);
     for await (const planned of this.#chunks()) {
       if (!isSegmentEntry(planned.entries[0]?.name ?? '')) {
         this.#next = planned;
         break;
       }
-      for (const data of await this.#load(planned)) {
+      const contents = await this.#load(planned);
+      for (const [at, entry] of planned.entries.entries()) {
+        const data = contents[at] ?? Buffer.alloc(0);
+        checker.next(entry, data);
         found.size += data.length;
         found.entries += countNewlines(data);
         yield data;
       }
     }
+    checker.finish();
     const { exportData } = this.manifest.modules.swingset;
     this.#compare('export data', 'entries', exportData.entries, found.entries);
     this.#compare('export data', 'bytes', exportData.size, found.size);
@@ -110,25 +124,22 @@ class SnapshotExport implements SwingStoreExport {
 
   async *artifacts(): AsyncGenerator<ExportArtifact> {
     const found = { count: 0, size: 0 };
-    let earlier: { planned: PlannedChunk; entry: SnapshotEntry }[] = [];
     const loaded = new LoadedChunk(async (planned) => this.#load(planned));
-    for await (const planned of this.#chunks()) {
-      for (const entry of planned.entries) {
-        earlier.push({ planned, entry });
-        if (entry.artifact === undefined) continue;
-        const parts = earlier;
-        earlier = [];
-        this.#checkPartNames(parts.map((part) => part.entry));
-        found.count += 1;
-        found.size += entry.artifact.size;
-        yield {
-          name: entry.artifact.name,
-          declared: entry.artifact,
-          data: () => this.#artifact(parts, loaded),
-        };
-      }
+    for await (const parts of this.#artifactParts()) {
+      const artifact = parts.at(-1)?.entry.artifact;
+      if (artifact === undefined) continue;
+      this.#checkParts(
+        parts.map(({ entry }) => entry),
+        artifact,
+      );
+      found.count += 1;
+      found.size += artifact.size;
+      yield {
+        name: artifact.name,
+        declared: artifact,
+        data: () => readParts(parts, loaded),
+      };
     }
-    if (earlier.length > 0) damaged('an artifact has no last part', { path: this.location });
     const { artifacts } = this.manifest.modules.swingset;
     this.#compare('artifacts', 'artifacts', artifacts.count, found.count);
     this.#compare('artifacts', 'bytes', artifacts.size, found.size);
@@ -138,24 +149,33 @@ class SnapshotExport implements SwingStoreExport {
     }
   }
 
-  async *#artifact(
-    parts: readonly { planned: PlannedChunk; entry: SnapshotEntry }[],
-    loaded: LoadedChunk,
-  ): AsyncGenerator<Uint8Array> {
-    for (const { planned, entry } of parts) {
-      const contents = await loaded.get(planned);
-      const data = contents[planned.entries.indexOf(entry)];
-      if (data !== undefined) yield data;
+  /** The entries of each artifact: one, or its parts, of which the last says what they are parts of. */
+  async *#artifactParts(): AsyncGenerator<readonly Part[]> {
+    let parts: Part[] = [];
+    for await (const planned of this.#chunks()) {
+      for (const [at, entry] of planned.entries.entries()) {
+        parts.push({ planned, at, entry });
+        if (entry.artifact !== undefined) {
+          yield parts;
+          parts = [];
+        } else if (parts.length >= MAX_PARTS) {
+          damaged('an artifact has too many parts', { path: `${this.location}: ${entry.name}` });
+        }
+      }
+    }
+    const [first] = parts;
+    if (first !== undefined) {
+      damaged('an artifact has no last part', { path: `${this.location}: ${first.entry.name}` });
     }
   }
 
-  /** Entry names follow from the artifact's name, and sizes of parts add up to the artifact's. */
-  #checkPartNames(parts: readonly SnapshotEntry[]): void {
-    const artifact = parts.at(-1)?.artifact;
-    if (artifact === undefined) return;
+  /** Entry names follow from the artifact's name, sizes of parts from the first part's and the artifact's. */
+  #checkParts(parts: readonly SnapshotEntry[], artifact: SnapshotArtifact): void {
     const parsed = parseArtifactName(artifact.name);
-    parts.forEach(({ name }, part) => {
-      const expected = artifactEntryName(parsed, parts.length === 1 ? undefined : part);
+    const isSplit = parts.length > 1;
+    const partSize = isSplit ? (parts[0]?.size ?? 0) : artifact.size;
+    parts.forEach(({ name, size }, part) => {
+      const expected = artifactEntryName(parsed, isSplit ? part : undefined);
       if (name !== expected) {
         damaged('an entry is not the part that should come', {
           path: this.location,
@@ -163,15 +183,32 @@ class SnapshotExport implements SwingStoreExport {
           found: name,
         });
       }
+      const isLast = part === parts.length - 1;
+      const fits = isLast ? size <= partSize && (size > 0 || !isSplit) : size === partSize;
+      if (!fits || (isSplit && partSize < MIN_CHUNK_BYTES)) {
+        damaged('a part of an artifact has a size that it cannot have', {
+          path: `${this.location}: ${name}`,
+          expected: partSize,
+          found: size,
+        });
+      }
     });
     const size = parts.reduce((sum, part) => sum + part.size, 0);
     this.#compare(artifact.name, 'bytes', artifact.size, size);
     const [only] = parts;
-    if (parts.length === 1 && only !== undefined && only.sha256 !== artifact.sha256) {
+    if (!isSplit && only !== undefined && only.sha256 !== artifact.sha256) {
       damaged('an entry and its artifact have different hashes', {
-        path: artifact.name,
+        path: `${this.location}: ${artifact.name}`,
         expected: artifact.sha256,
         found: only.sha256,
+      });
+    }
+    const identity = identityOf(parsed, artifact);
+    if (artifact.identity !== identity) {
+      damaged('an artifact has another identity than its name and hash give', {
+        path: `${this.location}: ${artifact.name}`,
+        expected: identity,
+        found: artifact.identity,
       });
     }
   }
@@ -190,77 +227,11 @@ class SnapshotExport implements SwingStoreExport {
     }
   }
 
-  async *#planChunks(): AsyncGenerator<PlannedChunk> {
-    const found = { count: 0, size: 0 };
-    let entries: SnapshotEntry[] = [];
-    let bytes = 0;
-    const take = (): PlannedChunk | undefined => {
-      const [first] = entries;
-      if (first === undefined) return undefined;
-      const planned = { chunk: first.chunk, entries };
-      entries = [];
-      bytes = 0;
-      found.count += 1;
-      return planned;
-    };
-    for await (const entry of readEntries(this.#snapshot, this.manifest, this.#codec)) {
-      if (entry.chunk !== entries[0]?.chunk) {
-        const planned = take();
-        if (planned !== undefined) yield planned;
-      }
-      entries.push(entry);
-      bytes += entry.size;
-      if (entries.length > MAX_CHUNK_ENTRIES || bytes > MAX_CHUNK_BYTES) {
-        damaged('a chunk has more entries, or longer ones, than the format allows', {
-          path: chunkFile(entry.chunk),
-        });
-      }
-    }
-    const planned = take();
-    if (planned !== undefined) yield planned;
-    this.#compare('chunks', 'chunks', this.manifest.chunks.count, found.count);
-  }
-
-  /** The contents of a chunk's entries, all checked. */
-  async #load({ chunk, entries }: PlannedChunk): Promise<Uint8Array[]> {
-    const path = `${this.location}/${chunkFile(chunk)}`;
-    const bytes = await this.#snapshot
-      .read(chunkFile(chunk), MAX_CHUNK_FILE_BYTES)
-      .catch((cause: unknown) => {
-        if (cause instanceof NotFoundError) damaged('a chunk is missing', { path, cause });
-        throw cause;
-      });
-    const hash = sha256Hex(bytes);
-    if (hash !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found: hash });
+  async #load(planned: PlannedChunk): Promise<Uint8Array[]> {
+    const { contents, fileBytes } = await loadChunk(this.#snapshot, this.#codec, planned);
     this.#loaded.count += 1;
-    this.#loaded.size += bytes.length;
-    const rawBytes = entries.reduce(
-      (sum, { size }) => sum + size,
-      tarOverheadBytes(entries.length),
-    );
-    const contents = await unpackTar(this.#codec.decompress(bytes, rawBytes), path);
-    if (contents.length !== entries.length) {
-      damaged('a chunk holds another number of entries', {
-        path,
-        expected: entries.length,
-        found: contents.length,
-      });
-    }
-    entries.forEach((expected, at) => {
-      const { name = 'none', data = Buffer.alloc(0) } = contents[at] ?? {};
-      if (name !== expected.name) {
-        damaged('a chunk holds another entry', { path, expected: expected.name, found: name });
-      }
-      const found = sha256Hex(data);
-      if (found !== expected.sha256 || data.length !== expected.size) {
-        damaged('an entry has another hash', {
-          path: `${path}: ${name}`,
-          expected: expected.sha256,
-          found,
-        });
-      }
-    });
-    return contents.map(({ data }) => data);
+    this.#loaded.size += fileBytes;
+    return contents;
   }
 
   #compare(what: string, unit: string, expected: number, found: number): void {
@@ -274,6 +245,28 @@ class SnapshotExport implements SwingStoreExport {
 
   async close(): Promise<void> {
     await this.#plan?.return(undefined);
+  }
+}
+
+/** The identity of an artifact, as far as it follows from the rest; the hash of a span is taken as it stands. */
+function identityOf(name: ArtifactName, { sha256, identity }: SnapshotArtifact): string {
+  switch (name.kind) {
+    case 'snapshot':
+      return artifactIdentity({ kind: 'snapshot', hash: sha256 });
+    case 'transcript': {
+      const { startPos, endPos } = name;
+      const [hash = 'a SHA-256'] = /(?<=:)[0-9a-f]{64}(?=:)/u.exec(identity) ?? [];
+      return artifactIdentity({ kind: 'transcript', hash, items: endPos - startPos, endPos });
+    }
+    case 'bundle':
+      return artifactIdentity(name);
+  }
+}
+
+async function* readParts(parts: readonly Part[], loaded: LoadedChunk): AsyncGenerator<Uint8Array> {
+  for (const { planned, at } of parts) {
+    const data = (await loaded.get(planned))[at];
+    if (data !== undefined) yield data;
   }
 }
 

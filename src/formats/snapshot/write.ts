@@ -1,21 +1,23 @@
 /** Builds a snapshot: export data and artifacts become entries, entries become chunks, chunks become files. */
 import { createHash, type Hash } from 'node:crypto';
-import { SwingSnapError } from '../../errors.ts';
+import { NotFoundError, SwingSnapError, VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/digest.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { SnapshotStorage, StagedFile, StagedSnapshot } from '../../storage/contract.ts';
 import { parseArtifactName } from '../../swing-store-export/names.ts';
 import type { ExportSink, ExportSummary } from '../../swing-store-export/swing-store-export.ts';
-import { SegmentCutter } from './cut.ts';
+import { cutsAfter, SegmentCutter } from './cut.ts';
 import { EntriesWriter, type SnapshotEntry } from './entries.ts';
 import {
   artifactEntryName,
   chunkFile,
   ENTRIES_FILE,
   GROUP_MAX_BYTES,
+  GROUP_MEAN_REST_BYTES,
   GROUP_MIN_BYTES,
   MANIFEST_FILE,
   MAX_CHUNK_ENTRIES,
+  MAX_PARTS,
   segmentEntryName,
   snapshotName,
 } from './layout.ts';
@@ -66,6 +68,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
   /** Small artifacts that will share a chunk. */
   #group: PendingEntry[] = [];
   #groupBytes = 0;
+  #artifactBytes = 0;
   readonly #chunks = { count: 0, size: 0 };
 
   constructor(storage: SnapshotStorage, staged: StagedSnapshot, options: WriteSnapshotOptions) {
@@ -89,6 +92,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
       return;
     }
     for (let part = 0; part * chunkBytes < data.length; part += 1) {
+      refuseTooManyParts(part, 'a line of export data');
       const piece = data.subarray(part * chunkBytes, (part + 1) * chunkBytes);
       await this.#writeChunk([entryOf(segmentEntryName(sha256, part), piece)]);
     }
@@ -105,6 +109,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
     data: AsyncIterable<Uint8Array>,
     identity: string | undefined,
   ): Promise<void> {
+    if (identity === undefined) throw unverified();
     await this.#endExportData();
     const parsed = parseArtifactName(name);
     const whole = createHash('sha256');
@@ -119,6 +124,8 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
       // What goes beyond a part is kept for the next: an artifact of exactly one part is not split.
       for (let at = 0; at < piece.length;) {
         if (length === chunkBytes) {
+          // One more part follows this one.
+          refuseTooManyParts(part + 1, name);
           const bytes = Buffer.concat(pieces);
           await this.#writeChunk([entryOf(artifactEntryName(parsed, part), bytes)]);
           part += 1;
@@ -133,18 +140,21 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
     }
     const entry = {
       ...entryOf(artifactEntryName(parsed, part === 0 ? undefined : part), Buffer.concat(pieces)),
-      artifact: { name, size, sha256: whole.digest('hex'), identity: identity ?? '' },
+      artifact: { name, size, sha256: whole.digest('hex'), identity },
     };
-    if (size < GROUP_MIN_BYTES) await this.#addToGroup(entry);
-    else await this.#writeChunk([entry]);
+    this.#artifactBytes += size;
+    if (size >= GROUP_MIN_BYTES) await this.#writeChunk([entry]);
+    // A name that a span keeps while it grows.
+    else await this.#addToGroup(entry, artifactEntryName(parsed, 0));
   }
 
-  async #addToGroup(entry: PendingEntry): Promise<void> {
+  async #addToGroup(entry: PendingEntry, stableName: string): Promise<void> {
     if (this.#groupBytes + entry.size > GROUP_MAX_BYTES) await this.#endGroup();
     this.#group.push(entry);
     this.#groupBytes += entry.size;
-    // The content decides where a group ends, so that a change moves no other group's end.
-    const ends = this.#groupBytes >= GROUP_MIN_BYTES && parseInt(entry.sha256[0] ?? '0', 16) < 4;
+    const ends =
+      this.#groupBytes >= GROUP_MIN_BYTES &&
+      cutsAfter(Buffer.from(stableName), entry.size, GROUP_MEAN_REST_BYTES);
     if (ends || this.#group.length >= MAX_CHUNK_ENTRIES) await this.#endGroup();
   }
 
@@ -156,7 +166,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
   }
 
   async #writeChunk(entries: readonly PendingEntry[]): Promise<void> {
-    const tar = await packTar(entries);
+    const tar = packTar(entries);
     const bytes = this.#options.codec.compress(tar, this.#options.level);
     const chunk = sha256Hex(bytes);
     await this.#staged.put(chunkFile(chunk), bytes);
@@ -164,12 +174,12 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
     this.#chunks.size += bytes.length;
     for (const { name, size, sha256, artifact } of entries) {
       const line = { chunk, name, size, sha256, ...(artifact === undefined ? {} : { artifact }) };
-      const frame = this.#entries.add(line);
-      if (frame !== undefined) await this.#writeEntriesFrame(frame);
+      await this.#writeEntriesFrame(this.#entries.add(line));
     }
   }
 
-  async #writeEntriesFrame(frame: Uint8Array): Promise<void> {
+  async #writeEntriesFrame(frame: Uint8Array | undefined): Promise<void> {
+    if (frame === undefined) return;
     this.#entriesFile ??= await this.#staged.create(ENTRIES_FILE);
     await this.#entriesFile.write(frame);
     this.#entriesHash.update(frame);
@@ -194,11 +204,20 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
 
   #manifest(summary: ExportSummary): SnapshotManifest {
     const { hashes } = summary;
-    if (hashes?.contentHash === undefined) {
-      throw new SwingSnapError('UNVERIFIED', 'only a verified export can become a snapshot');
+    if (hashes?.contentHash === undefined) throw unverified();
+    if (this.#artifactBytes !== summary.artifacts.size) {
+      throw new VerificationError(
+        'NOT_CANONICAL',
+        'an artifact has other bytes than an exporter gives it',
+        {
+          expected: `${String(this.#artifactBytes)} bytes in all`,
+          found: `${String(summary.artifacts.size)} bytes`,
+          hint: 'look for a transcript span whose last line has no end',
+        },
+      );
     }
     const { contentHash, exportDataHash, operationalHash } = hashes;
-    const { codec, level, height, madeBy } = this.#options;
+    const { codec, level, height, madeBy, chunkBytes } = this.#options;
     return {
       format: 'swingsnap-snapshot',
       version: 1,
@@ -219,7 +238,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
         sha256: this.#entriesHash.digest('hex'),
       },
       chunks: { ...this.#chunks },
-      made: { by: madeBy, codec: codec.name, level },
+      made: { by: madeBy, codec: codec.name, level, chunkSize: chunkBytes },
     };
   }
 
@@ -228,9 +247,13 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
    * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if it is another, or damaged, and may not be replaced
    */
   async #existing(manifest: SnapshotManifest): Promise<SnapshotManifest | undefined> {
-    const name = snapshotName(this.#options.height);
-    if (!(await this.#storage.list()).includes(name)) return undefined;
-    const there = await this.#storage.open(name);
+    const there = await this.#storage
+      .open(snapshotName(this.#options.height))
+      .catch((error: unknown) => {
+        if (error instanceof NotFoundError) return undefined;
+        throw error;
+      });
+    if (there === undefined) return undefined;
     let found: string;
     try {
       const old = await readSnapshotManifest(there);
@@ -258,6 +281,19 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
   async abort(): Promise<void> {
     await this.#staged.discard();
   }
+}
+
+function unverified(): SwingSnapError {
+  return new SwingSnapError('UNVERIFIED', 'only a verified export can become a snapshot');
+}
+
+/** @throws {SwingSnapError} `TOO_LARGE` if `part` is a number that no part may have */
+function refuseTooManyParts(part: number, what: string): void {
+  if (part < MAX_PARTS) return;
+  throw new SwingSnapError('TOO_LARGE', `${what} is too large for chunks of this size`, {
+    expected: `at most ${String(MAX_PARTS)} parts`,
+    hint: 'use a larger --chunk-size',
+  });
 }
 
 function entryOf(name: string, data: Uint8Array): PendingEntry {

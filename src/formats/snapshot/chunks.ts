@@ -1,0 +1,96 @@
+/** Chunks as a reader meets them: which entries each should hold, and what it holds. */
+import { NotFoundError } from '../../errors.ts';
+import { sha256Hex } from '../../io/digest.ts';
+import type { ZstdCodec } from '../../io/zstd/codec.ts';
+import type { StoredSnapshot } from '../../storage/contract.ts';
+import { readEntries, type SnapshotEntry } from './entries.ts';
+import {
+  chunkFile,
+  damaged,
+  MAX_CHUNK_BYTES,
+  MAX_CHUNK_ENTRIES,
+  MAX_CHUNK_FILE_BYTES,
+} from './layout.ts';
+import type { SnapshotManifest } from './manifest.ts';
+import { tarBytes, unpackTar } from './tar.ts';
+
+/** The entries of one chunk, which stand together in the list. */
+export interface PlannedChunk {
+  readonly chunk: string;
+  readonly entries: readonly SnapshotEntry[];
+}
+
+/**
+ * The chunks of a snapshot in order, by its list of entries; no chunk is read.
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED`
+ */
+export async function* planChunks(
+  snapshot: StoredSnapshot,
+  manifest: SnapshotManifest,
+  codec: ZstdCodec,
+): AsyncGenerator<PlannedChunk> {
+  let count = 0;
+  let entries: SnapshotEntry[] = [];
+  let bytes = 0;
+  for await (const entry of readEntries(snapshot, manifest, codec)) {
+    const [first] = entries;
+    if (first !== undefined && first.chunk !== entry.chunk) {
+      yield { chunk: first.chunk, entries };
+      count += 1;
+      entries = [];
+      bytes = 0;
+    }
+    entries.push(entry);
+    bytes += entry.size;
+    if (entries.length > MAX_CHUNK_ENTRIES || bytes > MAX_CHUNK_BYTES) {
+      damaged('a chunk has more entries, or longer ones, than the format allows', {
+        path: chunkFile(entry.chunk),
+      });
+    }
+  }
+  const [first] = entries;
+  if (first !== undefined) {
+    yield { chunk: first.chunk, entries };
+    count += 1;
+  }
+  if (count !== manifest.chunks.count) {
+    damaged('the snapshot holds another number of chunks than it says', {
+      path: snapshot.location,
+      expected: manifest.chunks.count,
+      found: count,
+    });
+  }
+}
+
+/**
+ * Reads a chunk and checks all of it.
+ * @returns the contents of its entries, and the size of its file in bytes
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED`, or as the codec and the storage
+ */
+export async function loadChunk(
+  snapshot: StoredSnapshot,
+  codec: ZstdCodec,
+  { chunk, entries }: PlannedChunk,
+): Promise<{ contents: Uint8Array[]; fileBytes: number }> {
+  const path = `${snapshot.location}/${chunkFile(chunk)}`;
+  const bytes = await snapshot
+    .read(chunkFile(chunk), MAX_CHUNK_FILE_BYTES)
+    .catch((cause: unknown) => {
+      if (cause instanceof NotFoundError) damaged('a chunk is missing', { path, cause });
+      throw cause;
+    });
+  const hash = sha256Hex(bytes);
+  if (hash !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found: hash });
+  const contents = unpackTar(codec.decompress(bytes, tarBytes(entries)), entries, path);
+  entries.forEach(({ name, sha256 }, at) => {
+    const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
+    if (found !== sha256) {
+      damaged('an entry has another hash', {
+        path: `${path}: ${name}`,
+        expected: sha256,
+        found,
+      });
+    }
+  });
+  return { contents, fileBytes: bytes.length };
+}
