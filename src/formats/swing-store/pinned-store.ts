@@ -1,7 +1,7 @@
 /**
  * A SwingStore's database, opened for reading and pinned at one commit, without changing a byte of it.
  */
-import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, realpathSync, statSync, type Stats } from 'node:fs';
 import Database from 'better-sqlite3';
 import {
   BusyError,
@@ -151,9 +151,9 @@ export class PinnedStore {
   /** A reader cannot empty the `-wal`, as the last handle of a node would have done. */
   #tellOfWal(): void {
     const path = databasePath(this.stateDir);
-    const real = statSync(path, { throwIfNoEntry: false }) && realpathSync(path);
+    const real = statIfThere(path) && realpathSync(path);
     if (real === undefined || isDatabaseLocked(real)) return;
-    const wal = statSync(`${real}-wal`, { throwIfNoEntry: false });
+    const wal = statIfThere(`${real}-wal`);
     if (wal === undefined || wal.size === 0) return;
     this.#note(
       `swingstore.sqlite-wal holds ${String(wal.size)} bytes of commits, and no process has the store open: ` +
@@ -168,7 +168,7 @@ interface Pin {
 }
 
 function refuseUnreadable(path: string): void {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statIfThere(path);
   if (stat?.isFile() !== true) {
     throw new NotFoundError('STORE_MISSING', 'no SwingStore there', {
       path,
@@ -186,6 +186,17 @@ function refuseUnreadable(path: string): void {
   }
   // SQLite, even as a reader, deletes the -wal and the -journal beside a database file of no bytes.
   if (stat.size === 0) throw notAStore(path, 'an empty file');
+}
+
+/** Node's `throwIfNoEntry` is about ENOENT only, and a file may stand where the state dir was named. */
+function statIfThere(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
 }
 
 function notAStore(path: string, found: string, cause?: unknown): VerificationError {
