@@ -190,7 +190,9 @@ function parseLooseLine(line: string, what: string): [string, unknown] | undefin
     throw notExportData(what, line, cause);
   }
   if (parsed === null) return undefined;
-  const [key, value] = Array.isArray(parsed) ? (parsed as unknown[]) : [];
+  // A string is taken apart like an array of its characters: "k" deletes the key k, which is no harm.
+  const parts = typeof parsed === 'string' ? [...parsed] : parsed;
+  const [key, value] = Array.isArray(parts) ? (parts as unknown[]) : [];
   if (typeof key !== 'string') throw notExportData(what, line);
   return [key, value];
 }
@@ -216,6 +218,11 @@ function notExportData(what: string, line: string, cause?: unknown): Verificatio
   });
 }
 
+/** Text as a SwingStore gives it back: half a surrogate pair is kept as three bytes, none of which is UTF-8. */
+function asStored(text: string): string {
+  return text.replaceAll(/\p{Surrogate}/gu, '\ufffd\ufffd\ufffd');
+}
+
 /** Reads entries in any order into a scratch database, and gives them back in canonical order and text. */
 async function* normalise(
   blocks: AsyncIterable<Buffer>,
@@ -234,6 +241,7 @@ async function* normalise(
       drop: db.prepare(`DELETE FROM ${table} WHERE key = ?`),
     });
     const kv = statements('kv');
+    // Kept as JSON: only what is left at the end must be a record, and SQLite keeps no half of a surrogate pair.
     const other = statements('other');
     for await (const block of blocks) {
       for (const line of block.toString().split('\n').slice(0, -1)) {
@@ -243,15 +251,17 @@ async function* normalise(
         refuseHostKey(key);
         const isKV = key === 'kv' || key.startsWith('kv.');
         const table = isKV ? kv : other;
-        const name = isKV ? key.slice('kv.'.length) : key;
+        const name = isKV ? asStored(key.slice('kv.'.length)) : JSON.stringify(key);
         if (value === null || value === undefined) table.drop.run(name);
-        else if (typeof value === 'string') table.set.run(name, value);
+        else if (!isKV) table.set.run(name, JSON.stringify(value));
+        else if (typeof value === 'string') table.set.run(name, asStored(value));
         else throw notExportData(what, line);
       }
     }
     const entries = db.prepare('SELECT key, value FROM other ORDER BY rowid').raw();
-    for (const [key, value] of entries.iterate() as IterableIterator<ExportEntry>) {
-      index.add(key, value);
+    for (const [key, json] of entries.iterate() as IterableIterator<ExportEntry>) {
+      const value: unknown = JSON.parse(json);
+      index.add(JSON.parse(key) as string, typeof value === 'string' ? value : json);
     }
     const kvEntries = db.prepare(`SELECT 'kv.' || key, value FROM kv ORDER BY key`).raw();
     yield* blocksOfLines(

@@ -33,9 +33,10 @@ export const UNTRUSTED_EXPORT_DATA = 'UNTRUSTED-EXPORT-DATA';
 
 // Names are file names: 255 bytes is what common file systems take, and temporary names need some of them.
 const MAX_ID_BYTES = 200;
-const UNSAFE_IN_ID = /[\u0000-\u0020\u007f/\\.]/u;
+const UNSAFE_IN_ID = /[\s\p{Control}\p{Surrogate}/\\.]/u;
 
-function isSafeID(id: string): boolean {
+/** Whether a vat id or bundle id can be a part of a file name: {@link parseArtifactName} takes no other. */
+export function isSafeID(id: string): boolean {
   return id !== '' && !UNSAFE_IN_ID.test(id) && Buffer.byteLength(id) <= MAX_ID_BYTES;
 }
 
@@ -48,7 +49,8 @@ function parsePosition(text: string): number | undefined {
 /**
  * Takes an artifact name apart.
  * @throws {VerificationError} `ARTIFACT_NAME` if it is not a name that the reference exporter would give, or holds
- *   an id that could leave a directory: `/`, `\`, `.`, white space or control characters
+ *   an id that could leave a directory or break a list of names: `/`, `\`, `.`, white space, control characters,
+ *   half a surrogate pair, or more than 200 bytes
  */
 export function parseArtifactName(name: string): ArtifactName {
   const [kind, ...parts] = name.split('.');

@@ -3,6 +3,7 @@
  * `@agoric/swing-store` (`snapStore.js`, `transcriptStore.js`, `bundleStore.js`).
  */
 import { VerificationError } from '../errors.ts';
+import { isSafeID } from './names.ts';
 
 export interface HeapSnapshotRecord {
   readonly vatID: string;
@@ -65,10 +66,18 @@ function text(key: string, record: Record<string, unknown>, field: string): stri
   return typeof value === 'string' && value !== '' ? value : refuse(key, `has no ${field}`);
 }
 
-// The reference binds whatever number it finds to an INTEGER column, so 5 and "5" are the same to it.
+function vatID(key: string, record: Record<string, unknown>): string {
+  const id = text(key, record, 'vatID');
+  return isSafeID(id) ? id : refuse(key, `has the vat id ${JSON.stringify(id)}`);
+}
+
+/** What SQLite takes for a number when a text comes into an INTEGER column. */
+const SQLITE_NUMBER = /^[ \t\n\v\f\r]*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[ \t\n\v\f\r]*$/iu;
+
+// The reference binds whatever it finds to an INTEGER column, so 5, "5" and " 5.0" are the same to it.
 function position(key: string, record: Record<string, unknown>, field: string): number {
   const value = record[field];
-  const number = typeof value === 'string' && /^\d+$/u.test(value) ? Number(value) : value;
+  const number = typeof value === 'string' && SQLITE_NUMBER.test(value) ? Number(value) : value;
   return typeof number === 'number' && Number.isSafeInteger(number) && number >= 0
     ? number
     : refuse(key, `has no ${field} that is a position`);
@@ -90,7 +99,7 @@ export function decodeHeapSnapshotRecord(
   if (key.split('.')[2] === 'current') return undefined;
   const record = parseObject(key, value);
   return {
-    vatID: text(key, record, 'vatID'),
+    vatID: vatID(key, record),
     snapPos: position(key, record, 'snapPos'),
     hash: text(key, record, 'hash'),
     inUse: flag(key, record, 'inUse'),
@@ -103,11 +112,11 @@ export function decodeHeapSnapshotRecord(
  * @throws {VerificationError} `RECORD`
  */
 export function decodeTranscriptSpanRecord(key: string, value: string): TranscriptSpanRecord {
-  const [, keyVatID = '', keyStartPos = ''] = key.split('.');
+  const [, keyVatID = '', keyStartPos = 'none'] = key.split('.');
   const record = parseObject(key, value);
   const isCurrent = flag(key, record, 'isCurrent');
   const decoded = {
-    vatID: text(key, record, 'vatID'),
+    vatID: vatID(key, record),
     startPos: position(key, record, 'startPos'),
     endPos: position(key, record, 'endPos'),
     hash: text(key, record, 'hash'),

@@ -1,6 +1,7 @@
 /** An export directory, ours or the node's own, as an export. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
@@ -9,7 +10,7 @@ import type {
   ExportArtifact,
   SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
-import { resolveInside } from './layout.ts';
+import { MANIFEST_FILE, resolveInside } from './layout.ts';
 import { readExportManifest, type ExportManifest } from './manifest.ts';
 
 const READ_PIECE_BYTES = 1024 * 1024;
@@ -17,7 +18,7 @@ const READ_PIECE_BYTES = 1024 * 1024;
 /**
  * Opens an export directory.
  * @throws as `readExportManifest`; {@link VerificationError} `NO_EXPORT_DATA` if it holds artifacts only, which
- *   nothing could validate
+ *   nothing could validate; `MANIFEST` if it has artifacts and is of mode `none`
  */
 export async function openExportDirectory(exportDir: string): Promise<SwingStoreExport> {
   const manifest = await readExportManifest(exportDir);
@@ -25,6 +26,13 @@ export async function openExportDirectory(exportDir: string): Promise<SwingStore
     throw new VerificationError('NO_EXPORT_DATA', 'the export has no export data', {
       path: exportDir,
       hint: 'make it again with --export-data-mode all',
+    });
+  }
+  if (manifest.artifactMode === 'none' && manifest.artifacts.length > 0) {
+    throw new VerificationError('MANIFEST', 'the export manifest contradicts itself', {
+      path: join(exportDir, MANIFEST_FILE),
+      expected: 'no artifacts, as its artifactMode says',
+      found: `${String(manifest.artifacts.length)} artifacts`,
     });
   }
   const dataPath = resolveInside(exportDir, manifest.data);

@@ -14,7 +14,8 @@ export function databasePath(stateDir: string): string {
 
 /**
  * The tables as the reference library makes them (`kvStore.js`, `transcriptStore.js`, `snapStore.js` version 1B,
- * `bundleStore.js`, `swingStore.js`), so that it finds what it would have made itself.
+ * `bundleStore.js`, `swingStore.js`), so that it finds what it would have made itself. SQLite keeps the text of each
+ * statement, white space and all: the schemas are equal to the byte.
  */
 export const SCHEMA = `
     CREATE TABLE IF NOT EXISTS pendingExports (
@@ -45,7 +46,8 @@ export const SCHEMA = `
       UNIQUE (vatID, isCurrent)
     );
     CREATE INDEX IF NOT EXISTS currentTranscriptIndex
-    ON transcriptSpans (vatID, isCurrent);
+    ON transcriptSpans (vatID, isCurrent)
+  ;
     CREATE TABLE IF NOT EXISTS snapshots (
       vatID TEXT,
       snapPos INTEGER,
