@@ -1,5 +1,5 @@
 /** File names in an export directory, and what may stand in its manifest as one. */
-import { isAbsolute, join, normalize, sep } from 'node:path';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 
 /** Makes a directory an export; `ExportManifestFileName` of the reference. */
@@ -16,12 +16,13 @@ export const JOURNAL_FILE = '.swingsnap-files';
  * @throws {VerificationError} `PATH_OUTSIDE` if it would be outside the export directory
  */
 export function resolveInside(exportDir: string, file: string): string {
-  const path = normalize(file);
-  if (file === '' || isAbsolute(path) || path.split(sep)[0] === '..' || file.includes('\0')) {
+  const path = resolve(exportDir, file);
+  const inside = relative(resolve(exportDir), path);
+  if (isAbsolute(inside) || inside.split(sep)[0] === '..' || file.includes('\0')) {
     throw new VerificationError('PATH_OUTSIDE', 'the manifest names a file outside the export', {
       path: join(exportDir, MANIFEST_FILE),
       found: JSON.stringify(file),
     });
   }
-  return join(exportDir, path);
+  return path;
 }

@@ -1,6 +1,6 @@
 /** Removes an export directory, and nothing in it that is not the export's. */
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { lstat, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { syncDirectory } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
@@ -41,7 +41,8 @@ export async function removeExportDirectory(exportDir: string): Promise<Removal>
   }
   let files = 0;
   const unlink = async (path: string): Promise<void> => {
-    if (!existsSync(path)) return;
+    const stat = await lstat(path).catch(() => undefined);
+    if (stat === undefined || stat.isDirectory()) return;
     await rm(path);
     files += 1;
   };
