@@ -11,6 +11,8 @@ import { CLIError } from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 
 import { EXIT_CODES } from '../errors.ts';
+import { byteSize } from './byte-size-flag.ts';
+import type { AwaitedHeight } from '../operation/await-height.ts';
 import { ARTIFACT_MODES, RESTORE_MODES } from '../swing-store-export/artifact-mode.ts';
 
 /** Every command has these. */
@@ -106,3 +108,56 @@ export const sourceArg = Args.string({
   required: true,
   ignoreStdin: true,
 });
+
+/** A time with its unit: `90s`, `30m`, `2h`; plain digits are seconds. In milliseconds. */
+export const duration = Flags.custom<number>({
+  helpValue: 'TIME',
+  parse: (input) => {
+    const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/u.exec(input) ?? [];
+    const factors: Readonly<Record<string, number>> = { ms: 1, s: 1e3, '': 1e3, m: 6e4, h: 36e5 };
+    const factor = factors[unit];
+    if (digits !== '' && factor !== undefined) return Promise.resolve(Number(digits) * factor);
+    throw new CLIError(`expected a time like 90s, 30m or 2h, found ${input}`, {
+      exit: EXIT_CODES.usage,
+    });
+  },
+});
+
+/** Which commit of a live store is wanted, and how long its view may be held. */
+export const storeViewFlags = {
+  'at-height': wholeNumber({
+    summary: 'Wait until the store commits this height, and take exactly that commit.',
+    helpValue: 'N',
+    exclusive: ['every', 'height'],
+  }),
+  every: wholeNumber({
+    summary: 'Wait for the next height that is a multiple of N, and take exactly that commit.',
+    helpValue: 'N',
+    min: 1,
+    exclusive: ['at-height', 'height'],
+  }),
+  timeout: duration({ summary: 'Wait for the height no longer than this.' }),
+  'max-wal': byteSize({
+    summary: "End when the node's -wal gets larger than this. [default: 10GB]",
+  }),
+  'max-time': duration({ summary: 'End when the store has been held for longer than this.' }),
+};
+
+/** What {@link storeViewFlags} mean to the library. */
+export function storeView(flags: {
+  readonly 'at-height'?: number | undefined;
+  readonly every?: number | undefined;
+  readonly timeout?: number | undefined;
+  readonly 'max-wal'?: number | undefined;
+  readonly 'max-time'?: number | undefined;
+}): {
+  awaited: AwaitedHeight | undefined;
+  timeout: number | undefined;
+  maxWal: number | undefined;
+  maxTime: number | undefined;
+} {
+  const { 'at-height': atHeight, every, timeout } = flags;
+  const awaited =
+    atHeight !== undefined ? { atHeight } : every !== undefined ? { every } : undefined;
+  return { awaited, timeout, maxWal: flags['max-wal'], maxTime: flags['max-time'] };
+}

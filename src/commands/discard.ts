@@ -1,23 +1,18 @@
+import { resolve } from 'node:path';
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit-codes.ts';
 import { exportDirFlag } from '../cli/flags.ts';
-import { discardExport } from '../operation/discard-export.ts';
+import { discardExport, type Discarded } from '../operation/discard-export.ts';
 
-interface DiscardResult {
+interface DiscardResult extends Discarded {
   readonly exportDir: string;
-  /** Number of files that were removed. */
-  readonly files: number;
-  /** Whether the directory is gone. */
-  readonly gone: boolean;
-  /** What was not the export's and stays, at most ten names. */
-  readonly left: readonly string[];
 }
 
 export default class Discard extends BaseCommand<typeof Discard, DiscardResult> {
-  static override summary = 'Remove an export that nobody will retrieve.';
+  static override summary = 'End and remove an export that nobody will retrieve.';
 
   static override description = withExitCodes(
-    'Removes only the files that the export names, then the directory if nothing else is in it. ' +
+    'Ends an export in progress, and waits until its process is gone. Removes only the files that the export names, then the directory if nothing else is in it. ' +
       'Doing it again, or where nothing is, succeeds.',
   );
 
@@ -26,14 +21,16 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
   static override flags = { 'export-dir': exportDirFlag };
 
   protected async execute(): Promise<DiscardResult> {
-    const exportDir = this.flags['export-dir'];
-    const removal = await discardExport(exportDir);
-    return { exportDir, ...(removal ?? { files: 0, gone: true, left: [] }) };
+    const exportDir = resolve(this.flags['export-dir']);
+    return { exportDir, ...(await discardExport(exportDir, { signal: this.signal })) };
   }
 
-  protected render({ exportDir, files, gone, left }: DiscardResult): string[] {
-    if (files === 0 && gone) return [`nothing at ${exportDir}`];
-    const removed = `removed ${String(files)} files${gone ? ' and the directory' : ''}: ${exportDir}`;
-    return left.length === 0 ? [removed] : [removed, `left, not ours: ${left.join(', ')}`];
+  protected render({ exportDir, ended, files, gone, left }: DiscardResult): string[] {
+    if (!ended && files === 0 && gone) return [`nothing at ${exportDir}`];
+    return [
+      ...(ended ? ['ended the export in progress'] : []),
+      `removed ${String(files)} files${gone ? ' and the directory' : ''}: ${exportDir}`,
+      ...(left.length === 0 ? [] : [`left, not the export's: ${left.join(', ')}`]),
+    ];
   }
 }

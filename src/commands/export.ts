@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base-command.ts';
 import { renderChecks, type CheckResult } from '../cli/checks.ts';
@@ -9,11 +10,14 @@ import {
   heightFlag,
   scratchDirFlag,
   stateDirFlags,
+  storeView,
+  storeViewFlags,
 } from '../cli/flags.ts';
 import { formatBytes } from '../cli/format.ts';
 import { locateStateDir } from '../cli/locations.ts';
 import { shellQuote } from '../cli/shell-quote.ts';
-import { checkExport, exportStore } from '../operation/export-store.ts';
+import { checkExport } from '../operation/export-store.ts';
+import { runExport, startDetachedExport, type StartedExport } from '../operation/start-export.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface ExportResult extends ExportSummary {
@@ -21,7 +25,16 @@ interface ExportResult extends ExportSummary {
   readonly stateDir: string;
 }
 
-export default class Export extends BaseCommand<typeof Export, ExportResult | CheckResult> {
+/** With --detach: the export goes on in its own process. */
+interface StartedResult extends StartedExport {
+  readonly started: true;
+  readonly exportDir: string;
+  readonly stateDir: string;
+}
+
+type Result = ExportResult | StartedResult | CheckResult;
+
+export default class Export extends BaseCommand<typeof Export, Result> {
   static override summary = 'Export a SwingStore into a directory, while its node runs.';
 
   static override description = withExitCodes(
@@ -32,6 +45,8 @@ export default class Export extends BaseCommand<typeof Export, ExportResult | Ch
   static override examples = [
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export',
     '<%= config.bin %> <%= command.id %> --home ~/.agoric --export-dir /backup/export --artifact-mode archival',
+    '<%= config.bin %> <%= command.id %> --export-dir /backup/export --detach',
+    '<%= config.bin %> <%= command.id %> --export-dir /backup/export --every 1000 --timeout 2h',
   ];
 
   static override flags = {
@@ -44,30 +59,41 @@ export default class Export extends BaseCommand<typeof Export, ExportResult | Ch
       options: ['all', 'skip'] as const,
       default: 'all',
     })(),
+    detach: Flags.boolean({
+      summary: 'Return once the view of the store is pinned; the export goes on in the background.',
+      default: false,
+    }),
+    ...storeViewFlags,
     'scratch-dir': scratchDirFlag,
     check: checkFlag,
   };
 
-  protected async execute(): Promise<ExportResult | CheckResult> {
+  protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
     const stateDir = locateStateDir(flags);
-    const exportDir = flags['export-dir'];
-    const options = {
+    const exportDir = resolve(flags['export-dir']);
+    const scratchDir = flags['scratch-dir'];
+    const request = {
       stateDir,
       exportDir,
       height: flags.height,
       artifactMode: flags['artifact-mode'],
-      withExportData: flags['export-data-mode'] === 'all',
-      scratchDir: flags['scratch-dir'],
-      progress,
-      signal,
+      exportDataMode: flags['export-data-mode'],
+      detached: flags.detach,
+      scratchDir: scratchDir === undefined ? undefined : resolve(scratchDir),
+      ...storeView(flags),
     };
-    if (flags.check) return { checked: await checkExport(options) };
-    return { exportDir, stateDir, ...(await exportStore(options)) };
+    if (flags.check) return { checked: await checkExport({ ...request, progress, signal }) };
+    if (flags.detach) {
+      const started = await startDetachedExport({ request, progress, signal });
+      return { started: true, exportDir, stateDir, ...started };
+    }
+    return { exportDir, stateDir, ...(await runExport({ request, progress, signal })) };
   }
 
-  protected render(result: ExportResult | CheckResult): string[] {
+  protected render(result: Result): string[] {
     if ('checked' in result) return renderChecks(result);
+    if ('started' in result) return renderStarted(result);
     const { height, artifactMode, exportDir, exportData, artifacts } = result;
     const dir = shellQuote(exportDir);
     return [
@@ -77,4 +103,14 @@ export default class Export extends BaseCommand<typeof Export, ExportResult | Ch
       `next: swingsnap retrieve --export-dir ${dir} --snapshot-dir <dir>, or swingsnap discard --export-dir ${dir}`,
     ];
   }
+}
+
+function renderStarted({ height, pid, exportDir }: StartedResult): string[] {
+  const dir = shellQuote(exportDir);
+  return [
+    `started: height ${String(height)} is pinned, and the node may go on; process ${String(pid)} exports to ${exportDir}`,
+    `how far it is:   swingsnap status --export-dir ${dir}`,
+    `when it is done: swingsnap retrieve --export-dir ${dir} --snapshot-dir <dir>`,
+    `to end it:       swingsnap discard --export-dir ${dir}`,
+  ];
 }

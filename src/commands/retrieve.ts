@@ -11,6 +11,8 @@ import {
   scratchDirFlag,
   snapshotDirFlag,
   stateDirFlags,
+  storeView,
+  storeViewFlags,
   wholeNumber,
 } from '../cli/flags.ts';
 import { formatBytes } from '../cli/format.ts';
@@ -18,11 +20,8 @@ import { chooseSource } from '../cli/locations.ts';
 import { programName } from '../cli/program.ts';
 import { shellQuote } from '../cli/shell-quote.ts';
 import type { SnapshotManifest } from '../formats/snapshot/manifest.ts';
-import {
-  checkRetrieve,
-  retrieveSnapshot,
-  type RetrieveSource,
-} from '../operation/retrieve-snapshot.ts';
+import { checkRetrieve, retrieveSnapshot } from '../operation/retrieve-snapshot.ts';
+import type { RetrieveSource } from '../operation/retrieve-source.ts';
 
 interface RetrieveResult {
   /** The snapshot's directory. */
@@ -71,6 +70,11 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
       summary: 'Remove the export directory even if swingsnap did not make it.',
       exclusive: ['keep-export', 'state-dir', 'home'],
     }),
+    'no-wait': Flags.boolean({
+      summary: 'Fail (exit 4) instead of waiting for an export that is still in progress.',
+      exclusive: ['state-dir', 'home'],
+    }),
+    ...storeViewFlags,
     'keep-last': wholeNumber({
       summary: 'Keep only so many of the highest snapshots, once this one is durable.',
       helpValue: 'N',
@@ -124,10 +128,11 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
     const { flags } = this;
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {
-      return { stateDir: source.stateDir, artifactMode: flags['artifact-mode'] ?? 'operational' };
+      const artifactMode = flags['artifact-mode'] ?? 'operational';
+      return { stateDir: source.stateDir, artifactMode, ...storeView(flags) };
     }
     const remove = flags['keep-export'] ? 'never' : flags['delete-export'] ? 'always' : 'ours';
-    return { exportDir: source.path, remove };
+    return { exportDir: source.path, remove, wait: !flags['no-wait'] };
   }
 
   protected render(result: RetrieveResult | CheckResult): string[] {

@@ -1,32 +1,104 @@
-/** `discard`: an export that nobody will retrieve is removed. */
-import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { SwingSnapError, UsageError } from '../errors.ts';
+/** `discard`: an export that nobody will retrieve is ended and removed. */
+import { existsSync, statSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BusyError, SwingSnapError, TimeoutError, UsageError } from '../errors.ts';
+import { STOP_FILE } from '../formats/export-directory/layout.ts';
 import {
   isExportDirectory,
   removeExportDirectory,
   type Removal,
 } from '../formats/export-directory/remove.ts';
+import { lockOperation, operationOn, type OperationLock } from './operation-lock.ts';
+
+const LOOK_EVERY_MS = 100;
+/** How long a worker may take to hear that it should stop, in milliseconds. */
+const DEFAULT_PATIENCE_MS = 60_000;
+
+export interface DiscardOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds to wait for the worker's end. */
+  readonly patience?: number | undefined;
+}
+
+/** What {@link discardExport} did. */
+export interface Discarded extends Removal {
+  /** Whether an export in progress was ended. */
+  readonly ended: boolean;
+}
 
 /**
- * Removes the export in `exportDir`: the files that its manifest, its journal and its record name, then the
- * directory if it is empty. Nothing there is success.
- * @returns undefined if nothing was there
+ * Asks an export in progress to stop, waits until its worker is gone, and removes the export in `exportDir`: the
+ * files that its manifest, its journal and its record name, then the directory if it is empty. Nothing there is
+ * success.
  * @throws {UsageError} `NOT_A_DIRECTORY`; {@link SwingSnapError} `NOT_AN_EXPORT` for a directory that is none
+ * @throws {BusyError} `BUSY` if a `retrieve` is reading it; {@link TimeoutError} `STILL_RUNNING`
  */
-export async function discardExport(exportDir: string): Promise<Removal | undefined> {
-  const path = resolve(exportDir);
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
-  if (!stat.isDirectory()) {
-    throw new UsageError('NOT_A_DIRECTORY', 'the export directory is no directory', { path });
+export async function discardExport(
+  exportDir: string,
+  options: DiscardOptions = {},
+): Promise<Discarded> {
+  const { lock, ended } = await takeOver(exportDir, options);
+  const nothing = { ended, files: 0, gone: true, left: [] };
+  if (lock === undefined) return nothing;
+  try {
+    if (!isExportDirectory(exportDir)) {
+      if (!existsSync(exportDir)) return nothing;
+      throw new SwingSnapError('NOT_AN_EXPORT', 'not an export: nothing was removed', {
+        path: exportDir,
+        expected: 'export-manifest.json, or the record of an operation of swingsnap',
+        hint: 'check the path; remove the directory by hand if it is what you mean',
+      });
+    }
+    return { ended, ...(await removeExportDirectory(exportDir)) };
+  } finally {
+    lock.release();
   }
-  if (!isExportDirectory(path)) {
-    throw new SwingSnapError('NOT_AN_EXPORT', 'not an export: nothing was removed', {
-      path,
-      expected: 'export-manifest.json, or the record of an operation of swingsnap',
-      hint: 'check the path; remove the directory by hand if it is what you mean',
-    });
+}
+
+/** Waits for the directory's lock, asking an export that holds it to stop. */
+async function takeOver(
+  exportDir: string,
+  { signal, patience = DEFAULT_PATIENCE_MS }: DiscardOptions,
+): Promise<{ lock: OperationLock | undefined; ended: boolean }> {
+  const deadline = performance.now() + patience;
+  let ended = false;
+  for (;;) {
+    signal?.throwIfAborted();
+    const stat = statSync(exportDir, { throwIfNoEntry: false });
+    if (stat === undefined) return { lock: undefined, ended };
+    if (!stat.isDirectory()) {
+      throw new UsageError('NOT_A_DIRECTORY', 'the export directory is no directory', {
+        path: exportDir,
+      });
+    }
+    try {
+      return { lock: lockOperation([exportDir], { operation: 'discard', exportDir }), ended };
+    } catch (error) {
+      const holder = operationOn(exportDir);
+      // A retrieve wins: the export is being used. Another discard is waited for.
+      if (!(error instanceof BusyError) || holder?.operation === 'retrieve') throw error;
+      if (holder?.operation === 'export') {
+        await askToStop(exportDir);
+        ended = true;
+      }
+      if (performance.now() > deadline) {
+        throw new TimeoutError('STILL_RUNNING', 'the worker of the export does not stop', {
+          path: exportDir,
+          found: `process ${String(holder?.pid ?? 'unknown')}`,
+          hint: `kill it, then run it again: kill ${String(holder?.pid ?? '<pid>')}`,
+          cause: error,
+        });
+      }
+    }
+    await sleep(LOOK_EVERY_MS);
   }
-  return removeExportDirectory(path);
+}
+
+async function askToStop(exportDir: string): Promise<void> {
+  await writeFile(join(exportDir, STOP_FILE), '').catch((error: unknown) => {
+    // It ended meanwhile, and took the directory with it.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  });
 }

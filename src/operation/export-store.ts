@@ -1,125 +1,224 @@
-/** `export`: a live store becomes an export directory. */
+/** The work of `export`: a live store becomes an export directory. */
 import { existsSync, realpathSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join, relative, resolve, sep } from 'node:path';
 import { SwingSnapError, UsageError } from '../errors.ts';
-import { RECORD_FILE } from '../formats/export-directory/layout.ts';
+import { RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
+import { removeExportDirectory } from '../formats/export-directory/remove.ts';
 import { writeExportDirectory } from '../formats/export-directory/write.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
-import { openSwingStore } from '../formats/swing-store/open.ts';
+import { exportOfPinned } from '../formats/swing-store/open.ts';
+import type { PinnedStore } from '../formats/swing-store/pinned-store.ts';
 import { nearestExisting } from '../io/free-space.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
-import type { Progress } from '../io/progress.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import { copyUnverified } from '../swing-store-export/copy-export.ts';
-import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
+import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
+import { lockedPathsOf, lockOperation, type OperationLock } from './operation-lock.ts';
+import { lookOut, watchPin, type PinBounds } from './pin-bounds.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
-import { writeRecord, type OperationRecord } from './record.ts';
+import { ProgressMeter } from './progress-meter.ts';
+import { readRecord, reportOf, type OperationRecord } from './record.ts';
+import { RecordKeeper } from './record-keeper.ts';
+import { openStoreView, type StoreViewOptions } from './store-view.ts';
 
-export interface ExportOptions {
-  readonly stateDir: string;
+/** What to export, as data that another process can be given. Paths are absolute. */
+export interface ExportRequest extends PinBounds, Omit<StoreViewOptions, 'progress' | 'signal'> {
   readonly exportDir: string;
-  /** The height that the store must be at. */
-  readonly height?: number | undefined;
   readonly artifactMode: ArtifactMode;
-  /** False leaves the export data out. */
-  readonly withExportData: boolean;
+  readonly exportDataMode: 'all' | 'skip';
   readonly scratchDir?: string | undefined;
-  readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
+  /** Whether the operation belongs to a process that outlives the command: its failure then leaves the record. */
+  readonly detached: boolean;
+}
+
+export interface ExportOptions extends ExportRequest, StoreViewOptions {
+  /** Told the height once the view is pinned and the record says so: from then on the node may commit. */
+  readonly onStarted?: ((height: number) => void) | undefined;
 }
 
 /** Looks whether {@link exportStore} could start, without making anything. Throws as it does. */
 export async function checkExport(options: ExportOptions): Promise<Check[]> {
-  await refuseExportDir(options.exportDir, options.stateDir);
+  refuseInsideState(options.exportDir, options.stateDir);
+  await refuseOccupied(options.exportDir);
   const scratchDir = chooseScratchDir(options.scratchDir, options.exportDir);
-  const source = await openSource(options, scratchDir);
-  await source.close();
+  const { height } = options;
+  const store = await openStoreView({ ...options, awaited: undefined, height }, scratchDir);
+  store.close();
   return [
-    { check: `SwingStore can be read at height ${String(source.height)}`, path: source.location },
+    {
+      check: `SwingStore can be read at height ${String(store.height)}`,
+      path: databasePath(options.stateDir),
+    },
     checkWritable(options.exportDir, 'export directory'),
     checkWritable(scratchDir, 'scratch dir'),
   ];
 }
 
 /**
- * Exports the store's last commit into `exportDir`: what the reference's `export-kernel-db` writes, and our record.
- * @throws {UsageError} `EXPORT_DIR` if that is not empty, or is in the state dir
- * @throws {SwingSnapError} as `openSwingStore`; whatever fails, the export directory is as it was
+ * Exports one commit of the store into `exportDir`: what the reference's `export-kernel-db` writes, and our record.
+ * @throws {UsageError} `EXPORT_DIR` if that is in the state dir; {@link SwingSnapError} if it is not empty
+ * @throws {BusyError} `BUSY` if an operation on the store or the directory is in progress
+ * @throws as `PinnedStore.open`, `awaitHeight` and `watchPin`; whatever fails, the export directory is as it was
  */
 export async function exportStore(options: ExportOptions): Promise<ExportSummary> {
-  const { exportDir, stateDir, artifactMode, withExportData, progress, signal } = options;
-  await refuseExportDir(exportDir, stateDir);
-  const source = await openSource(options, chooseScratchDir(options.scratchDir, options.exportDir));
+  const { exportDir, stateDir } = options;
+  refuseInsideState(exportDir, stateDir);
+  const scratchDir = chooseScratchDir(options.scratchDir, exportDir);
+  const lock = lockOperation(lockedPathsOf(stateDir), { operation: 'export', stateDir, exportDir });
   try {
+    await refuseOccupied(exportDir);
     checkWritable(exportDir, 'export directory');
-    const made = await makeDirectory(resolve(exportDir));
+    const made = await makeDirectory(exportDir);
     try {
-      const record: OperationRecord = {
-        format: 'swingsnap-operation',
-        version: 1,
-        state: 'started',
-        stateDir: resolve(stateDir),
-        height: source.height,
-        artifactMode,
-        pid: process.pid,
-        startedAt: new Date().toISOString(),
-      };
-      await writeRecord(exportDir, record);
-      const header = { height: source.height, artifactMode, withExportData };
-      const sink = await writeExportDirectory(exportDir, header);
-      const options = { progress, signal, withExportData };
-      const summary = await copyUnverified(source, sink, artifactMode, options);
-      await writeRecord(exportDir, { ...record, state: 'done' });
-      return summary;
+      const facts = { operation: 'export', stateDir, exportDir } as const;
+      const dirLock = lockOperation([exportDir], facts);
+      try {
+        await refuseOccupied(exportDir);
+        const { left } = await removeExportDirectory(exportDir, { keepDirectory: true });
+        if (left.length > 0) throw occupied(exportDir, left, undefined);
+        return await exportLocked(options, scratchDir, [lock, dirLock]);
+      } finally {
+        dirLock.release();
+      }
     } catch (error) {
-      await rm(join(exportDir, RECORD_FILE), { force: true });
       await unmakeDirectories(made);
       throw error;
     }
   } finally {
-    await source.close();
+    lock.release();
   }
 }
 
-async function openSource(options: ExportOptions, scratchDir: string): Promise<SwingStoreExport> {
-  const { stateDir, height, artifactMode, progress } = options;
-  const note = (message: string): void => {
-    progress.note(message);
+async function exportLocked(
+  options: ExportOptions,
+  scratchDir: string,
+  locks: readonly [OperationLock, OperationLock],
+): Promise<ExportSummary> {
+  const { exportDir, stateDir, artifactMode, exportDataMode, detached } = options;
+  const progress = new ProgressMeter(options.progress);
+  const keeper = new RecordKeeper(
+    {
+      format: 'swingsnap-operation',
+      version: 1,
+      state: 'waiting',
+      stateDir,
+      exportDir,
+      detached,
+      artifactMode,
+      exportDataMode,
+      pid: process.pid,
+      host: hostname(),
+      startedAt: new Date().toISOString(),
+    },
+    locks[1],
+  );
+  const tell = (facts: Parameters<OperationLock['update']>[0]): void => {
+    for (const lock of locks) lock.update(facts);
   };
-  return openSwingStore(stateDir, { height, artifactMode, scratchDir, note });
+  const stopFile = join(exportDir, STOP_FILE);
+  const lookout = lookOut(() => (existsSync(stopFile) ? discarded() : undefined), options.signal);
+  const { signal } = lookout;
+  let started = false;
+  let store: PinnedStore | undefined;
+  try {
+    if (options.awaited !== undefined) await keeper.write({});
+    store = await openStoreView({ ...options, progress, signal }, scratchDir, (awaitedHeight) => {
+      tell({ awaitedHeight });
+      void keeper.write({ awaitedHeight });
+    });
+    const { height } = store;
+    await keeper.write({ state: 'started', height });
+    started = true;
+    tell({ height });
+    options.onStarted?.(height);
+    keeper.follow(progress);
+    const summary = await copyPinned(store, options, progress, signal);
+    await keeper.stopFollowing();
+    const endedAt = new Date().toISOString();
+    await keeper.write({
+      state: 'done',
+      endedAt,
+      files: summary.artifacts.count,
+      progress: progress.now,
+    });
+    return summary;
+  } catch (error) {
+    await keeper.stopFollowing();
+    await rm(stopFile, { force: true });
+    const failure = { error: reportOf(error), endedAt: new Date().toISOString() };
+    if (detached && started) await keeper.write({ state: 'failed', ...failure });
+    else await rm(join(exportDir, RECORD_FILE), { force: true });
+    throw error;
+  } finally {
+    lookout.end();
+    store?.close();
+  }
 }
 
-async function refuseExportDir(exportDir: string, stateDir: string): Promise<void> {
-  // The store's own directory, reached through any link, is no place for an export.
-  const existing = nearestExisting(resolve(exportDir));
-  const real = resolve(realpathSync(existing), relative(existing, resolve(exportDir)));
-  const realState = existsSync(stateDir) ? realpathSync(stateDir) : resolve(stateDir);
-  const inside = relative(realState, real);
-  if (
-    inside === '' ||
-    (inside !== '..' && !inside.startsWith(`..${sep}`) && !inside.startsWith(sep))
-  ) {
-    throw new UsageError('EXPORT_DIR', 'the export directory would be in the state dir', {
-      path: exportDir,
-      found: databasePath(realState),
-      hint: 'name a directory elsewhere with --export-dir',
-    });
+/** The operation ended because `discard` asked it to. */
+function discarded(): SwingSnapError {
+  return new SwingSnapError('DISCARDED', 'the operation was discarded');
+}
+
+async function copyPinned(
+  store: PinnedStore,
+  options: ExportOptions,
+  progress: ProgressMeter,
+  operationSignal: AbortSignal,
+): Promise<ExportSummary> {
+  const { exportDir, artifactMode } = options;
+  const withExportData = options.exportDataMode === 'all';
+  const lookout = watchPin(store, options, operationSignal);
+  try {
+    const { signal } = lookout;
+    const header = { height: store.height, artifactMode, withExportData };
+    const sink = await writeExportDirectory(exportDir, header);
+    const source = exportOfPinned(store, artifactMode);
+    return await copyUnverified(source, sink, artifactMode, { progress, signal, withExportData });
+  } finally {
+    lookout.end();
   }
+}
+
+function refuseInsideState(exportDir: string, stateDir: string): void {
+  // The store's own directory, reached through any link, is no place for an export.
+  const existing = nearestExisting(exportDir);
+  const real = resolve(realpathSync(existing), relative(existing, exportDir));
+  const realState = existsSync(stateDir) ? realpathSync(stateDir) : stateDir;
+  const inside = relative(realState, real);
+  if (inside === '..' || inside.startsWith(`..${sep}`)) return;
+  throw new UsageError('EXPORT_DIR', 'the export directory would be in the state dir', {
+    path: exportDir,
+    found: databasePath(realState),
+    hint: 'name a directory elsewhere with --export-dir',
+  });
+}
+
+/** What a dead or failed operation of ours has left does not count: it is removed. */
+async function refuseOccupied(exportDir: string): Promise<void> {
   if (!existsSync(exportDir)) return;
   const names = await readdir(exportDir).catch((cause: unknown) => {
-    throw new UsageError('EXPORT_DIR', 'the export directory is no directory', {
-      path: exportDir,
-      cause,
-    });
+    const path = exportDir;
+    throw new UsageError('EXPORT_DIR', 'the export directory is no directory', { path, cause });
   });
-  if (names.length > 0) {
-    throw new SwingSnapError('EXPORT_DIR', 'the export directory is not empty', {
-      path: exportDir,
-      found: names.slice(0, 3).join(', '),
-      hint: names.includes(RECORD_FILE)
-        ? `remove the old export with: swingsnap discard --export-dir ${exportDir}`
-        : 'name an empty or a new directory with --export-dir',
-    });
-  }
+  if (names.length === 0) return;
+  const record = await readRecord(exportDir);
+  if (record === undefined || record.state === 'done') throw occupied(exportDir, names, record);
+}
+
+function occupied(
+  path: string,
+  names: readonly string[],
+  record: OperationRecord | undefined,
+): SwingSnapError {
+  return new SwingSnapError('EXPORT_DIR', 'the export directory is not empty', {
+    path,
+    found: names.slice(0, 3).join(', '),
+    hint:
+      record === undefined
+        ? 'name an empty or a new directory with --export-dir'
+        : `remove the old export with: swingsnap discard --export-dir ${path}`,
+  });
 }

@@ -1,29 +1,61 @@
-/** The record of an export operation, in its export directory: whose the directory is and how far it came. */
+/**
+ * The record of an export operation, in its export directory. Together with the directory's lock it tells any later
+ * command the truth: an operation that is not `done` or `failed` is alive if the lock is held, and dead otherwise;
+ * and since the lock is the directory's own (by device and inode), a copied directory is never taken for alive.
+ */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { VerificationError } from '../errors.ts';
+import { SwingSnapError, VerificationError, EXIT_CODES, type ExitCode } from '../errors.ts';
 import { RECORD_FILE } from '../formats/export-directory/layout.ts';
 import { publishFile } from '../io/publish-file.ts';
 import { ARTIFACT_MODES } from '../swing-store-export/artifact-mode.ts';
+import { operationOn, progressSchema } from './operation-lock.ts';
+
+const height = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+const errorSchema = v.object({
+  code: v.string(),
+  message: v.string(),
+  exitCode: v.picklist(Object.values(EXIT_CODES)),
+  path: v.optional(v.string()),
+  expected: v.optional(v.union([v.string(), v.number()])),
+  found: v.optional(v.union([v.string(), v.number()])),
+  hint: v.optional(v.string()),
+});
+
+/** An error as data, for a record or another process. */
+export type ErrorReport = v.InferOutput<typeof errorSchema>;
 
 const recordSchema = v.object({
   format: v.literal('swingsnap-operation'),
   version: v.literal(1),
-  state: v.picklist(['started', 'done']),
+  /** `waiting` for a height, with no view pinned yet; `started` from the moment that the view is pinned. */
+  state: v.picklist(['waiting', 'started', 'done', 'failed']),
   stateDir: v.string(),
-  height: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  exportDir: v.string(),
+  /** Whether the operation belongs to a worker that outlives the command. */
+  detached: v.boolean(),
+  height: v.optional(height),
+  awaitedHeight: v.optional(height),
   artifactMode: v.picklist(ARTIFACT_MODES),
+  exportDataMode: v.picklist(['all', 'skip']),
   pid: v.number(),
+  host: v.string(),
   /** ISO 8601, UTC. */
   startedAt: v.string(),
+  endedAt: v.optional(v.string()),
+  progress: v.optional(progressSchema),
+  /** Number of artifact files, once all are made. */
+  files: v.optional(v.number()),
+  error: v.optional(errorSchema),
 });
 
 export type OperationRecord = v.InferOutput<typeof recordSchema>;
 
 /** Writes the record durably, over the one before. */
-export async function writeRecord(exportDir: string, record: OperationRecord): Promise<void> {
-  await publishFile(join(exportDir, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
+export async function writeRecord(record: OperationRecord): Promise<void> {
+  await publishFile(join(record.exportDir, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /**
@@ -49,5 +81,43 @@ export async function readRecord(exportDir: string): Promise<OperationRecord | u
       hint: 'look at the directory and remove it by hand',
       cause,
     });
+  }
+}
+
+/** What has become of the operation in an export directory. */
+export type Fate = 'running' | 'done' | 'failed' | 'dead';
+
+/** @returns undefined if the directory has no record */
+export async function fateOf(
+  exportDir: string,
+): Promise<{ readonly fate: Fate; readonly record: OperationRecord } | undefined> {
+  // The lock before the record: an operation that ends between the two is seen as ended, not as dead.
+  const alive = operationOn(exportDir)?.operation === 'export';
+  const record = await readRecord(exportDir);
+  if (record === undefined) return undefined;
+  const { state } = record;
+  if (state === 'done' || state === 'failed') return { fate: state, record };
+  return { fate: alive ? 'running' : 'dead', record };
+}
+
+/** An error as data. */
+export function reportOf(error: unknown): ErrorReport {
+  if (!(error instanceof SwingSnapError)) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { code: 'UNEXPECTED', message, exitCode: EXIT_CODES.failed };
+  }
+  const { code, message, exitCode, path, expected, found, hint } = error;
+  const facts = { path, expected, found, hint };
+  const known = Object.entries(facts).filter(([, value]) => value !== undefined);
+  return { code, message, exitCode, ...Object.fromEntries(known) };
+}
+
+/** An error that another process reported. */
+export class ReportedError extends SwingSnapError {
+  override readonly exitCode: ExitCode;
+
+  constructor(report: ErrorReport) {
+    super(report.code, report.message, report);
+    this.exitCode = report.exitCode;
   }
 }

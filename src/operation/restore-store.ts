@@ -6,13 +6,17 @@ import { buildSwingStore } from '../formats/swing-store/build.ts';
 import { refuseExistingStore, type InstalledStore } from '../formats/swing-store/install.ts';
 import { openSwingStore } from '../formats/swing-store/open.ts';
 import { refuseNoSpace } from '../io/free-space.ts';
+import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { Progress } from '../io/progress.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { maySatisfy, type RestoreMode } from '../swing-store-export/artifact-mode.ts';
 import { copyVerified } from '../swing-store-export/copy-export.ts';
 import { nullSink } from '../swing-store-export/null-sink.ts';
 import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
+import { followProgress } from './follow-progress.ts';
+import { lockedPathsOf, lockOperation } from './operation-lock.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
+import { ProgressMeter } from './progress-meter.ts';
 import { refuseHeight } from './refuse-height.ts';
 
 export interface RestoreOptions {
@@ -72,38 +76,65 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
  * Builds a SwingStore in `stateDir`, every byte verified as it is written, and moves it into place when it is whole.
  * @throws {VerificationError} if the source is not what it should be; nothing is left then
  * @throws {SwingSnapError} `STORE_EXISTS`; `HEIGHT`
+ * @throws {BusyError} `BUSY` if an operation on that store is in progress; `STORE_OPEN` if a process has it open
  */
 export async function restoreStore(options: RestoreOptions): Promise<Restored> {
-  const { source, found, scratchDir, artifactMode } = await prepare(options);
-  const { replace, expect, progress, signal, gzipLevel = DEFAULT_GZIP_LEVEL } = options;
+  const prepared = await prepare(options);
+  const { source } = prepared;
+  const stateDir = resolve(options.stateDir);
   try {
-    const beforeInstall = options.paranoid
-      ? async (staging: string, summary: ExportSummary) =>
-          readAgain(staging, summary, { progress, signal, scratchDir })
-      : undefined;
-    const makeSink = async () =>
-      buildSwingStore(resolve(options.stateDir), { replace, gzipLevel, beforeInstall });
-    const copied = await copyVerified(source, makeSink, {
-      progress,
-      signal,
-      scratchDir,
-      artifactMode,
-      expect,
-    });
-    const proved = expect === undefined ? 'nothing' : 'expected hash';
-    const { result: store, summary } = copied;
-    return { form: found.form, source: found.path, store, summary, proved };
+    const made = await makeDirectory(stateDir);
+    try {
+      const facts = { operation: 'restore', stateDir, height: source.height } as const;
+      const lock = lockOperation(lockedPathsOf(stateDir), facts);
+      const progress = new ProgressMeter(options.progress);
+      const stopTelling = followProgress(progress, (now) => {
+        lock.update({ progress: now });
+      });
+      try {
+        return await restoreLocked({ ...options, stateDir, progress }, prepared);
+      } finally {
+        stopTelling();
+        lock.release();
+      }
+    } catch (error) {
+      await unmakeDirectories(made);
+      throw error;
+    }
   } finally {
     await source.close();
   }
 }
 
-async function prepare(options: RestoreOptions): Promise<{
-  source: SwingStoreExport;
-  found: FoundSource;
-  scratchDir: string;
-  artifactMode: RestoreMode;
-}> {
+async function restoreLocked(options: RestoreOptions, prepared: Prepared): Promise<Restored> {
+  const { source, found, scratchDir, artifactMode } = prepared;
+  const { replace, expect, progress, signal, gzipLevel = DEFAULT_GZIP_LEVEL } = options;
+  const beforeInstall = options.paranoid
+    ? async (staging: string, summary: ExportSummary) =>
+        readAgain(staging, summary, { progress, signal, scratchDir })
+    : undefined;
+  const makeSink = async () =>
+    buildSwingStore(options.stateDir, { replace, gzipLevel, beforeInstall });
+  const copied = await copyVerified(source, makeSink, {
+    progress,
+    signal,
+    scratchDir,
+    artifactMode,
+    expect,
+  });
+  const proved = expect === undefined ? 'nothing' : 'expected hash';
+  const { result: store, summary } = copied;
+  return { form: found.form, source: found.path, store, summary, proved };
+}
+
+interface Prepared {
+  readonly source: SwingStoreExport;
+  readonly found: FoundSource;
+  readonly scratchDir: string;
+  readonly artifactMode: RestoreMode;
+}
+
+async function prepare(options: RestoreOptions): Promise<Prepared> {
   if (options.requireProof && options.expect === undefined) {
     throw new UsageError('NO_PROOF', 'nothing would prove this restore', {
       hint: 'name the content hash that retrieve printed, from a source that you trust, with --expect',

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
-import { openExportDirectory } from '../formats/export-directory/open.ts';
 import { removeExportDirectory, type Removal } from '../formats/export-directory/remove.ts';
 import {
   DEFAULT_CHUNK_BYTES,
@@ -12,26 +11,15 @@ import {
   snapshotName,
 } from '../formats/snapshot/layout.ts';
 import { writeSnapshot, type WrittenSnapshot } from '../formats/snapshot/write.ts';
-import { openSwingStore } from '../formats/swing-store/open.ts';
 import type { Progress } from '../io/progress.ts';
 import { checkLevel, type ZstdCodec } from '../io/zstd/codec.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
-import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import { copyVerified } from '../swing-store-export/copy-export.ts';
-import type { SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { readRecord } from './record.ts';
-import { refuseHeight } from './refuse-height.ts';
-
-export type RetrieveSource =
-  | {
-      readonly exportDir: string;
-      /** Whether the export directory goes once the snapshot is durable: `ours` if it carries our record. */
-      readonly remove: 'ours' | 'always' | 'never';
-    }
-  | { readonly stateDir: string; readonly artifactMode: ArtifactMode };
+import { holdSource, type RetrieveSource } from './retrieve-source.ts';
 
 export interface RetrieveOptions {
   readonly source: RetrieveSource;
@@ -67,8 +55,9 @@ export const DEFAULT_LEVEL = 3;
 /** Looks whether {@link retrieveSnapshot} could start, without making anything. Throws as it does. */
 export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> {
   const { codec, scratchDir } = await prepare(options);
-  const source = await openRetrieveSource(options, scratchDir);
-  await source.close();
+  const held = await holdSource(unhurried(options.source), options, scratchDir);
+  const { source } = held;
+  await held.release();
   return [
     { check: `source can be read at height ${String(source.height)}`, path: source.location },
     checkWritable(options.snapshotDir, 'snapshot dir'),
@@ -83,26 +72,31 @@ export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> 
  * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if another snapshot of that height is there, and as the source's form
  */
 export async function retrieveSnapshot(options: RetrieveOptions): Promise<Retrieved> {
-  const { snapshotDir, progress, signal, replace, madeBy } = options;
+  const { snapshotDir, replace, madeBy } = options;
   const { codec, level, chunkBytes, scratchDir } = await prepare(options);
   checkWritable(snapshotDir, 'snapshot dir');
   const storage = directoryStorage(resolve(snapshotDir));
-  const source = await openRetrieveSource(options, scratchDir);
-  let written: WrittenSnapshot;
+  const held = await holdSource(options.source, options, scratchDir);
   try {
+    const { source, progress, signal } = held;
     const { height } = source;
     const makeSink = async () =>
       writeSnapshot(storage, { height, codec, level, chunkBytes, replace, madeBy });
-    ({ result: written } = await copyVerified(source, makeSink, { progress, signal, scratchDir }));
+    const { result } = await copyVerified(source, makeSink, { progress, signal, scratchDir });
+    return {
+      ...result,
+      path: resolve(snapshotDir, snapshotName(height)),
+      removedHeights: await keepLast(storage, options.keepLast, height),
+      removal: await removeSource(options.source),
+    };
   } finally {
-    await source.close();
+    await held.release();
   }
-  return {
-    ...written,
-    path: resolve(snapshotDir, snapshotName(written.manifest.height)),
-    removedHeights: await keepLast(storage, options.keepLast, written.manifest.height),
-    removal: await removeSource(options.source),
-  };
+}
+
+/** The source without waiting for anything: a check tells what is so now. */
+function unhurried(source: RetrieveSource): RetrieveSource {
+  return 'stateDir' in source ? { ...source, awaited: undefined } : { ...source, wait: false };
 }
 
 async function prepare(options: RetrieveOptions): Promise<{
@@ -126,22 +120,6 @@ async function prepare(options: RetrieveOptions): Promise<{
     chunkBytes,
     scratchDir: chooseScratchDir(options.scratchDir, options.snapshotDir),
   };
-}
-
-async function openRetrieveSource(
-  { source, height, progress }: RetrieveOptions,
-  scratchDir: string,
-): Promise<SwingStoreExport> {
-  if ('stateDir' in source) {
-    const { artifactMode } = source;
-    const note = (message: string): void => {
-      progress.note(message);
-    };
-    return openSwingStore(source.stateDir, { height, artifactMode, scratchDir, note });
-  }
-  const opened = await openExportDirectory(resolve(source.exportDir));
-  refuseHeight(opened, height);
-  return opened;
 }
 
 async function removeSource(source: RetrieveSource): Promise<Removal | undefined> {

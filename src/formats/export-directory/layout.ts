@@ -8,6 +8,8 @@ export const MANIFEST_FILE = 'export-manifest.json';
 export const EXPORT_DATA_FILE = 'export-data.jsonl';
 /** Our operation's record; see `operation/record.ts`. */
 export const RECORD_FILE = '.swingsnap-operation.json';
+/** Asks the operation to stop; see `operation/discard-export.ts`. */
+export const STOP_FILE = '.swingsnap-stop';
 /** The names that our operation has made so far, a line each, before there is a manifest. */
 export const JOURNAL_FILE = '.swingsnap-files';
 

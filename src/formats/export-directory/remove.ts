@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { syncDirectory } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { readJournal } from './journal.ts';
-import { JOURNAL_FILE, MANIFEST_FILE, RECORD_FILE, resolveInside } from './layout.ts';
+import { JOURNAL_FILE, MANIFEST_FILE, RECORD_FILE, resolveInside, STOP_FILE } from './layout.ts';
 import { decodeExportManifest } from './manifest.ts';
 
 /** The manifest's name while its files are being removed: it still names them, and is no export any more. */
@@ -31,8 +31,12 @@ export function isExportDirectory(exportDir: string): boolean {
 /**
  * Removes the files that the manifest, the journal and the record of `exportDir` name, then the directory if nothing
  * else is in it. Killed half-way, it may be called again.
+ * @param keepDirectory leaves the directory itself, empty
  */
-export async function removeExportDirectory(exportDir: string): Promise<Removal> {
+export async function removeExportDirectory(
+  exportDir: string,
+  { keepDirectory = false }: { readonly keepDirectory?: boolean } = {},
+): Promise<Removal> {
   const manifest = join(exportDir, MANIFEST_FILE);
   const discarded = join(exportDir, DISCARDED_MANIFEST_FILE);
   if (existsSync(manifest)) {
@@ -62,11 +66,13 @@ export async function removeExportDirectory(exportDir: string): Promise<Removal>
     if (isTemporary(name)) await unlink(join(exportDir, name));
   }
   await unlink(join(exportDir, JOURNAL_FILE));
+  await unlink(join(exportDir, STOP_FILE));
   await unlink(discarded);
   await unlink(join(exportDir, RECORD_FILE));
   const left = (await readdir(exportDir)).sort();
-  if (left.length === 0) await rmdir(exportDir);
-  return { files, gone: left.length === 0, left: left.slice(0, 10) };
+  const gone = left.length === 0 && !keepDirectory;
+  if (gone) await rmdir(exportDir);
+  return { files, gone, left: left.slice(0, 10) };
 }
 
 function isTemporary(name: string): boolean {

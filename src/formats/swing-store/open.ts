@@ -29,7 +29,12 @@ export async function openSwingStore(
   stateDir: string,
   options: OpenSwingStoreOptions,
 ): Promise<LiveSwingStore> {
-  return new PinnedExport(await PinnedStore.open(stateDir, options), options.artifactMode);
+  return exportOfPinned(await PinnedStore.open(stateDir, options), options.artifactMode);
+}
+
+/** A store that is pinned already, as an export; closing the export closes it. */
+export function exportOfPinned(pinned: PinnedStore, artifactMode: ArtifactMode): LiveSwingStore {
+  return new PinnedExport(pinned, artifactMode);
 }
 
 /** A live store as an export. */

@@ -1,0 +1,98 @@
+import { resolve } from 'node:path';
+import { BaseCommand } from '../cli/base-command.ts';
+import { withExitCodes } from '../cli/exit-codes.ts';
+import { exportDirOrStoreFlag, stateDirFlags } from '../cli/flags.ts';
+import { formatBytes, formatDuration, formatPercent, formatRate } from '../cli/format.ts';
+import { locateStateDir, namedStateDir } from '../cli/locations.ts';
+import { shellQuote } from '../cli/shell-quote.ts';
+import type { OperationProgress } from '../operation/operation-lock.ts';
+import { statusOfExport, statusOfStore, type OperationStatus } from '../operation/status.ts';
+
+export default class Status extends BaseCommand<typeof Status, OperationStatus> {
+  static override summary = 'Show what is in progress, how far, and at what rate.';
+
+  static override description = withExitCodes(
+    'Looks at an export directory (--export-dir) or at a store (--state-dir, --home; by default that of ~/.agoric). ' +
+      'Whether an operation is alive is asked of the kernel, so a record of a dead one deceives nobody.',
+  );
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --export-dir /backup/export',
+    '<%= config.bin %> <%= command.id %> --home ~/.agoric --json',
+  ];
+
+  static override flags = { 'export-dir': exportDirOrStoreFlag, ...stateDirFlags };
+
+  protected async execute(): Promise<OperationStatus> {
+    const exportDir = this.flags['export-dir'];
+    if (exportDir !== undefined && namedStateDir(this.flags) === undefined) {
+      return statusOfExport(resolve(exportDir));
+    }
+    return statusOfStore(locateStateDir(this.flags));
+  }
+
+  protected render(status: OperationStatus): string[] {
+    const { state, progress, failure, walBytes } = status;
+    if (state === 'none') return ['nothing is in progress'];
+    return [
+      headline(status),
+      ...(progress === undefined || state === 'done' ? [] : [`  ${describe(progress)}`]),
+      ...(failure === undefined ? [] : [`  ${failure.code}: ${failure.message}`]),
+      ...(walBytes === undefined ? [] : [`  -wal of the store: ${formatBytes(walBytes)}`]),
+      ...next(status),
+    ];
+  }
+}
+
+function headline({
+  state,
+  operation,
+  height,
+  awaitedHeight,
+  pid,
+  host,
+  since,
+}: OperationStatus): string {
+  const at = height ?? awaitedHeight;
+  const what = `${operation ?? 'operation'}${at === undefined ? '' : ` of height ${String(at)}`}`;
+  const who =
+    pid === undefined ? '' : `, process ${String(pid)} on ${host ?? '?'}, since ${since ?? '?'}`;
+  return `${state}: ${what}${who}`;
+}
+
+function describe({
+  phase,
+  bytes,
+  items,
+  totalBytes,
+  totalItems,
+  elapsed,
+}: OperationProgress): string {
+  const ofBytes = totalBytes ?? 0;
+  const ofItems = totalItems ?? 0;
+  const percent =
+    ofBytes > 0
+      ? ` ${formatPercent(Math.min(bytes, ofBytes), ofBytes)}`
+      : ofItems > 0
+        ? ` ${formatPercent(Math.min(items, ofItems), ofItems)}`
+        : '';
+  const rate = elapsed > 0 ? `, ${formatRate(bytes, elapsed)}` : '';
+  return `${phase}:${percent} ${formatBytes(bytes)}${rate}, ${formatDuration(elapsed)}`;
+}
+
+function next({ state, exportDir }: OperationStatus): string[] {
+  if (exportDir === undefined) return [];
+  const dir = shellQuote(exportDir);
+  switch (state) {
+    case 'failed':
+    case 'dead':
+      return [`next: run the export again, or swingsnap discard --export-dir ${dir}`];
+    case 'done':
+      return [`next: swingsnap retrieve --export-dir ${dir} --snapshot-dir <dir>`];
+    case 'running':
+    case 'waiting':
+      return [`to end it: swingsnap discard --export-dir ${dir}`];
+    case 'none':
+      return [];
+  }
+}

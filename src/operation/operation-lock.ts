@@ -1,0 +1,170 @@
+/**
+ * One operation at a time on a SwingStore, and on an export directory. The lock says that an operation is alive; the
+ * notice beside it, which only informs, says which.
+ */
+import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import * as v from 'valibot';
+import { BusyError } from '../errors.ts';
+import { databasePath } from '../formats/swing-store/layout.ts';
+import { KernelLock } from '../io/kernel-lock.ts';
+import { lockFileOf } from './lock-dir.ts';
+
+const count = v.pipe(v.number(), v.minValue(0));
+
+export const progressSchema = v.object({
+  phase: v.string(),
+  bytes: count,
+  items: count,
+  totalBytes: v.optional(count),
+  totalItems: v.optional(count),
+  /** Milliseconds since the phase began. */
+  elapsed: count,
+});
+
+/** How far an operation is. */
+export type OperationProgress = v.InferOutput<typeof progressSchema>;
+
+const noticeSchema = v.object({
+  operation: v.picklist(['export', 'retrieve', 'restore', 'discard']),
+  pid: v.number(),
+  host: v.string(),
+  /** ISO 8601, UTC. */
+  since: v.string(),
+  stateDir: v.optional(v.string()),
+  exportDir: v.optional(v.string()),
+  height: v.optional(v.number()),
+  /** The height that is waited for. */
+  awaitedHeight: v.optional(v.number()),
+  progress: v.optional(progressSchema),
+});
+
+/** What an operation says of itself, to whom it keeps out. */
+export type Notice = v.InferOutput<typeof noticeSchema>;
+
+/** What the caller of {@link lockOperation} knows of the operation. */
+export type NoticeFacts = Omit<Notice, 'pid' | 'host' | 'since'>;
+
+export class OperationLock {
+  readonly #held: readonly { file: string; lock: KernelLock }[];
+  #notice: Notice;
+
+  constructor(held: readonly { file: string; lock: KernelLock }[], notice: Notice) {
+    this.#held = held;
+    this.#notice = notice;
+    this.#publish();
+  }
+
+  /** Changes what the notice says. */
+  update(facts: Partial<NoticeFacts>): void {
+    this.#notice = { ...this.#notice, ...facts };
+    this.#publish();
+  }
+
+  #publish(): void {
+    for (const { file } of this.#held) {
+      const temporary = `${noticeFile(file)}.${String(process.pid)}`;
+      try {
+        writeFileSync(temporary, JSON.stringify(this.#notice));
+        chmodSync(temporary, 0o644);
+        renameSync(temporary, noticeFile(file));
+      } catch {
+        // The notice of another user's dead operation may stand there for good: it only informs.
+        rmSync(temporary, { force: true });
+      }
+    }
+  }
+
+  /** May be called again. */
+  release(): void {
+    for (const { file, lock } of this.#held) {
+      if (lock.isHeld) removeNotice(file);
+      lock.release();
+    }
+  }
+}
+
+/** What to lock so that no two operations meet at the store of a state dir, by whatever path either came. */
+export function lockedPathsOf(stateDir: string): string[] {
+  return [stateDir, databasePath(stateDir)];
+}
+
+/**
+ * Takes the locks of all `paths` that exist, or none.
+ * @throws {BusyError} `BUSY` naming the operation that is in progress
+ */
+export function lockOperation(paths: readonly string[], facts: NoticeFacts): OperationLock {
+  const held: { file: string; lock: KernelLock }[] = [];
+  try {
+    for (const path of paths) {
+      const file = lockFileOf(path);
+      if (file === undefined || held.some((other) => other.file === file)) continue;
+      const lock = KernelLock.tryAcquire(file);
+      if (lock === undefined) throw busy(path, readNotice(file));
+      held.push({ file, lock });
+    }
+    const since = new Date().toISOString();
+    return new OperationLock(held, { ...facts, pid: process.pid, host: hostname(), since });
+  } catch (error) {
+    for (const { lock } of held) lock.release();
+    throw error;
+  }
+}
+
+/** The operation that holds the lock of `path`; undefined if none does. A holder may have left no notice yet. */
+export function operationOn(path: string): Partial<Notice> | undefined {
+  const file = lockFileOf(path);
+  if (file === undefined || !KernelLock.isHeldAt(file)) return undefined;
+  return readNotice(file) ?? {};
+}
+
+function noticeFile(lockFile: string): string {
+  return lockFile.replace(/\.lock$/u, '.json');
+}
+
+function removeNotice(lockFile: string): void {
+  try {
+    rmSync(noticeFile(lockFile), { force: true });
+  } catch {
+    // Another user's, then.
+  }
+}
+
+function readNotice(lockFile: string): Notice | undefined {
+  try {
+    return v.parse(noticeSchema, JSON.parse(readFileSync(noticeFile(lockFile), 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
+
+function busy(path: string, notice: Notice | undefined): BusyError {
+  if (notice === undefined) {
+    return new BusyError('BUSY', 'another operation is in progress', {
+      path,
+      hint: 'run it again in a moment, or look with: swingsnap status',
+    });
+  }
+  return new BusyError('BUSY', `${describeNotice(notice)} is in progress`, {
+    path: notice.exportDir ?? notice.stateDir ?? path,
+    found: `process ${String(notice.pid)} on ${notice.host}, since ${notice.since}`,
+    hint: howToEnd(notice),
+  });
+}
+
+/** The operation in a few words: `export of height 12`. */
+export function describeNotice(notice: Partial<Notice>): string {
+  const { operation = 'operation', height, awaitedHeight } = notice;
+  if (height !== undefined) return `${operation} of height ${String(height)}`;
+  if (awaitedHeight !== undefined)
+    return `${operation} that waits for height ${String(awaitedHeight)}`;
+  return operation;
+}
+
+/** The command that ends an operation. */
+export function howToEnd({ operation, exportDir, pid }: Partial<Notice>): string {
+  if (operation === 'export' && exportDir !== undefined) {
+    return `wait for it with: swingsnap retrieve --export-dir ${exportDir} --snapshot-dir <dir>, or end it with: swingsnap discard --export-dir ${exportDir}`;
+  }
+  return `wait for it, or end it with: kill ${String(pid)}`;
+}

@@ -1,0 +1,48 @@
+/** Progress as it stands, for whoever asks later. */
+import type { Progress, ProgressTotal } from '../io/progress.ts';
+import type { OperationProgress } from './operation-lock.ts';
+
+/** Passes progress on, and remembers where it is. */
+export class ProgressMeter implements Progress {
+  readonly #next: Progress;
+  #phase = 'starting';
+  #total: ProgressTotal = {};
+  #bytes = 0;
+  #items = 0;
+  #since = performance.now();
+
+  constructor(next: Progress) {
+    this.#next = next;
+  }
+
+  phase(name: string, total: ProgressTotal = {}): void {
+    this.#phase = name;
+    this.#total = total;
+    this.#bytes = 0;
+    this.#items = 0;
+    this.#since = performance.now();
+    this.#next.phase(name, total);
+  }
+
+  advance(bytes: number, items = 0): void {
+    this.#bytes += bytes;
+    this.#items += items;
+    this.#next.advance(bytes, items);
+  }
+
+  note(message: string): void {
+    this.#next.note(message);
+  }
+
+  get now(): OperationProgress {
+    const { bytes: totalBytes, items: totalItems } = this.#total;
+    return {
+      phase: this.#phase,
+      bytes: this.#bytes,
+      items: this.#items,
+      ...(totalBytes === undefined ? {} : { totalBytes }),
+      ...(totalItems === undefined ? {} : { totalItems }),
+      elapsed: Math.round(performance.now() - this.#since),
+    };
+  }
+}

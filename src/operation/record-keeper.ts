@@ -1,0 +1,44 @@
+/** Keeps an operation's record true while it runs. */
+import { followProgress } from './follow-progress.ts';
+import type { OperationLock } from './operation-lock.ts';
+import type { ProgressMeter } from './progress-meter.ts';
+import { writeRecord, type OperationRecord } from './record.ts';
+
+export class RecordKeeper {
+  #record: OperationRecord;
+  readonly #lock: OperationLock;
+  #writing: Promise<void> = Promise.resolve();
+  #stop: (() => void) | undefined;
+
+  constructor(record: OperationRecord, lock: OperationLock) {
+    this.#record = record;
+    this.#lock = lock;
+  }
+
+  /** Writes a change of the record, durably; changes are written one after another. */
+  async write(change: Partial<OperationRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...change };
+    const record = this.#record;
+    const before = this.#writing;
+    this.#writing = (async () => {
+      await before.catch(() => undefined);
+      await writeRecord(record);
+    })();
+    return this.#writing;
+  }
+
+  /** Writes the progress now and then, here and in the lock's notice. */
+  follow(meter: ProgressMeter): void {
+    this.#stop = followProgress(meter, (progress) => {
+      this.#lock.update({ progress });
+      // A full disk ends the operation where it writes, not here.
+      this.write({ progress }).catch(() => undefined);
+    });
+  }
+
+  /** No more progress is written once this has returned. */
+  async stopFollowing(): Promise<void> {
+    this.#stop?.();
+    await this.#writing.catch(() => undefined);
+  }
+}

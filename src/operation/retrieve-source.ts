@@ -1,0 +1,136 @@
+/** What `retrieve` reads: an export directory once its export is done, or the live store; locked either way. */
+import { resolve } from 'node:path';
+import { openExportDirectory } from '../formats/export-directory/open.ts';
+import { exportOfPinned } from '../formats/swing-store/open.ts';
+import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
+import type { SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
+import { awaitExport } from './await-export.ts';
+import type { AwaitedHeight } from './await-height.ts';
+import { followProgress } from './follow-progress.ts';
+import { lockedPathsOf, lockOperation, type OperationLock } from './operation-lock.ts';
+import { watchPin, type PinBounds } from './pin-bounds.ts';
+import { ProgressMeter } from './progress-meter.ts';
+import { refuseHeight } from './refuse-height.ts';
+import { openStoreView, type StoreViewOptions } from './store-view.ts';
+
+export interface ExportDirectorySource {
+  readonly exportDir: string;
+  /** Whether the export directory goes once the snapshot is durable: `ours` if it carries our record. */
+  readonly remove: 'ours' | 'always' | 'never';
+  /** Whether an export that is still in progress is waited for. */
+  readonly wait: boolean;
+}
+
+export interface LiveStoreSource extends PinBounds {
+  readonly stateDir: string;
+  readonly artifactMode: ArtifactMode;
+  /** The height to wait for. */
+  readonly awaited?: AwaitedHeight | undefined;
+  /** Milliseconds to wait for it at most. */
+  readonly timeout?: number | undefined;
+}
+
+export type RetrieveSource = ExportDirectorySource | LiveStoreSource;
+
+export type SourceContext = Pick<StoreViewOptions, 'height' | 'progress' | 'signal'>;
+
+/** A source that is open and locked. */
+export interface HeldSource {
+  readonly source: SwingStoreExport;
+  readonly progress: ProgressMeter;
+  /** Aborted when the caller's signal is, or a bound is passed. */
+  readonly signal: AbortSignal | undefined;
+  /** Closes and unlocks it. */
+  release(): Promise<void>;
+}
+
+/**
+ * @throws {BusyError} `BUSY` if another operation is in progress there
+ * @throws as `awaitExport`, `openExportDirectory`, `openStoreView`
+ */
+export async function holdSource(
+  source: RetrieveSource,
+  context: SourceContext,
+  scratchDir: string,
+): Promise<HeldSource> {
+  const progress = new ProgressMeter(context.progress);
+  return 'stateDir' in source
+    ? holdStore(source, { ...context, progress }, scratchDir)
+    : holdExportDirectory(source, { ...context, progress });
+}
+
+type MeteredContext = SourceContext & { readonly progress: ProgressMeter };
+
+async function holdExportDirectory(
+  source: ExportDirectorySource,
+  { height, progress, signal }: MeteredContext,
+): Promise<HeldSource> {
+  const exportDir = resolve(source.exportDir);
+  await awaitExport(exportDir, { wait: source.wait, progress, signal });
+  const lock = lockOperation([exportDir], { operation: 'retrieve', exportDir });
+  return releasing(lock, async () => {
+    const opened = await openExportDirectory(exportDir);
+    refuseHeight(opened, height);
+    lock.update({ height: opened.height });
+    return held(opened, progress, signal, lock);
+  });
+}
+
+async function holdStore(
+  source: LiveStoreSource,
+  context: MeteredContext,
+  scratchDir: string,
+): Promise<HeldSource> {
+  const stateDir = resolve(source.stateDir);
+  const lock = lockOperation(lockedPathsOf(stateDir), { operation: 'retrieve', stateDir });
+  return releasing(lock, async () => {
+    const store = await openStoreView(
+      { ...context, ...source, stateDir },
+      scratchDir,
+      (awaitedHeight) => {
+        lock.update({ awaitedHeight });
+      },
+    );
+    lock.update({ height: store.height });
+    const lookout = watchPin(store, source, context.signal);
+    const opened = exportOfPinned(store, source.artifactMode);
+    return held(opened, context.progress, lookout.signal, lock, () => {
+      lookout.end();
+    });
+  });
+}
+
+async function releasing(
+  lock: OperationLock,
+  open: () => Promise<HeldSource>,
+): Promise<HeldSource> {
+  try {
+    return await open();
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function held(
+  source: SwingStoreExport,
+  progress: ProgressMeter,
+  signal: AbortSignal | undefined,
+  lock: OperationLock,
+  end: () => void = () => undefined,
+): HeldSource {
+  const stopTelling = followProgress(progress, (now) => {
+    lock.update({ progress: now });
+  });
+  return {
+    source,
+    progress,
+    signal,
+    release: async () => {
+      stopTelling();
+      end();
+      await source.close();
+      lock.release();
+    },
+  };
+}

@@ -1,0 +1,80 @@
+/** `status`: what is in progress, how far, and at what rate. */
+import { statSync } from 'node:fs';
+import { NotFoundError } from '../errors.ts';
+import { databasePath } from '../formats/swing-store/layout.ts';
+import {
+  lockedPathsOf,
+  operationOn,
+  type Notice,
+  type OperationProgress,
+} from './operation-lock.ts';
+import { fateOf, type Fate, type OperationRecord } from './record.ts';
+
+/** What is known of an operation. Sizes in bytes, times in milliseconds where they are no dates. */
+export interface OperationStatus {
+  /** `none` where nothing is in progress and nothing is left of anything. */
+  readonly state: Fate | 'waiting' | 'none';
+  readonly operation?: Notice['operation'] | undefined;
+  readonly height?: number | undefined;
+  /** The height that is waited for. */
+  readonly awaitedHeight?: number | undefined;
+  readonly stateDir?: string | undefined;
+  readonly exportDir?: string | undefined;
+  readonly pid?: number | undefined;
+  readonly host?: string | undefined;
+  /** ISO 8601, UTC. */
+  readonly since?: string | undefined;
+  readonly progress?: OperationProgress | undefined;
+  /** Bytes of the store's `-wal`. */
+  readonly walBytes?: number | undefined;
+  readonly failure?: OperationRecord['error'];
+}
+
+/**
+ * The operation of an export directory.
+ * @throws {NotFoundError} `NO_EXPORT` if there is no directory
+ */
+export async function statusOfExport(exportDir: string): Promise<OperationStatus> {
+  const found = await fateOf(exportDir);
+  if (found === undefined) {
+    if (statSync(exportDir, { throwIfNoEntry: false }) === undefined) {
+      throw new NotFoundError('NO_EXPORT', 'nothing there', {
+        path: exportDir,
+        hint: 'start one with: swingsnap export --export-dir <dir>',
+      });
+    }
+    const holder = operationOn(exportDir);
+    return holder === undefined ? { state: 'none', exportDir } : { state: 'running', ...holder };
+  }
+  const { fate, record } = found;
+  const { state, stateDir, height, awaitedHeight, pid, host, startedAt, progress, error } = record;
+  return {
+    state: fate === 'running' && state === 'waiting' ? 'waiting' : fate,
+    operation: 'export',
+    height,
+    awaitedHeight,
+    stateDir,
+    exportDir,
+    pid,
+    host,
+    since: startedAt,
+    progress,
+    walBytes: fate === 'running' ? walBytes(stateDir) : undefined,
+    failure: error,
+  };
+}
+
+/** The operation on a store. */
+export function statusOfStore(stateDir: string): OperationStatus {
+  for (const path of lockedPathsOf(stateDir)) {
+    const holder = operationOn(path);
+    if (holder === undefined) continue;
+    const waiting = holder.awaitedHeight !== undefined && holder.height === undefined;
+    return { state: waiting ? 'waiting' : 'running', ...holder, walBytes: walBytes(stateDir) };
+  }
+  return { state: 'none', stateDir, walBytes: walBytes(stateDir) };
+}
+
+function walBytes(stateDir: string): number | undefined {
+  return statSync(`${databasePath(stateDir)}-wal`, { throwIfNoEntry: false })?.size;
+}
