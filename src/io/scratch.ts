@@ -2,11 +2,12 @@
  * Scratch databases: SQLite files that hold what would otherwise grow in memory. Each is unlinked as soon as it is
  * open, so that nothing of it outlives the process, however the process ends.
  */
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { StorageError } from '../errors.ts';
+import { WorkDirectory } from './work-directory.ts';
 
 /** What every temporary name of ours starts with. */
 export const TEMPORARY_PREFIX = '.swingsnap-';
@@ -34,10 +35,10 @@ export function defaultScratchDir(): string {
  * @throws {StorageError} `SCRATCH` if it cannot be made there
  */
 export function openScratchDatabase(dir: string): Database.Database {
-  let made: string | undefined;
+  let work: WorkDirectory | undefined;
   try {
-    made = mkdtempSync(join(dir, `${TEMPORARY_PREFIX}scratch-`));
-    const db = new Database(join(made, 'scratch.sqlite'));
+    work = WorkDirectory.make(dir, `${TEMPORARY_PREFIX}scratch-`);
+    const db = new Database(join(work.path, 'scratch.sqlite'));
     db.pragma('journal_mode = OFF');
     db.pragma('synchronous = OFF');
     db.pragma('locking_mode = EXCLUSIVE');
@@ -55,6 +56,6 @@ export function openScratchDatabase(dir: string): Database.Database {
       cause,
     });
   } finally {
-    if (made !== undefined) rmSync(made, { recursive: true, force: true });
+    work?.remove();
   }
 }

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { KernelLock } from './kernel-lock.ts';
 
 const LOCK_FILE = '.lock';
-const ID = /^[0-9a-f]{12}$/u;
 
 export class WorkDirectory {
   readonly path: string;
@@ -22,20 +21,15 @@ export class WorkDirectory {
   /**
    * Makes `<parent>/<prefix><id>`, and removes those of its kind that the dead have left.
    * @param prefix starts with a dot and names the kind
+   * @param kind matches the names of its kind, where one prefix is not enough
    */
-  static make(parent: string, prefix: string): WorkDirectory {
-    removeLeftovers(parent, prefix);
+  static make(parent: string, prefix: string, kind = namesOf(prefix)): WorkDirectory {
+    removeLeftovers(parent, kind);
     const path = join(parent, prefix + randomBytes(6).toString('hex'));
     mkdirSync(path);
     const lock = KernelLock.tryAcquire(join(path, LOCK_FILE));
     if (lock === undefined) throw new Error(`a new directory is locked: ${path}`);
     return new WorkDirectory(path, lock);
-  }
-
-  /** Gives up the lock when the directory has got a name that is no work directory's. */
-  release(at: string): void {
-    rmSync(join(at, LOCK_FILE), { force: true });
-    this.#lock.release();
   }
 
   /** Removes it with all that is in it; may be called again. */
@@ -45,10 +39,15 @@ export class WorkDirectory {
   }
 }
 
+/** Matches the names of work directories whose prefix matches. */
+export function namesOf(prefix: string): RegExp {
+  return new RegExp(`^${prefix.replaceAll('.', '\\.')}[0-9a-f]{12}$`, 'u');
+}
+
 /** Removes the work directories of one kind in `parent` whose process is gone. */
-export function removeLeftovers(parent: string, prefix: string): void {
+function removeLeftovers(parent: string, kind: RegExp): void {
   for (const name of readdirSync(parent)) {
-    if (!name.startsWith(prefix) || !ID.test(name.slice(prefix.length))) continue;
+    if (!kind.test(name)) continue;
     const path = join(parent, name);
     // Without a lock file it is just being made, or was emptied by hand: either way it is not known to be dead.
     if (!existsSync(join(path, LOCK_FILE))) continue;

@@ -1,11 +1,11 @@
 /** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import { syncDirectory, writeDurably, writeFully } from '../io/publish-file.ts';
+import { WorkDirectory } from '../io/work-directory.ts';
 import {
   checkSnapshotName,
   type SnapshotStorage,
@@ -61,33 +61,33 @@ class DirectoryStorage implements SnapshotStorage {
   async stage(name: string): Promise<StagedSnapshot> {
     checkSnapshotName(name);
     const made = await makeDirectory(this.location);
-    const staging = join(this.location, hiddenName(name));
     try {
-      await mkdir(staging);
+      const work = workOn(this.location, name);
+      return new StagedDirectory(work, join(this.location, name), made);
     } catch (error) {
       await unmakeDirectories(made);
       throw error;
     }
-    return new StagedDirectory(staging, join(this.location, name), made);
   }
 
   async remove(name: string): Promise<void> {
     checkSnapshotName(name);
-    const hidden = join(this.location, hiddenName(name));
+    if (!(await exists(join(this.location, name)))) return;
+    const work = workOn(this.location, name);
     try {
-      await rename(join(this.location, name), hidden);
+      await rename(join(this.location, name), join(work.path, 'old'));
+      await syncDirectory(this.location);
     } catch (error) {
-      if (isMissing(error)) return;
-      throw error;
+      if (!isMissing(error)) throw error;
+    } finally {
+      work.remove();
     }
-    await syncDirectory(this.location);
-    await rm(hidden, { recursive: true });
   }
 }
 
-/** `.<name>-<id>`: on its way in or out. */
-function hiddenName(name: string): string {
-  return `.${name}-${randomBytes(6).toString('hex')}`;
+/** `.<name>-<id>`: where a snapshot is on its way in or out. */
+function workOn(location: string, name: string): WorkDirectory {
+  return WorkDirectory.make(location, `.${name}-`, /^\.[^.]+-[0-9a-f]{12}$/u);
 }
 
 class StoredDirectory implements StoredSnapshot {
@@ -148,14 +148,17 @@ class StoredDirectory implements StoredSnapshot {
 }
 
 class StagedDirectory implements StagedSnapshot {
+  readonly #work: WorkDirectory;
+  /** What will be renamed; beside it is the lock. */
   readonly #staging: string;
   readonly #final: string;
   readonly #madeAbove: readonly string[];
   readonly #dirs = new Set<string>();
   readonly #open = new Set<FileHandle>();
 
-  constructor(staging: string, final: string, madeAbove: readonly string[]) {
-    this.#staging = staging;
+  constructor(work: WorkDirectory, final: string, madeAbove: readonly string[]) {
+    this.#work = work;
+    this.#staging = join(work.path, 'new');
     this.#final = final;
     this.#madeAbove = madeAbove;
   }
@@ -188,6 +191,7 @@ class StagedDirectory implements StagedSnapshot {
   }
 
   async publish(replace: boolean): Promise<void> {
+    await mkdir(this.#staging, { recursive: true });
     for (const dir of [...this.#dirs, this.#staging]) await syncDirectory(dir);
     const parent = dirname(this.#final);
     let old: string | undefined;
@@ -198,7 +202,7 @@ class StagedDirectory implements StagedSnapshot {
           hint: 'use --replace to put the new one in its place',
         });
       }
-      old = `${this.#staging}-old`;
+      old = join(this.#work.path, 'old');
       await rename(this.#final, old);
     }
     try {
@@ -208,12 +212,12 @@ class StagedDirectory implements StagedSnapshot {
       throw error;
     }
     await syncDirectory(parent);
-    if (old !== undefined) await rm(old, { recursive: true });
+    this.#work.remove();
   }
 
   async discard(): Promise<void> {
     for (const handle of this.#open) await handle.close();
-    await rm(this.#staging, { recursive: true, force: true });
+    this.#work.remove();
     await unmakeDirectories(this.#madeAbove);
   }
 }

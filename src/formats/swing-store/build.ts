@@ -2,7 +2,6 @@
  * Builds a new SwingStore, as the reference's `importSwingStore` does, aside from where it will be: in
  * `S/.swingsnap-<id>/`, and moved into place when everything in it is durable.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createGzip } from 'node:zlib';
 import Database from 'better-sqlite3';
@@ -10,6 +9,7 @@ import { SwingSnapError, VerificationError } from '../../errors.ts';
 import { linesOf, wholeLines } from '../../io/lines.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
+import { WorkDirectory } from '../../io/work-directory.ts';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import { canonicalNestedEvaluateBundle } from '../../swing-store-export/check-bundle.ts';
 import { entriesOfBlock } from '../../swing-store-export/export-data.ts';
@@ -48,8 +48,8 @@ export async function buildSwingStore(
   if (!options.replace) await refuseExistingStore(stateDir);
   const made = await makeDirectory(stateDir);
   try {
-    const staging = await mkdtemp(join(stateDir, `${TEMPORARY_PREFIX}restore-`));
-    return new SwingStoreBuilder(stateDir, staging, made, options);
+    const work = WorkDirectory.make(stateDir, `${TEMPORARY_PREFIX}restore-`);
+    return new SwingStoreBuilder(stateDir, work, made, options);
   } catch (error) {
     await unmakeDirectories(made);
     throw error;
@@ -58,7 +58,7 @@ export async function buildSwingStore(
 
 class SwingStoreBuilder implements ExportSink<InstalledStore> {
   readonly #stateDir: string;
-  readonly #staging: string;
+  readonly #work: WorkDirectory;
   readonly #madeAbove: readonly string[];
   readonly #options: BuildSwingStoreOptions;
   readonly #db: Database.Database;
@@ -66,15 +66,15 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
 
   constructor(
     stateDir: string,
-    staging: string,
+    work: WorkDirectory,
     madeAbove: readonly string[],
     options: BuildSwingStoreOptions,
   ) {
     this.#stateDir = stateDir;
-    this.#staging = staging;
+    this.#work = work;
     this.#madeAbove = madeAbove;
     this.#options = options;
-    this.#db = new Database(join(staging, DATABASE_FILE));
+    this.#db = new Database(join(work.path, DATABASE_FILE));
     // Nobody sees this file before it is whole and synced, and a failed build is thrown away: no journal, no syncs.
     this.#db.pragma('journal_mode = OFF');
     this.#db.pragma('synchronous = OFF');
@@ -184,18 +184,18 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
     this.#db.pragma('journal_mode = WAL');
     this.#db.pragma('wal_checkpoint(TRUNCATE)');
     this.#db.close();
-    await this.#options.beforeInstall?.(this.#staging, summary);
-    const installed = await installStore(this.#stateDir, this.#staging, {
+    await this.#options.beforeInstall?.(this.#work.path, summary);
+    const installed = await installStore(this.#stateDir, this.#work.path, {
       replace: this.#options.replace,
       height: summary.height,
     });
-    await rm(this.#staging, { recursive: true, force: true });
+    this.#work.remove();
     return installed;
   }
 
   async abort(): Promise<void> {
     this.#db.close();
-    await rm(this.#staging, { recursive: true, force: true });
+    this.#work.remove();
     await unmakeDirectories(this.#madeAbove);
   }
 }

@@ -1,10 +1,11 @@
 /** A SwingStore that cannot be opened where it is (a read-only file system, read rights only), as a scratch copy. */
-import { accessSync, constants, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { chmod, copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageError } from '../../errors.ts';
 import { refuseNoSpace } from '../../io/free-space.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
+import { WorkDirectory } from '../../io/work-directory.ts';
 import { DATABASE_FILE, databasePath, SIDE_FILES } from './layout.ts';
 
 export interface CopiedStore {
@@ -34,9 +35,10 @@ export async function copyStore(
   const { reason, advice } = hasJournal ? UNFINISHED : obstacle(dirname(database));
   const copied = `${String(before.bytes)} bytes are copied to ${scratchDir} and read there`;
   note(`swingstore.sqlite ${[`${reason}: ${copied}`, ...advice].join('; ')}`);
-  const dir = mkdtempSync(join(scratchDir, `${TEMPORARY_PREFIX}store-`));
+  const work = WorkDirectory.make(scratchDir, `${TEMPORARY_PREFIX}store-`);
+  const dir = work.path;
   const remove = (): void => {
-    rmSync(dir, { recursive: true, force: true });
+    work.remove();
   };
   try {
     for (const suffix of COPIED) {
