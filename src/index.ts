@@ -1,0 +1,53 @@
+/**
+ * swingsnap as a library: what its commands are made of. Only what is named here is public.
+ *
+ * An export is opened from a form (`openSwingStore`, `openExportDirectory`, `openSnapshot`) and copied into another
+ * (`buildSwingStore`, `writeExportDirectory`, `writeSnapshot`, or `nullSink` to verify only) with `copyVerified`.
+ */
+export * from './errors.ts';
+export { noProgress, type Progress, type ProgressTotal } from './io/progress.ts';
+export { ZSTD_CODEC_NAMES, type ZstdCodec, type ZstdCodecName } from './io/zstd/codec.ts';
+export { loadZstdCodec } from './io/zstd/load-codec.ts';
+
+export {
+  ARTIFACT_MODES,
+  RESTORE_MODES,
+  type ArtifactMode,
+  type RestoreMode,
+} from './swing-store-export/artifact-mode.ts';
+export {
+  copyVerified,
+  type Copied,
+  type VerifiedCopyOptions,
+} from './swing-store-export/copy-export.ts';
+export { nullSink } from './swing-store-export/null-sink.ts';
+export type {
+  ArtifactDigest,
+  ExportArtifact,
+  ExportHashes,
+  ExportSink,
+  ExportSummary,
+  PromisedHashes,
+  SwingStoreExport,
+} from './swing-store-export/swing-store-export.ts';
+
+export { openExportDirectory } from './formats/export-directory/open.ts';
+export { writeExportDirectory } from './formats/export-directory/write.ts';
+export type { SnapshotManifest } from './formats/snapshot/manifest.ts';
+export { openSnapshot } from './formats/snapshot/open.ts';
+export {
+  writeSnapshot,
+  type WriteSnapshotOptions,
+  type WrittenSnapshot,
+} from './formats/snapshot/write.ts';
+export { buildSwingStore, type BuildSwingStoreOptions } from './formats/swing-store/build.ts';
+export type { InstalledStore } from './formats/swing-store/install.ts';
+export {
+  openSwingStore,
+  type LiveSwingStore,
+  type OpenSwingStoreOptions,
+} from './formats/swing-store/open.ts';
+
+export type { SnapshotStorage, StagedSnapshot, StoredSnapshot } from './storage/contract.ts';
+export { directoryStorage, storedDirectory } from './storage/directory.ts';
+export { memoryStorage } from './storage/memory.ts';
