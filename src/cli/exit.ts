@@ -39,6 +39,25 @@ const SYSTEM_CODES: readonly (readonly [pattern: RegExp, exitCode: ExitCode, hin
   [/^SQLITE_(BUSY.*|LOCKED.*)$/, EXIT_CODES.busy, 'another process has the database locked'],
 ];
 
+/** The hint of an error that brings none, by exit code; `help` is what shows the command's help. */
+function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
+  switch (exitCode) {
+    case EXIT_CODES.failed:
+    case EXIT_CODES.usage:
+    case EXIT_CODES.notFound:
+      return help;
+    case EXIT_CODES.verification:
+      return 'do not use it: take another copy, or make a new one with: swingsnap retrieve';
+    case EXIT_CODES.storage:
+      return 'see to its space and its rights, then run the command again';
+    case EXIT_CODES.busy:
+    case EXIT_CODES.timeout:
+      return 'run the command again later';
+    default:
+      return undefined;
+  }
+}
+
 /**
  * Reports any thrown value.
  * @param command what the user typed, for the hint to its help: `swingsnap export`
@@ -47,7 +66,7 @@ export function reportError(error: unknown, command: string): ErrorReport {
   if (error instanceof SwingSnapError) {
     const { code, exitCode, path, expected, found } = error;
     const message = formatLine(error.message);
-    const hint = error.hint ?? (exitCode === EXIT_CODES.usage ? `${command} --help` : undefined);
+    const hint = error.hint ?? fallbackHint(exitCode, `${command} --help`);
     return { code, message, exitCode, path, expected, found, hint };
   }
   if (error instanceof CLIError && error.oclif.exit === EXIT_CODES.usage) {

@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest';
 
 import { debugLines, errorLines, reportError } from '../../src/cli/exit.ts';
 import { withExitCodes } from '../../src/cli/exit-codes.ts';
-import { EXIT_CODES, UsageError, VerificationError } from '../../src/errors.ts';
+import {
+  BusyError,
+  EXIT_CODES,
+  NotFoundError,
+  StorageError,
+  SwingSnapError,
+  UsageError,
+  VerificationError,
+} from '../../src/errors.ts';
 
 function systemError(code: string, path?: string): Error {
   return Object.assign(new Error(`${code}: failed`), { code, path });
@@ -67,10 +75,25 @@ describe('the report of an error', () => {
     expect(reportError('odd', 'swingsnap')).toMatchObject({ message: 'odd', exitCode: 1 });
   });
 
+  it.each([
+    [new SwingSnapError('X', 'bad'), 'swingsnap verify --help'],
+    [new NotFoundError('X', 'bad'), 'swingsnap verify --help'],
+    [new VerificationError('X', 'bad'), expect.stringContaining('swingsnap retrieve')],
+    [new StorageError('X', 'bad'), expect.any(String)],
+    [new BusyError('X', 'bad'), expect.any(String)],
+  ])('has a hint even where the error brings none: %s', (error, hint) => {
+    expect(reportError(error, 'swingsnap verify').hint).toEqual(hint);
+  });
+
   it('lets no name steer the terminal', () => {
-    const error = new VerificationError('X', 'bad\n\u001b[2J', { path: '\u001b]0;x\u0007' });
+    const error = new VerificationError('X', 'bad\n\u001b[2J', {
+      path: '\u001b]0;x\u0007',
+      hint: 'say\n\u0007',
+    });
     const text = errorLines(reportError(error, 'swingsnap')).join('\n');
-    expect(text).toBe('swingsnap: bad \\u001b[2J\n  path:     \\u001b]0;x\\u0007');
+    expect(text).toBe(
+      'swingsnap: bad \\u001b[2J\n  path:     \\u001b]0;x\\u0007\nhint: say \\u0007',
+    );
   });
 });
 
