@@ -9,6 +9,7 @@ import { isUtf8 } from 'node:buffer';
 import { VerificationError } from '../errors.ts';
 import { wholeLines } from '../io/lines.ts';
 import { openScratchDatabase } from '../io/scratch.ts';
+import { findCanonicalLine } from './canonical-line.ts';
 import { RecordIndex } from './record-index.ts';
 import {
   bundleEntry,
@@ -86,33 +87,16 @@ export async function* readExportData(
 
 function checkCanonical(block: Buffer, order: CanonicalOrder): void {
   if (!isUtf8(block)) throw new NotCanonicalError('not UTF-8');
-  const text = block.toString();
-  let start = 0;
-  while (start < text.length) {
-    const end = text.indexOf('\n', start);
-    const line = text.slice(start, end);
-    start = end + 1;
-    let entry: unknown;
-    try {
-      entry = JSON.parse(line);
-    } catch (cause) {
-      throw new NotCanonicalError('not JSON', { cause });
-    }
-    // A lone surrogate is spelled \ud... by JSON.stringify, and cannot be kept by a SwingStore.
-    if (!isStringPair(entry) || JSON.stringify(entry) !== line || line.includes('\\ud')) {
-      throw new NotCanonicalError('another text');
-    }
-    order.next(entry[0], entry[1]);
+  const parse = (from: number, to: number): string =>
+    JSON.parse(block.toString('utf8', from, to)) as string;
+  for (let start = 0; start < block.length;) {
+    const line = findCanonicalLine(block, start);
+    if (line === undefined) throw new NotCanonicalError('another text');
+    const key = parse(start + 1, line.keyEnd);
+    if (key.startsWith('kv.')) order.nextKV(key);
+    else order.nextRecord(key, parse(line.keyEnd + 1, line.end - 2));
+    start = line.end;
   }
-}
-
-function isStringPair(entry: unknown): entry is ExportEntry {
-  return (
-    Array.isArray(entry) &&
-    entry.length === 2 &&
-    typeof entry[0] === 'string' &&
-    typeof entry[1] === 'string'
-  );
 }
 
 /** Follows the lines of canonical export data, and throws {@link NotCanonicalError} at the first that is not. */
@@ -123,14 +107,15 @@ class CanonicalOrder {
   /** The `.current` entry that must come next, after the record of a heap snapshot in use. */
   #awaited: ExportEntry | undefined;
 
-  next(key: string, value: string): void {
+  nextKV(key: string): void {
+    if (this.#awaited !== undefined) throw new NotCanonicalError(key);
+    this.#advance(0, key, 0);
+  }
+
+  nextRecord(key: string, value: string): void {
     if (this.#awaited !== undefined) {
       if (key !== this.#awaited[0] || value !== this.#awaited[1]) throw new NotCanonicalError(key);
       this.#awaited = undefined;
-      return;
-    }
-    if (key.startsWith('kv.')) {
-      this.#advance(0, key, 0);
       return;
     }
     try {

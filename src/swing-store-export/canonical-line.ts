@@ -1,0 +1,72 @@
+/**
+ * Recognises, in bytes, the text that `JSON.stringify` gives a pair of well-formed strings: nothing is decoded, since
+ * export data is mostly values that nobody looks into, and a value may be tens of megabytes.
+ */
+
+const [QUOTE, COMMA, OPEN, CLOSE, NEWLINE, BACKSLASH] = [...Buffer.from('",[]\n\\')] as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+];
+
+/** 1 for the bytes that do not stand for themselves in a string: control characters, quote and backslash. */
+const SPECIAL = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte < 0x20 || byte === QUOTE || byte === BACKSLASH ? 1 : 0,
+);
+
+/** 1 for what follows the backslash in an escape of two bytes. */
+const SHORT_ESCAPE = Uint8Array.from({ length: 256 }, (_, byte) =>
+  '"\\bfnrt'.includes(String.fromCharCode(byte)) ? 1 : 0,
+);
+
+/** The other control characters, as `JSON.stringify` spells them after `\u00`. */
+const LONG_ESCAPES = new Set(
+  Array.from({ length: 0x20 }, (_, code) => JSON.stringify(String.fromCharCode(code)))
+    .filter((quoted) => quoted.startsWith('"\\u00'))
+    .map((quoted) => quoted.slice(5, 7)),
+);
+
+/** Where the parts of a line end, as positions in its block. */
+export interface CanonicalLine {
+  /** Behind the closing quote of the key, whose opening quote is the second byte of the line. */
+  readonly keyEnd: number;
+  /** Behind the newline. */
+  readonly end: number;
+}
+
+/**
+ * The line `["key","value"]` and a newline at `start`, or undefined if there is another text.
+ * @param block UTF-8; the caller has checked that
+ */
+export function findCanonicalLine(block: Uint8Array, start: number): CanonicalLine | undefined {
+  if (block[start] !== OPEN) return undefined;
+  const keyEnd = endOfString(block, start + 1);
+  if (block[keyEnd] !== COMMA) return undefined;
+  const valueEnd = endOfString(block, keyEnd + 1);
+  if (block[valueEnd] !== CLOSE || block[valueEnd + 1] !== NEWLINE) return undefined;
+  return { keyEnd, end: valueEnd + 2 };
+}
+
+/** Behind the closing quote of the string that opens at `start`, or -1 if `JSON.stringify` writes no such string. */
+function endOfString(block: Uint8Array, start: number): number {
+  if (block[start] !== QUOTE) return -1;
+  for (let at = start + 1; at < block.length; at += 1) {
+    const byte = block[at] ?? QUOTE;
+    if (SPECIAL[byte] === 0) continue;
+    if (byte === QUOTE) return at + 1;
+    if (byte !== BACKSLASH) return -1;
+    const length = lengthOfEscape(block, at);
+    if (length === 0) return -1;
+    at += length - 1;
+  }
+  return -1;
+}
+
+function lengthOfEscape(block: Uint8Array, at: number): number {
+  if (SHORT_ESCAPE[block[at + 1] ?? 0] === 1) return 2;
+  const text = String.fromCharCode(...block.subarray(at + 1, at + 6));
+  return text.startsWith('u00') && LONG_ESCAPES.has(text.slice(3)) ? 6 : 0;
+}
