@@ -3,8 +3,9 @@
  * killed run has left is recognised by its name and its free lock, and removed by the next run.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { SqliteError } from 'better-sqlite3';
 import { KernelLock } from './kernel-lock.ts';
 
 const LOCK_FILE = '.lock';
@@ -25,16 +26,17 @@ export class WorkDirectory {
    */
   static make(parent: string, prefix: string, kind = namesOf(prefix)): WorkDirectory {
     removeLeftovers(parent, kind);
-    const path = join(parent, prefix + randomBytes(6).toString('hex'));
-    mkdirSync(path);
-    const lock = KernelLock.tryAcquire(join(path, LOCK_FILE));
-    if (lock === undefined) throw new Error(`a new directory is locked: ${path}`);
-    return new WorkDirectory(path, lock);
+    for (;;) {
+      const path = join(parent, prefix + randomBytes(6).toString('hex'));
+      mkdirSync(path);
+      const lock = lockNew(path);
+      if (lock !== undefined) return new WorkDirectory(path, lock);
+    }
   }
 
   /** Removes it with all that is in it; may be called again. */
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
+    removeLocked(this.path);
     this.#lock.release();
   }
 }
@@ -49,11 +51,58 @@ function removeLeftovers(parent: string, kind: RegExp): void {
   for (const name of readdirSync(parent)) {
     if (!kind.test(name)) continue;
     const path = join(parent, name);
-    // Without a lock file it is just being made, or was emptied by hand: either way it is not known to be dead.
-    if (!existsSync(join(path, LOCK_FILE))) continue;
-    const lock = KernelLock.tryAcquire(join(path, LOCK_FILE));
-    if (lock === undefined) continue;
-    rmSync(path, { recursive: true, force: true });
+    if (existsSync(join(path, LOCK_FILE))) {
+      const lock = tryLock(path);
+      if (lock === undefined) continue;
+      removeLocked(path);
+      lock.release();
+    } else {
+      removeEmpty(path);
+    }
+  }
+}
+
+/** @returns undefined if somebody who cleaned up took the new directory for one of the dead, and removed it */
+function lockNew(path: string): KernelLock | undefined {
+  const file = join(path, LOCK_FILE);
+  try {
+    const lock = KernelLock.tryAcquire(file);
+    if (lock === undefined || existsSync(file)) return lock;
     lock.release();
+  } catch (error) {
+    if (existsSync(path)) {
+      removeLocked(path);
+      throw error;
+    }
+  }
+  return undefined;
+}
+
+/** @returns undefined if it is held, or cannot be had: another user's, or none of ours */
+function tryLock(path: string): KernelLock | undefined {
+  try {
+    return KernelLock.tryAcquire(join(path, LOCK_FILE));
+  } catch (error) {
+    if (error instanceof SqliteError) return undefined;
+    throw error;
+  }
+}
+
+/** The lock goes last: a removal that is cut short leaves what the next run recognises. */
+function removeLocked(path: string): void {
+  if (!existsSync(path)) return;
+  for (const name of readdirSync(path)) {
+    if (name !== LOCK_FILE) rmSync(join(path, name), { recursive: true, force: true });
+  }
+  rmSync(join(path, LOCK_FILE), { force: true });
+  removeEmpty(path);
+}
+
+/** Without a lock it is just being made or just gone. An empty one may go: its maker, if alive, makes another. */
+function removeEmpty(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // It is not empty after all, another's, or gone.
   }
 }
