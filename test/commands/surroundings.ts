@@ -48,7 +48,8 @@ export async function runIn(
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
-    if (kill !== undefined && stderr.includes(kill.after)) child.kill(kill.signal);
+    // Once: a second signal ends the command without cleaning up.
+    if (kill !== undefined && !child.killed && stderr.includes(kill.after)) child.kill(kill.signal);
   });
   const [exitCode, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   const json: unknown = stdout.startsWith('{') ? JSON.parse(stdout) : undefined;

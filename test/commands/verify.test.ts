@@ -202,10 +202,13 @@ describe.concurrent('verify', () => {
   });
 
   it('does not pretend to have proved a hash or a height quickly', async () => {
-    for (const more of [['--expect', contentHash], ['--height', '1000']]) {
-      expect(await told('verify', operational(), '--quick', ...more)).toMatchObject({ exitCode: 2 });
-    }
-  });
+    for (const more of [
+      ['--expect', contentHash],
+      ['--height', '1000'],
+    ]) {
+      expect(await told('verify', operational(), '--quick', ...more)).toMatchObject({
+        exitCode: 2,
+      });
     }
   });
 
