@@ -23,57 +23,75 @@ const neededAndNot = (
   not: string,
   change: (files: Parameters<Mutation['change']>[0], name: string) => void,
 ): Mutation[] => [
-  { what: `${what}: one in use`, verdict: 'refused', change: (f) => change(f, needed) },
+  {
+    what: `${what}: one in use`,
+    verdict: 'refused',
+    change: (f) => {
+      change(f, needed);
+    },
+  },
   {
     what: `${what}: a historical one, mode debug`,
     base: 'debug',
     verdict: 'refused',
-    change: (f) => change(f, not),
+    change: (f) => {
+      change(f, not);
+    },
   },
   {
     what: `${what}: a historical one, asked for operational`,
     base: 'debug',
     mode: 'operational',
     verdict: 'accepted',
-    change: (f) => change(f, not),
+    change: (f) => {
+      change(f, not);
+    },
   },
 ];
 
 const content: Mutation[] = [
-  ...neededAndNot('heap snapshot flipped', HEAP, OLD_HEAP, (f, n) => f.artifact(n, flip)),
-  ...neededAndNot('heap snapshot truncated', HEAP, OLD_HEAP, (f, n) =>
-    f.artifact(n, (b) => b.subarray(0, -1)),
-  ),
-  ...neededAndNot('heap snapshot extended', HEAP, OLD_HEAP, (f, n) =>
-    f.artifact(n, (b) => Buffer.concat([b, Buffer.from('x')])),
-  ),
-  ...neededAndNot('heap snapshot emptied', HEAP, OLD_HEAP, (f, n) => f.artifact(n, () => '')),
-  ...neededAndNot('span flipped', SPAN, OLD_SPAN, (f, n) => f.artifact(n, flip)),
-  ...neededAndNot('span without its last item', SPAN, OLD_SPAN, (f, n) =>
-    f.artifact(n, (b) => b.subarray(0, b.lastIndexOf('\n', -2) + 1)),
-  ),
-  ...neededAndNot('span with one item more', SPAN, OLD_SPAN, (f, n) =>
-    f.artifact(n, (b) => `${b.toString()}{}\n`),
-  ),
-  ...neededAndNot('span emptied', SPAN, OLD_SPAN, (f, n) => f.artifact(n, () => '')),
-  ...neededAndNot('span with two items exchanged', SPAN, OLD_SPAN, (f, n) =>
-    f.artifact(n, (b) => `${b.toString().split('\n').slice(0, -1).reverse().join('\n')}\n`),
-  ),
-  ...neededAndNot('span with a blank line at its end', SPAN, OLD_SPAN, (f, n) =>
-    f.artifact(n, (b) => `${b.toString()}\n`),
-  ),
-  ...neededAndNot('span with a blank line at its start', SPAN, OLD_SPAN, (f, n) =>
-    f.artifact(n, (b) => `\n${b.toString()}`),
-  ),
-  ...neededAndNot('span with invalid UTF-8', SPAN, OLD_SPAN, (f, n) =>
-    f.artifact(n, (b) => Buffer.concat([Buffer.from([0x22, 0xff]), b])),
-  ),
-  ...neededAndNot('span with a byte order mark', SPAN, OLD_SPAN, (f, n) =>
-    f.artifact(n, (b) => `\ufeff${b.toString()}`),
-  ),
-  ...neededAndNot('span that ends in the middle of a character', SPAN, OLD_SPAN, (f, n) =>
-    f.artifact(n, (b) => Buffer.concat([b, Buffer.from([0xe2])])),
-  ),
+  ...neededAndNot('heap snapshot flipped', HEAP, OLD_HEAP, (f, n) => {
+    f.artifact(n, flip);
+  }),
+  ...neededAndNot('heap snapshot truncated', HEAP, OLD_HEAP, (f, n) => {
+    f.artifact(n, (b) => b.subarray(0, -1));
+  }),
+  ...neededAndNot('heap snapshot extended', HEAP, OLD_HEAP, (f, n) => {
+    f.artifact(n, (b) => Buffer.concat([b, Buffer.from('x')]));
+  }),
+  ...neededAndNot('heap snapshot emptied', HEAP, OLD_HEAP, (f, n) => {
+    f.artifact(n, () => '');
+  }),
+  ...neededAndNot('span flipped', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, flip);
+  }),
+  ...neededAndNot('span without its last item', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, (b) => b.subarray(0, b.lastIndexOf('\n', -2) + 1));
+  }),
+  ...neededAndNot('span with one item more', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, (b) => `${b.toString()}{}\n`);
+  }),
+  ...neededAndNot('span emptied', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, () => '');
+  }),
+  ...neededAndNot('span with two items exchanged', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, (b) => `${b.toString().split('\n').slice(0, -1).reverse().join('\n')}\n`);
+  }),
+  ...neededAndNot('span with a blank line at its end', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, (b) => `${b.toString()}\n`);
+  }),
+  ...neededAndNot('span with a blank line at its start', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, (b) => `\n${b.toString()}`);
+  }),
+  ...neededAndNot('span with invalid UTF-8', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, (b) => Buffer.concat([Buffer.from([0x22, 0xff]), b]));
+  }),
+  ...neededAndNot('span with a byte order mark', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, (b) => `\ufeff${b.toString()}`);
+  }),
+  ...neededAndNot('span that ends in the middle of a character', SPAN, OLD_SPAN, (f, n) => {
+    f.artifact(n, (b) => Buffer.concat([b, Buffer.from([0xe2])]));
+  }),
   {
     what: 'span without its final newline',
     verdict: 'accepted',

@@ -4,12 +4,11 @@ import path from 'node:path';
 import { expect } from 'vitest';
 
 import { SwingSnapError } from '../../src/errors.ts';
-import { noProgress } from '../../src/io/progress.ts';
-import { restoreStore } from '../../src/operation/restore-store.ts';
 import type { RestoreMode } from '../../src/swing-store-export/artifact-mode.ts';
 import { listTree } from '../fixtures/directories.ts';
 import { dumpStore, type StoreDump } from '../fixtures/dump-store.ts';
 import { ReferenceRefusal, referenceImport } from '../fixtures/reference.ts';
+import { restore } from './operations.ts';
 
 /** What became of an import: the store's content, or the refusal. */
 export type Verdict =
@@ -72,17 +71,4 @@ export async function judgeByUs(
     return { accepted: false, why: `${error.code} ${error.message}` };
   }
   return { accepted: true, dump: await dumpStore(stateDir) };
-}
-
-/** Restores without anything special. */
-export async function restore(source: string, stateDir: string, mode?: RestoreMode) {
-  return restoreStore({
-    source,
-    stateDir,
-    artifactMode: mode,
-    replace: false,
-    requireProof: false,
-    paranoid: false,
-    progress: noProgress,
-  });
 }

@@ -18,7 +18,7 @@ const field = (
   value: unknown,
   rest: Pick<Mutation, 'verdict' | 'exception'>,
 ): Mutation => ({
-  what: `${name} ${JSON.stringify(value) ?? 'absent'}${Object.is(value, -0) ? ' (minus zero)' : ''}`,
+  what: `${name} ${value === undefined ? 'absent' : JSON.stringify(value)}${Object.is(value, -0) ? ' (minus zero)' : ''}`,
   ...rest,
   change: (f) => {
     if (value === undefined) Reflect.deleteProperty(f.manifest, name);
@@ -249,7 +249,7 @@ const texts: Mutation[] = [
 /** What needs no artifacts: records of a terminated vat may stay, and so may a bundle of nothing. */
 const keysOnly: Mutation[] = (['none', 'operational'] as const).flatMap((base): Mutation[] =>
   [undefined, null, []].map((artifacts) => ({
-    what: `keys only, artifacts ${JSON.stringify(artifacts) ?? 'absent'}, mode ${base}`,
+    what: `keys only, artifacts ${artifacts === undefined ? 'absent' : JSON.stringify(artifacts)}, mode ${base}`,
     base,
     exception: 'keys only',
     change: (f) => {
