@@ -39,7 +39,11 @@ export async function awaitExport(exportDir: string, options: AwaitExportOptions
     // The worker lets go of the directory a moment after it has said that it is done.
     const isDone = fate === 'done' && existsSync(join(exportDir, MANIFEST_FILE));
     if (isDone && operationOn(exportDir)?.operation !== 'export') return;
-    if (fate === 'failed') throw failed(exportDir, record);
+    if (fate === 'failed') {
+      throw record.error?.code === 'DISCARDED'
+        ? wasDiscarded(exportDir)
+        : failed(exportDir, record);
+    }
     if (fate === 'dead') throw died(exportDir, record);
     if (!wait) throw notDone(exportDir, record);
     seen = true;

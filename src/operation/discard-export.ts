@@ -43,8 +43,9 @@ export async function discardExport(
   const nothing = { ended, files: 0, gone: true, left: [] };
   if (lock === undefined) return nothing;
   try {
-    if (!isExportDirectory(exportDir)) {
-      if (!existsSync(exportDir)) return nothing;
+    if (!existsSync(exportDir)) return nothing;
+    // An export that was asked to stop may have left nothing of its own in a directory that was there before.
+    if (!ended && !isExportDirectory(exportDir)) {
       throw new SwingSnapError('NOT_AN_EXPORT', 'not an export: nothing was removed', {
         path: exportDir,
         expected: 'export-manifest.json, or the record of an operation of swingsnap',

@@ -3,7 +3,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, relative, resolve, sep } from 'node:path';
-import { SwingSnapError, UsageError } from '../errors.ts';
+import { BusyError, SwingSnapError, UsageError } from '../errors.ts';
 import { RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
 import { removeExportDirectory } from '../formats/export-directory/remove.ts';
 import { writeExportDirectory } from '../formats/export-directory/write.ts';
@@ -11,6 +11,7 @@ import { databasePath } from '../formats/swing-store/layout.ts';
 import { exportOfPinned } from '../formats/swing-store/open.ts';
 import type { PinnedStore } from '../formats/swing-store/pinned-store.ts';
 import { nearestExisting } from '../io/free-space.ts';
+import { TEMPORARY_PREFIX } from '../io/scratch.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import { copyUnverified } from '../swing-store-export/copy-export.ts';
@@ -36,6 +37,8 @@ export interface ExportRequest extends PinBounds, Omit<StoreViewOptions, 'progre
 export interface ExportOptions extends ExportRequest, StoreViewOptions {
   /** Told the height once the view is pinned and the record says so: from then on the node may commit. */
   readonly onStarted?: ((height: number) => void) | undefined;
+  /** Whether the command still listens, which then tells a failure before the start; else a record stays behind. */
+  readonly isHeard?: (() => boolean) | undefined;
 }
 
 /** Looks whether {@link exportStore} could start, without making anything. Throws as it does. */
@@ -71,20 +74,19 @@ export async function exportStore(options: ExportOptions): Promise<ExportSummary
     await refuseOccupied(exportDir);
     checkWritable(exportDir, 'export directory');
     const made = await makeDirectory(exportDir);
+    const dirLock = lockOperation([exportDir], { operation: 'export', stateDir, exportDir });
     try {
-      const facts = { operation: 'export', stateDir, exportDir } as const;
-      const dirLock = lockOperation([exportDir], facts);
-      try {
-        await refuseOccupied(exportDir);
-        const { left } = await removeExportDirectory(exportDir, { keepDirectory: true });
-        if (left.length > 0) throw occupied(exportDir, left, undefined);
-        return await exportLocked(options, scratchDir, [lock, dirLock]);
-      } finally {
-        dirLock.release();
-      }
+      if (dirLock.isEmpty) throw vanished(exportDir);
+      await refuseOccupied(exportDir);
+      const { left } = await removeExportDirectory(exportDir, { keepDirectory: true });
+      if (left.length > 0) throw occupied(exportDir, left, undefined);
+      return await exportLocked(options, scratchDir, [lock, dirLock]);
     } catch (error) {
+      // While the lock is held: nobody else may have begun there.
       await unmakeDirectories(made);
       throw error;
+    } finally {
+      dirLock.release();
     }
   } finally {
     lock.release();
@@ -146,10 +148,15 @@ async function exportLocked(
     return summary;
   } catch (error) {
     await keeper.stopFollowing();
-    await rm(stopFile, { force: true });
     const failure = { error: reportOf(error), endedAt: new Date().toISOString() };
-    if (detached && started) await keeper.write({ state: 'failed', ...failure });
-    else await rm(join(exportDir, RECORD_FILE), { force: true });
+    try {
+      await rm(stopFile, { force: true });
+      const tells = detached && (started || options.isHeard?.() === false);
+      if (tells) await keeper.write({ state: 'failed', ...failure });
+      else await rm(join(exportDir, RECORD_FILE), { force: true });
+    } catch {
+      // Where not even that can be written, the free lock says that it is dead. What broke first is told.
+    }
     throw error;
   } finally {
     lookout.end();
@@ -203,9 +210,17 @@ async function refuseOccupied(exportDir: string): Promise<void> {
     const path = exportDir;
     throw new UsageError('EXPORT_DIR', 'the export directory is no directory', { path, cause });
   });
-  if (names.length === 0) return;
+  // Under a temporary name a killed run may leave something before its record is there.
+  if (names.every((name) => name.startsWith(TEMPORARY_PREFIX) && name !== RECORD_FILE)) return;
   const record = await readRecord(exportDir);
   if (record === undefined || record.state === 'done') throw occupied(exportDir, names, record);
+}
+
+function vanished(path: string): BusyError {
+  return new BusyError('BUSY', 'the export directory was removed at the same moment', {
+    path,
+    hint: 'run it again',
+  });
 }
 
 function occupied(

@@ -42,6 +42,7 @@ async function work(request: ExportRequest): Promise<void> {
       onStarted: (height) => {
         tell({ type: 'started', height });
       },
+      isHeard: () => process.connected,
     });
     progress.flush();
     tell({ type: 'done', summary });

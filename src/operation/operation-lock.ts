@@ -2,7 +2,7 @@
  * One operation at a time on a SwingStore, and on an export directory. The lock says that an operation is alive; the
  * notice beside it, which only informs, says which.
  */
-import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import * as v from 'valibot';
 import { BusyError } from '../errors.ts';
@@ -45,11 +45,16 @@ export type Notice = v.InferOutput<typeof noticeSchema>;
 /** What the caller of {@link lockOperation} knows of the operation. */
 export type NoticeFacts = Omit<Notice, 'pid' | 'host' | 'since'>;
 
+interface HeldLock {
+  readonly file: string;
+  readonly lock: KernelLock;
+}
+
 export class OperationLock {
-  readonly #held: readonly { file: string; lock: KernelLock }[];
+  readonly #held: readonly HeldLock[];
   #notice: Notice;
 
-  constructor(held: readonly { file: string; lock: KernelLock }[], notice: Notice) {
+  constructor(held: readonly HeldLock[], notice: Notice) {
     this.#held = held;
     this.#notice = notice;
     this.#publish();
@@ -62,17 +67,13 @@ export class OperationLock {
   }
 
   #publish(): void {
-    for (const { file } of this.#held) {
-      const temporary = `${noticeFile(file)}.${String(process.pid)}`;
-      try {
-        writeFileSync(temporary, JSON.stringify(this.#notice));
-        chmodSync(temporary, 0o644);
-        renameSync(temporary, noticeFile(file));
-      } catch {
-        // The notice of another user's dead operation may stand there for good: it only informs.
-        rmSync(temporary, { force: true });
-      }
-    }
+    for (const { file } of this.#held)
+      publishNotice(noticeFile(file), JSON.stringify(this.#notice));
+  }
+
+  /** Whether nothing was there to be locked. */
+  get isEmpty(): boolean {
+    return this.#held.length === 0;
   }
 
   /** May be called again. */
@@ -94,7 +95,15 @@ export function lockedPathsOf(stateDir: string): string[] {
  * @throws {BusyError} `BUSY` naming the operation that is in progress
  */
 export function lockOperation(paths: readonly string[], facts: NoticeFacts): OperationLock {
-  const held: { file: string; lock: KernelLock }[] = [];
+  let held: readonly HeldLock[];
+  // Whoever held them before may have removed or replaced what the paths name: then these are locks on nothing.
+  while (!areOf((held = acquireAll(paths)), paths)) for (const { lock } of held) lock.release();
+  const since = new Date().toISOString();
+  return new OperationLock(held, { ...facts, pid: process.pid, host: hostname(), since });
+}
+
+function acquireAll(paths: readonly string[]): HeldLock[] {
+  const held: HeldLock[] = [];
   try {
     for (const path of paths) {
       const file = lockFileOf(path);
@@ -103,12 +112,16 @@ export function lockOperation(paths: readonly string[], facts: NoticeFacts): Ope
       if (lock === undefined) throw busy(path, readNotice(file));
       held.push({ file, lock });
     }
-    const since = new Date().toISOString();
-    return new OperationLock(held, { ...facts, pid: process.pid, host: hostname(), since });
+    return held;
   } catch (error) {
     for (const { lock } of held) lock.release();
     throw error;
   }
+}
+
+function areOf(held: readonly HeldLock[], paths: readonly string[]): boolean {
+  const wanted = new Set(paths.map(lockFileOf).filter((file) => file !== undefined));
+  return wanted.size === held.length && held.every(({ file }) => wanted.has(file));
 }
 
 /** The operation that holds the lock of `path`; undefined if none does. A holder may have left no notice yet. */
@@ -120,6 +133,28 @@ export function operationOn(path: string): Partial<Notice> | undefined {
 
 function noticeFile(lockFile: string): string {
   return lockFile.replace(/\.lock$/u, '.json');
+}
+
+function publishNotice(path: string, text: string): void {
+  const temporary = `${path}.${String(process.pid)}`;
+  try {
+    writeFileSync(temporary, text);
+    chmodSync(temporary, 0o666);
+    renameSync(temporary, path);
+  } catch {
+    rmSync(temporary, { force: true });
+    overwriteNotice(path, text);
+  }
+}
+
+/** In a sticky directory nobody can replace or remove the notice that another user's dead operation has left. */
+function overwriteNotice(path: string, text: string): void {
+  try {
+    truncateSync(path);
+    writeFileSync(path, text, { flag: 'r+' });
+  } catch {
+    // It only informs.
+  }
 }
 
 function removeNotice(lockFile: string): void {

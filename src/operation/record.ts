@@ -91,13 +91,28 @@ export type Fate = 'running' | 'done' | 'failed' | 'dead';
 export async function fateOf(
   exportDir: string,
 ): Promise<{ readonly fate: Fate; readonly record: OperationRecord } | undefined> {
-  // The lock before the record: an operation that ends between the two is seen as ended, not as dead.
-  const alive = operationOn(exportDir)?.operation === 'export';
-  const record = await readRecord(exportDir);
-  if (record === undefined) return undefined;
-  const { state } = record;
-  if (state === 'done' || state === 'failed') return { fate: state, record };
-  return { fate: alive ? 'running' : 'dead', record };
+  let before = await readRecord(exportDir);
+  for (;;) {
+    const isHeld = operationOn(exportDir) !== undefined;
+    const record = await readRecord(exportDir);
+    if (record === undefined) return undefined;
+    if (hasEnded(record)) return { fate: record.state, record };
+    if (isHeld) return { fate: 'running', record };
+    // The lock was free between two looks at one record: not one that had only just begun, nor one that has ended.
+    if (before !== undefined && isSameRun(before, record)) return { fate: 'dead', record };
+    before = record;
+  }
+}
+
+/** Whether the operation has written its last word. */
+export function hasEnded(
+  record: OperationRecord,
+): record is OperationRecord & { readonly state: 'done' | 'failed' } {
+  return record.state === 'done' || record.state === 'failed';
+}
+
+function isSameRun(a: OperationRecord, b: OperationRecord): boolean {
+  return a.pid === b.pid && a.startedAt === b.startedAt && a.host === b.host;
 }
 
 /** An error as data. */

@@ -1,15 +1,20 @@
 /** `export`: starts a worker process, and waits for it or lets it go. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { extname } from 'node:path';
+import { hostname } from 'node:os';
+import { dirname, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InterruptedError, SwingSnapError } from '../errors.ts';
 import { removeExportDirectory } from '../formats/export-directory/remove.ts';
+import { unmakeDirectories } from '../io/made-directory.ts';
 import type { Progress } from '../io/progress.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 import type { FromWorker, ToWorker } from './export-protocol.ts';
 import type { ExportRequest } from './export-store.ts';
-import { fateOf, ReportedError } from './record.ts';
+import { lockOperation } from './operation-lock.ts';
+import { hasEnded, readRecord, ReportedError } from './record.ts';
+
+const WORKER_DIED = 'WORKER_DIED';
 
 export interface StartExportOptions {
   readonly request: ExportRequest;
@@ -29,13 +34,14 @@ export interface StartedExport {
  * @throws as `exportStore`; {@link SwingSnapError} `WORKER_DIED`. The export directory is then as it was.
  */
 export async function runExport(options: StartExportOptions): Promise<ExportSummary> {
-  const existed = existsSync(options.request.exportDir);
+  const { exportDir } = options.request;
+  const missing = missingDirectories(exportDir);
   const worker = new Worker(options);
   try {
     return await worker.done;
   } catch (error) {
     await worker.gone;
-    await clearUp(options.request.exportDir, existed);
+    await clearUpAfter(error, worker.pid, exportDir, missing);
     throw error;
   }
 }
@@ -45,16 +51,51 @@ export async function runExport(options: StartExportOptions): Promise<ExportSumm
  * @throws as `exportStore`, for what went wrong until then
  */
 export async function startDetachedExport(options: StartExportOptions): Promise<StartedExport> {
+  const { request, signal } = options;
+  const missing = missingDirectories(request.exportDir);
   const worker = new Worker(options);
-  const started = await worker.started;
-  worker.letGo();
-  return started;
+  try {
+    const started = await worker.started;
+    signal?.throwIfAborted();
+    worker.letGo();
+    return started;
+  } catch (error) {
+    await worker.gone;
+    await clearUpAfter(error, worker.pid, request.exportDir, missing);
+    throw error;
+  }
 }
 
-/** What a worker that was killed could not remove itself. */
-async function clearUp(exportDir: string, existed: boolean): Promise<void> {
-  if ((await fateOf(exportDir))?.fate !== 'dead') return;
-  await removeExportDirectory(exportDir, { keepDirectory: existed });
+/** Removes what a worker that was killed could not remove itself. */
+async function clearUpAfter(
+  error: unknown,
+  pid: number,
+  exportDir: string,
+  missing: readonly string[],
+): Promise<void> {
+  if (!(error instanceof SwingSnapError) || error.code !== WORKER_DIED) return;
+  // Whoever is at work there by now cleans up as well.
+  await clearUp(pid, exportDir, missing).catch(() => undefined);
+}
+
+async function clearUp(pid: number, exportDir: string, missing: readonly string[]): Promise<void> {
+  const lock = lockOperation([exportDir], { operation: 'discard', exportDir });
+  try {
+    const record = await readRecord(exportDir);
+    if (record?.pid === pid && record.host === hostname() && !hasEnded(record)) {
+      await removeExportDirectory(exportDir, { keepDirectory: true });
+    }
+    await unmakeDirectories(missing);
+  } finally {
+    lock.release();
+  }
+}
+
+/** Of `dir` and the directories above it, those that are not there, the innermost first. */
+function missingDirectories(dir: string): string[] {
+  const missing: string[] = [];
+  for (let at = dir; !existsSync(at); at = dirname(at)) missing.push(at);
+  return missing;
 }
 
 class Worker {
@@ -122,7 +163,7 @@ class Worker {
     });
     this.#child.once('exit', (code, signal) => {
       reject(
-        new SwingSnapError('WORKER_DIED', 'the export worker ended without a word', {
+        new SwingSnapError(WORKER_DIED, 'the export worker ended without a word', {
           found: signal ?? `exit code ${String(code)}`,
           hint: 'look for a lack of memory in the system log, then run it again',
         }),
@@ -132,6 +173,10 @@ class Worker {
 
   #tell(message: ToWorker): void {
     if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   /** Lets the worker go on alone. */

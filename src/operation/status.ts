@@ -47,6 +47,8 @@ export async function statusOfExport(exportDir: string): Promise<OperationStatus
     return holder === undefined ? { state: 'none', exportDir } : { state: 'running', ...holder };
   }
   const { fate, record } = found;
+  const reader = fate === 'done' ? operationOn(exportDir) : undefined;
+  if (reader?.operation === 'retrieve') return { state: 'running', ...reader };
   const { state, stateDir, height, awaitedHeight, pid, host, startedAt, progress, error } = record;
   return {
     state: fate === 'running' && state === 'waiting' ? 'waiting' : fate,
