@@ -1,0 +1,161 @@
+/** Runs swingsnap with `hook.js` in its processes: what a run did, step by step, and what went wrong where we wanted. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { KernelLock } from '../../src/io/kernel-lock.ts';
+import { runCli, type CliResult } from '../fixtures/run-cli.ts';
+
+export type Role = 'command' | 'worker';
+
+interface Where {
+  readonly role: Role;
+  /** Number of the step in that process, from 1 on. */
+  readonly at?: number;
+  /** Every step from that number on, instead. */
+  readonly from?: number;
+  readonly when: 'before' | 'after';
+  /** Only if the step is such a call. */
+  readonly call?: string;
+}
+
+/** What goes wrong, and where. */
+export type Fault = Where &
+  (
+    | { readonly type: 'kill'; readonly who: 'self' | 'parent' | 'both' }
+    | { readonly type: 'error'; readonly code: string }
+    /** Calls of `node:fs`, with the names of the synchronous ones. */
+    | {
+        readonly type: 'run';
+        readonly steps: readonly (readonly [verb: string, ...args: unknown[]])[];
+      }
+  );
+
+/** A step that changes something below the root, as the hook logs it before it is taken. */
+export interface Step {
+  readonly n: number;
+  readonly role: Role;
+  readonly call: string;
+  readonly path: string;
+  /** Of a rename, a link or a copy. */
+  readonly to?: string;
+  /** Of an open: whether the file was made. */
+  readonly made?: boolean;
+  /** Of a sync: name of the copy of the file's bytes in the shadow directory. */
+  readonly copy?: string;
+  readonly directory?: boolean;
+}
+
+/** The end of the step with the same number and role. */
+export interface StepEnd {
+  readonly n: number;
+  readonly role: Role;
+  readonly end: true;
+}
+
+export interface FaultyRun extends CliResult {
+  readonly log: readonly (Step | StepEnd)[];
+  readonly steps: readonly Step[];
+}
+
+/** A directory for one run: `root` has what the user knows, the rest is ours. */
+export interface Place {
+  readonly root: string;
+  readonly shadow: string;
+  readonly locks: string;
+  readonly log: string;
+  /** In the environment of every process that was started here. */
+  readonly mark: string;
+}
+
+const hook = new URL('./hook.js', import.meta.url).href;
+
+export async function makePlace(dir: string): Promise<Place> {
+  const place = {
+    root: join(dir, 'root'),
+    shadow: join(dir, 'shadow'),
+    locks: join(dir, 'locks'),
+    log: join(dir, 'log.jsonl'),
+    mark: dir,
+  };
+  for (const made of [place.root, place.shadow, place.locks])
+    await mkdir(made, { recursive: true });
+  return place;
+}
+
+/** Runs a command without any hook. */
+export async function run(place: Place, args: readonly string[]): Promise<CliResult> {
+  return runCli(args, { env: plainEnv(place), cwd: place.root });
+}
+
+export function plainEnv(place: Place): Record<string, string> {
+  return { SWINGSNAP_LOCK_DIR: place.locks, SWINGSNAP_FAULT_MARK: place.mark };
+}
+
+export async function runFaulty(
+  place: Place,
+  args: readonly string[],
+  fault?: Fault,
+  { shadow = false, signal }: { shadow?: boolean; signal?: AbortSignal } = {},
+): Promise<FaultyRun> {
+  await rm(place.log, { force: true });
+  const { root, log } = place;
+  const plan = { root, log, fault, ...(shadow ? { shadow: place.shadow } : {}) };
+  const result = await runCli(args, {
+    env: {
+      ...plainEnv(place),
+      NODE_OPTIONS: `--import ${hook}`,
+      SWINGSNAP_FAULT: JSON.stringify(plan),
+    },
+    cwd: root,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const text = await readFile(log, 'utf8').catch(() => '');
+  const lines = text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Step | StepEnd);
+  return { ...result, log: lines, steps: lines.filter((line): line is Step => !('end' in line)) };
+}
+
+/** Ids of living processes that were started at the place. */
+export function processesOf(place: Place): number[] {
+  const mark = `SWINGSNAP_FAULT_MARK=${place.mark}\0`;
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/u.test(name))
+    .filter((pid) => {
+      try {
+        return `${readFileSync(`/proc/${pid}/environ`, 'latin1')}\0`.includes(mark);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** Waits until no process of the place is left; gives those that stay. */
+export async function processesLeft(place: Place, patience = 15_000): Promise<number[]> {
+  const deadline = Date.now() + patience;
+  for (;;) {
+    const left = processesOf(place);
+    if (left.length === 0 || Date.now() > deadline) return left;
+    await sleep(20);
+  }
+}
+
+/** Locks that somebody holds. */
+export function locksLeft(place: Place): string[] {
+  return readdirSync(place.locks)
+    .filter((name) => name.endsWith('.lock'))
+    .filter((name) => KernelLock.isHeldAt(join(place.locks, name)));
+}
+
+/** Names of ours, below the root, for what is not finished; an export's record is no such thing. */
+export function temporariesLeft(place: Place): string[] {
+  return readdirSync(place.root, { recursive: true, encoding: 'utf8' }).filter((path) => {
+    const name = path.split('/').at(-1) ?? '';
+    if (name === '.swingsnap-operation.json') return false;
+    return name.startsWith('.swingsnap-') || /^\.\d+-|^\.lock/u.test(name);
+  });
+}

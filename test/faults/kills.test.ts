@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { useTempDir } from '../fixtures/directories.ts';
+import { closeReference } from '../fixtures/reference.ts';
+import { runFaulty, type Fault, type Step } from './faults.ts';
+import { eachOf, killAt, pickSteps, type KillReport } from './kills.ts';
+import { makeTemplate, scenes, setScene, type Template } from './scenes.ts';
+
+/** All steps in a soak; in a test run as many of each scene as there is time for. */
+const isSoak = process.env['SWINGSNAP_SOAK'] !== undefined;
+const AT_MOST = isSoak ? Infinity : 9;
+const LANES = 2;
+const TIMEOUT = isSoak ? 3_600_000 : 120_000;
+
+const tempDir = useTempDir('file');
+let template: Template;
+let dir: string;
+
+beforeAll(async () => {
+  dir = await tempDir();
+  template = await makeTemplate(join(dir, 'template'));
+});
+afterAll(closeReference);
+
+interface Killing {
+  readonly step: Step;
+  readonly fault: Fault;
+}
+
+describe.each(scenes)('$name, killed', (scene) => {
+  const victims =
+    scene.role === 'worker' ? (['self', 'parent', 'both'] as const) : (['self'] as const);
+  it.each(victims)(
+    'at any step (%s), leaves old, nothing or new, and run again succeeds',
+    async (who) => {
+      const place = await setScene(join(dir, 'dry'), scene, template);
+      const dry = await runFaulty(place, scene.args);
+      expect(dry.stderr + dry.stdout).not.toContain('hint:');
+      expect(dry.exitCode).toBe(0);
+      const steps = dry.steps.filter(({ role }) => role === scene.role);
+      expect(steps.length).toBeGreaterThan(10);
+      const picked = pickSteps(steps, scene.role === 'worker' ? Math.ceil(AT_MOST / 2) : AT_MOST);
+      const killings: Killing[] = picked.map((at) => ({
+        step: steps[at - 1]!,
+        fault: { type: 'kill', role: scene.role, at, when: 'before', who },
+      }));
+      const last = steps.at(-1)!;
+      killings.push({
+        step: last,
+        fault: { type: 'kill', role: scene.role, at: last.n, when: 'after', who },
+      });
+      const reports: KillReport[] = [];
+      await eachOf(killings, LANES, async ({ step, fault }, lane) => {
+        const wrong = await killAt(join(dir, `lane-${lane}`), scene, template, fault);
+        const kill = `${fault.when} step ${step.n} of ${steps.length}, ${step.call} ${step.path}`;
+        if (wrong.length > 0) reports.push({ kill, wrong });
+      });
+      if (isSoak) console.log(`${scene.name} (${who}): ${killings.length} kills`);
+      expect(reports).toEqual([]);
+    },
+    TIMEOUT,
+  );
+});

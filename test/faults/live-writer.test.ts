@@ -1,0 +1,220 @@
+/** Exports beside a node that goes on committing: each is one commit, whole, and the node does not notice. */
+import { copyFile, mkdir, readdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
+import { noProgress } from '../../src/io/progress.ts';
+import { findSource, openSource } from '../../src/operation/open-source.ts';
+import { verifySource } from '../../src/operation/verify-source.ts';
+import { useTempDir } from '../fixtures/directories.ts';
+import { closeReference, nextBlocks, referenceContinue } from '../fixtures/reference.ts';
+import { runCli } from '../fixtures/run-cli.ts';
+import { digestExportData, LiveWriter } from '../fixtures/writer.ts';
+
+const isSoak = process.env['SWINGSNAP_SOAK'] === '1';
+const seed = Number(process.env['SWINGSNAP_SEED'] ?? (isSoak ? Date.now() % 1_000_000 : 4711));
+const EXPORTS = isSoak ? 50 : 12;
+
+const fileDir = useTempDir('file');
+let dir: string;
+let writer: LiveWriter;
+
+beforeAll(async () => {
+  dir = await fileDir();
+  writer = await LiveWriter.start(dir);
+});
+afterAll(closeReference);
+
+/** Park and Miller's generator: numbers from 0 to below 1. */
+let state = seed + 1;
+function random(): number {
+  state = (state * 48_271) % 2_147_483_647;
+  return state / 2_147_483_647;
+}
+
+interface Told {
+  readonly exitCode: number | null;
+  readonly height: number;
+  readonly path: string;
+  readonly pid: number;
+  readonly error?: {
+    readonly code: string;
+    readonly expected?: number;
+    readonly found?: number;
+    readonly hint?: string;
+  };
+}
+
+async function swingsnap(...args: string[]): Promise<Told> {
+  const { exitCode, json, stderr } = await runCli([...args, '--json'], {
+    env: { SWINGSNAP_LOCK_DIR: join(dir, 'locks') },
+  });
+  expect(json, stderr).toBeDefined();
+  return { ...(json as Told), exitCode };
+}
+
+/** Proves that what is at `path` is the whole commit of one height, the given one. */
+async function expectOneCommit(path: string, height: number): Promise<void> {
+  const { summary } = await verifySource({ source: path, progress: noProgress });
+  expect(summary.height).toBe(height);
+  const source = await openSource(findSource(path), await loadZstdCodec());
+  let text = '';
+  for await (const block of source.exportData({ scratchDir: dir })) {
+    text += Buffer.from(block).toString();
+  }
+  await source.close();
+  expect(digestExportData(text)).toBe(await writer.digestAt(height));
+}
+
+type Taken = Told & { /** Where it is. */ readonly at: string };
+
+async function attached(at: string, ...more: string[]): Promise<Taken> {
+  const store = ['--state-dir', writer.stateDir, '--export-dir', at];
+  return { ...(await swingsnap('export', ...store, ...more)), at };
+}
+
+async function detached(at: string, ...more: string[]): Promise<Taken> {
+  const started = await attached(at, '--detach', ...more);
+  if (started.exitCode !== 0) return started;
+  const told = await swingsnap('retrieve', '--export-dir', at, '--snapshot-dir', join(dir, 'D'));
+  expect(told).toMatchObject({ exitCode: 0, height: started.height });
+  return { ...told, at: told.path };
+}
+
+async function packaged(_at: string, ...more: string[]): Promise<Taken> {
+  const store = ['--state-dir', writer.stateDir, '--snapshot-dir', join(dir, 'D')];
+  const told = await swingsnap('retrieve', ...store, ...more);
+  return { ...told, at: told.path };
+}
+
+/** Takes an export of the live store, in one of the three ways. */
+async function take(i: number, ...more: string[]): Promise<Taken> {
+  const way = [attached, detached, packaged][i % 3] ?? attached;
+  return way(join(dir, `E-${String(Math.floor(random() * 1e9))}`), ...more);
+}
+
+describe(`beside a live writer (seed ${String(seed)})`, () => {
+  it(
+    `${String(EXPORTS)} exports at random moments are one commit each`,
+    { timeout: 600_000 },
+    async () => {
+      const heights: number[] = [];
+      for (let i = 0; i < EXPORTS; i += 1) {
+        writer.setPause(random() < 0.7 ? 0 : Math.floor(random() * 50));
+        await sleep(random() * 100);
+        const told = await take(i);
+        expect(told.exitCode).toBe(0);
+        await expectOneCommit(told.at, told.height);
+        heights.push(told.height);
+      }
+      // The node has gone on in between.
+      expect(new Set(heights).size).toBe(EXPORTS);
+    },
+  );
+
+  it('never takes another height than the one that was asked for, at any pace', async () => {
+    writer.setPause(0);
+    for (let i = 0; i < (isSoak ? 12 : 3); i += 1) {
+      const wanted = (await writer.height()) + 100 + Math.floor(random() * 300);
+      const told = await take(i, '--at-height', String(wanted));
+      if (told.exitCode === 0) {
+        expect(told.height).toBe(wanted);
+        await expectOneCommit(told.at, wanted);
+      } else {
+        expect(told.exitCode).toBe(1);
+        expect(told.error?.code).toMatch(/^HEIGHT_(MISSED|PAST)$/u);
+      }
+    }
+  });
+
+  it('never takes a height that is no multiple, at any pace', async () => {
+    for (let i = 0; i < (isSoak ? 12 : 2); i += 1) {
+      const told = await take(i + 1, '--every', '40');
+      if (told.exitCode === 0) {
+        expect(told.height % 40).toBe(0);
+        await expectOneCommit(told.at, told.height);
+      } else {
+        expect(told).toMatchObject({ exitCode: 1, error: { code: 'HEIGHT_MISSED' } });
+      }
+    }
+  });
+
+  it('never misses a height of a node that takes its time', async () => {
+    writer.setPause(200);
+    for (let i = 0; i < (isSoak ? 12 : 3); i += 1) {
+      const wanted = (await writer.height()) + 12;
+      const told = await take(i, '--at-height', String(wanted));
+      expect(told).toMatchObject({ exitCode: 0, height: wanted });
+      await expectOneCommit(told.at, wanted);
+    }
+    const before = await writer.height();
+    const told = await take(0, '--every', '10');
+    expect(told.exitCode).toBe(0);
+    expect(told.height % 10).toBe(0);
+    expect(told.height).toBeGreaterThan(before);
+    await expectOneCommit(told.at, told.height);
+  });
+
+  it('fails at once when the height is past', async () => {
+    const told = await take(0, '--at-height', '1');
+    expect(told).toMatchObject({ exitCode: 1, error: { code: 'HEIGHT_PAST', expected: 1 } });
+  });
+
+  it('shows the current height while it waits', async () => {
+    writer.setPause(100);
+    const wanted = (await writer.height()) + 25;
+    const E = join(dir, 'E-shown');
+    const store = ['--state-dir', writer.stateDir, '--export-dir', E];
+    const { stderr, exitCode } = await runCli(['export', ...store, '--at-height', String(wanted)], {
+      env: { SWINGSNAP_LOCK_DIR: join(dir, 'locks') },
+    });
+    expect(exitCode, stderr).toBe(0);
+    const shown = [...stderr.matchAll(/waiting for height (\d+), now at (\d+)/gu)];
+    expect(shown.length).toBeGreaterThan(1);
+    expect(new Set(shown.map(([, target]) => Number(target)))).toEqual(new Set([wanted]));
+    for (const [, , at] of shown) expect(Number(at)).toBeLessThan(wanted);
+  });
+
+  it('never kept the writer waiting, and left it a store that it goes on with', async () => {
+    const stats = await writer.stop();
+    expect(stats).toMatchObject({ busy: 0, errors: [] });
+    expect(stats.commits).toBe(await writer.height());
+    const names = await readdir(writer.stateDir);
+    expect(names.filter((name) => !name.startsWith('swingstore.sqlite'))).toEqual([]);
+    const blocks = nextBlocks(stats.commits, ['v1', 'v2']);
+    expect((await referenceContinue(writer.stateDir, blocks)).exportDataHash).toMatch(/^\w{64}$/u);
+    console.log(`seed ${String(seed)}: ${JSON.stringify(stats)}`);
+  });
+});
+
+describe('a store at rest', () => {
+  it('has the height that is asked for', async () => {
+    const { height } = await attached(join(dir, 'E-rest'));
+    const again = await attached(join(dir, 'E-again'), '--at-height', String(height));
+    expect(again).toMatchObject({ exitCode: 0, height });
+  });
+
+  it('is waited for until the time is over, strictly for the next multiple', async () => {
+    const { height } = await attached(join(dir, 'E-now'));
+    const E = join(dir, 'E-late');
+    const told = await attached(E, '--every', String(height), '--timeout', '300ms');
+    expect(told).toMatchObject({
+      exitCode: 7,
+      error: { code: 'TIMEOUT', expected: 2 * height, found: height },
+    });
+    expect(await readdir(dir)).not.toContain('E-late');
+  });
+
+  it('is not waited for once another store stands in its place', async () => {
+    const db = join(writer.stateDir, 'swingstore.sqlite');
+    await mkdir(join(dir, 'other'));
+    await copyFile(db, join(dir, 'other', 'swingstore.sqlite'));
+    const waiting = attached(join(dir, 'E-other'), '--at-height', '100000000');
+    while (!(await readdir(dir)).includes('E-other')) await sleep(20);
+    await sleep(200);
+    await rename(join(dir, 'other', 'swingstore.sqlite'), db);
+    expect(await waiting).toMatchObject({ exitCode: 1, error: { code: 'STORE_REPLACED' } });
+    expect(await readdir(dir)).not.toContain('E-other');
+  });
+});

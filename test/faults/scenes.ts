@@ -1,0 +1,244 @@
+/** Commands on small stores, what each may leave when it is cut short, and what it must have made in the end. */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { cp, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { noProgress } from '../../src/io/progress.ts';
+import { verifySource } from '../../src/operation/verify-source.ts';
+import { buildStore } from '../fixtures/reference.ts';
+import type { StoreSpec } from '../fixtures/store-spec.ts';
+import { makePlace, run, type Place, type Role } from './faults.ts';
+
+const smallSpec: StoreSpec = {
+  height: 1000,
+  generatedKeys: [{ count: 20, valueBytes: 100, seed: 1 }],
+  vats: [
+    {
+      vatID: 'v1',
+      incarnations: [
+        {
+          spans: [
+            { items: { count: 3, size: 100, seed: 1 }, heap: { size: 5000, seed: 1 } },
+            { items: { count: 2, size: 100, seed: 2 } },
+          ],
+        },
+      ],
+    },
+  ],
+  bundles: [{ format: 'b1', size: 1500, seed: 1 }],
+};
+
+/** What a path that the user knows holds. */
+export type Holding = 'old' | 'nothing' | 'new';
+
+export interface Scene {
+  readonly name: string;
+  /** Where the steps are taken. */
+  readonly role: Role;
+  readonly args: readonly string[];
+  /** Paths below the root that the template must have. */
+  readonly needs: readonly string[];
+  /** What the target holds; throws if that is neither whole nor nothing. */
+  readonly holds: (place: Place, stores: Template) => Promise<Holding>;
+  /** Exit codes of the same command run again that are right where the new thing was whole already. */
+  readonly refusedWhenNew: readonly number[];
+  /** What the target holds when the command has succeeded. */
+  readonly makes: Holding;
+}
+
+/** All that scenes start from; made once, copied for each run. */
+export interface Template {
+  readonly dir: string;
+  /** Content hash of what is exported from `state`. */
+  readonly contentHash: string;
+  /** The same of `other`, a store of the same height. */
+  readonly otherHash: string;
+}
+
+/**
+ * Below `dir`: the stores `state` (with a `-wal`), `other` and `old` (with a `-wal`, for `restored`); `export`, an
+ * export of `state`; snapshot dirs `snapshots-new`, `snapshots-other` and `snapshots-many`.
+ */
+export async function makeTemplate(dir: string): Promise<Template> {
+  const place = await makePlace(dir);
+  const at = (name: string): string => join(place.root, name);
+  const other = { ...smallSpec, generatedKeys: [{ count: 5, valueBytes: 50, seed: 9 }] };
+  await buildStore(at('state'), { ...smallSpec, leaveWal: 'last-commit' });
+  await buildStore(at('other'), other);
+  await buildStore(at('old'), { ...other, height: 900, leaveWal: 'last-commit' });
+  await buildStore(at('store-998'), { ...other, height: 998 });
+  await buildStore(at('store-999'), { ...other, height: 999 });
+  const succeed = async (...args: string[]): Promise<unknown> => {
+    const result = await run(place, [...args, '--json']);
+    if (result.exitCode !== 0) throw new Error(result.stdout + result.stderr);
+    return result.json;
+  };
+  const retrieve = async (from: string, to: string): Promise<string> => {
+    const result = await succeed('retrieve', '--state-dir', from, '--snapshot-dir', to);
+    return (result as { contentHash: string }).contentHash;
+  };
+  await succeed('export', '--state-dir', 'state', '--export-dir', 'export');
+  const contentHash = await retrieve('state', 'snapshots-new');
+  const otherHash = await retrieve('other', 'snapshots-other');
+  await retrieve('store-998', 'snapshots-many');
+  await retrieve('store-999', 'snapshots-many');
+  return { dir: place.root, contentHash, otherHash };
+}
+
+/** What a template's names are called where a scene runs. */
+const RENAMED: Readonly<Record<string, string>> = {
+  'snapshots-other': 'snapshots',
+  'snapshots-many': 'snapshots',
+  old: 'restored',
+};
+
+/** A fresh place with what the scene needs. */
+export async function setScene(dir: string, scene: Scene, template: Template): Promise<Place> {
+  await rm(dir, { recursive: true, force: true });
+  const place = await makePlace(dir);
+  for (const name of scene.needs) {
+    const to = join(place.root, RENAMED[name] ?? name);
+    await cp(join(template.dir, name), to, { recursive: true, preserveTimestamps: true });
+  }
+  return place;
+}
+
+async function contentHashOf(source: string): Promise<string | undefined> {
+  const { summary } = await verifySource({ source, progress: noProgress });
+  return summary.hashes?.contentHash;
+}
+
+async function exportHolds({ root }: Place, { contentHash }: Template): Promise<Holding> {
+  const dir = join(root, 'export');
+  if (!existsSync(join(dir, 'export-manifest.json'))) return 'nothing';
+  if ((await contentHashOf(dir)) !== contentHash) throw new Error('another export');
+  return 'new';
+}
+
+async function snapshotHolds({ root }: Place, template: Template): Promise<Holding> {
+  const dir = join(root, 'snapshots', '1000');
+  if (!existsSync(dir)) return 'nothing';
+  const hash = await contentHashOf(dir);
+  if (hash === template.contentHash) return 'new';
+  if (hash === template.otherHash) return 'old';
+  throw new Error('another snapshot');
+}
+
+const STORE_FILES = ['swingstore.sqlite', 'swingstore.sqlite-wal'];
+
+/** SHA-256 of a store's database and `-wal`; undefined if either is missing. */
+export function bytesOfStore(dir: string): string | undefined {
+  const hash = createHash('sha256');
+  for (const name of STORE_FILES) {
+    if (!existsSync(join(dir, name))) return undefined;
+    hash.update(readFileSync(join(dir, name)));
+  }
+  return hash.digest('hex');
+}
+
+async function storeHolds(place: Place, template: Template): Promise<Holding> {
+  const dir = join(place.root, 'restored');
+  const database = join(dir, 'swingstore.sqlite');
+  if (!existsSync(database)) return 'nothing';
+  const old = join(template.dir, 'old');
+  if (bytesOfStore(dir) === bytesOfStore(old)) return 'old';
+  // A look at it leaves SQLite's own files beside it: look at a copy.
+  const copy = join(place.shadow, 'look');
+  await rm(copy, { recursive: true, force: true });
+  await mkdir(copy, { recursive: true });
+  for (const name of STORE_FILES) {
+    if (existsSync(join(dir, name))) await cp(join(dir, name), join(copy, name));
+  }
+  const source = join(template.dir, 'snapshots-new', '1000');
+  await verifySource({ source, stateDir: copy, progress: noProgress });
+  await rm(copy, { recursive: true, force: true });
+  return 'new';
+}
+
+/** The old store must always be whole somewhere: where it was, or where it was moved to. */
+async function replacedStoreHolds(place: Place, template: Template): Promise<Holding> {
+  const dir = join(place.root, 'restored');
+  const names = (await readdir(dir)).filter((name) => name.startsWith('before-'));
+  const places = [dir, ...names.map((name) => join(dir, name))];
+  const old = bytesOfStore(join(template.dir, 'old'));
+  if (!places.some((at) => bytesOfStore(at) === old)) throw new Error('the old store is lost');
+  return storeHolds(place, template);
+}
+
+const fromStore = ['retrieve', '--state-dir', 'state', '--snapshot-dir', 'snapshots'];
+
+export const scenes: readonly Scene[] = [
+  {
+    name: 'export',
+    role: 'worker',
+    args: ['export', '--state-dir', 'state', '--export-dir', 'export'],
+    needs: ['state'],
+    holds: exportHolds,
+    refusedWhenNew: [1],
+    makes: 'new',
+  },
+  {
+    name: 'retrieve from an export directory',
+    role: 'command',
+    args: ['retrieve', '--export-dir', 'export', '--snapshot-dir', 'snapshots'],
+    needs: ['state', 'export'],
+    holds: snapshotHolds,
+    refusedWhenNew: [5],
+    makes: 'new',
+  },
+  {
+    name: 'retrieve from the store',
+    role: 'command',
+    args: fromStore,
+    needs: ['state'],
+    holds: snapshotHolds,
+    refusedWhenNew: [],
+    makes: 'new',
+  },
+  {
+    name: 'retrieve --replace',
+    role: 'command',
+    args: [...fromStore, '--replace'],
+    needs: ['state', 'snapshots-other'],
+    holds: snapshotHolds,
+    refusedWhenNew: [],
+    makes: 'new',
+  },
+  {
+    name: 'retrieve --keep-last',
+    role: 'command',
+    args: [...fromStore, '--keep-last', '1'],
+    needs: ['state', 'snapshots-many'],
+    holds: snapshotHolds,
+    refusedWhenNew: [],
+    makes: 'new',
+  },
+  {
+    name: 'restore',
+    role: 'command',
+    args: ['restore', 'snapshots-new', '--state-dir', 'restored'],
+    needs: ['snapshots-new'],
+    holds: storeHolds,
+    refusedWhenNew: [1],
+    makes: 'new',
+  },
+  {
+    name: 'restore --replace',
+    role: 'command',
+    args: ['restore', 'snapshots-new', '--state-dir', 'restored', '--replace'],
+    needs: ['snapshots-new', 'old'],
+    holds: replacedStoreHolds,
+    refusedWhenNew: [],
+    makes: 'new',
+  },
+  {
+    name: 'discard',
+    role: 'command',
+    args: ['discard', '--export-dir', 'export'],
+    needs: ['state', 'export'],
+    holds: exportHolds,
+    refusedWhenNew: [],
+    makes: 'nothing',
+  },
+];
