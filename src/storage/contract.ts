@@ -37,9 +37,12 @@ export interface StoredSnapshot {
 
 /** A snapshot that is being written. */
 export interface StagedSnapshot {
-  /** Adds a file; it is durable once {@link publish} has returned. */
+  /**
+   * Adds a file; it is durable once {@link publish} has returned.
+   * @throws {SwingSnapError} `FILE_EXISTS` if there is one of that name
+   */
   put(file: string, bytes: Uint8Array): Promise<void>;
-  /** Adds a file piece by piece; as durable as with {@link put}. */
+  /** Adds a file piece by piece; as durable as with {@link put}, and throws as that. */
   create(file: string): Promise<StagedFile>;
   /**
    * Makes the snapshot visible under its name, durably.
@@ -63,5 +66,13 @@ export function checkSnapshotName(name: string): void {
   throw new SwingSnapError('SNAPSHOT_NAME', 'no name for a snapshot', {
     expected: 'one path segment that does not begin with a dot',
     found: JSON.stringify(name),
+  });
+}
+
+/** What a staged snapshot throws instead of writing a file twice. */
+export function fileExists(path: string, cause?: unknown): SwingSnapError {
+  return new SwingSnapError('FILE_EXISTS', 'a file of the snapshot is there already', {
+    path,
+    cause,
   });
 }

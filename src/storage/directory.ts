@@ -8,6 +8,7 @@ import { syncDirectory, writeDurably, writeFully } from '../io/publish-file.ts';
 import { WorkDirectory } from '../io/work-directory.ts';
 import {
   checkSnapshotName,
+  fileExists,
   type SnapshotStorage,
   type StagedFile,
   type StagedSnapshot,
@@ -164,11 +165,17 @@ class StagedDirectory implements StagedSnapshot {
   }
 
   async put(file: string, bytes: Uint8Array): Promise<void> {
-    await writeDurably(await this.#pathFor(file), bytes);
+    const path = await this.#pathFor(file);
+    await writeDurably(path, bytes).catch((error: unknown) => {
+      throw isThere(error) ? fileExists(path, error) : error;
+    });
   }
 
   async create(file: string): Promise<StagedFile> {
-    const handle = await open(await this.#pathFor(file), 'wx');
+    const path = await this.#pathFor(file);
+    const handle = await open(path, 'wx').catch((error: unknown) => {
+      throw isThere(error) ? fileExists(path, error) : error;
+    });
     this.#open.add(handle);
     return {
       write: async (bytes) => writeFully(handle, bytes),
@@ -227,6 +234,10 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+function isThere(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EEXIST';
 }
 
 function isMissing(error: unknown): boolean {

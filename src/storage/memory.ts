@@ -2,6 +2,7 @@
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import {
   checkSnapshotName,
+  fileExists,
   type SnapshotStorage,
   type StagedSnapshot,
   type StoredSnapshot,
@@ -57,9 +58,11 @@ class MemoryStorage implements SnapshotStorage {
     const snapshots = this.#snapshots;
     return {
       async put(file, bytes) {
+        if (files.has(file)) throw fileExists(file);
         files.set(file, Buffer.from(bytes));
       },
       async create(file) {
+        if (files.has(file)) throw fileExists(file);
         const pieces: Buffer[] = [];
         return {
           async write(bytes) {

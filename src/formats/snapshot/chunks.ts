@@ -10,6 +10,7 @@ import {
   MAX_CHUNK_BYTES,
   MAX_CHUNK_ENTRIES,
   MAX_CHUNK_FILE_BYTES,
+  refuseUnreadable,
 } from './layout.ts';
 import type { SnapshotManifest } from './manifest.ts';
 import { tarBytes, unpackTar } from './tar.ts';
@@ -81,7 +82,7 @@ export async function loadChunk(
     });
   const hash = sha256Hex(bytes);
   if (hash !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found: hash });
-  const contents = unpackTar(codec.decompress(bytes, tarBytes(entries)), entries, path);
+  const contents = unpackTar(decompress(codec, bytes, tarBytes(entries), path), entries, path);
   entries.forEach(({ name, sha256 }, at) => {
     const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
     if (found !== sha256) {
@@ -93,4 +94,17 @@ export async function loadChunk(
     }
   });
   return { contents, fileBytes: bytes.length };
+}
+
+function decompress(
+  codec: ZstdCodec,
+  bytes: Uint8Array,
+  maxRawBytes: number,
+  path: string,
+): Uint8Array {
+  try {
+    return codec.decompress(bytes, maxRawBytes);
+  } catch (cause) {
+    return refuseUnreadable(cause, 'a chunk', path);
+  }
 }

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
-import { NotFoundError, VerificationError } from '../../errors.ts';
+import { NotFoundError } from '../../errors.ts';
 import { readZstdFrames } from '../../io/zstd/read-frames.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
@@ -13,6 +13,7 @@ import {
   MAX_CHUNK_BYTES,
   MAX_ENTRIES_FRAME_BYTES,
   MAX_ENTRIES_FRAME_RAW_BYTES,
+  refuseUnreadable,
 } from './layout.ts';
 import type { SnapshotManifest } from './manifest.ts';
 
@@ -118,10 +119,7 @@ export async function* readEntries(
     }
   } catch (cause) {
     if (cause instanceof NotFoundError) damaged('the list of entries is missing', { path, cause });
-    if (!(cause instanceof VerificationError) || cause.path !== undefined) throw cause;
-    // A frame that cannot be read does not know which file it is in.
-    const { message, expected, found } = cause;
-    damaged(`the list of entries cannot be read: ${message}`, { path, expected, found, cause });
+    refuseUnreadable(cause, 'the list of entries', path);
   }
   if (count !== expected.count) {
     damaged('the list of entries has another length', {

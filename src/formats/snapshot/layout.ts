@@ -103,3 +103,14 @@ export function damaged(
     ...facts,
   });
 }
+
+/**
+ * What a codec found wrong, with the file that it cannot know.
+ * @param what names the file in words
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` for errors of content without a path, any other as it is
+ */
+export function refuseUnreadable(cause: unknown, what: string, path: string): never {
+  if (!(cause instanceof VerificationError) || cause.path !== undefined) throw cause;
+  const { message, expected, found } = cause;
+  return damaged(`${what} cannot be read: ${message}`, { path, expected, found, cause });
+}

@@ -169,7 +169,14 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
     const tar = packTar(entries);
     const bytes = this.#options.codec.compress(tar, this.#options.level);
     const chunk = sha256Hex(bytes);
-    await this.#staged.put(chunkFile(chunk), bytes);
+    await this.#staged.put(chunkFile(chunk), bytes).catch((cause: unknown) => {
+      // Names are part of a chunk's bytes: the same chunk again is the same artifact again.
+      if (!(cause instanceof SwingSnapError) || cause.code !== 'FILE_EXISTS') throw cause;
+      throw new VerificationError('DUPLICATE_ARTIFACT', 'the export lists an artifact twice', {
+        path: entries[0]?.artifact?.name ?? entries[0]?.name,
+        cause,
+      });
+    });
     this.#chunks.count += 1;
     this.#chunks.size += bytes.length;
     for (const { name, size, sha256, artifact } of entries) {

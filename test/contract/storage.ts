@@ -1,0 +1,216 @@
+/** What every storage promises; `src/storage/contract.ts` has the words. */
+import { describe, expect, it } from 'vitest';
+
+import { NotFoundError, SwingSnapError, VerificationError } from '../../src/errors.ts';
+import type { SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
+
+export interface StorageUnderTest {
+  readonly storage: SnapshotStorage;
+  /** Paths of everything that is there, in any form: equal before and after what should leave nothing. */
+  readonly leftovers: () => Promise<readonly string[]>;
+}
+
+const bytes = (text: string): Uint8Array => Buffer.from(text);
+
+async function readStream(snapshot: StoredSnapshot, file: string): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of snapshot.stream(file)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+async function put(storage: SnapshotStorage, name: string, text: string): Promise<void> {
+  const staged = await storage.stage(name);
+  await staged.put('manifest.json', bytes(text));
+  await staged.publish(false);
+}
+
+/** @param make a new, empty storage */
+export function storageContract(make: () => Promise<StorageUnderTest>): void {
+  describe('storage contract', () => {
+    it('lists nothing where nothing was ever staged', async () => {
+      const { storage } = await make();
+      expect(await storage.list()).toEqual([]);
+    });
+
+    it('gives back the bytes that were put and created, whole and in pieces', async () => {
+      const { storage } = await make();
+      const staged = await storage.stage('12');
+      const large = Buffer.alloc(2_500_000, 'large ');
+      await staged.put('chunks/a', large);
+      await staged.put('empty', bytes(''));
+      const file = await staged.create('entries');
+      await file.write(bytes('one '));
+      await file.write(bytes('two'));
+      await file.close();
+      await staged.publish(false);
+      const stored = await storage.open('12');
+      expect(stored.name).toBe('12');
+      expect(Buffer.from(await stored.read('chunks/a', large.length)).equals(large)).toBe(true);
+      expect((await readStream(stored, 'chunks/a')).equals(large)).toBe(true);
+      expect(Buffer.from(await stored.read('entries', 100)).toString()).toBe('one two');
+      expect(await stored.read('empty', 0)).toHaveLength(0);
+      expect(await readStream(stored, 'empty')).toHaveLength(0);
+    });
+
+    it('does not write a file twice', async () => {
+      const { storage } = await make();
+      const staged = await storage.stage('12');
+      await staged.put('a', bytes('first'));
+      const code = 'FILE_EXISTS';
+      await expect(staged.put('a', bytes('second'))).rejects.toMatchObject({ code });
+      await expect(staged.create('a')).rejects.toMatchObject({ code });
+      await staged.publish(false);
+      const stored = await storage.open('12');
+      expect(Buffer.from(await stored.read('a', 9)).toString()).toBe('first');
+    });
+
+    it('does not see what the caller does with its bytes later', async () => {
+      const { storage } = await make();
+      const staged = await storage.stage('12');
+      const mine = Buffer.from('before');
+      await staged.put('a', mine);
+      const file = await staged.create('b');
+      await file.write(mine);
+      mine.write('after!');
+      await file.close();
+      await staged.publish(false);
+      const stored = await storage.open('12');
+      expect(Buffer.from(await stored.read('a', 10)).toString()).toBe('before');
+      expect(Buffer.from(await stored.read('b', 10)).toString()).toBe('before');
+    });
+
+    it('gives pieces that stay as they are while the next are read', async () => {
+      const { storage } = await make();
+      const staged = await storage.stage('12');
+      const large = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => (i * 7) % 251));
+      await staged.put('a', large);
+      await staged.publish(false);
+      expect((await readStream(await storage.open('12'), 'a')).equals(large)).toBe(true);
+    });
+
+    it('shows nothing of a snapshot before it is published', async () => {
+      const { storage } = await make();
+      const staged = await storage.stage('12');
+      await staged.put('manifest.json', bytes('x'));
+      expect(await storage.list()).toEqual([]);
+      await expect(storage.open('12')).rejects.toThrow(NotFoundError);
+      await staged.publish(false);
+      expect(await storage.list()).toEqual(['12']);
+    });
+
+    it('says that a snapshot or a file is not there', async () => {
+      const { storage } = await make();
+      await expect(storage.open('12')).rejects.toMatchObject({ code: 'SNAPSHOT_MISSING' });
+      await put(storage, '12', 'x');
+      const stored = await storage.open('12');
+      for (const file of ['no', 'chunks/no', 'manifest.json/no']) {
+        await expect(stored.read(file, 10)).rejects.toThrow(NotFoundError);
+        await expect(readStream(stored, file)).rejects.toMatchObject({ code: 'FILE_MISSING' });
+      }
+    });
+
+    it('refuses to read a file that is larger than the reader can take', async () => {
+      const { storage } = await make();
+      await put(storage, '12', 'eleven byte');
+      const stored = await storage.open('12');
+      await expect(stored.read('manifest.json', 10)).rejects.toThrow(VerificationError);
+      await expect(stored.read('manifest.json', 10)).rejects.toMatchObject({
+        code: 'FILE_TOO_LARGE',
+      });
+      expect(await stored.read('manifest.json', 11)).toHaveLength(11);
+    });
+
+    it('keeps an existing snapshot unless it may be replaced', async () => {
+      const { storage } = await make();
+      await put(storage, '12', 'old');
+      const staged = await storage.stage('12');
+      await staged.put('manifest.json', bytes('new'));
+      await staged.put('more', bytes('more'));
+      await expect(staged.publish(false)).rejects.toMatchObject({ code: 'SNAPSHOT_EXISTS' });
+      const stored = await storage.open('12');
+      expect(Buffer.from(await stored.read('manifest.json', 9)).toString()).toBe('old');
+      await staged.discard();
+      expect(await storage.list()).toEqual(['12']);
+    });
+
+    it('replaces all of an existing snapshot, and leaves nothing of it', async () => {
+      const { storage, leftovers } = await make();
+      const first = await storage.stage('12');
+      await first.put('old', bytes('old'));
+      await first.publish(false);
+      const second = await storage.stage('12');
+      await second.put('new', bytes('new'));
+      await second.publish(true);
+      const stored = await storage.open('12');
+      expect(Buffer.from(await stored.read('new', 9)).toString()).toBe('new');
+      await expect(stored.read('old', 9)).rejects.toThrow(NotFoundError);
+      expect((await leftovers()).filter((path) => path.includes('old'))).toEqual([]);
+    });
+
+    it('leaves nothing of a discarded snapshot, whatever was being written', async () => {
+      const { storage, leftovers } = await make();
+      await put(storage, '11', 'x');
+      const before = await leftovers();
+      const staged = await storage.stage('12');
+      await staged.put('chunks/a', bytes('a'));
+      const file = await staged.create('entries');
+      await file.write(bytes('half'));
+      await staged.discard();
+      expect(await leftovers()).toEqual(before);
+      const untouched = await storage.stage('13');
+      await untouched.discard();
+      expect(await leftovers()).toEqual(before);
+    });
+
+    it('leaves nothing of the first snapshot that is discarded', async () => {
+      const { storage, leftovers } = await make();
+      const before = await leftovers();
+      const staged = await storage.stage('12');
+      await staged.put('a', bytes('a'));
+      await staged.discard();
+      expect(await leftovers()).toEqual(before);
+    });
+
+    it('removes a snapshot at once and whole, and is content if it is gone', async () => {
+      const { storage, leftovers } = await make();
+      await put(storage, '11', 'x');
+      const before = await leftovers();
+      await put(storage, '12', 'y');
+      await storage.remove('12');
+      expect(await storage.list()).toEqual(['11']);
+      expect(await leftovers()).toEqual(before);
+      await storage.remove('12');
+      await storage.remove('no such');
+      expect(await leftovers()).toEqual(before);
+    });
+
+    it('keeps snapshots of the same name apart while they are staged', async () => {
+      const { storage } = await make();
+      const one = await storage.stage('12');
+      const two = await storage.stage('12');
+      await one.put('a', bytes('one'));
+      await two.put('a', bytes('two'));
+      await two.publish(false);
+      await one.discard();
+      expect(Buffer.from(await (await storage.open('12')).read('a', 9)).toString()).toBe('two');
+    });
+
+    it('takes no name that could leave it or be hidden in it', async () => {
+      const { storage, leftovers } = await make();
+      await put(storage, '11', 'x');
+      const before = await leftovers();
+      for (const name of ['', '.', '..', '.12', '../12', '1/2', '/12', '1\\2', '1\0', '.11-abc']) {
+        for (const use of [
+          async () => storage.open(name),
+          async () => storage.stage(name),
+          async () => storage.remove(name),
+        ]) {
+          const found = use();
+          await expect(found).rejects.toThrow(SwingSnapError);
+          await expect(found).rejects.toMatchObject({ code: 'SNAPSHOT_NAME' });
+        }
+      }
+      expect(await leftovers()).toEqual(before);
+    });
+  });
+}

@@ -1,0 +1,60 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { VerificationError } from '../../src/errors.ts';
+import { directoryStorage, storedDirectory } from '../../src/storage/directory.ts';
+import { storageContract } from '../contract/storage.ts';
+import { listTree, useTempDir } from '../fixtures/directories.ts';
+
+const tempDir = useTempDir();
+
+storageContract(async () => {
+  const dir = await tempDir();
+  const storage = directoryStorage(path.join(dir, 'not', 'there', 'yet'));
+  return { storage, leftovers: async () => Object.keys(await listTree(dir)) };
+});
+
+describe('directory storage', () => {
+  it('lists directories only, and none that begins with a dot', async () => {
+    const dir = await tempDir();
+    for (const name of ['12', 'other', '.12-0123456789ab', '.git'])
+      await mkdir(path.join(dir, name));
+    await writeFile(path.join(dir, 'README'), '');
+    expect((await directoryStorage(dir).list()).sort()).toEqual(['12', 'other']);
+  });
+
+  it('shows while it works only what begins with a dot', async () => {
+    const dir = await tempDir();
+    const staged = await directoryStorage(dir).stage('12');
+    await staged.put('a', Buffer.from('a'));
+    expect((await readdir(dir)).filter((name) => !name.startsWith('.'))).toEqual([]);
+    await staged.discard();
+  });
+
+  it('takes a pipe, a device and a directory under the name of a file for damage', async () => {
+    const dir = await tempDir();
+    await mkdir(path.join(dir, 'directory'));
+    execFileSync('mkfifo', [path.join(dir, 'pipe')]);
+    await symlink('/dev/zero', path.join(dir, 'device'));
+    const stored = storedDirectory(dir);
+    for (const file of ['directory', 'pipe', 'device']) {
+      await expect(stored.read(file, 10)).rejects.toThrow(VerificationError);
+      const streamed = (async () => {
+        for await (const _ of stored.stream(file)) throw new Error('a piece came');
+      })();
+      await expect(streamed).rejects.toMatchObject({ code: 'NOT_A_FILE' });
+    }
+  });
+
+  it('does not remove what a link to a snapshot leads to', async () => {
+    const dir = await tempDir();
+    await mkdir(path.join(dir, 'elsewhere'));
+    await writeFile(path.join(dir, 'elsewhere', 'file'), 'x');
+    await symlink('elsewhere', path.join(dir, '12'));
+    await directoryStorage(dir).remove('12');
+    expect(Object.keys(await listTree(dir))).toEqual(['elsewhere', 'elsewhere/file']);
+  });
+});
