@@ -1,0 +1,129 @@
+/** What holds for every command line: help, wrong usage, and how errors are told. */
+import { spawnSync } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { useTempDir } from '../fixtures/directories.ts';
+import { runCli } from '../fixtures/run-cli.ts';
+
+const testDir = useTempDir('file');
+const COMMANDS = ['export', 'retrieve', 'discard', 'restore', 'verify'] as const;
+const runPath = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
+
+describe.concurrent('help', () => {
+  it.each(COMMANDS)('of %s has the exit codes, the output flags and examples', async (command) => {
+    const { stdout, stderr, exitCode } = await runCli([command, '--help']);
+    expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
+    for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]) {
+      expect(stdout).toMatch(new RegExp(`^ +${String(code)} +\\S`, 'mu'));
+    }
+    expect(stdout).toContain('--json');
+    expect(stdout).toContain('-q, --quiet');
+    expect(stdout).toMatch(new RegExp(`EXAMPLES\\n +\\$ swingsnap ${command} `, 'u'));
+  });
+
+  it('is what the program without words prints, and names every command', async () => {
+    const { stdout, exitCode } = await runCli([]);
+    expect(exitCode).toBe(0);
+    for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^ +${command} +\\S`, 'mu'));
+  });
+});
+
+describe.concurrent('wrong usage', () => {
+  const hash = '0'.repeat(64);
+  it.each([
+    ['export', 'export-dir'],
+    ['export --export-dir E --no-such-flag', '--no-such-flag'],
+    ['export --export-dir E --height 1.5', '1.5'],
+    ['export --export-dir E --height -1', '-1'],
+    ['export --export-dir E --height 9007199254740993', '9007199254740993'],
+    ['export --export-dir E --artifact-mode all', 'operational'],
+    ['export --export-dir E --export-data-mode none', 'skip'],
+    ['export --export-dir E --home H --state-dir S', '--home'],
+    ['export --export-dir E more', 'more'],
+    ['retrieve --state-dir S', 'snapshot-dir'],
+    ['retrieve --snapshot-dir D', 'nothing to read'],
+    ['retrieve --snapshot-dir D --export-dir E --state-dir S', '--state-dir'],
+    ['retrieve --snapshot-dir D --export-dir E --artifact-mode replay', '--artifact-mode'],
+    ['retrieve --snapshot-dir D --export-dir E --keep-export --delete-export', '--delete-export'],
+    ['retrieve --snapshot-dir D --state-dir S --delete-export', '--delete-export'],
+    ['retrieve --snapshot-dir D --state-dir S --chunk-size 1', '1'],
+    ['retrieve --snapshot-dir D --state-dir S --chunk-size 1GiB', 'chunk size'],
+    ['retrieve --snapshot-dir D --state-dir S --chunk-size 16mib', '16mib'],
+    ['retrieve --snapshot-dir D --state-dir S --level 99', 'level'],
+    ['retrieve --snapshot-dir D --state-dir S --keep-last x', 'x'],
+    ['discard', 'export-dir'],
+    ['restore --state-dir S', 'source'],
+    ['restore D --state-dir S --expect 123', '123'],
+    ['restore D --state-dir S --artifact-mode none', 'operational'],
+    ['restore D --state-dir S --require-proof', 'prove'],
+    ['verify', 'source'],
+    ['verify D --quick --state-dir S', '--quick'],
+    [`verify D --quick --expect ${hash}`, '--quick'],
+    ['exprot --export-dir E', 'exprot'],
+  ])(
+    'is told in one line with exit code 2 and the command’s help as hint: swingsnap %s',
+    async (line, word) => {
+      const cwd = await testDir();
+      const words = line.split(' ');
+      const [text, json] = await Promise.all([
+        runCli(words, { cwd }),
+        runCli([...words, '--json'], { cwd }),
+      ]);
+      expect(text).toMatchObject({ exitCode: 2, stdout: '' });
+      const [message = '', ...rest] = text.stderr.trimEnd().split('\n');
+      expect(message).toMatch(/^swingsnap: \S/u);
+      expect(text.stderr).toContain(word);
+      expect(rest.at(-1)).toMatch(/^hint: \S/u);
+      expect(rest.slice(0, -1).every((fact) => /^ {2}(path|expected|found): /u.test(fact))).toBe(
+        true,
+      );
+      expect(json).toMatchObject({ exitCode: 2, stderr: '', json: { error: { exitCode: 2 } } });
+      expect(await readdir(cwd)).toEqual([]);
+    },
+  );
+});
+
+describe.concurrent('an error', () => {
+  it('shows no stack, unless DEBUG asks for it', async () => {
+    const line = ['verify', join(await testDir(), 'missing')];
+    const plain = await runCli(line);
+    expect(plain.stderr).not.toMatch(/^ +at /mu);
+    const debug = await runCli(line, { env: { DEBUG: 'swingsnap' } });
+    expect(debug.stderr).toMatch(/^ +at /mu);
+    expect(debug.exitCode).toBe(5);
+  });
+
+  it('is told under --quiet too', async () => {
+    const missing = join(await testDir(), 'missing');
+    const { stdout, stderr, exitCode } = await runCli(['verify', missing, '-q']);
+    expect({ stdout, exitCode }).toEqual({ stdout: '', exitCode: 5 });
+    expect(stderr).toMatch(/^swingsnap: nothing there\n {2}path: +\S+missing\nhint: \S/u);
+  });
+});
+
+describe('starting', () => {
+  it.each(['--version', '--help'])('%s loads no database, archive or terminal library', (flag) => {
+    const hook = `
+      import { writeSync } from 'node:fs';
+      export async function resolve(specifier, context, next) {
+        const found = await next(specifier, context);
+        writeSync(2, found.url + '\\n');
+        return found;
+      }
+    `;
+    const loader = `data:text/javascript,${encodeURIComponent(hook)}`;
+    const register = `data:text/javascript,${encodeURIComponent(
+      `import { register } from 'node:module'; register(${JSON.stringify(loader)});`,
+    )}`;
+    const { stderr, status } = spawnSync(process.execPath, ['--import', register, runPath, flag], {
+      encoding: 'utf8',
+    });
+    expect(status).toBe(0);
+    expect(stderr).toContain('/dist/cli/main.js');
+    expect(stderr).not.toMatch(
+      /node_modules\/(better-sqlite3|tar-stream|ora|zstd-napi|zstd-codec)\//u,
+    );
+  });
+});

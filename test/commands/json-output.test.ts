@@ -1,0 +1,159 @@
+/** docs/json-output.md, held against what the commands print. */
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { useTempDir } from '../fixtures/directories.ts';
+import { buildStore, closeReference } from '../fixtures/reference.ts';
+import { runCli } from '../fixtures/run-cli.ts';
+import { tinySpec } from '../fixtures/specs.ts';
+
+const fileDir = useTempDir('file');
+const docPath = fileURLToPath(new URL('../../docs/json-output.md', import.meta.url));
+
+interface Field {
+  readonly types: readonly string[];
+  readonly optional: boolean;
+}
+
+/** The documented fields, by the heading of their table; '' is what stands before the first one. */
+async function readDocument(): Promise<Map<string, Map<string, Field>>> {
+  const sections = new Map<string, Map<string, Field>>();
+  for (const section of (await readFile(docPath, 'utf8')).split(/^## /mu)) {
+    const [heading = ''] = section.split('\n');
+    const rows = section.matchAll(/^\| `([^`]+)` +\| ([a-z ]+?)( \?)? +\|([^|]*)\|([^|]*)\|$/gmu);
+    const fields = new Map<string, Field>();
+    for (const [, name = '', types = '', mark, , meaning = ''] of rows) {
+      expect(meaning.trim(), `meaning of ${name} in ${heading}`).not.toBe('');
+      fields.set(name, { types: types.split(' or '), optional: mark !== undefined });
+    }
+    sections.set(heading.startsWith('# ') ? '' : heading, fields);
+  }
+  return sections;
+}
+
+/** Every field below `value`, `a.b` and `a[].b`, with the type of its value. */
+function fieldsOf(value: object, prefix = ''): [string, string][] {
+  return Object.entries(value).flatMap(([name, child]) => describeField(prefix + name, child));
+}
+
+function describeField(path: string, value: unknown): [string, string][] {
+  if (Array.isArray(value)) {
+    const elements = value.flatMap((element: unknown) =>
+      typeof element === 'object' && element !== null
+        ? fieldsOf(element, `${path}[].`)
+        : describeField(`${path}[]`, element),
+    );
+    return [[path, 'array'], ...elements];
+  }
+  if (typeof value === 'object' && value !== null) {
+    return [[path, 'object'], ...fieldsOf(value, `${path}.`)];
+  }
+  return [[path, value === null ? 'null' : typeof value]];
+}
+
+let document: Map<string, Map<string, Field>>;
+let base: string;
+
+beforeAll(async () => {
+  document = await readDocument();
+  base = await fileDir();
+  await buildStore(join(base, 'S'), { ...tinySpec, leaveWal: 'last-commit' });
+  await cp(join(base, 'S'), join(base, 'R'), { recursive: true });
+  await mkdir(join(base, 'X'));
+  await cp(join(base, 'S'), join(base, 'older'), { recursive: true });
+  const older = new Database(join(base, 'older', 'swingstore.sqlite'));
+  older.exec(`UPDATE kvStore SET value = '900' WHERE key = 'host.height'`);
+  older.close();
+});
+afterAll(closeReference);
+
+/** Which documented fields some output has shown. */
+const seen = new Map<string, Set<string>>();
+
+async function hold(section: string, exitCode: number, args: string): Promise<void> {
+  const words = args.split(' ').map((word) => word.replace(/^@/u, `${base}/`));
+  const result = await runCli([...words, '--json']);
+  expect({ args, stderr: result.stderr, exitCode: result.exitCode }).toEqual({
+    args,
+    stderr: '',
+    exitCode,
+  });
+  expect(result.stdout.split('\n')).toHaveLength(2);
+  const common = section === 'error' ? undefined : document.get('');
+  const documented = new Map([...(common ?? []), ...(document.get(section) ?? [])]);
+  const found = fieldsOf(result.json as object);
+  const shown = seen.get(section) ?? new Set();
+  seen.set(section, shown);
+  for (const [name, type] of found) {
+    const field = documented.get(name);
+    expect(field?.types, `${name} of ${args}`).toContain(type);
+    shown.add(name);
+  }
+  const names = new Set(found.map(([name]) => name));
+  const required = [...documented].filter(([, { optional }]) => !optional).map(([name]) => name);
+  const absent = required.filter((name) => !names.has(name) && !isBelowEmpty(name, found));
+  expect(absent, `fields that ${args} lacks`).toEqual([]);
+}
+
+/** Whether a field is one of the elements of an array that has none. */
+function isBelowEmpty(name: string, found: readonly [string, string][]): boolean {
+  const [array = '', rest] = name.split('[]');
+  return rest !== undefined && !found.some(([other]) => other.startsWith(`${array}[]`));
+}
+
+describe('the documented JSON objects', () => {
+  it('are what each command prints, to the last field', async () => {
+    await hold('--check', 0, 'export --check --state-dir @S --export-dir @E');
+    await hold('retrieve', 0, 'retrieve --state-dir @older --snapshot-dir @D');
+    await hold('export', 0, 'export --state-dir @S --export-dir @E');
+    await hold('--check', 0, 'retrieve --check --export-dir @E --snapshot-dir @D');
+    await hold('status', 0, 'status --export-dir @E');
+    await writeFile(join(base, 'E', 'strange'), '');
+    await hold('retrieve', 0, 'retrieve --export-dir @E --snapshot-dir @D');
+    await hold('retrieve', 0, 'retrieve --state-dir @S --snapshot-dir @D --keep-last 1');
+    await hold('verify', 0, 'verify @D');
+    await hold('verify', 0, 'verify @D --state-dir @S');
+    await hold('verify --quick', 0, 'verify @D --quick');
+    await hold('--check', 0, 'restore @D --check --state-dir @N');
+    await hold('restore', 0, 'restore @D --state-dir @N');
+    await hold('restore', 0, 'restore @D --state-dir @R --replace');
+    await hold('export --detach', 0, 'export --detach --state-dir @S --export-dir @F');
+    await writeFile(join(base, 'F', 'strange'), '');
+    await hold('discard', 0, 'discard --export-dir @F');
+    await hold('status', 0, 'status --state-dir @S');
+  });
+
+  it('are what each command prints when it fails', async () => {
+    await hold('error', 2, 'export');
+    await hold('error', 2, 'export --export-dir @E2 --height x');
+    await hold('error', 5, 'export --state-dir @X --export-dir @E2');
+    await hold('error', 2, 'retrieve --snapshot-dir @D');
+    await hold('error', 5, 'retrieve --export-dir @none --snapshot-dir @D');
+    await hold('error', 1, 'discard --export-dir @X');
+    await hold('error', 1, 'restore @D --state-dir @S');
+    await hold('error', 3, `restore @D --state-dir @N2 --expect ${'0'.repeat(64)}`);
+    await hold('error', 1, 'verify @D --height 1 --state-dir @S');
+    await hold('error', 5, 'verify @none');
+    await hold('error', 2, 'no-such-command');
+  });
+
+  it('have no field that nothing shows', () => {
+    for (const section of [
+      'export',
+      'export --detach',
+      'retrieve',
+      'discard',
+      'restore',
+      'verify',
+      'verify --quick',
+      '--check',
+    ]) {
+      const unseen = [...(document.get(section) ?? [])]
+        .map(([name]) => name)
+        .filter((name) => !seen.get(section)?.has(name));
+      expect({ section, unseen }).toEqual({ section, unseen: [] });
+    }
+  });
+});
