@@ -37,8 +37,12 @@ export async function awaitExport(exportDir: string, options: AwaitExportOptions
     }
     const { fate, record } = found;
     // The worker lets go of the directory a moment after it has said that it is done.
-    const isDone = fate === 'done' && existsSync(join(exportDir, MANIFEST_FILE));
-    if (isDone && operationOn(exportDir)?.operation !== 'export') return;
+    const holder = fate === 'done' ? operationOn(exportDir)?.operation : 'export';
+    if (fate === 'done' && holder !== 'export') {
+      if (existsSync(join(exportDir, MANIFEST_FILE))) return;
+      // A discard, or the end of a retrieve, that goes on or was killed.
+      if (holder === undefined) throw wasDiscarded(exportDir);
+    }
     if (fate === 'failed') {
       throw record.error?.code === 'DISCARDED'
         ? wasDiscarded(exportDir)

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { join, relative, resolve, sep } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../errors.ts';
 import { RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
-import { removeExportDirectory } from '../formats/export-directory/remove.ts';
+import { discardedManifest, removeExportDirectory } from '../formats/export-directory/remove.ts';
 import { writeExportDirectory } from '../formats/export-directory/write.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { exportOfPinned } from '../formats/swing-store/open.ts';
@@ -166,7 +166,9 @@ async function exportLocked(
 
 /** The operation ended because `discard` asked it to. */
 function discarded(): SwingSnapError {
-  return new SwingSnapError('DISCARDED', 'the operation was discarded');
+  return new SwingSnapError('DISCARDED', 'the operation was discarded', {
+    hint: 'run the export again',
+  });
 }
 
 async function copyPinned(
@@ -203,7 +205,7 @@ function refuseInsideState(exportDir: string, stateDir: string): void {
   });
 }
 
-/** What a dead or failed operation of ours has left does not count: it is removed. */
+/** What a dead or failed operation of ours, or a removal that was cut short, has left does not count: it is removed. */
 async function refuseOccupied(exportDir: string): Promise<void> {
   if (!existsSync(exportDir)) return;
   const names = await readdir(exportDir).catch((cause: unknown) => {
@@ -212,6 +214,7 @@ async function refuseOccupied(exportDir: string): Promise<void> {
   });
   // Under a temporary name a killed run may leave something before its record is there.
   if (names.every((name) => name.startsWith(TEMPORARY_PREFIX) && name !== RECORD_FILE)) return;
+  if ((await discardedManifest(exportDir)) !== undefined) return;
   const record = await readRecord(exportDir);
   if (record === undefined || record.state === 'done') throw occupied(exportDir, names, record);
 }

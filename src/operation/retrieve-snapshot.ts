@@ -17,6 +17,7 @@ import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
 import { copyVerified } from '../swing-store-export/copy-export.ts';
+import { finishRetrieve } from './finish-retrieve.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { readRecord } from './record.ts';
 import { holdSource, type RetrieveSource } from './retrieve-source.ts';
@@ -76,6 +77,8 @@ export async function retrieveSnapshot(options: RetrieveOptions): Promise<Retrie
   const { codec, level, chunkBytes, scratchDir } = await prepare(options);
   checkWritable(snapshotDir, 'snapshot dir');
   const storage = directoryStorage(resolve(snapshotDir));
+  const finished = await finishBegun(options, storage);
+  if (finished !== undefined) return finished;
   const held = await holdSource(options.source, options, scratchDir);
   try {
     const { source, progress, signal } = held;
@@ -92,6 +95,23 @@ export async function retrieveSnapshot(options: RetrieveOptions): Promise<Retrie
   } finally {
     await held.release();
   }
+}
+
+/** What is left to do where a retrieve was killed after its snapshot was published. */
+async function finishBegun(
+  { source, snapshotDir, keepLast: keep, height: asked }: RetrieveOptions,
+  storage: SnapshotStorage,
+): Promise<Retrieved | undefined> {
+  if ('stateDir' in source || source.remove === 'never') return undefined;
+  const finished = await finishRetrieve(resolve(source.exportDir), storage, asked);
+  if (finished === undefined) return undefined;
+  const { height } = finished.manifest;
+  return {
+    ...finished,
+    written: false,
+    path: resolve(snapshotDir, snapshotName(height)),
+    removedHeights: await keepLast(storage, keep, height),
+  };
 }
 
 /** The source without waiting for anything: a check tells what is so now. */

@@ -6,7 +6,7 @@ import { syncDirectory } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { readJournal } from './journal.ts';
 import { JOURNAL_FILE, MANIFEST_FILE, RECORD_FILE, resolveInside, STOP_FILE } from './layout.ts';
-import { decodeExportManifest } from './manifest.ts';
+import { decodeExportManifest, type ExportManifest } from './manifest.ts';
 
 /** The manifest's name while its files are being removed: it still names them, and is no export any more. */
 const DISCARDED_MANIFEST_FILE = '.swingsnap-discarded.json';
@@ -26,6 +26,13 @@ export function isExportDirectory(exportDir: string): boolean {
   return [MANIFEST_FILE, DISCARDED_MANIFEST_FILE, RECORD_FILE, JOURNAL_FILE].some((file) =>
     existsSync(join(exportDir, file)),
   );
+}
+
+/** The manifest of an export whose removal was begun and not finished. */
+export async function discardedManifest(exportDir: string): Promise<ExportManifest | undefined> {
+  const path = join(exportDir, DISCARDED_MANIFEST_FILE);
+  if (!existsSync(path) || existsSync(join(exportDir, MANIFEST_FILE))) return undefined;
+  return decodeExportManifest(await readFile(path, 'utf8'), path);
 }
 
 /**
@@ -67,8 +74,9 @@ export async function removeExportDirectory(
   }
   await unlink(join(exportDir, JOURNAL_FILE));
   await unlink(join(exportDir, STOP_FILE));
-  await unlink(discarded);
   await unlink(join(exportDir, RECORD_FILE));
+  // The last that goes tells a retrieve that was killed meanwhile which export it had packaged.
+  await unlink(discarded);
   const left = (await readdir(exportDir)).sort();
   const gone = left.length === 0 && !keepDirectory;
   if (gone) await rmdir(exportDir);
