@@ -69,6 +69,9 @@ export interface Place {
   readonly mark: string;
 }
 
+/** A command that is not done by then hangs, and is ended. */
+const PATIENCE_MS = 60_000;
+
 const hook = new URL('./hook.js', import.meta.url).href;
 
 export async function makePlace(dir: string): Promise<Place> {
@@ -86,7 +89,8 @@ export async function makePlace(dir: string): Promise<Place> {
 
 /** Runs a command without any hook. */
 export async function run(place: Place, args: readonly string[]): Promise<CliResult> {
-  return runCli(args, { env: plainEnv(place), cwd: place.root });
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  return runCli(args, { env: plainEnv(place), cwd: place.root, signal });
 }
 
 export function plainEnv(place: Place): Record<string, string> {
@@ -97,7 +101,7 @@ export async function runFaulty(
   place: Place,
   args: readonly string[],
   fault?: Fault,
-  { shadow = false, signal }: { shadow?: boolean; signal?: AbortSignal } = {},
+  { shadow = false } = {},
 ): Promise<FaultyRun> {
   await rm(place.log, { force: true });
   const { root, log } = place;
@@ -109,7 +113,7 @@ export async function runFaulty(
       SWINGSNAP_FAULT: JSON.stringify(plan),
     },
     cwd: root,
-    ...(signal === undefined ? {} : { signal }),
+    signal: AbortSignal.timeout(PATIENCE_MS),
   });
   const text = await readFile(log, 'utf8').catch(() => '');
   const lines = text
