@@ -86,17 +86,19 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
 
   protected render(result: RestoreResult | CheckResult): string[] {
     if ('checked' in result) return renderChecks(result);
-    const { height, artifactMode, exportData, artifacts, replaced } = result;
+    const { height, artifactMode, exportData, artifacts, hashes, replaced } = result;
     return [
       `restored height ${String(height)} (${artifactMode}) to ${result.stateDir}`,
       `  export data  ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
       `  artifacts    ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
       `  database     ${formatBytes(result.databaseSize)}`,
+      ...(hashes?.contentHash === undefined ? [] : [`  contentHash  ${hashes.contentHash}`]),
       ...(replaced === undefined
         ? []
         : [`the old store is in ${replaced.movedTo}`, `to undo: ${replaced.undo}`]),
       `proved: ${result.proved}`,
       `this store starts only beside a Cosmos multistore at exactly height ${String(height)}`,
+      `next: swingsnap verify ${shellQuote(result.source)} --state-dir ${shellQuote(result.stateDir)}`,
     ];
   }
 }

@@ -17,6 +17,7 @@ import {
 } from '../cli/flags.ts';
 import { formatBytes } from '../cli/format.ts';
 import { chooseSource } from '../cli/locations.ts';
+import { UsageError } from '../errors.ts';
 import { programName } from '../cli/program.ts';
 import { shellQuote } from '../cli/shell-quote.ts';
 import type { SnapshotManifest } from '../formats/snapshot/manifest.ts';
@@ -38,6 +39,9 @@ interface RetrieveResult {
   readonly removed?: { readonly files: number; readonly left: readonly string[] };
   readonly removedHeights: readonly number[];
 }
+
+const EXPORT_DIRECTORY_FLAGS = ['keep-export', 'delete-export', 'no-wait'] as const;
+const LIVE_STORE_FLAGS = ['at-height', 'every', 'timeout', 'max-wal', 'max-time'] as const;
 
 export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResult | CheckResult> {
   static override summary = 'Package an export, or the live store itself, as a verified snapshot.';
@@ -64,15 +68,14 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
     }),
     'keep-export': Flags.boolean({
       summary: 'Keep the export directory.',
-      exclusive: ['delete-export', 'state-dir', 'home'],
+      exclusive: ['delete-export'],
     }),
     'delete-export': Flags.boolean({
       summary: 'Remove the export directory even if swingsnap did not make it.',
-      exclusive: ['keep-export', 'state-dir', 'home'],
+      exclusive: ['keep-export'],
     }),
     'no-wait': Flags.boolean({
       summary: 'Fail (exit 4) instead of waiting for an export that is still in progress.',
-      exclusive: ['state-dir', 'home'],
     }),
     ...storeViewFlags,
     'keep-last': wholeNumber({
@@ -128,11 +131,23 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
     const { flags } = this;
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {
+      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', 'the live store');
       const artifactMode = flags['artifact-mode'] ?? 'operational';
       return { stateDir: source.stateDir, artifactMode, ...storeView(flags) };
     }
+    this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', 'an export directory');
     const remove = flags['keep-export'] ? 'never' : flags['delete-export'] ? 'always' : 'ours';
     return { exportDir: source.path, remove, wait: !flags['no-wait'] };
+  }
+
+  #refuseFlags(names: readonly (keyof typeof this.flags)[], of: string, read: string): void {
+    const given = names.find(
+      (name) => this.flags[name] !== undefined && this.flags[name] !== false,
+    );
+    if (given === undefined) return;
+    throw new UsageError('USAGE', `--${given} is for ${of}, and ${read} is read`, {
+      hint: 'swingsnap retrieve --help',
+    });
   }
 
   protected render(result: RetrieveResult | CheckResult): string[] {

@@ -12,8 +12,8 @@ import type { Progress } from '../io/progress.ts';
 /** The commit that is wanted: one height, or the next that is a multiple. */
 export type AwaitedHeight = { readonly atHeight: number } | { readonly every: number };
 
-/** How often the database is asked whether it changed, in milliseconds: a few microseconds each time. */
-const WATCH_MS = 5;
+/** How often the database is asked whether it changed, in milliseconds: some ten microseconds each time. */
+const WATCH_MS = 20;
 
 export interface AwaitHeightOptions extends Omit<PinOptions, 'height'> {
   /** Milliseconds to wait at most. */

@@ -1,9 +1,12 @@
 /** `restore`: a snapshot or an export directory becomes a SwingStore. */
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { SwingSnapError, UsageError, VerificationError } from '../errors.ts';
 import { findSource, openSource, type FoundSource } from './open-source.ts';
 import { buildSwingStore } from '../formats/swing-store/build.ts';
 import { refuseExistingStore, type InstalledStore } from '../formats/swing-store/install.ts';
+import { databasePath } from '../formats/swing-store/layout.ts';
+import { refuseOpenDatabase } from '../formats/swing-store/open-handles.ts';
 import { openSwingStore } from '../formats/swing-store/open.ts';
 import { refuseNoSpace } from '../io/free-space.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
@@ -140,7 +143,10 @@ async function prepare(options: RestoreOptions): Promise<Prepared> {
       hint: 'name the content hash that retrieve printed, from a source that you trust, with --expect',
     });
   }
-  if (!options.replace) await refuseExistingStore(resolve(options.stateDir));
+  const stateDir = resolve(options.stateDir);
+  // Told before half an hour of building, and once more before the old store is moved.
+  if (!options.replace) await refuseExistingStore(stateDir);
+  else if (existsSync(databasePath(stateDir))) await refuseOpenDatabase(databasePath(stateDir));
   checkWritable(options.stateDir, 'state dir');
   const scratchDir = chooseScratchDir(options.scratchDir, options.stateDir);
   const found = findSource(options.source);

@@ -66,13 +66,23 @@ export async function statusOfExport(exportDir: string): Promise<OperationStatus
   };
 }
 
-/** The operation on a store. */
+/**
+ * The operation on a store, also on one that a restore is about to make.
+ * @throws {NotFoundError} `STORE_MISSING` if there is neither store nor operation
+ */
 export function statusOfStore(stateDir: string): OperationStatus {
   for (const path of lockedPathsOf(stateDir)) {
     const holder = operationOn(path);
     if (holder === undefined) continue;
     const waiting = holder.awaitedHeight !== undefined && holder.height === undefined;
     return { state: waiting ? 'waiting' : 'running', ...holder, walBytes: walBytes(stateDir) };
+  }
+  const path = databasePath(stateDir);
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) {
+    throw new NotFoundError('STORE_MISSING', 'no SwingStore there', {
+      path,
+      hint: 'name the directory that holds swingstore.sqlite with --state-dir, or the node with --home',
+    });
   }
   return { state: 'none', stateDir, walBytes: walBytes(stateDir) };
 }

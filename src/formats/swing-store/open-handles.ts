@@ -9,12 +9,13 @@ import { BusyError } from '../../errors.ts';
  * Two witnesses: SQLite's own lock, which every open handle on a WAL database holds and which other containers on
  * this machine share; and `/proc`, for handles on a database in another journal mode.
  * @param staging a directory of ours on the same file system, where the database is opened under another name, so
- *   that SQLite touches neither its `-wal` nor its `-shm`
+ *   that SQLite touches neither its `-wal` nor its `-shm`; without one, nothing is written and `/proc` alone is asked
  * @throws {BusyError} `STORE_OPEN`
  */
-export async function refuseOpenDatabase(path: string, staging: string): Promise<void> {
+export async function refuseOpenDatabase(path: string, staging?: string): Promise<void> {
   const holders = await processesWithOpen(path);
-  if (holders.length > 0 || (await isLocked(path, staging))) {
+  const locked = staging === undefined ? isDatabaseLocked(path) : await isLocked(path, staging);
+  if (holders.length > 0 || locked) {
     throw new BusyError('STORE_OPEN', 'a process has the SwingStore open', {
       path,
       found: holders.length > 0 ? `process ${holders.join(', ')}` : 'a lock on the database',
