@@ -25,9 +25,11 @@ export async function* wholeLines(
       continue;
     }
     if (end > 0) {
-      yield Buffer.concat([...pending, piece.subarray(0, end)]);
+      const block = Buffer.concat([...pending, piece.subarray(0, end)]);
+      // Before the block is handed on: a long line must not stand here a second time meanwhile.
       pending = [];
       pendingBytes = 0;
+      yield block;
     }
     if (end < piece.length) {
       // A copy, since the source may use its buffer again.
@@ -40,7 +42,7 @@ export async function* wholeLines(
       });
     }
   }
-  if (pendingBytes > 0) yield Buffer.concat([...pending, Buffer.from('\n')]);
+  if (pendingBytes > 0) yield Buffer.concat([...pending.splice(0), Buffer.from('\n')]);
 }
 
 /** The lines of a block of whole lines, each with its newline, as views of the block. */
@@ -52,4 +54,16 @@ export function* linesOf(block: Buffer): Generator<Buffer> {
     yield block.subarray(start, end);
     start = end;
   }
+}
+
+/** Lines, given without their newlines, as one block. */
+export function blockOfLines(lines: readonly string[]): Buffer {
+  const [first = ''] = lines;
+  if (lines.length !== 1) return Buffer.from(`${lines.join('\n')}\n`);
+  // A line alone may be long, so it is not copied as text first.
+  const size = Buffer.byteLength(first);
+  const block = Buffer.allocUnsafe(size + 1);
+  block.write(first);
+  block[size] = NEWLINE;
+  return block;
 }

@@ -7,7 +7,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { VerificationError } from '../errors.ts';
-import { wholeLines } from '../io/lines.ts';
+import { blockOfLines, wholeLines } from '../io/lines.ts';
 import { openScratchDatabase } from '../io/scratch.ts';
 import { findCanonicalLine } from './canonical-line.ts';
 import { RecordIndex } from './record-index.ts';
@@ -41,12 +41,12 @@ export function* blocksOfLines(lines: Iterable<string>): Generator<Buffer> {
     block.push(line);
     length += line.length + 1;
     if (length >= BLOCK_BYTES) {
-      yield Buffer.from(`${block.join('\n')}\n`);
+      yield blockOfLines(block);
       block = [];
       length = 0;
     }
   }
-  if (block.length > 0) yield Buffer.from(`${block.join('\n')}\n`);
+  if (block.length > 0) yield blockOfLines(block);
 }
 
 /** The lines of a canonical block as entries; the block was checked before. */
@@ -176,7 +176,7 @@ function parseLooseLine(line: string, what: string): [string, unknown] | undefin
   }
   if (parsed === null) return undefined;
   // A string is taken apart like an array of its characters: "k" deletes the key k, which is no harm.
-  const parts = typeof parsed === 'string' ? [...parsed] : parsed;
+  const parts = typeof parsed === 'string' ? Array.from(parsed) : parsed;
   const [key, value] = Array.isArray(parts) ? (parts as unknown[]) : [];
   if (typeof key !== 'string') throw notExportData(what, line);
   return [key, value];

@@ -144,9 +144,7 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
     let position = startPos;
     for await (const block of wholeLines(data, vatID)) {
       for (const line of linesOf(block)) {
-        const item = itemOfLine(line);
-        const text = typeof item === 'string' ? item : Buffer.from(item).toString();
-        this.#sql.addItem.run(vatID, text, position, incarnation);
+        this.#sql.addItem.run(vatID, itemOfLine(line), position, incarnation);
         position += 1;
       }
     }
@@ -221,7 +219,9 @@ function prepareStatements(db: Database.Database) {
       .prepare('SELECT incarnation FROM transcriptSpans WHERE vatID = ? AND startPos = ?')
       .pluck(),
     addItem: db.prepare(
-      'INSERT INTO transcriptItems (vatID, item, position, incarnation) VALUES (?, ?, ?, ?)',
+      // An item comes as bytes of UTF-8, or as text.
+      `INSERT INTO transcriptItems (vatID, item, position, incarnation)
+       VALUES (?, CAST(? AS TEXT), ?, ?)`,
     ),
     populateBundle: db.prepare('UPDATE bundles SET bundle = ? WHERE bundleID = ?'),
   };

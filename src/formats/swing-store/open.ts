@@ -2,6 +2,7 @@
 import { createGunzip } from 'node:zlib';
 import { SwingSnapError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
+import { wellFormed } from '../../io/utf8.ts';
 import type { ArtifactMode, RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import { blocksOfLines } from '../../swing-store-export/export-data.ts';
 import {
@@ -14,6 +15,7 @@ import type {
   SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
 import { findLack } from './completeness.ts';
+import { kvLines } from './kv-lines.ts';
 import { databasePath } from './layout.ts';
 import { PinnedStore, type PinOptions } from './pinned-store.ts';
 
@@ -104,16 +106,11 @@ class PinnedExport implements LiveSwingStore {
   }
 
   async *exportData(): AsyncGenerator<Uint8Array> {
-    yield* blocksOfLines(this.#lines());
+    yield* kvLines(this.#db);
+    yield* blocksOfLines(this.#recordLines());
   }
 
-  *#lines(): Generator<string> {
-    const kv = this.#db.prepare('SELECT key, value FROM kvStore ORDER BY key').raw();
-    for (const [key, value] of kv.iterate() as IterableIterator<[string, unknown]>) {
-      if (!key.startsWith('local.') && !key.startsWith('host.')) {
-        yield JSON.stringify([`kv.${key}`, value]);
-      }
-    }
+  *#recordLines(): Generator<string> {
     for (const inUse of [true, false]) {
       const rows = this.#db.prepare(
         `SELECT vatID, snapPos, hash FROM snapshots WHERE inUse IS ? ORDER BY vatID, snapPos`,
@@ -215,27 +212,27 @@ class PinnedExport implements LiveSwingStore {
   }
 
   async *#span({ vatID, startPos, endPos }: SpanRow): AsyncGenerator<Uint8Array> {
-    const items = this.#db
+    // As bytes, since an item may be long and nothing here looks into it; NULL reads as it does in a template string.
+    const lines = this.#db
       .prepare(
-        `SELECT item FROM transcriptItems WHERE vatID = ? AND position >= ? AND position < ?
-         ORDER BY position`,
+        `SELECT CAST(coalesce(item, 'null') || char(10) AS BLOB) FROM transcriptItems
+         WHERE vatID = ? AND position >= ? AND position < ? ORDER BY position`,
       )
       .pluck()
-      .iterate(vatID, startPos, endPos) as IterableIterator<string>;
+      .iterate(vatID, startPos, endPos) as IterableIterator<Buffer>;
     let count = 0;
-    let block: string[] = [];
+    const block: Buffer[] = [];
     let length = 0;
-    for (const item of items) {
+    for (const line of lines) {
       count += 1;
-      block.push(item);
-      length += item.length + 1;
+      block.push(line);
+      length += line.length;
       if (length >= SPAN_BLOCK_BYTES) {
-        yield Buffer.from(`${block.join('\n')}\n`);
-        block = [];
+        yield joined(block.splice(0));
         length = 0;
       }
     }
-    if (block.length > 0) yield Buffer.from(`${block.join('\n')}\n`);
+    if (block.length > 0) yield joined(block);
     if (count !== endPos - startPos) {
       throw new SwingSnapError('INCOMPLETE', 'a transcript span in the SwingStore is incomplete', {
         path: `transcript.${vatID}.${String(startPos)}.${String(endPos)}`,
@@ -261,4 +258,9 @@ class PinnedExport implements LiveSwingStore {
   async close(): Promise<void> {
     this.#pinned.close();
   }
+}
+
+function joined(lines: readonly Buffer[]): Buffer {
+  const [only] = lines;
+  return wellFormed(lines.length === 1 && only !== undefined ? only : Buffer.concat(lines));
 }
