@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { CLIError } from '@oclif/core/errors';
 
 import { EXIT_CODES, SwingSnapError, type ExitCode } from '../errors.ts';
+import { systemCode, systemTrouble } from '../io/system-error.ts';
 import { formatLine } from './format.ts';
 
 /** An error as `--json` shows it under `error`. */
@@ -17,27 +18,6 @@ export interface ErrorReport {
   readonly found?: string | number | undefined;
   readonly hint?: string | undefined;
 }
-
-/**
- * What the system says when a disk or a right is the trouble, by error code. SQLite's extended codes begin with
- * the primary one (`SQLITE_IOERR_WRITE`).
- */
-const SYSTEM_CODES: readonly (readonly [pattern: RegExp, exitCode: ExitCode, hint: string])[] = [
-  [
-    /^(ENOSPC|EDQUOT|SQLITE_FULL)$/,
-    EXIT_CODES.storage,
-    'free some space and run the command again',
-  ],
-  [/^(EACCES|EPERM)$/, EXIT_CODES.storage, 'run as a user that has the rights to this path'],
-  [/^(EROFS|SQLITE_READONLY.*)$/, EXIT_CODES.storage, 'choose a place that can be written to'],
-  [/^(EIO|SQLITE_IOERR.*)$/, EXIT_CODES.storage, 'check the disk'],
-  [
-    /^SQLITE_(CORRUPT.*|NOTADB)$/,
-    EXIT_CODES.verification,
-    'the database is damaged: use another copy',
-  ],
-  [/^SQLITE_(BUSY.*|LOCKED.*)$/, EXIT_CODES.busy, 'another process has the database locked'],
-];
 
 /** The hint of an error that brings none, by exit code; `help` is what shows the command's help. */
 function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
@@ -78,13 +58,10 @@ export function reportError(error: unknown, command: string): ErrorReport {
     };
   }
   const message = formatLine(error instanceof Error ? error.message : String(error));
-  const code = systemCode(error);
-  const known = SYSTEM_CODES.find(([pattern]) => code !== undefined && pattern.test(code));
-  if (code !== undefined && known !== undefined) {
-    return { code, message, exitCode: known[1], path: systemPath(error), hint: known[2] };
-  }
+  const trouble = systemTrouble(error);
+  if (trouble !== undefined) return { message, ...trouble };
   return {
-    code: code ?? 'UNEXPECTED',
+    code: systemCode(error) ?? 'UNEXPECTED',
     message: message === '' ? 'failed without a message' : message,
     exitCode: EXIT_CODES.failed,
     hint: 'run it again with DEBUG=swingsnap in the environment to see where it failed',
@@ -128,14 +105,4 @@ function parserMessage(message: string): string {
       .replace(/^Parsing (--\S+)\s+/, '$1: ')
       .trim(),
   );
-}
-
-function systemCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
-}
-
-function systemPath(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('path' in error)) return undefined;
-  return typeof error.path === 'string' ? error.path : undefined;
 }

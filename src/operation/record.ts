@@ -9,6 +9,7 @@ import * as v from 'valibot';
 import { SwingSnapError, VerificationError, EXIT_CODES, type ExitCode } from '../errors.ts';
 import { RECORD_FILE } from '../formats/export-directory/layout.ts';
 import { publishFile } from '../io/publish-file.ts';
+import { systemCode, systemTrouble } from '../io/system-error.ts';
 import { ARTIFACT_MODES } from '../swing-store-export/artifact-mode.ts';
 import { operationOn, progressSchema } from './operation-lock.ts';
 
@@ -119,7 +120,11 @@ function isSameRun(a: OperationRecord, b: OperationRecord): boolean {
 export function reportOf(error: unknown): ErrorReport {
   if (!(error instanceof SwingSnapError)) {
     const message = error instanceof Error ? error.message : String(error);
-    return { code: 'UNEXPECTED', message, exitCode: EXIT_CODES.failed };
+    const { path, ...trouble } = systemTrouble(error) ?? {
+      code: systemCode(error) ?? 'UNEXPECTED',
+      exitCode: EXIT_CODES.failed,
+    };
+    return { message, ...trouble, ...(path === undefined ? {} : { path }) };
   }
   const { code, message, exitCode, path, expected, found, hint } = error;
   const facts = { path, expected, found, hint };
