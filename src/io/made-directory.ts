@@ -8,10 +8,11 @@ import { syncDirectory } from './publish-file.ts';
  * @returns the directories that were made, the innermost first
  */
 export async function makeDirectory(dir: string): Promise<string[]> {
-  const first = await mkdir(dir, { recursive: true });
+  const innermost = resolve(dir);
+  const first = await mkdir(innermost, { recursive: true });
   if (first === undefined) return [];
   const made: string[] = [];
-  for (let at = resolve(dir); at.length >= first.length; at = dirname(at)) {
+  for (let at = innermost; at.length >= first.length; at = dirname(at)) {
     made.push(at);
     await syncDirectory(dirname(at));
   }
