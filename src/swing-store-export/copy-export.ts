@@ -11,7 +11,8 @@ import { computeContentHash } from './content-hash.ts';
 import { NotCanonicalError } from './export-data.ts';
 import { ExportDataHasher } from './export-data-hasher.ts';
 import { formatArtifactName, parseArtifactName } from './names.ts';
-import { artifactIdentity, RecordIndex } from './record-index.ts';
+import { artifactIdentity } from './expected-content.ts';
+import { RecordIndex } from './record-index.ts';
 import type {
   ArtifactDigest,
   ExportArtifact,

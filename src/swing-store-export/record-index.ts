@@ -7,6 +7,7 @@ import type Database from 'better-sqlite3';
 import { VerificationError } from '../errors.ts';
 import { openScratchDatabase } from '../io/scratch.ts';
 import type { ArtifactMode, RestoreMode } from './artifact-mode.ts';
+import type { ExpectedContent } from './expected-content.ts';
 import { formatArtifactName, type ArtifactName } from './names.ts';
 import {
   bundleEntry,
@@ -49,32 +50,6 @@ interface SpanRow {
   hash: string;
   isCurrent: 1 | null;
   incarnation: number;
-}
-
-/** What an artifact's record says of its content. */
-export type ExpectedContent =
-  | { readonly kind: 'snapshot'; readonly hash: string }
-  | {
-      readonly kind: 'transcript';
-      readonly hash: string;
-      readonly items: number;
-      readonly endPos: number;
-    }
-  | { readonly kind: 'bundle'; readonly bundleID: string };
-
-/**
- * What names an artifact's content: two artifacts of one identity hold the same (a span is named by its hash and
- * its end, since the hash covers neither start nor vat).
- */
-export function artifactIdentity(expected: ExpectedContent): string {
-  switch (expected.kind) {
-    case 'snapshot':
-      return `heap:${expected.hash}`;
-    case 'transcript':
-      return `span:${expected.hash}:${String(expected.endPos)}`;
-    case 'bundle':
-      return `bundle:${expected.bundleID}`;
-  }
 }
 
 /** An artifact that is part of the export, with its digest. */

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { VerificationError } from '../errors.ts';
 import { linesOf, wholeLines } from '../io/lines.ts';
 import { checkBundle } from './check-bundle.ts';
-import type { ExpectedContent } from './record-index.ts';
+import type { ExpectedContent } from './expected-content.ts';
 
 const sha256 = (data: string | Uint8Array): string =>
   createHash('sha256').update(data).digest('hex');

@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 
 import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
-import { artifactIdentity, RecordIndex } from '../../src/swing-store-export/record-index.ts';
+import { artifactIdentity } from '../../src/swing-store-export/expected-content.ts';
+import { RecordIndex } from '../../src/swing-store-export/record-index.ts';
 import { ExportDataHasher } from '../../src/swing-store-export/export-data-hasher.ts';
 import { parseArtifactName } from '../../src/swing-store-export/names.ts';
 import type {

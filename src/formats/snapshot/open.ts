@@ -5,7 +5,7 @@ import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { NotCanonicalError, readExportData } from '../../swing-store-export/export-data.ts';
 import { parseArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
-import { artifactIdentity } from '../../swing-store-export/record-index.ts';
+import { artifactIdentity } from '../../swing-store-export/expected-content.ts';
 import type {
   ExportArtifact,
   PromisedHashes,
