@@ -230,24 +230,18 @@ const presence: Mutation[] = [
     },
   },
   ...(['operational', 'replay', 'archival', 'debug'] as const).flatMap((mode): Mutation[] =>
-    [
-      OLD_SPAN,
-      'transcript.v1.0.3',
-      'transcript.v1.7.9',
-      'transcript.v2.0.1',
-      'transcript.v3.0.1',
-      OLD_HEAP,
-      'snapshot.v1.3',
-    ].flatMap((name): Mutation[] => [
-      {
-        what: `historical ${name} taken out of a debug export, asked for ${mode}`,
-        base: 'debug',
-        mode,
-        change: (f) => {
-          f.dropArtifact(name);
+    [OLD_SPAN, 'transcript.v1.0.3', 'transcript.v3.0.1', OLD_HEAP, 'snapshot.v1.3'].flatMap(
+      (name): Mutation[] => [
+        {
+          what: `historical ${name} taken out of a debug export, asked for ${mode}`,
+          base: 'debug',
+          mode,
+          change: (f) => {
+            f.dropArtifact(name);
+          },
         },
-      },
-    ]),
+      ],
+    ),
   ),
   ...(['replay', 'archival', 'debug'] as const).map((mode): Mutation => ({
     what: `all history taken out of a debug export, asked for ${mode}`,

@@ -49,15 +49,19 @@ const modes: Mutation[] = [
     field('artifactMode', mode, refused),
   ),
   ...(['none', 'operational', 'replay', 'archival', 'debug', undefined] as const).flatMap((held) =>
-    [undefined, ...RESTORE_MODES].flatMap((mode): Mutation[] =>
-      (['operational', 'debug'] as const).map((base) => ({
-        what: `artifactMode ${held ?? 'absent'} on ${base} artifacts, asked for ${mode ?? 'nothing'}`,
-        base,
-        ...(mode === undefined ? {} : { mode }),
-        change: field('artifactMode', held, {}).change,
-      })),
-    ),
+    [undefined, ...RESTORE_MODES].map((mode): Mutation => ({
+      what: `artifactMode ${held ?? 'absent'} on debug artifacts, asked for ${mode ?? 'nothing'}`,
+      base: 'debug',
+      ...(mode === undefined ? {} : { mode }),
+      change: field('artifactMode', held, {}).change,
+    })),
   ),
+  ...(['archival', 'debug', undefined] as const).map((held): Mutation => ({
+    what: `artifactMode ${held ?? 'absent'} on operational artifacts, asked for archival`,
+    mode: 'archival',
+    verdict: 'refused',
+    change: field('artifactMode', held, {}).change,
+  })),
 ];
 
 const data: Mutation[] = [
