@@ -145,6 +145,8 @@ async function prepare(options: RestoreOptions): Promise<Prepared> {
   }
   const stateDir = resolve(options.stateDir);
   // Told before half an hour of building, and once more before the old store is moved.
+  // An operation of ours also has the store open, and can be named with what ends it.
+  lockOperation(lockedPathsOf(stateDir), { operation: 'restore', stateDir }).release();
   if (!options.replace) await refuseExistingStore(stateDir);
   else if (existsSync(databasePath(stateDir))) await refuseOpenDatabase(databasePath(stateDir));
   checkWritable(options.stateDir, 'state dir');
