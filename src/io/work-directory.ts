@@ -28,7 +28,7 @@ export class WorkDirectory {
     removeLeftovers(parent, kind);
     for (;;) {
       const path = join(parent, prefix + randomBytes(6).toString('hex'));
-      mkdirSync(path);
+      mkdirSync(path, 0o700);
       const lock = lockNew(path);
       if (lock !== undefined) return new WorkDirectory(path, lock);
     }
@@ -47,7 +47,7 @@ export function namesOf(prefix: string): RegExp {
 }
 
 /** Removes the work directories of one kind in `parent` whose process is gone. */
-function removeLeftovers(parent: string, kind: RegExp): void {
+export function removeLeftovers(parent: string, kind: RegExp): void {
   for (const name of readdirSync(parent)) {
     if (!kind.test(name)) continue;
     const path = join(parent, name);

@@ -1,14 +1,15 @@
 /** `restore`: a snapshot or an export directory becomes a SwingStore. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { SwingSnapError, UsageError, VerificationError } from '../errors.ts';
+import { StorageError, SwingSnapError, UsageError, VerificationError } from '../errors.ts';
 import { findSource, openSource, type FoundSource } from './open-source.ts';
-import { buildSwingStore } from '../formats/swing-store/build.ts';
+import { buildSwingStore, removeDeadBuilds } from '../formats/swing-store/build.ts';
 import { refuseExistingStore, type InstalledStore } from '../formats/swing-store/install.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { refuseOpenDatabase } from '../formats/swing-store/open-handles.ts';
 import { openSwingStore } from '../formats/swing-store/open.ts';
 import { refuseNoSpace } from '../io/free-space.ts';
+import { statIfThere } from '../io/stat-if-there.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { Progress } from '../io/progress.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
@@ -82,6 +83,8 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
  * @throws {BusyError} `BUSY` if an operation on that store is in progress; `STORE_OPEN` if a process has it open
  */
 export async function restoreStore(options: RestoreOptions): Promise<Restored> {
+  // Also where the store that is there is then refused: it may be what a killed restore has made.
+  removeDeadBuilds(resolve(options.stateDir));
   const prepared = await prepare(options);
   const { source } = prepared;
   const stateDir = resolve(options.stateDir);
@@ -150,6 +153,7 @@ async function prepare(options: RestoreOptions): Promise<Prepared> {
   if (!options.replace) await refuseExistingStore(stateDir);
   else if (existsSync(databasePath(stateDir))) await refuseOpenDatabase(databasePath(stateDir));
   checkWritable(options.stateDir, 'state dir');
+  refuseForeignOwner(stateDir);
   const scratchDir = chooseScratchDir(options.scratchDir, options.stateDir);
   const found = findSource(options.source);
   const source = await openSource(found, await loadZstdCodec());
@@ -164,6 +168,22 @@ async function prepare(options: RestoreOptions): Promise<Prepared> {
     await source.close();
     throw error;
   }
+}
+
+/**
+ * The new file gets the owner of its directory, which only that owner or root can do.
+ * @throws {StorageError} `OWNER`
+ */
+function refuseForeignOwner(stateDir: string): void {
+  const user = process.geteuid?.() ?? 0;
+  const owner = statIfThere(stateDir)?.uid ?? user;
+  if (user === 0 || user === owner) return;
+  throw new StorageError('OWNER', 'the state dir belongs to another user', {
+    path: stateDir,
+    expected: `user ${String(owner)}`,
+    found: `user ${String(user)}`,
+    hint: 'run it as the user that runs the node, or as root',
+  });
 }
 
 function chooseMode(source: SwingStoreExport, asked: RestoreMode | undefined): RestoreMode {

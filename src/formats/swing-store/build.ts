@@ -2,6 +2,7 @@
  * Builds a new SwingStore, as the reference's `importSwingStore` does, aside from where it will be: in
  * `S/.swingsnap-<id>/`, and moved into place when everything in it is durable.
  */
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createGzip } from 'node:zlib';
 import Database from 'better-sqlite3';
@@ -9,7 +10,7 @@ import { SwingSnapError, VerificationError } from '../../errors.ts';
 import { linesOf, wholeLines } from '../../io/lines.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
-import { WorkDirectory } from '../../io/work-directory.ts';
+import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import { canonicalNestedEvaluateBundle } from '../../swing-store-export/check-bundle.ts';
 import { entriesOfBlock } from '../../swing-store-export/export-data.ts';
@@ -37,6 +38,14 @@ export interface BuildSwingStoreOptions {
 /** SQLite's limit for one value, as better-sqlite3 is built, in bytes. */
 const MAX_BLOB_BYTES = 1_000_000_000;
 
+const WORK_PREFIX = `${TEMPORARY_PREFIX}restore-`;
+
+/** Removes what builds that were killed have left in `stateDir`, beside whatever store is there. */
+export function removeDeadBuilds(stateDir: string): void {
+  if (statSync(stateDir, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  removeLeftovers(stateDir, namesOf(WORK_PREFIX));
+}
+
 /**
  * Starts a SwingStore in `stateDir`, which is made if it is missing.
  * @throws {SwingSnapError} `STORE_EXISTS` if a `swingstore.sqlite*` is there and may not be replaced
@@ -48,10 +57,35 @@ export async function buildSwingStore(
   if (!options.replace) await refuseExistingStore(stateDir);
   const made = await makeDirectory(stateDir);
   try {
-    const work = WorkDirectory.make(stateDir, `${TEMPORARY_PREFIX}restore-`);
-    return new SwingStoreBuilder(stateDir, work, made, options);
+    const work = WorkDirectory.make(stateDir, WORK_PREFIX);
+    try {
+      const db = makeDatabase(join(work.path, DATABASE_FILE));
+      return new SwingStoreBuilder(stateDir, work, made, options, db);
+    } catch (error) {
+      work.remove();
+      throw error;
+    }
   } catch (error) {
     await unmakeDirectories(made);
+    throw error;
+  }
+}
+
+/** A database with the tables of a SwingStore, in a transaction that is never rolled back. */
+function makeDatabase(path: string): Database.Database {
+  const db = new Database(path);
+  try {
+    // Nobody sees this file before it is whole and synced, and a failed build is thrown away: no journal, no syncs.
+    db.pragma('journal_mode = OFF');
+    db.pragma('synchronous = OFF');
+    db.pragma('locking_mode = EXCLUSIVE');
+    // Rows come in key order, so a few MiB of cache hold all pages that are still being filled.
+    db.pragma('cache_size = -32768');
+    db.exec(SCHEMA);
+    db.exec('BEGIN');
+    return db;
+  } catch (error) {
+    db.close();
     throw error;
   }
 }
@@ -69,21 +103,14 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
     work: WorkDirectory,
     madeAbove: readonly string[],
     options: BuildSwingStoreOptions,
+    db: Database.Database,
   ) {
     this.#stateDir = stateDir;
     this.#work = work;
     this.#madeAbove = madeAbove;
     this.#options = options;
-    this.#db = new Database(join(work.path, DATABASE_FILE));
-    // Nobody sees this file before it is whole and synced, and a failed build is thrown away: no journal, no syncs.
-    this.#db.pragma('journal_mode = OFF');
-    this.#db.pragma('synchronous = OFF');
-    this.#db.pragma('locking_mode = EXCLUSIVE');
-    // Rows come in key order, so a few MiB of cache hold all pages that are still being filled.
-    this.#db.pragma('cache_size = -32768');
-    this.#db.exec(SCHEMA);
-    this.#sql = prepareStatements(this.#db);
-    this.#db.exec('BEGIN');
+    this.#db = db;
+    this.#sql = prepareStatements(db);
   }
 
   async writeExportData(block: Uint8Array): Promise<void> {

@@ -74,12 +74,13 @@ export async function installStore(
   try {
     // Unlike a rename, a link never replaces a file that came meanwhile.
     await link(built, path);
+    await syncDirectory(stateDir);
   } catch (error) {
+    if (await isSameFile(built, path)) await rm(path);
     if (movedTo !== undefined) await moveBack(movedTo, stateDir, old);
     throw error;
   }
   await rm(built);
-  await syncDirectory(stateDir);
   return { databasePath: path, size, movedTo };
 }
 
@@ -111,8 +112,8 @@ async function moveAside(
   for (const file of files) await link(join(stateDir, file), join(linked, file));
   await syncDirectory(linked);
   await rename(linked, target);
-  await syncDirectory(stateDir);
   try {
+    await syncDirectory(stateDir);
     // The database first: what else there is means nothing without it.
     for (const file of files) await rm(join(stateDir, file));
   } catch (error) {
@@ -129,9 +130,16 @@ async function moveBack(from: string, to: string, files: readonly string[]): Pro
     try {
       await link(kept, back);
     } catch {
-      const [there, found] = await Promise.all([lstat(kept), lstat(back).catch(() => undefined)]);
-      if (found?.ino !== there.ino) return;
+      if (await isSameFile(kept, back)) continue;
+      if ((await lstat(back).catch(() => undefined)) !== undefined) return;
+      // No space for one more name: then the one that it has is moved.
+      await rename(kept, back);
     }
   }
   await rm(from, { recursive: true });
+}
+
+async function isSameFile(a: string, b: string): Promise<boolean> {
+  const [one, other] = await Promise.all([a, b].map(async (path) => lstat(path).catch(() => null)));
+  return one?.ino !== undefined && one.ino === other?.ino;
 }
