@@ -4,7 +4,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, relative, resolve, sep } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../errors.ts';
-import { RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
+import { MANIFEST_FILE, RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
 import { discardedManifest, removeExportDirectory } from '../formats/export-directory/remove.ts';
 import { writeExportDirectory } from '../formats/export-directory/write.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
@@ -128,7 +128,8 @@ async function exportLocked(
     if (options.awaited !== undefined) await keeper.write({});
     store = await openStoreView({ ...options, progress, signal }, scratchDir, (awaitedHeight) => {
       tell({ awaitedHeight });
-      void keeper.write({ awaitedHeight });
+      // What cannot be written now cannot when it counts, and is told then.
+      keeper.write({ awaitedHeight }).catch(() => undefined);
     });
     const { height } = store;
     await keeper.write({ state: 'started', height });
@@ -151,6 +152,10 @@ async function exportLocked(
     const failure = { error: reportOf(error), endedAt: new Date().toISOString() };
     try {
       await rm(stopFile, { force: true });
+      // Whole, but no word of it could be written: nobody may take it for done.
+      if (existsSync(join(exportDir, MANIFEST_FILE))) {
+        await removeExportDirectory(exportDir, { keepDirectory: true });
+      }
       const tells = detached && (started || options.isHeard?.() === false);
       if (tells) await keeper.write({ state: 'failed', ...failure });
       else await rm(join(exportDir, RECORD_FILE), { force: true });
