@@ -16,8 +16,8 @@ interface Where {
   /** Every step from that number on, instead. */
   readonly from?: number;
   readonly when: 'before' | 'after';
-  /** Only if the step is such a call. */
-  readonly call?: string;
+  /** Only if the step is one of these calls. */
+  readonly calls?: readonly string[];
 }
 
 /** What goes wrong, and where. */

@@ -32,7 +32,7 @@ async function install(plan) {
   function strike(n, call, where) {
     const { fault } = plan;
     if (!isHere || fault.when !== where) return;
-    const matches = fault.call === undefined || fault.call === call;
+    const matches = fault.calls === undefined || fault.calls.includes(call);
     if (!(fault.from === undefined ? fault.at === n : n >= fault.from) || !matches) return;
     if (fault.type === 'kill') kill(fault.who);
     if (fault.type === 'run') {
