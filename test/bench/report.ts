@@ -47,7 +47,7 @@ function cell({ seconds, least, most, peakBytes, madeBytes }: Figures): string {
 
 function row({ title, ours, rival, ratio, target }: Result): string {
   const verdict = ratio <= target ? 'met' : 'missed';
-  return `| ${title} | ${cell(ours)} | ${rival.name} | ${cell(rival)} | ${ratio.toFixed(2)} | ${target.toFixed(2)} ${verdict} |`;
+  return `| ${title} | ${cell(ours)} | ${rival.name.replaceAll('|', '\\|')} | ${cell(rival)} | ${ratio.toFixed(2)} | ${target.toFixed(2)} ${verdict} |`;
 }
 
 export function table(results: readonly Result[]): string {
