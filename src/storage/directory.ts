@@ -212,13 +212,16 @@ class StagedDirectory implements StagedSnapshot {
       old = join(this.#work.path, 'old');
       await rename(this.#final, old);
     }
+    let isVisible = false;
     try {
       await rename(this.#staging, this.#final);
+      isVisible = true;
+      await syncDirectory(parent);
     } catch (error) {
+      if (isVisible) await rename(this.#final, this.#staging);
       if (old !== undefined) await rename(old, this.#final);
       throw error;
     }
-    await syncDirectory(parent);
     this.#work.remove();
   }
 

@@ -48,7 +48,12 @@ export async function removeExportDirectory(
   const discarded = join(exportDir, DISCARDED_MANIFEST_FILE);
   if (existsSync(manifest)) {
     await rename(manifest, discarded);
-    await syncDirectory(exportDir);
+    try {
+      await syncDirectory(exportDir);
+    } catch (error) {
+      await rename(discarded, manifest);
+      throw error;
+    }
   }
   let files = 0;
   const unlink = async (path: string): Promise<void> => {
