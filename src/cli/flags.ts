@@ -28,24 +28,33 @@ export const baseFlags = {
   }),
 };
 
-/** A whole number from 0 on that JavaScript holds exactly. */
-export const wholeNumber = Flags.custom<number>({
-  parse: (input) => {
+/** A whole number from `min` (0 unless said) on that JavaScript holds exactly. */
+export const wholeNumber = Flags.custom<number, { min?: number }>({
+  parse: (input, _context, { min = 0 }) => {
     const value = Number(input);
-    if (/^\d+$/.test(input) && Number.isSafeInteger(value)) return Promise.resolve(value);
-    throw new CLIError(`expected a whole number from 0 on, found ${input}`, {
+    const fits = Number.isSafeInteger(value) && value >= min;
+    if (/^\d+$/.test(input) && fits) return Promise.resolve(value);
+    throw new CLIError(`expected a whole number from ${min} on, found ${input}`, {
       exit: EXIT_CODES.usage,
     });
   },
 });
 
+/** A path. An empty one, as an unset variable of a script gives it, must not mean the current directory. */
+const parsePath = async (input: string): Promise<string> => {
+  if (input !== '') return input;
+  throw new CLIError('expected a path, found nothing', { exit: EXIT_CODES.usage });
+};
+
+const directory = Flags.custom({ parse: parsePath });
+
 /** Where the SwingStore is: resolve with `locateStateDir`. */
 export const stateDirFlags = {
-  'state-dir': Flags.directory({
+  'state-dir': directory({
     summary: 'Directory that holds swingstore.sqlite.',
     helpValue: 'DIR',
   }),
-  home: Flags.directory({
+  home: directory({
     summary:
       'Home of the node, which stands for its data/agoric. [default: ~/.agoric, env: AGORIC_HOME]',
     exclusive: ['state-dir'],
@@ -54,7 +63,7 @@ export const stateDirFlags = {
 };
 
 /** For a command that cannot do without. */
-export const exportDirFlag = Flags.directory({
+export const exportDirFlag = directory({
   summary: 'Export directory.',
   env: 'SWINGSNAP_EXPORT_DIR',
   required: true,
@@ -62,20 +71,20 @@ export const exportDirFlag = Flags.directory({
 });
 
 /** For a command that reads an export directory or a store: resolve with `chooseSource`. */
-export const exportDirOrStoreFlag = Flags.directory({
+export const exportDirOrStoreFlag = directory({
   summary: 'Export directory to read. [env: SWINGSNAP_EXPORT_DIR]',
   exclusive: ['state-dir', 'home'],
   helpValue: 'DIR',
 });
 
-export const snapshotDirFlag = Flags.directory({
+export const snapshotDirFlag = directory({
   summary: 'Directory that holds the snapshots, one directory per height.',
   env: 'SWINGSNAP_SNAPSHOT_DIR',
   required: true,
   helpValue: 'DIR',
 });
 
-export const scratchDirFlag = Flags.directory({
+export const scratchDirFlag = directory({
   summary: 'Directory for scratch files. [default: beside the output]',
   env: 'SWINGSNAP_SCRATCH_DIR',
   helpValue: 'DIR',
@@ -107,6 +116,7 @@ export const sourceArg = Args.string({
     'A snapshot, a directory of snapshots (the newest is taken), or an export directory.',
   required: true,
   ignoreStdin: true,
+  parse: parsePath,
 });
 
 /** A time with its unit: `90s`, `30m`, `2h`; plain digits are seconds. In milliseconds. */

@@ -57,8 +57,7 @@ export default class Verify extends BaseCommand<typeof Verify, FullResult | Quic
     expect: expectFlag,
     quick: Flags.boolean({
       summary: 'Only check that all chunks are there with the right hash.',
-      // What would be compared is only what the manifest claims.
-      exclusive: ['state-dir', 'home', 'artifact-mode', 'expect', 'height'],
+      exclusive: ['state-dir', 'home', 'artifact-mode'],
     }),
     'scratch-dir': scratchDirFlag,
   };

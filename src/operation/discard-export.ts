@@ -1,5 +1,5 @@
 /** `discard`: an export that nobody will retrieve is ended and removed. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,6 +11,7 @@ import {
   type Removal,
 } from '../formats/export-directory/remove.ts';
 import { lockOperation, operationOn, type OperationLock } from './operation-lock.ts';
+import { statIfThere } from '../io/stat-if-there.ts';
 
 const LOOK_EVERY_MS = 100;
 /** How long a worker may take to hear that it should stop, in milliseconds. */
@@ -67,7 +68,7 @@ async function takeOver(
   let ended = false;
   for (;;) {
     signal?.throwIfAborted();
-    const stat = statSync(exportDir, { throwIfNoEntry: false });
+    const stat = statIfThere(exportDir);
     if (stat === undefined) return { lock: undefined, ended };
     if (!stat.isDirectory()) {
       throw new UsageError('NOT_A_DIRECTORY', 'the export directory is no directory', {

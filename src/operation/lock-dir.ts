@@ -1,8 +1,9 @@
 /** Where locks on stores and export directories are, and how a path becomes one: by device and inode. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { StorageError } from '../errors.ts';
 import { makeLockDirectory } from '../io/kernel-lock.ts';
+import { statIfThere } from '../io/stat-if-there.ts';
 
 /**
  * The lock dir: `SWINGSNAP_LOCK_DIR`, else `/run/lock/swingsnap`, else `/tmp/swingsnap-locks`. Never from `TMPDIR` or
@@ -29,7 +30,7 @@ export function lockDir(env: NodeJS.ProcessEnv = process.env): string {
 
 /** The lock file of what is at `path`, whatever path or link names it; undefined if nothing is there. */
 export function lockFileOf(path: string): string | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statIfThere(path);
   return stat === undefined
     ? undefined
     : join(lockDir(), `${String(stat.dev)}-${String(stat.ino)}.lock`);

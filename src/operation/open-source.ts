@@ -1,5 +1,5 @@
 /** Finds out from its content which form of an export a path holds, and opens it. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../errors.ts';
 import type { ZstdCodec } from '../io/zstd/codec.ts';
@@ -13,6 +13,7 @@ import {
   MANIFEST_FILE as SNAPSHOT_MANIFEST_FILE,
 } from '../formats/snapshot/layout.ts';
 import { openSnapshot } from '../formats/snapshot/open.ts';
+import { statIfThere } from '../io/stat-if-there.ts';
 
 /** What a path was found to be. `path` is absolute. */
 export type FoundSource =
@@ -26,7 +27,7 @@ export type FoundSource =
  */
 export function findSource(source: string): FoundSource {
   const path = resolve(source);
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statIfThere(path);
   if (stat === undefined) {
     throw new NotFoundError('SOURCE_MISSING', 'nothing there', {
       path,

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { UsageError, StorageError } from '../errors.ts';
 import { freeBytes, nearestExisting } from '../io/free-space.ts';
 import { isMemoryFileSystem, defaultScratchDir } from '../io/scratch.ts';
+import { statIfThere } from '../io/stat-if-there.ts';
 
 /** One thing that was looked at and found in order. */
 export interface Check {
@@ -45,7 +46,7 @@ export function checkWritable(dir: string, what: string): Check {
  */
 export function chooseScratchDir(asked: string | undefined, output?: string): string {
   if (asked === undefined) return besideOutput(output) ?? defaultScratchDir();
-  if (statSync(asked, { throwIfNoEntry: false })?.isDirectory() !== true) {
+  if (statIfThere(asked)?.isDirectory() !== true) {
     throw new UsageError('NOT_A_DIRECTORY', 'the scratch dir does not exist', { path: asked });
   }
   checkWritable(asked, 'scratch dir');

@@ -2,7 +2,10 @@ import { SwingSnapError } from '../errors.ts';
 import type { SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
 
 /** @throws {SwingSnapError} `HEIGHT` if a height was asked for and the export is at another */
-export function refuseHeight(source: SwingStoreExport, expected: number | undefined): void {
+export function refuseHeight(
+  source: Pick<SwingStoreExport, 'height' | 'location'>,
+  expected: number | undefined,
+): void {
   if (expected === undefined || source.height === expected) return;
   throw new SwingSnapError('HEIGHT', 'the export is of another height', {
     path: source.location,

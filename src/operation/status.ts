@@ -1,5 +1,4 @@
 /** `status`: what is in progress, how far, and at what rate. */
-import { statSync } from 'node:fs';
 import { NotFoundError } from '../errors.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import {
@@ -9,6 +8,7 @@ import {
   type OperationProgress,
 } from './operation-lock.ts';
 import { fateOf, type Fate, type OperationRecord } from './record.ts';
+import { statIfThere } from '../io/stat-if-there.ts';
 
 /** What is known of an operation. Sizes in bytes, times in milliseconds where they are no dates. */
 export interface OperationStatus {
@@ -37,7 +37,7 @@ export interface OperationStatus {
 export async function statusOfExport(exportDir: string): Promise<OperationStatus> {
   const found = await fateOf(exportDir);
   if (found === undefined) {
-    if (statSync(exportDir, { throwIfNoEntry: false }) === undefined) {
+    if (statIfThere(exportDir) === undefined) {
       throw new NotFoundError('NO_EXPORT', 'nothing there', {
         path: exportDir,
         hint: 'start one with: swingsnap export --export-dir <dir>',
@@ -78,7 +78,7 @@ export function statusOfStore(stateDir: string): OperationStatus {
     return { state: waiting ? 'waiting' : 'running', ...holder, walBytes: walBytes(stateDir) };
   }
   const path = databasePath(stateDir);
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) {
+  if (statIfThere(path) === undefined) {
     throw new NotFoundError('STORE_MISSING', 'no SwingStore there', {
       path,
       hint: 'name the directory that holds swingstore.sqlite with --state-dir, or the node with --home',
@@ -88,5 +88,5 @@ export function statusOfStore(stateDir: string): OperationStatus {
 }
 
 function walBytes(stateDir: string): number | undefined {
-  return statSync(`${databasePath(stateDir)}-wal`, { throwIfNoEntry: false })?.size;
+  return statIfThere(`${databasePath(stateDir)}-wal`)?.size;
 }

@@ -1,6 +1,6 @@
 /** `verify`: proves that a snapshot or an export directory is whole, and that a store holds it. */
 import { resolve } from 'node:path';
-import { UsageError } from '../errors.ts';
+import { UsageError, VerificationError } from '../errors.ts';
 import { findSource, openSource, type FoundSource } from './open-source.ts';
 import { quickVerifySnapshot } from '../formats/snapshot/quick-verify.ts';
 import type { Progress } from '../io/progress.ts';
@@ -69,7 +69,9 @@ export interface QuicklyVerified {
 }
 
 /**
- * Only checks that all chunks of a snapshot are there with the right hash.
+ * Only checks that all chunks of a snapshot are there with the right hash. What is expected of it is held against
+ * what its manifest says: a wrong one is found, a forged one is not.
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED`, `HASH_MISMATCH`; {@link SwingSnapError} `HEIGHT`
  * @throws {UsageError} `NO_CHUNKS` for an export directory, whose files have no hashes of their own
  */
 export async function quicklyVerifySource(
@@ -84,5 +86,17 @@ export async function quicklyVerifySource(
   }
   const manifest = await quickVerifySnapshot(found.snapshot, await loadZstdCodec(), options);
   const { height, contentHash, chunks } = manifest;
+  refuseHeight({ height, location: found.path }, options.height);
+  if (options.expect !== undefined && options.expect !== contentHash) {
+    throw new VerificationError(
+      'HASH_MISMATCH',
+      'the snapshot says that it has another contentHash',
+      {
+        path: found.path,
+        expected: options.expect,
+        found: contentHash,
+      },
+    );
+  }
   return { form: found.form, source: found.path, height, contentHash, chunks };
 }

@@ -195,10 +195,10 @@ async function copyThrough(
       continue;
     }
     const tap = new DigestTap();
-    const verified = verifyArtifact(artifact.name, expected, tap.through(artifact.data()));
+    const verified = verifyArtifact(artifact.name, expected, artifact.data());
     await sink.writeArtifact(
       artifact.name,
-      watched(verified, progress, signal),
+      watched(tap.through(verified), progress, signal),
       artifactIdentity(expected),
     );
     const digest = tap.finish();

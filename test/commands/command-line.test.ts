@@ -31,7 +31,6 @@ describe.concurrent('help', () => {
 });
 
 describe.concurrent('wrong usage', () => {
-  const hash = '0'.repeat(64);
   it.each([
     ['export', 'export-dir'],
     ['export --export-dir E --no-such-flag', '--no-such-flag'],
@@ -60,7 +59,11 @@ describe.concurrent('wrong usage', () => {
     ['restore D --state-dir S --require-proof', 'prove'],
     ['verify', 'source'],
     ['verify D --quick --state-dir S', '--quick'],
-    [`verify D --quick --expect ${hash}`, '--quick'],
+    ['verify D --state-dir=', 'nothing'],
+    ['discard --export-dir=', 'nothing'],
+    ['retrieve --snapshot-dir D --state-dir S --keep-last 0', '1'],
+    ['retrieve --snapshot-dir D --state-dir S --no-wait', '--no-wait'],
+    ['retrieve --snapshot-dir D --export-dir E --at-height 5', '--at-height'],
     ['exprot --export-dir E', 'exprot'],
   ])(
     'is told in one line with exit code 2 and the command’s help as hint: swingsnap %s',

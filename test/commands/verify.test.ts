@@ -201,15 +201,14 @@ describe.concurrent('verify', () => {
     });
   });
 
-  it('does not pretend to have proved a hash or a height quickly', async () => {
-    for (const more of [
-      ['--expect', contentHash],
-      ['--height', '1000'],
-    ]) {
-      expect(await told('verify', operational(), '--quick', ...more)).toMatchObject({
-        exitCode: 2,
-      });
-    }
+  it('holds a hash and a height against what the manifest says when it is quick', async () => {
+    const quick = (...more: string[]) => told('verify', operational(), '--quick', ...more);
+    expect(await quick('--expect', contentHash)).toMatchObject({ exitCode: 0 });
+    expect(await quick('--expect', '1'.repeat(64))).toMatchObject({
+      exitCode: 3,
+      error: { expected: '1'.repeat(64), found: contentHash },
+    });
+    expect(await quick('--height', '1')).toMatchObject({ exitCode: 1, error: { expected: 1 } });
   });
 
   it('finds a chunk that is missing, changed or cut, quickly and fully, and names it', async () => {

@@ -1,5 +1,5 @@
 /** A SwingStore that cannot be opened where it is (a read-only file system, read rights only), as a scratch copy. */
-import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, realpathSync } from 'node:fs';
 import { chmod, copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageError } from '../../errors.ts';
@@ -7,6 +7,7 @@ import { refuseNoSpace } from '../../io/free-space.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { WorkDirectory } from '../../io/work-directory.ts';
 import { DATABASE_FILE, databasePath, SIDE_FILES } from './layout.ts';
+import { statIfThere } from '../../io/stat-if-there.ts';
 
 export interface CopiedStore {
   readonly databasePath: string;
@@ -42,7 +43,7 @@ export async function copyStore(
   };
   try {
     for (const suffix of COPIED) {
-      if (statSync(database + suffix, { throwIfNoEntry: false }) === undefined) continue;
+      if (statIfThere(database + suffix) === undefined) continue;
       const copy = join(dir, DATABASE_FILE + suffix);
       await copyFile(database + suffix, copy, constants.COPYFILE_FICLONE);
       // The rights come along, and a file that its owner may not write cannot be opened to be recovered.
@@ -90,7 +91,7 @@ function obstacle(dir: string): Obstacle {
 
 function fingerprint(database: string): { bytes: number; text: string } {
   const files = ['', ...SIDE_FILES].map((suffix) => {
-    const stat = statSync(database + suffix, { throwIfNoEntry: false });
+    const stat = statIfThere(database + suffix);
     return { suffix, stat };
   });
   const copied = files.filter(({ suffix }) => COPIED.some((other) => other === suffix));

@@ -1,6 +1,6 @@
 /** The live SwingStore as an export: what the reference's `makeSwingStoreExporter` gives, byte for byte. */
 import { createGunzip } from 'node:zlib';
-import { SwingSnapError } from '../../errors.ts';
+import { SwingSnapError, VerificationError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
 import { wellFormed } from '../../io/utf8.ts';
 import type { ArtifactMode, RestoreMode } from '../../swing-store-export/artifact-mode.ts';
@@ -203,7 +203,7 @@ class PinnedExport implements LiveSwingStore {
     try {
       yield* gunzip as AsyncIterable<Buffer>;
     } catch (cause) {
-      throw new SwingSnapError('DAMAGED_BLOB', 'a heap snapshot in the SwingStore is damaged', {
+      throw new VerificationError('DAMAGED_BLOB', 'a heap snapshot in the SwingStore is damaged', {
         path: `snapshot.${vatID}.${String(snapPos)}`,
         found: cause instanceof Error ? cause.message : String(cause),
         cause,

@@ -1,7 +1,7 @@
 /**
  * A SwingStore's database, opened for reading and pinned at one commit, without changing a byte of it.
  */
-import { accessSync, constants, realpathSync, statSync, type Stats } from 'node:fs';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import {
   BusyError,
@@ -13,6 +13,7 @@ import {
 import { copyStore, type CopiedStore } from './copied-store.ts';
 import { databasePath } from './layout.ts';
 import { isDatabaseLocked } from './open-handles.ts';
+import { statIfThere } from '../../io/stat-if-there.ts';
 
 export interface PinOptions {
   /** The height that the store must be at. */
@@ -137,7 +138,7 @@ export class PinnedStore {
   /** Bytes of the database's `-wal`, which cannot shrink while we hold a view. */
   walBytes(): number {
     const path = `${databasePath(this.stateDir)}-wal`;
-    return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    return statIfThere(path)?.size ?? 0;
   }
 
   close(): void {
@@ -186,17 +187,6 @@ function refuseUnreadable(path: string): void {
   }
   // SQLite, even as a reader, deletes the -wal and the -journal beside a database file of no bytes.
   if (stat.size === 0) throw notAStore(path, 'an empty file');
-}
-
-/** Node's `throwIfNoEntry` is about ENOENT only, and a file may stand where the state dir was named. */
-function statIfThere(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw error;
-  }
 }
 
 function notAStore(path: string, found: string, cause?: unknown): VerificationError {
