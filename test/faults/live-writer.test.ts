@@ -137,17 +137,24 @@ describe(`beside a live writer (seed ${String(seed)})`, { timeout: 600_000 }, ()
   });
 
   it('never misses a height of a node that takes its time', async () => {
-    writer.setPause(200);
+    writer.setPause(500);
     for (let i = 0; i < (isSoak ? 12 : 2); i += 1) {
-      const wanted = (await writer.height()) + 10;
-      const told = await take(i, '--at-height', String(wanted));
+      let ahead = 4;
+      let wanted: number;
+      let told: Taken;
+      do {
+        wanted = (await writer.height()) + ahead;
+        told = await take(i, '--at-height', String(wanted));
+        // On a busy machine the command itself may start too late, and says so.
+        ahead *= 2;
+      } while (told.error?.code === 'HEIGHT_PAST');
       expect(told).toMatchObject({ exitCode: 0, height: wanted });
       await expectOneCommit(told.at, wanted);
     }
     const before = await writer.height();
-    const told = await take(0, '--every', '10');
+    const told = await take(0, '--every', '4');
     expect(told.exitCode).toBe(0);
-    expect(told.height % 10).toBe(0);
+    expect(told.height % 4).toBe(0);
     expect(told.height).toBeGreaterThan(before);
     await expectOneCommit(told.at, told.height);
   });
