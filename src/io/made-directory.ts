@@ -12,9 +12,12 @@ export async function makeDirectory(dir: string): Promise<string[]> {
   const first = await mkdir(innermost, { recursive: true });
   if (first === undefined) return [];
   const made: string[] = [];
-  for (let at = innermost; at.length >= first.length; at = dirname(at)) {
-    made.push(at);
-    await syncDirectory(dirname(at));
+  for (let at = innermost; at.length >= first.length; at = dirname(at)) made.push(at);
+  try {
+    for (const at of made) await syncDirectory(dirname(at));
+  } catch (error) {
+    await unmakeDirectories(made);
+    throw error;
   }
   return made;
 }
