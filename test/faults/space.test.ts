@@ -92,7 +92,7 @@ describe('with no space left from some step on', () => {
           role: scene.role,
           when: 'before',
           // A disk stays full, but one sync that failed is no sign for the next.
-          ...(call === 'sync' ? { at } : { from: at, calls: NEEDS_SPACE }),
+          ...(call === 'sync' ? { at, calls: ['sync'] } : { from: at, calls: NEEDS_SPACE }),
         });
         if (wrong.length > 0) reports.push({ step: `${at} ${call} ${path}`, wrong });
       });
