@@ -22,6 +22,7 @@ import { lockedPathsOf, lockOperation } from './operation-lock.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { refuseHeight } from './refuse-height.ts';
+import { refuseLargeBundles } from './refuse-large-bundles.ts';
 
 export interface RestoreOptions {
   readonly source: string;
@@ -156,9 +157,11 @@ async function prepare(options: RestoreOptions): Promise<Prepared> {
   refuseForeignOwner(stateDir);
   const scratchDir = chooseScratchDir(options.scratchDir, options.stateDir);
   const found = findSource(options.source);
-  const source = await openSource(found, await loadZstdCodec());
+  const codec = await loadZstdCodec();
+  const source = await openSource(found, codec);
   try {
     refuseHeight(source, options.height);
+    await refuseLargeBundles(found, codec);
     const artifactMode = chooseMode(source, options.artifactMode);
     // More than the export data surely takes; how far heap snapshots compress is not known.
     const bytes = source.estimate('export data').bytes ?? 0;

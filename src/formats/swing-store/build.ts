@@ -4,9 +4,9 @@
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { createGzip } from 'node:zlib';
 import Database from 'better-sqlite3';
-import { SwingSnapError, VerificationError } from '../../errors.ts';
+import { VerificationError } from '../../errors.ts';
+import { gzipWhole } from '../../io/gzip.ts';
 import { linesOf, wholeLines } from '../../io/lines.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
@@ -24,7 +24,7 @@ import type { ExportSink, ExportSummary } from '../../swing-store-export/swing-s
 import { itemOfLine } from '../../swing-store-export/verify-artifact.ts';
 import { findLack } from './completeness.ts';
 import { installStore, refuseExistingStore, type InstalledStore } from './install.ts';
-import { DATABASE_FILE, SCHEMA } from './layout.ts';
+import { blobTooLarge, DATABASE_FILE, MAX_BLOB_BYTES, SCHEMA } from './layout.ts';
 
 export interface BuildSwingStoreOptions {
   /** Moves an existing store aside instead of refusing. */
@@ -34,9 +34,6 @@ export interface BuildSwingStoreOptions {
   /** Called with the directory of the finished database before it is installed; may refuse it. */
   readonly beforeInstall?: ((staging: string, summary: ExportSummary) => Promise<void>) | undefined;
 }
-
-/** SQLite's limit for one value, as better-sqlite3 is built, in bytes. */
-const MAX_BLOB_BYTES = 1_000_000_000;
 
 const WORK_PREFIX = `${TEMPORARY_PREFIX}restore-`;
 
@@ -159,7 +156,12 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
         yield piece;
       }
     }
-    const blob = await gzip(counted(), this.#options.gzipLevel, name);
+    const blob = await gzipWhole(counted(), {
+      level: this.#options.gzipLevel,
+      maxBytes: MAX_BLOB_BYTES,
+      scratchFile: join(this.#work.path, 'heap.gz'),
+      tooLarge: (bytes) => blobTooLarge(name, bytes),
+    });
     this.#sql.populateSnapshot.run(size, blob.length, blob, vatID, snapPos);
   }
 
@@ -252,40 +254,4 @@ function prepareStatements(db: Database.Database) {
     ),
     populateBundle: db.prepare('UPDATE bundles SET bundle = ? WHERE bundleID = ?'),
   };
-}
-
-/** All of `data`, gzipped, as one buffer that no second one of its size stands beside when it is done. */
-async function gzip(data: AsyncIterable<Uint8Array>, level: number, name: string): Promise<Buffer> {
-  const stream = createGzip({ level, chunkSize: 256 * 1024 });
-  const pieces: Buffer[] = [];
-  let size = 0;
-  const collected = (async () => {
-    for await (const piece of stream as AsyncIterable<Buffer>) {
-      size += piece.length;
-      if (size > MAX_BLOB_BYTES) throw blobTooLarge(name, size);
-      pieces.push(piece);
-    }
-  })();
-  try {
-    for await (const piece of data) {
-      if (!stream.write(piece)) {
-        await Promise.race([new Promise((resolve) => stream.once('drain', resolve)), collected]);
-      }
-    }
-    stream.end();
-    await collected;
-  } catch (error) {
-    stream.destroy();
-    await collected.catch(() => undefined);
-    throw error;
-  }
-  return Buffer.concat(pieces.splice(0));
-}
-
-function blobTooLarge(name: string, size: number): SwingSnapError {
-  return new SwingSnapError('BLOB_TOO_LARGE', 'an artifact is larger than SQLite can keep', {
-    path: name,
-    expected: `at most ${String(MAX_BLOB_BYTES)} stored bytes`,
-    found: `${String(size)} bytes`,
-  });
 }

@@ -1,5 +1,6 @@
 /** Where a SwingStore is, and its tables. */
 import { join } from 'node:path';
+import { SwingSnapError } from '../../errors.ts';
 
 /** The database file of a SwingStore, in its state dir; `dbFileInDirectory` of the reference. */
 export const DATABASE_FILE = 'swingstore.sqlite';
@@ -65,3 +66,15 @@ export const SCHEMA = `
       PRIMARY KEY (bundleID)
     );
 `;
+
+/** SQLite's limit for one value, as better-sqlite3 is built, in bytes. */
+export const MAX_BLOB_BYTES = 1_000_000_000;
+
+/** The error of an artifact whose stored form is longer than {@link MAX_BLOB_BYTES}. */
+export function blobTooLarge(name: string, size: number): SwingSnapError {
+  return new SwingSnapError('BLOB_TOO_LARGE', 'an artifact is larger than SQLite can keep', {
+    path: name,
+    expected: `at most ${String(MAX_BLOB_BYTES)} stored bytes`,
+    found: `${String(size)} bytes`,
+  });
+}
