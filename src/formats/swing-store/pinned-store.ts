@@ -59,7 +59,7 @@ export class PinnedStore {
    * @throws {StorageError} `STORE_UNREADABLE`
    * @throws {BusyError} `STORE_LOCKED` if a process keeps every reader out
    * @throws {VerificationError} `NOT_A_STORE`
-   * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked
+   * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked; `STORE_REPLACED`
    */
   static async open(stateDir: string, options: PinOptions): Promise<PinnedStore> {
     const path = databasePath(stateDir);
@@ -189,6 +189,13 @@ function refuseUnreadable(path: string): void {
   if (stat.size === 0) throw notAStore(path, 'an empty file');
 }
 
+function replaced(path: string): SwingSnapError {
+  return new SwingSnapError('STORE_REPLACED', 'the SwingStore was replaced while it was opened', {
+    path,
+    hint: 'run it again',
+  });
+}
+
 function notAStore(path: string, found: string, cause?: unknown): VerificationError {
   return new VerificationError('NOT_A_STORE', 'not a SwingStore', {
     path,
@@ -211,8 +218,11 @@ function hasJournal(error: Error): boolean {
 function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Error {
   let db: Database.Database | undefined;
   try {
+    const { ino } = statSync(path);
     db = new Database(path, { readonly, fileMustExist: true });
     const rawHeight = beginAtHeight(db);
+    // SQLite finds the -wal by name, at the first read: beside another database it would be none, or another's.
+    if (statIfThere(path)?.ino !== ino) throw replaced(reportedAs);
     for (const table of ['snapshots', 'transcriptSpans', 'transcriptItems', 'bundles']) {
       db.prepare(`SELECT 1 FROM ${table}`);
     }
