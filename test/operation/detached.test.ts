@@ -84,7 +84,7 @@ describe('a detached export', () => {
     const { command, pid } = await hold(S, E, '--detach');
     expect((await command.told).exitCode).toBe(0);
     process.kill(pid, 'SIGHUP');
-    expect(await statusOfStore(S)).toMatchObject({ state: 'running', operation: 'export', pid });
+    expect(statusOfStore(S)).toMatchObject({ state: 'running', operation: 'export', pid });
     expect(await swingsnap('status', '--export-dir', E)).toMatchObject({
       exitCode: 0,
       state: 'running',

@@ -48,7 +48,7 @@ export function useLockDir(dir: string): void {
  * @param wrap words before it, for instance of unshare(1)
  */
 export function start(args: readonly string[], wrap: readonly string[] = [], cwd = '/'): Command {
-  const [command = '', ...rest] = [...wrap, process.execPath, runPath, ...args, '--json'];
+  const [command, ...rest] = [...wrap, process.execPath, runPath, ...args, '--json'];
   const env = { ...process.env, NO_COLOR: '1', HOME: '/nonexistent' };
   const child = spawn(command, rest, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];

@@ -1,0 +1,105 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { KernelLock, makeLockDirectory } from '../../src/io/kernel-lock.ts';
+import { useTempDir } from '../fixtures/directories.ts';
+
+const tempDir = useTempDir();
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Another process that takes the lock as we do, and has it until it is killed; one that cannot get it ends. */
+async function holdElsewhere(path: string): Promise<ChildProcess> {
+  const script = `
+    const db = new (require('better-sqlite3'))(process.argv[1], { timeout: 0 });
+    process.on('uncaughtException', () => console.log('busy'));
+    db.exec('BEGIN IMMEDIATE');
+    console.log('held');
+    setInterval(() => db.open, 1000);
+  `;
+  const child = spawn(process.execPath, ['-e', script, path], { cwd: root, stdio: 'pipe' });
+  const [said] = (await once(child.stdout, 'data')) as [Buffer];
+  if (said.toString() !== 'held\n') throw new Error(said.toString());
+  return child;
+}
+
+describe('a kernel lock', () => {
+  it('is held by one at a time, and free again once it is released, twice as well', async () => {
+    const path = join(await tempDir(), 'a.lock');
+    expect(KernelLock.isHeldAt(path)).toBe(false);
+    const lock = KernelLock.tryAcquire(path);
+    expect(lock?.isHeld).toBe(true);
+    expect(KernelLock.isHeldAt(path)).toBe(true);
+    expect(KernelLock.tryAcquire(path, 0)).toBeUndefined();
+    lock?.release();
+    lock?.release();
+    expect(lock?.isHeld).toBe(false);
+    expect(KernelLock.isHeldAt(path)).toBe(false);
+    const next = KernelLock.tryAcquire(path, 0);
+    expect(next?.isHeld).toBe(true);
+    next?.release();
+  });
+
+  it('makes nothing when one only looks', async () => {
+    const dir = await tempDir();
+    expect(KernelLock.isHeldAt(join(dir, 'a.lock'))).toBe(false);
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  it('stays held while its owner is referenced, however often garbage is collected', async () => {
+    const path = join(await tempDir(), 'a.lock');
+    const { gc } = globalThis;
+    if (gc === undefined) throw new Error('run with --expose-gc');
+    const owner = { lock: KernelLock.tryAcquire(path) };
+    for (let i = 0; i < 20; i += 1) {
+      gc();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await expect(holdElsewhere(path)).rejects.toThrow('busy');
+    expect(KernelLock.isHeldAt(path)).toBe(true);
+    expect(owner.lock?.isHeld).toBe(true);
+    owner.lock?.release();
+  });
+
+  it('ends with its holder, even one that could not say so', async () => {
+    const path = join(await tempDir(), 'a.lock');
+    const holder = await holdElsewhere(path);
+    expect(KernelLock.isHeldAt(path)).toBe(true);
+    expect(KernelLock.tryAcquire(path, 0)).toBeUndefined();
+    holder.kill('SIGKILL');
+    await once(holder, 'close');
+    expect(KernelLock.isHeldAt(path)).toBe(false);
+    const lock = KernelLock.tryAcquire(path, 0);
+    expect(lock?.isHeld).toBe(true);
+    lock?.release();
+  });
+
+  it('is waited for by somebody with patience', async () => {
+    const path = join(await tempDir(), 'a.lock');
+    const holder = await holdElsewhere(path);
+    const ended = once(holder, 'close');
+    holder.kill('SIGKILL');
+    const lock = KernelLock.tryAcquire(path, 30_000);
+    expect(lock?.isHeld).toBe(true);
+    lock?.release();
+    await ended;
+  });
+
+  it('is asked of the kernel, not of the age of its file', async () => {
+    const path = join(await tempDir(), 'a.lock');
+    const lock = KernelLock.tryAcquire(path);
+    await utimes(path, 0, 0);
+    expect(KernelLock.isHeldAt(path)).toBe(true);
+    lock?.release();
+    expect((await stat(path)).mode & 0o777).toBe(0o666);
+  });
+});
+
+it('a directory for locks is for all users, none of whom may remove the files of others', async () => {
+  const dir = join(await tempDir(), 'above', 'locks');
+  makeLockDirectory(dir);
+  makeLockDirectory(dir);
+  expect((await stat(dir)).mode & 0o7777).toBe(0o1777);
+});
