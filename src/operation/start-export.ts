@@ -133,10 +133,13 @@ class Worker {
       });
       this.#onEnd(reject);
     });
+    let isReporting = true;
     this.done = new Promise((resolve, reject) => {
       child.on('message', (message: FromWorker) => {
         if (message.type === 'done') resolve(message.summary);
-        else report(message, progress);
+        else if (isReporting) report(message, progress);
+        // What a detached one does from then on is no business of the command, which is about to end.
+        if (message.type === 'started' && detached) isReporting = false;
       });
       this.#onEnd(reject);
     });
