@@ -214,6 +214,8 @@ function refuseInsideState(exportDir: string, stateDir: string): void {
 async function refuseOccupied(exportDir: string): Promise<void> {
   if (!existsSync(exportDir)) return;
   const names = await readdir(exportDir).catch((cause: unknown) => {
+    // Removed at this very moment, by a discard.
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
     const path = exportDir;
     throw new UsageError('EXPORT_DIR', 'the export directory is no directory', { path, cause });
   });
