@@ -5,10 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { SqliteError } from 'better-sqlite3';
 import { KernelLock } from './kernel-lock.ts';
 
 const LOCK_FILE = '.lock';
+/** Others clean up while one is made: how often that may spoil it. */
+const ATTEMPTS = 10;
 
 export class WorkDirectory {
   readonly path: string;
@@ -26,11 +27,16 @@ export class WorkDirectory {
    */
   static make(parent: string, prefix: string, kind = namesOf(prefix)): WorkDirectory {
     removeLeftovers(parent, kind);
-    for (;;) {
+    for (let attempt = 1; ; attempt += 1) {
       const path = join(parent, prefix + randomBytes(6).toString('hex'));
-      mkdirSync(path, 0o700);
-      const lock = lockNew(path);
-      if (lock !== undefined) return new WorkDirectory(path, lock);
+      mkdirSync(path);
+      try {
+        const lock = lockNew(path);
+        if (lock !== undefined) return new WorkDirectory(path, lock);
+      } catch (error) {
+        removeLocked(path);
+        if (attempt === ATTEMPTS) throw error;
+      }
     }
   }
 
@@ -50,42 +56,36 @@ export function namesOf(prefix: string): RegExp {
 export function removeLeftovers(parent: string, kind: RegExp): void {
   for (const name of readdirSync(parent)) {
     if (!kind.test(name)) continue;
-    const path = join(parent, name);
-    if (existsSync(join(path, LOCK_FILE))) {
-      const lock = tryLock(path);
-      if (lock === undefined) continue;
-      removeLocked(path);
-      lock.release();
-    } else {
-      removeEmpty(path);
+    try {
+      removeIfDead(join(parent, name));
+    } catch {
+      // Another user's, none of ours, or somebody else is removing it.
     }
+  }
+}
+
+function removeIfDead(path: string): void {
+  const file = join(path, LOCK_FILE);
+  if (!existsSync(file)) {
+    removeEmpty(path);
+    return;
+  }
+  const lock = KernelLock.tryAcquire(file, 0);
+  if (lock === undefined) return;
+  try {
+    removeLocked(path);
+  } finally {
+    lock.release();
   }
 }
 
 /** @returns undefined if somebody who cleaned up took the new directory for one of the dead, and removed it */
 function lockNew(path: string): KernelLock | undefined {
   const file = join(path, LOCK_FILE);
-  try {
-    const lock = KernelLock.tryAcquire(file);
-    if (lock === undefined || existsSync(file)) return lock;
-    lock.release();
-  } catch (error) {
-    if (existsSync(path)) {
-      removeLocked(path);
-      throw error;
-    }
-  }
+  const lock = KernelLock.tryAcquire(file);
+  if (lock === undefined || existsSync(file)) return lock;
+  lock.release();
   return undefined;
-}
-
-/** @returns undefined if it is held, or cannot be had: another user's, or none of ours */
-function tryLock(path: string): KernelLock | undefined {
-  try {
-    return KernelLock.tryAcquire(join(path, LOCK_FILE));
-  } catch (error) {
-    if (error instanceof SqliteError) return undefined;
-    throw error;
-  }
 }
 
 /** The lock goes last: a removal that is cut short leaves what the next run recognises. */
