@@ -1,4 +1,5 @@
 /** Moves a built SwingStore to where the node looks for it, and an old one out of the way. */
+import { existsSync } from 'node:fs';
 import {
   chmod,
   chown,
@@ -102,8 +103,7 @@ async function moveAside(
   files: readonly string[],
 ): Promise<string> {
   if (files.includes(DATABASE_FILE)) await refuseOpenDatabase(databasePath(stateDir), staging);
-  const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
-  const target = join(stateDir, `before-${String(height)}-${time}`);
+  const target = freeName(stateDir, height);
   const linked = join(staging, 'before');
   const { uid, gid, mode } = await stat(stateDir);
   await mkdir(linked);
@@ -121,6 +121,15 @@ async function moveAside(
     throw error;
   }
   return target;
+}
+
+/** `before-<height>-<time>`, with a number where two come in one second. */
+function freeName(stateDir: string, height: number): string {
+  const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
+  const first = join(stateDir, `before-${String(height)}-${time}`);
+  let name = first;
+  for (let n = 2; existsSync(name); n += 1) name = `${first}-${String(n)}`;
+  return name;
 }
 
 /** Undoes {@link moveAside}, the database last. What others put in its place meanwhile stays, and so does `from`. */
