@@ -138,6 +138,28 @@ export function processesOf(place: Place): number[] {
     .map(Number);
 }
 
+/**
+ * Runs a command, without any hook, and kills of its processes those that are there after a while.
+ * @param options `delay` in milliseconds
+ */
+export async function runKilled(
+  place: Place,
+  args: readonly string[],
+  { delay, who }: { readonly delay: number; readonly who: Role | 'all' },
+): Promise<CliResult> {
+  const result = run(place, args);
+  await sleep(delay);
+  for (const pid of processesOf(place)) {
+    try {
+      const isWorker = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('export-worker.js');
+      if (who === 'all' || (who === 'worker') === isWorker) process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has just ended by itself.
+    }
+  }
+  return result;
+}
+
 /** Waits until no process of the place is left; gives those that stay. */
 export async function processesLeft(place: Place, patience = 15_000): Promise<number[]> {
   const deadline = Date.now() + patience;

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference } from '../fixtures/reference.ts';
-import { runFaulty, type Fault, type Step } from './faults.ts';
-import { eachOf, killAt, pickSteps, type KillReport } from './kills.ts';
+import { runFaulty, runKilled, type Fault, type Step } from './faults.ts';
+import { eachOf, killAt, pickSteps, troublesAfter, type KillReport } from './kills.ts';
 import { makeTemplate, scenes, setScene, type Template } from './scenes.ts';
 
 /** All steps in a soak; in a test run as many of each scene as there is time for. */
@@ -58,6 +58,43 @@ describe.each(scenes)('$name, killed', (scene) => {
         if (wrong.length > 0) reports.push({ kill, wrong });
       });
       if (isSoak) console.log(`${scene.name} (${who}): ${killings.length} kills`);
+      expect(reports).toEqual([]);
+    },
+    TIMEOUT,
+  );
+});
+
+/** mulberry32: a small generator of numbers from 0 to 1, the same for the same seed. */
+function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+describe('killed at a random time', () => {
+  const seeds = isSoak ? Array.from({ length: 150 }, (_, i) => i + 1) : [1, 2, 3, 4, 5, 6, 7, 8];
+
+  it(
+    'commands and workers leave old, nothing or new, and run again succeed',
+    async () => {
+      const reports: KillReport[] = [];
+      await eachOf(seeds, LANES, async (seed, lane) => {
+        const random = randomNumbers(seed);
+        const scene = scenes[Math.floor(random() * scenes.length)]!;
+        const who = (['command', 'worker', 'all'] as const)[Math.floor(random() * 3)]!;
+        const delay = Math.floor(100 + random() * 900);
+        const place = await setScene(join(dir, `random-${lane}`), scene, template);
+        await runKilled(place, scene.args, { delay, who });
+        const wrong = await troublesAfter(place, scene, template);
+        if (wrong.length > 0) {
+          reports.push({ kill: `seed ${seed}: ${scene.name}, ${who} after ${delay} ms`, wrong });
+        }
+      });
+      if (isSoak) console.log(`at random times: ${seeds.length} seeds`);
       expect(reports).toEqual([]);
     },
     TIMEOUT,

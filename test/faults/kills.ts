@@ -64,10 +64,11 @@ export async function killAt(
   fault: Fault,
 ): Promise<string[]> {
   const place = await setScene(dir, scene, template);
-  const { exitCode, stderr } = await runFaulty(place, scene.args, fault);
+  const { exitCode, stderr, steps } = await runFaulty(place, scene.args, fault);
+  const wasReached = steps.some(({ role, n }) => role === fault.role && n === fault.at);
   const wrong = await troublesAfter(place, scene, template);
   if (/\n\s+at |UNEXPECTED/u.test(stderr)) wrong.push(`a crash: ${stderr}`);
-  if (exitCode === 0 && fault.when === 'before') wrong.push('it was not killed');
+  if (exitCode === 0 && fault.when === 'before' && wasReached) wrong.push('it was not killed');
   return wrong;
 }
 

@@ -18,7 +18,7 @@ import { eachOf, pickSteps } from './kills.ts';
 import { makeTemplate, scenes, setScene, type Scene, type Template } from './scenes.ts';
 
 const isSoak = process.env['SWINGSNAP_SOAK'] !== undefined;
-const AT_MOST = isSoak ? Infinity : 6;
+const AT_MOST = isSoak ? Infinity : 4;
 const TIMEOUT = isSoak ? 3_600_000 : 120_000;
 
 const tempDir = useTempDir('file');
