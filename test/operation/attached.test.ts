@@ -42,7 +42,7 @@ async function expectUntouched(dir: string, before: readonly string[]): Promise<
   expect(statusOfStore(S)).toMatchObject({ state: 'none' });
 }
 
-describe('an export that its command waits for', () => {
+describe('an export that its command waits for', { timeout: 180_000 }, () => {
   it.each([{ there: false }, { there: true }])(
     'ends with its command, however that was killed (directory there: $there)',
     async ({ there }) => {

@@ -53,7 +53,7 @@ async function namesIn(dir: string): Promise<string[]> {
   return Object.keys(await listTree(dir));
 }
 
-describe('a detached export', () => {
+describe('a detached export', { timeout: 180_000 }, () => {
   it('has started before it looks at anything that grows with the store', async () => {
     const { S, E, D } = await scene('pruned');
     const archival = ['--artifact-mode', 'archival', '--detach'];
@@ -215,7 +215,7 @@ describe('a detached export', () => {
   });
 });
 
-describe('who is alive', () => {
+describe('who is alive', { timeout: 180_000 }, () => {
   it('is not told by a copied record, nor by a process that has got the same number', async () => {
     const { dir, S, E } = await scene('large');
     const { pid } = await hold(S, E, '--detach');
