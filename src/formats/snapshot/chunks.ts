@@ -13,7 +13,7 @@ import {
   refuseUnreadable,
 } from './layout.ts';
 import type { SnapshotManifest } from './manifest.ts';
-import { tarBytes, unpackTar } from './tar.ts';
+import { maxTarBytes, unpackTar } from './tar.ts';
 
 /** The entries of one chunk, which stand together in the list. */
 export interface PlannedChunk {
@@ -82,7 +82,8 @@ export async function loadChunk(
     });
   const hash = sha256Hex(bytes);
   if (hash !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found: hash });
-  const contents = unpackTar(decompress(codec, bytes, tarBytes(entries), path), entries, path);
+  const tar = decompress(codec, bytes, maxTarBytes(entries), path);
+  const contents = await unpackTar(tar, entries, path);
   entries.forEach(({ name, sha256 }, at) => {
     const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
     if (found !== sha256) {

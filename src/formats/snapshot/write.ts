@@ -166,7 +166,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
   }
 
   async #writeChunk(entries: readonly PendingEntry[]): Promise<void> {
-    const tar = packTar(entries);
+    const tar = await packTar(entries);
     const bytes = this.#options.codec.compress(tar, this.#options.level);
     const chunk = sha256Hex(bytes);
     await this.#staged.put(chunkFile(chunk), bytes).catch((cause: unknown) => {

@@ -47,28 +47,28 @@ describe('frozen sample of snapshot format 1', () => {
       .toMatchInlineSnapshot(`
       [
         "directory 0 chunks",
-        "file 22222 chunks/015aec34012a5b5b71f0749edf7de5a91bd5713df942599e82b1e75c424c8c66.tar.zst",
-        "file 200 chunks/1106e7df6c8840dd99029194875adc6ab35509ae7aa524b5e74da48640a0df57.tar.zst",
-        "file 287 chunks/43767e1086dfc041b506b16cf370bed05937a0846aa531f9e66392b565871e02.tar.zst",
-        "file 1032 chunks/4fa37385d47a7702d377963a8f85708681a62e4cdd61b3f57171dd5b7090a87e.tar.zst",
-        "file 158 chunks/7ffdc5be946c8eb4eeb5eb271eade6b3c719bbfac45582312e64c2678d5cbb45.tar.zst",
-        "file 23481 chunks/9bcc086f5679f3fbf109e9e5afd777b2d48f6e41fb45771cb601474f4626e782.tar.zst",
-        "file 788 chunks/9c33807d36bc7d8cea8e9af229f87cba3c20f4192bb18cbf2aaa4982629ece73.tar.zst",
-        "file 1130 chunks/b4b1d718f99f573880dc3ada7ded0496282519e39c7c59b731b9a3f521a08494.tar.zst",
-        "file 462 chunks/cb086956c87023dfb64469d10c6b4587047ed46b8eb99212779c45669d6b37c8.tar.zst",
-        "file 1212 chunks/cc6995e7dc39562bbbf3ff0bfab281573482d7ff47d8bbe51b6d223540cd04b2.tar.zst",
-        "file 462 chunks/d44cd166430bfa73d9caeaf1cbb043288aeeec5b4d64c5940cce4a9fcd9abd02.tar.zst",
-        "file 689 chunks/e1d29774f3cf96baf76aba6e2ff20d54569f3ba2d87c07276779cb38fec14f95.tar.zst",
-        "file 2665 entries.jsonl.zst",
+        "file 465 chunks/149fa80e4def0ff976afdfa78cc4ee8a68bbfc69351936b460da749334c8ba5e.tar.zst",
+        "file 786 chunks/1c8acf9b823aa53fc63df5a1f883e17ec48d449ca83305f1334604e197770b1c.tar.zst",
+        "file 22218 chunks/1d24dddeb80d8c67b246822c15e6b0b2d847e9a60b7a37450c5fe533a681c205.tar.zst",
+        "file 201 chunks/32df8989800dd3150a7fb1ba32fbf295cb56a9ee5dc0b0b0bd621317ebbf52a4.tar.zst",
+        "file 1131 chunks/6e59e61e4f8e8474b91b009a106d0ded451b83910f7c0129570c9ef615ad1569.tar.zst",
+        "file 1211 chunks/b64f67694a1c88142779a1581a41505acf921aec2a0b16b7b4120899d51a375e.tar.zst",
+        "file 159 chunks/bf1255e4dbf8838c13d6dd50be7629e6b8514c0855c0d52c10fcbc6e89c0285d.tar.zst",
+        "file 467 chunks/cc1d53344a965b733ed6a24ba4b7294161064f03c92355e473f16b7e297e4179.tar.zst",
+        "file 684 chunks/cd231c3c5866da1ef47d8f7a6ff5601f723315650ce0f89e1b719ab19ba3a915.tar.zst",
+        "file 289 chunks/ea4b416c10718b9822fa54e5184db52b520e1e294c1c184cc57105378b9053a5.tar.zst",
+        "file 22508 chunks/f95b7f4144d89a2a2c99005935edf791dc71f56948bd7ca99a3262edb0ba3586.tar.zst",
+        "file 1032 chunks/fb621571f360bd331012740d89ebf6098151fabbef3ed98b381ab6a3edf93809.tar.zst",
+        "file 2677 entries.jsonl.zst",
         "file 875 manifest.json",
       ]
-    `);
+      `);
     for (const [name, { type, sha256 }] of Object.entries(tree)) {
       if (name.startsWith('chunks/'))
         expect([type, name]).toEqual(['file', `chunks/${sha256}.tar.zst`]);
     }
     expect(tree['entries.jsonl.zst']?.sha256).toBe(
-      '3e1cb59db991182bafd555f21be7f01ba541028f9aa3aa0736baa28c1235b9e1',
+      '64088bb004a384b20c905d1db5cb4cd2c2f411381d3c11b24bbf368be790d28b',
     );
   });
 
@@ -86,7 +86,7 @@ describe('frozen sample of snapshot format 1', () => {
       },
     });
     const quick = await quicklyVerifySource({ source: sample, progress: noProgress });
-    expect(quick).toMatchObject({ contentHash: CONTENT_HASH, chunks: { count: 12, size: 52123 } });
+    expect(quick).toMatchObject({ contentHash: CONTENT_HASH, chunks: { count: 12, size: 51151 } });
   });
 
   it('becomes a store from which the reference exports the same', async () => {

@@ -7,8 +7,9 @@ import type { ZstdCodec } from '../../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { bombs } from './hostile/bombs.ts';
+import type { Case } from './hostile/case.ts';
 import { data } from './hostile/data.ts';
-import { draftOf, forge, writeFiles, type Draft } from './hostile/forge.ts';
+import { draftOf, forge, writeFiles } from './hostile/forge.ts';
 import { lists } from './hostile/lists.ts';
 import { manifests } from './hostile/manifests.ts';
 import { names } from './hostile/names.ts';
@@ -29,7 +30,7 @@ beforeAll(async () => {
 describe('a forged snapshot whose hashes are right', () => {
   const tempDir = useTempDir();
 
-  async function forged(content: typeof small, change: (draft: Draft) => void): Promise<string> {
+  async function forged(content: typeof small, change: Case[2]): Promise<string> {
     const draft = draftOf(content, codec);
     // Each case changes entries of its own.
     draft.chunks = draft.chunks.map((chunk) => ({
@@ -39,9 +40,9 @@ describe('a forged snapshot whose hashes are right', () => {
         ...(entry.artifact ? { artifact: { ...entry.artifact } } : {}),
       })),
     }));
-    change(draft);
+    await change(draft);
     const dir = path.join(await tempDir(), 'snapshot');
-    await writeFiles(dir, forge(draft));
+    await writeFiles(dir, await forge(draft));
     return dir;
   }
 
@@ -132,9 +133,9 @@ describe('a forged snapshot that wants all of the memory', () => {
 
   it.each(bombs)('is refused in bounded memory: %s', async (_what, code, change) => {
     const draft = draftOf(small, codec);
-    change(draft);
+    await change(draft);
     const dir = await tempDir();
-    await writeFiles(dir, forge(draft));
+    await writeFiles(dir, await forge(draft));
     const peak = await peakOf(async () => {
       expect(await verify(dir)).toMatchObject({ exitCode: 3, code });
     });

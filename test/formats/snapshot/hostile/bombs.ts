@@ -17,9 +17,9 @@ export const bombs: readonly Case[] = [
   [
     'a chunk that is 1 GiB of zeros and says what it should hold',
     'SNAPSHOT_DAMAGED',
-    (draft) => {
-      const size = packTar(artifactChunk(draft).entries).length;
-      artifactChunk(draft).file = rawFrame(1024 * MIB, { contentSize: BigInt(size) });
+    async (draft) => {
+      const { length } = await packTar(artifactChunk(draft).entries);
+      artifactChunk(draft).file = rawFrame(1024 * MIB, { contentSize: BigInt(length) });
     },
   ],
   [

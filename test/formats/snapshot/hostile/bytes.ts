@@ -37,7 +37,7 @@ export function rawFrame(content: Uint8Array | number, options: FrameOptions): B
   return Buffer.concat(pieces);
 }
 
-/** A tar header block with a right checksum. */
+/** A tar header block with a right checksum, as the format has it but for what the options say. */
 export function tarHeader(
   name: string,
   size: number,
@@ -45,25 +45,35 @@ export function tarHeader(
 ): Buffer {
   const block = Buffer.alloc(512);
   const octal = (value: number, at: number, digits: number): void => {
-    block.write(value.toString(8).padStart(digits, '0'), at, 'latin1');
+    block.write(`${value.toString(8).padStart(digits, '0')} `, at, 'latin1');
   };
   block.write(name, 0, 100, 'latin1');
-  octal(mode, 100, 7);
-  octal(0, 108, 7);
-  octal(0, 116, 7);
+  octal(mode, 100, 6);
+  octal(0, 108, 6);
+  octal(0, 116, 6);
   octal(size, 124, 11);
   octal(0, 136, 11);
   block.write(' '.repeat(8), 148, 'latin1');
   block.write(type, 156, 'latin1');
   block.write(link, 157, 100, 'latin1');
   block.write('ustar\u000000', 257, 'latin1');
-  octal(0, 329, 7);
-  octal(0, 337, 7);
+  octal(0, 329, 6);
+  octal(0, 337, 6);
   octal(
     block.reduce((sum, byte) => sum + byte, 0),
     148,
     6,
   );
-  block[154] = 0;
+  block[155] = 0;
   return block;
+}
+
+/** A PAX header with one path, as it stands before the header of an entry. */
+export function paxHeader(path: string): Buffer {
+  const rest = Buffer.byteLength(` path=${path}\n`);
+  const length = rest + String(rest + 2).length;
+  const blocks = Buffer.alloc(512 + Math.ceil(length / 512) * 512);
+  tarHeader('PaxHeader', length, { type: 'x' }).copy(blocks);
+  blocks.write(`${String(length)} path=${path}\n`, 512);
+  return blocks;
 }

@@ -2,7 +2,11 @@
 import { segmentEntry, type Draft, type DraftChunk, type DraftEntry } from './forge.ts';
 
 /** A change of a draft, and the code that it is refused with. */
-export type Case = readonly [what: string, code: string, change: (draft: Draft) => void];
+export type Case = readonly [
+  what: string,
+  code: string,
+  change: (draft: Draft) => void | Promise<void>,
+];
 
 export const artifactChunk = (draft: Draft): DraftChunk => draft.chunks.at(-1)!;
 export const entryOf = (draft: Draft, name: string): DraftEntry =>

@@ -113,14 +113,14 @@ export function draftOf(content: MadeContent, codec: ZstdCodec): Draft {
 }
 
 /** The files of a draft, by their path in the snapshot. */
-export function forge(draft: Draft): Map<string, Uint8Array> {
+export async function forge(draft: Draft): Promise<Map<string, Uint8Array>> {
   const { codec } = draft;
   const files = new Map<string, Uint8Array>();
   const lines: string[] = [];
   const hashes = new Set<string>();
   let size = 0;
   for (const { entries, tar, file, listed } of draft.chunks) {
-    const bytes = file ?? codec.compress(tar ?? packTar(entries), 3);
+    const bytes = file ?? codec.compress(tar ?? (await packTar(entries)), 3);
     const chunk = sha256(bytes);
     files.set(`chunks/${chunk}.tar.zst`, bytes);
     if (!hashes.has(chunk)) size += bytes.length;
