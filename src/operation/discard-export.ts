@@ -1,5 +1,5 @@
 /** `discard`: an export that nobody will retrieve is ended and removed. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -45,9 +45,8 @@ export async function discardExport(
   if (lock === undefined) return nothing;
   try {
     if (!existsSync(exportDir)) return nothing;
-    // An export that was asked to stop may have left nothing of its own in a directory that was there before, and a
-    // discard that was killed an empty directory.
-    if (!ended && !isExportDirectory(exportDir) && !isEmpty(exportDir)) {
+    // An export that was asked to stop may have left nothing of its own in a directory that was there before.
+    if (!ended && !isExportDirectory(exportDir)) {
       throw new SwingSnapError('NOT_AN_EXPORT', 'not an export: nothing was removed', {
         path: exportDir,
         expected: 'export-manifest.json, or the record of an operation of swingsnap',
@@ -58,10 +57,6 @@ export async function discardExport(
   } finally {
     lock.release();
   }
-}
-
-function isEmpty(dir: string): boolean {
-  return readdirSync(dir).length === 0;
 }
 
 /** Waits for the directory's lock, asking an export that holds it to stop. */
