@@ -39,7 +39,7 @@ export async function troublesAfter(
     wrong.push(`half of something: ${String(error)}`);
   }
   const again = await run(place, scene.args);
-  const refused = held === 'new' && scene.refusedWhenNew.includes(again.exitCode ?? -1);
+  const refused = held === scene.makes && scene.refusedWhenDone.includes(again.exitCode ?? -1);
   if (again.exitCode !== 0 && !refused) {
     wrong.push(`run again over ${held}: exit ${String(again.exitCode)}: ${again.stderr}`);
   }

@@ -41,8 +41,8 @@ export interface Scene {
   readonly needs: readonly string[];
   /** What the target holds; throws if that is neither whole nor nothing. */
   readonly holds: (place: Place, stores: Template) => Promise<Holding>;
-  /** Exit codes of the same command run again that are right where the new thing was whole already. */
-  readonly refusedWhenNew: readonly number[];
+  /** Exit codes of the same command run again that are right where all was as it had to become already. */
+  readonly refusedWhenDone: readonly number[];
   /** What the target holds when the command has succeeded. */
   readonly makes: Holding;
 }
@@ -175,7 +175,7 @@ export const scenes: readonly Scene[] = [
     args: ['export', '--state-dir', 'state', '--export-dir', 'export'],
     needs: ['state'],
     holds: exportHolds,
-    refusedWhenNew: [1],
+    refusedWhenDone: [1],
     makes: 'new',
   },
   {
@@ -184,7 +184,7 @@ export const scenes: readonly Scene[] = [
     args: ['retrieve', '--export-dir', 'export', '--snapshot-dir', 'snapshots'],
     needs: ['state', 'export'],
     holds: snapshotHolds,
-    refusedWhenNew: [5],
+    refusedWhenDone: [5],
     makes: 'new',
   },
   {
@@ -193,7 +193,7 @@ export const scenes: readonly Scene[] = [
     args: fromStore,
     needs: ['state'],
     holds: snapshotHolds,
-    refusedWhenNew: [],
+    refusedWhenDone: [],
     makes: 'new',
   },
   {
@@ -202,7 +202,7 @@ export const scenes: readonly Scene[] = [
     args: [...fromStore, '--replace'],
     needs: ['state', 'snapshots-other'],
     holds: snapshotHolds,
-    refusedWhenNew: [],
+    refusedWhenDone: [],
     makes: 'new',
   },
   {
@@ -211,7 +211,7 @@ export const scenes: readonly Scene[] = [
     args: [...fromStore, '--keep-last', '1'],
     needs: ['state', 'snapshots-many'],
     holds: snapshotHolds,
-    refusedWhenNew: [],
+    refusedWhenDone: [],
     makes: 'new',
   },
   {
@@ -220,7 +220,7 @@ export const scenes: readonly Scene[] = [
     args: ['restore', 'snapshots-new', '--state-dir', 'restored'],
     needs: ['snapshots-new'],
     holds: storeHolds,
-    refusedWhenNew: [1],
+    refusedWhenDone: [1],
     makes: 'new',
   },
   {
@@ -229,7 +229,7 @@ export const scenes: readonly Scene[] = [
     args: ['restore', 'snapshots-new', '--state-dir', 'restored', '--replace'],
     needs: ['snapshots-new', 'old'],
     holds: replacedStoreHolds,
-    refusedWhenNew: [],
+    refusedWhenDone: [],
     makes: 'new',
   },
   {
@@ -238,7 +238,8 @@ export const scenes: readonly Scene[] = [
     args: ['discard', '--export-dir', 'export'],
     needs: ['state', 'export'],
     holds: exportHolds,
-    refusedWhenNew: [],
+    // Killed before the directory goes, which is empty then, and no export.
+    refusedWhenDone: [1],
     makes: 'nothing',
   },
 ];
