@@ -2,7 +2,19 @@
  * One operation at a time on a SwingStore, and on an export directory. The lock says that an operation is alive; the
  * notice beside it, which only informs, says which.
  */
-import { chmodSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import * as v from 'valibot';
 import { BusyError } from '../errors.ts';
@@ -136,10 +148,13 @@ function noticeFile(lockFile: string): string {
 }
 
 function publishNotice(path: string, text: string): void {
-  const temporary = `${path}.${String(process.pid)}`;
+  // Nobody can be waiting with a link under a name that he cannot guess.
+  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
   try {
-    writeFileSync(temporary, text);
-    chmodSync(temporary, 0o666);
+    withFile(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, (fd) => {
+      writeSync(fd, text);
+      fchmodSync(fd, 0o666);
+    });
     renameSync(temporary, path);
   } catch {
     rmSync(temporary, { force: true });
@@ -150,10 +165,24 @@ function publishNotice(path: string, text: string): void {
 /** In a sticky directory nobody can replace or remove the notice that another user's dead operation has left. */
 function overwriteNotice(path: string, text: string): void {
   try {
-    truncateSync(path);
-    writeFileSync(path, text, { flag: 'r+' });
+    withFile(path, constants.O_WRONLY, (fd) => {
+      ftruncateSync(fd);
+      writeSync(fd, text);
+    });
   } catch {
     // It only informs.
+  }
+}
+
+/** Opens a file in a directory where others may have put links and pipes, which are refused. */
+function withFile<T>(path: string, flags: number, use: (fd: number) => T): T {
+  const fd = openSync(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o666);
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile() || stat.nlink > 1) throw new Error(`not a plain file: ${path}`);
+    return use(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -167,7 +196,10 @@ function removeNotice(lockFile: string): void {
 
 function readNotice(lockFile: string): Notice | undefined {
   try {
-    return v.parse(noticeSchema, JSON.parse(readFileSync(noticeFile(lockFile), 'utf8')));
+    const text = withFile(noticeFile(lockFile), constants.O_RDONLY, (fd) =>
+      readFileSync(fd, 'utf8'),
+    );
+    return v.parse(noticeSchema, JSON.parse(text));
   } catch {
     return undefined;
   }

@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { StorageError } from '../../src/errors.ts';
 import { KernelLock, makeLockDirectory } from '../../src/io/kernel-lock.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 
@@ -94,6 +95,22 @@ describe('a kernel lock', () => {
     expect(KernelLock.isHeldAt(path)).toBe(true);
     lock?.release();
     expect((await stat(path)).mode & 0o777).toBe(0o666);
+  });
+
+  it('is not taken through a link, to a file or to nothing, or on a directory', async () => {
+    const dir = await tempDir();
+    await writeFile(join(dir, 'file'), '');
+    await symlink(join(dir, 'missing'), join(dir, 'dangling.lock'));
+    await symlink(join(dir, 'file'), join(dir, 'link.lock'));
+    await mkdir(join(dir, 'directory.lock'));
+    for (const name of ['dangling', 'link', 'directory']) {
+      const path = join(dir, `${name}.lock`);
+      for (const use of [() => KernelLock.tryAcquire(path), () => KernelLock.isHeldAt(path)]) {
+        expect(use, name).toThrow(StorageError);
+        expect(use, name).toThrow(expect.objectContaining({ code: 'LOCK_FILE', path }));
+      }
+    }
+    expect(await readdir(dir)).not.toContain('missing');
   });
 });
 

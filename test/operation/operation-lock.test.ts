@@ -1,8 +1,17 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { link, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { BusyError, StorageError } from '../../src/errors.ts';
+import { BusyError, StorageError, UsageError } from '../../src/errors.ts';
 import { lockDir, lockFileOf } from '../../src/operation/lock-dir.ts';
 import {
   lockedPathsOf,
@@ -53,6 +62,26 @@ describe('the lock dir', () => {
     const error = errorOf(() => lockDir({ SWINGSNAP_LOCK_DIR: join(dir, 'file', 'locks') }));
     expect(error).toBeInstanceOf(StorageError);
     expect(error).toMatchObject({ code: 'LOCK_DIR', exitCode: 6 });
+  });
+
+  it('is not named by a link or from a working directory', async () => {
+    await mkdir(join(dir, 'real'));
+    await symlink(join(dir, 'real'), join(dir, 'link'));
+    const linked = errorOf(() => lockDir({ SWINGSNAP_LOCK_DIR: join(dir, 'link') }));
+    expect(linked).toMatchObject({ code: 'LOCK_DIR', found: 'a symbolic link' });
+    const relative = errorOf(() => lockDir({ SWINGSNAP_LOCK_DIR: 'locks' }));
+    expect(relative).toBeInstanceOf(UsageError);
+    expect(relative).toMatchObject({ code: 'LOCK_DIR_RELATIVE', found: 'locks' });
+  });
+
+  it.runIf(process.getuid?.() === 0)('is not a directory of another user', () => {
+    const named = join(dir, 'theirs');
+    mkdirSync(named);
+    chownSync(named, 1234, 1234);
+    expect(errorOf(() => lockDir({ SWINGSNAP_LOCK_DIR: named }))).toMatchObject({
+      code: 'LOCK_DIR',
+      found: 'a directory of user 1234',
+    });
   });
 });
 
@@ -120,6 +149,24 @@ describe('a lock on an operation', () => {
     expect(operationOn(S)).toBeUndefined();
     const lock = lockOperation([S], { operation: 'retrieve' });
     expect(operationOn(S)).toMatchObject({ operation: 'retrieve' });
+    lock.release();
+  });
+
+  it('is told of and asked about through no link or pipe', async () => {
+    const notice = (lockFileOf(S) ?? '').replace(/lock$/u, 'json');
+    const target = join(dir, 'target');
+    const told = JSON.stringify({ operation: 'restore', pid: 1, host: 'h', since: '' });
+    const lock = lockOperation([S], facts);
+    writeFileSync(target, told);
+    rmSync(notice);
+    await symlink(target, notice);
+    expect(operationOn(S)).toEqual({});
+    lock.update({ height: 8 });
+    expect(readFileSync(target, 'utf8')).toBe(told);
+    expect(operationOn(S)).toMatchObject({ height: 8 });
+    rmSync(notice);
+    execFileSync('mkfifo', [notice]);
+    expect(operationOn(S)).toEqual({});
     lock.release();
   });
 
