@@ -41,6 +41,8 @@ export class KernelLock {
     if (!isLockFile(path)) makeLockFile(path);
     const db = new Database(path, { timeout: patience, fileMustExist: true });
     try {
+      // With a journal of its own in a sticky directory, one user's dead would keep all others from the lock.
+      db.pragma('journal_mode = MEMORY');
       db.exec('BEGIN IMMEDIATE');
       return new KernelLock(db);
     } catch (error) {

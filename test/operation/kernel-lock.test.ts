@@ -43,6 +43,15 @@ describe('a kernel lock', () => {
     next?.release();
   });
 
+  it('is one empty file, held or not', async () => {
+    const dir = await tempDir();
+    const lock = KernelLock.tryAcquire(join(dir, 'a.lock'));
+    expect(await readdir(dir)).toEqual(['a.lock']);
+    expect((await stat(join(dir, 'a.lock'))).size).toBe(0);
+    lock?.release();
+    expect((await stat(join(dir, 'a.lock'))).size).toBe(0);
+  });
+
   it('makes nothing when one only looks', async () => {
     const dir = await tempDir();
     expect(KernelLock.isHeldAt(join(dir, 'a.lock'))).toBe(false);
