@@ -3,7 +3,7 @@
  * killed run has left is recognised by its name and its free lock, and removed by the next run.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { KernelLock } from './kernel-lock.ts';
 
@@ -24,9 +24,15 @@ export class WorkDirectory {
    * Makes `<parent>/<prefix><id>`, and removes those of its kind that the dead have left.
    * @param prefix starts with a dot and names the kind
    * @param kind matches the names of its kind, where one prefix is not enough
+   * @param rescue takes out of what the dead have left, given by its path, what must not go
    */
-  static make(parent: string, prefix: string, kind = namesOf(prefix)): WorkDirectory {
-    removeLeftovers(parent, kind);
+  static make(
+    parent: string,
+    prefix: string,
+    kind = namesOf(prefix),
+    rescue?: (path: string) => void,
+  ): WorkDirectory {
+    removeLeftovers(parent, kind, rescue);
     for (let attempt = 1; ; attempt += 1) {
       const path = join(parent, prefix + randomBytes(6).toString('hex'));
       mkdirSync(path);
@@ -52,27 +58,41 @@ export function namesOf(prefix: string): RegExp {
   return new RegExp(`^${prefix.replaceAll('.', '\\.')}[0-9a-f]{12}$`, 'u');
 }
 
-/** Removes the work directories of one kind in `parent` whose process is gone. */
-export function removeLeftovers(parent: string, kind: RegExp): void {
+/**
+ * Removes the work directories of one kind in `parent` whose process is gone: directories of this user with a lock
+ * file in them. What has such a name by chance, or leads elsewhere, stays.
+ * @param rescue as with {@link WorkDirectory.make}; where it throws, the directory stays
+ */
+export function removeLeftovers(
+  parent: string,
+  kind: RegExp,
+  rescue?: (path: string) => void,
+): void {
   for (const name of readdirSync(parent)) {
     if (!kind.test(name)) continue;
     try {
-      removeIfDead(join(parent, name));
+      removeIfDead(join(parent, name), rescue);
     } catch {
-      // Another user's, none of ours, or somebody else is removing it.
+      // Somebody else is removing it, or what is in it cannot go.
     }
   }
 }
 
-function removeIfDead(path: string): void {
+function removeIfDead(path: string, rescue: ((path: string) => void) | undefined): void {
+  const directory = lstatSync(path);
+  if (!directory.isDirectory() || directory.uid !== process.geteuid?.()) return;
   const file = join(path, LOCK_FILE);
-  if (!existsSync(file)) {
+  const found = lstatSync(file, { throwIfNoEntry: false });
+  if (found === undefined) {
     removeEmpty(path);
     return;
   }
+  // Nothing is ever written into a lock: other programs call files `.lock` too.
+  if (!found.isFile() || found.size > 0) return;
   const lock = KernelLock.tryAcquire(file, 0);
   if (lock === undefined) return;
   try {
+    rescue?.(path);
     removeLocked(path);
   } finally {
     lock.release();

@@ -1,5 +1,5 @@
 /** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
-import { constants } from 'node:fs';
+import { constants, existsSync, renameSync } from 'node:fs';
 import { mkdir, open, readdir, rename, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
@@ -76,7 +76,7 @@ class DirectoryStorage implements SnapshotStorage {
     if (!(await exists(join(this.location, name)))) return;
     const work = workOn(this.location, name);
     try {
-      await rename(join(this.location, name), join(work.path, 'old'));
+      await rename(join(this.location, name), join(work.path, REMOVED));
       await syncDirectory(this.location);
     } catch (error) {
       if (!isMissing(error)) throw error;
@@ -86,9 +86,23 @@ class DirectoryStorage implements SnapshotStorage {
   }
 }
 
+const STAGED = 'new';
+const REPLACED = 'old';
+const REMOVED = 'removed';
 /** `.<name>-<id>`: where a snapshot is on its way in or out. */
+const WORK_NAME = /^\.(?<name>[^.].*)-[0-9a-f]{12}$/su;
+
 function workOn(location: string, name: string): WorkDirectory {
-  return WorkDirectory.make(location, `.${name}-`, /^\.[^.]+-[0-9a-f]{12}$/u);
+  return WorkDirectory.make(location, `.${name}-`, WORK_NAME, putBack);
+}
+
+/** A run that was killed between the two renames of a replacement has left the old snapshot beside the new one. */
+function putBack(work: string): void {
+  const name = WORK_NAME.exec(basename(work))?.groups?.['name'];
+  const old = join(work, REPLACED);
+  if (name === undefined || !existsSync(old) || !existsSync(join(work, STAGED))) return;
+  const final = join(dirname(work), name);
+  if (!existsSync(final)) renameSync(old, final);
 }
 
 class StoredDirectory implements StoredSnapshot {
@@ -159,7 +173,7 @@ class StagedDirectory implements StagedSnapshot {
 
   constructor(work: WorkDirectory, final: string, madeAbove: readonly string[]) {
     this.#work = work;
-    this.#staging = join(work.path, 'new');
+    this.#staging = join(work.path, STAGED);
     this.#final = final;
     this.#madeAbove = madeAbove;
   }
@@ -203,13 +217,8 @@ class StagedDirectory implements StagedSnapshot {
     const parent = dirname(this.#final);
     let old: string | undefined;
     if (await exists(this.#final)) {
-      if (!replace) {
-        throw new SwingSnapError('SNAPSHOT_EXISTS', 'a snapshot is there already', {
-          path: this.#final,
-          hint: 'use --replace to put the new one in its place',
-        });
-      }
-      old = join(this.#work.path, 'old');
+      if (!replace) throw snapshotExists(this.#final);
+      old = join(this.#work.path, REPLACED);
       await rename(this.#final, old);
     }
     let isVisible = false;
@@ -219,6 +228,8 @@ class StagedDirectory implements StagedSnapshot {
       await syncDirectory(parent);
     } catch (error) {
       if (isVisible) await rename(this.#final, this.#staging);
+      // Another's, published meanwhile: it has replaced the old one too.
+      if (isThere(error)) throw snapshotExists(this.#final, error);
       if (old !== undefined) await rename(old, this.#final);
       throw error;
     }
@@ -239,8 +250,18 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+function snapshotExists(path: string, cause?: unknown): SwingSnapError {
+  return new SwingSnapError('SNAPSHOT_EXISTS', 'a snapshot is there already', {
+    path,
+    hint: 'use --replace to put the new one in its place',
+    cause,
+  });
+}
+
 function isThere(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'EEXIST';
+  const code = (error as NodeJS.ErrnoException).code;
+  // rename(2) says either of a directory that is not empty.
+  return code === 'EEXIST' || code === 'ENOTEMPTY';
 }
 
 function isMissing(error: unknown): boolean {

@@ -57,4 +57,47 @@ describe('directory storage', () => {
     await directoryStorage(dir).remove('12');
     expect(Object.keys(await listTree(dir))).toEqual(['elsewhere', 'elsewhere/file']);
   });
+
+  it('puts an old snapshot back whose replacement was cut short by a kill', async () => {
+    const dir = await tempDir();
+    for (const [name, parts] of Object.entries({
+      '12': ['new', 'old'],
+      'a.b': ['new', 'old'],
+      '13': ['old'],
+      '14': ['new', 'removed'],
+    })) {
+      const work = path.join(dir, `.${name}-0123456789ab`);
+      await mkdir(work);
+      await writeFile(path.join(work, '.lock'), '');
+      for (const part of parts) {
+        await mkdir(path.join(work, part));
+        await writeFile(path.join(work, part, part), '');
+      }
+    }
+    await directoryStorage(dir).remove('nothing');
+    await directoryStorage(dir)
+      .stage('15')
+      .then(async (staged) => staged.discard());
+    expect(Object.keys(await listTree(dir))).toEqual(['12', '12/old', 'a.b', 'a.b/old']);
+  });
+
+  it('leaves the snapshot of another who published that name meanwhile', async () => {
+    const dir = await tempDir();
+    const storage = directoryStorage(dir);
+    const all = await Promise.all(
+      ['a', 'b', 'c'].map(async (name) => {
+        const staged = await storage.stage('12');
+        await staged.put(name, Buffer.from(name));
+        return staged;
+      }),
+    );
+    const results = await Promise.allSettled(all.map(async (staged) => staged.publish(false)));
+    const failed = results.filter((result) => result.status === 'rejected');
+    expect(failed.map(({ reason }) => (reason as { code: string }).code)).toEqual([
+      'SNAPSHOT_EXISTS',
+      'SNAPSHOT_EXISTS',
+    ]);
+    for (const staged of all) await staged.discard();
+    expect(Object.keys(await listTree(dir))).toHaveLength(2);
+  });
 });
