@@ -10,7 +10,7 @@ import * as Args from '@oclif/core/args';
 import { CLIError } from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 
-import { EXIT_CODES } from '../errors.ts';
+import { EXIT_CODES, UsageError } from '../errors.ts';
 import { byteSize } from './byte-size-flag.ts';
 import type { AwaitedHeight } from '../operation/await-height.ts';
 import { ARTIFACT_MODES, RESTORE_MODES } from '../swing-store-export/artifact-mode.ts';
@@ -169,5 +169,10 @@ export function storeView(flags: {
   const { 'at-height': atHeight, every, timeout } = flags;
   const awaited =
     atHeight !== undefined ? { atHeight } : every !== undefined ? { every } : undefined;
+  if (timeout !== undefined && awaited === undefined) {
+    throw new UsageError('USAGE', '--timeout is for --at-height and --every', {
+      hint: 'leave it out, or bound the whole with --max-time',
+    });
+  }
   return { awaited, timeout, maxWal: flags['max-wal'], maxTime: flags['max-time'] };
 }

@@ -33,19 +33,27 @@ export type Source =
  * The one source that was named: a flag first, then `SWINGSNAP_EXPORT_DIR`.
  * @throws UsageError when there is none; the node's own store is never meant by silence
  */
-export function chooseSource(
-  flags: StateDirFlags & { readonly 'export-dir'?: string | undefined },
+export function chooseSource(flags: SourceFlags, env: NodeJS.ProcessEnv = process.env): Source {
+  const source = namedSource(flags, env);
+  if (source !== undefined) return source;
+  throw new UsageError('USAGE', 'nothing to read was named', {
+    hint: 'give --export-dir E, or --state-dir S to read the store itself',
+  });
+}
+
+type SourceFlags = StateDirFlags & { readonly 'export-dir'?: string | undefined };
+
+/** The one source that was named, if any: a flag first, then `SWINGSNAP_EXPORT_DIR`. */
+export function namedSource(
+  flags: SourceFlags,
   env: NodeJS.ProcessEnv = process.env,
-): Source {
+): Source | undefined {
   const stateDir = namedStateDir(flags);
   if (flags['export-dir'] === undefined && stateDir !== undefined) {
     return { kind: 'swing-store', stateDir };
   }
   const path = flags['export-dir'] ?? variable(env, 'SWINGSNAP_EXPORT_DIR');
-  if (path !== undefined) return { kind: 'export-directory', path: resolve(path) };
-  throw new UsageError('USAGE', 'nothing to read was named', {
-    hint: 'give --export-dir E, or --state-dir S to read the store itself',
-  });
+  return path === undefined ? undefined : { kind: 'export-directory', path: resolve(path) };
 }
 
 /** An empty variable counts as unset, as it does in a crontab. */

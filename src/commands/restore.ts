@@ -96,9 +96,9 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       ...(replaced === undefined
         ? []
         : [`the old store is in ${replaced.movedTo}`, `to undo: ${replaced.undo}`]),
+      `next: swingsnap verify ${shellQuote(result.source)} --state-dir ${shellQuote(result.stateDir)}`,
       `proved: ${result.proved}`,
       `this store starts only beside a Cosmos multistore at exactly height ${String(height)}`,
-      `next: swingsnap verify ${shellQuote(result.source)} --state-dir ${shellQuote(result.stateDir)}`,
     ];
   }
 }

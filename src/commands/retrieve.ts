@@ -41,7 +41,14 @@ interface RetrieveResult {
 }
 
 const EXPORT_DIRECTORY_FLAGS = ['keep-export', 'delete-export', 'no-wait'] as const;
-const LIVE_STORE_FLAGS = ['at-height', 'every', 'timeout', 'max-wal', 'max-time'] as const;
+const LIVE_STORE_FLAGS = [
+  'artifact-mode',
+  'at-height',
+  'every',
+  'timeout',
+  'max-wal',
+  'max-time',
+] as const;
 
 export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResult | CheckResult> {
   static override summary = 'Package an export, or the live store itself, as a verified snapshot.';

@@ -1,9 +1,8 @@
-import { resolve } from 'node:path';
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit-codes.ts';
 import { exportDirOrStoreFlag, stateDirFlags } from '../cli/flags.ts';
 import { formatBytes, formatDuration, formatPercent, formatRate } from '../cli/format.ts';
-import { locateStateDir, namedStateDir } from '../cli/locations.ts';
+import { locateStateDir, namedSource } from '../cli/locations.ts';
 import { shellQuote } from '../cli/shell-quote.ts';
 import type { OperationProgress } from '../operation/operation-lock.ts';
 import { statusOfExport, statusOfStore, type OperationStatus } from '../operation/status.ts';
@@ -24,11 +23,10 @@ export default class Status extends BaseCommand<typeof Status, OperationStatus> 
   static override flags = { 'export-dir': exportDirOrStoreFlag, ...stateDirFlags };
 
   protected async execute(): Promise<OperationStatus> {
-    const exportDir = this.flags['export-dir'];
-    if (exportDir !== undefined && namedStateDir(this.flags) === undefined) {
-      return statusOfExport(resolve(exportDir));
-    }
-    return statusOfStore(locateStateDir(this.flags));
+    const source = namedSource(this.flags);
+    return source?.kind === 'export-directory'
+      ? statusOfExport(source.path)
+      : statusOfStore(source?.stateDir ?? locateStateDir(this.flags));
   }
 
   protected render(status: OperationStatus): string[] {

@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BusyError, NotFoundError, SwingSnapError } from '../errors.ts';
+import { BusyError, EXIT_CODES, NotFoundError, SwingSnapError } from '../errors.ts';
 import { MANIFEST_FILE } from '../formats/export-directory/layout.ts';
 import type { Progress } from '../io/progress.ts';
 import { operationOn } from './operation-lock.ts';
-import { fateOf, type OperationRecord } from './record.ts';
+import { fateOf, ReportedError, type OperationRecord } from './record.ts';
 
 const LOOK_EVERY_MS = 200;
 
@@ -77,11 +77,14 @@ function notDone(path: string, record: OperationRecord): BusyError {
 }
 
 function failed(path: string, { error }: OperationRecord): SwingSnapError {
-  return new SwingSnapError('EXPORT_FAILED', `the export failed: ${error?.message ?? 'unknown'}`, {
-    path: error?.path ?? path,
-    expected: error?.expected,
-    found: error?.found,
-    hint: `${error?.hint === undefined ? '' : `${error.hint}; `}then run the export again`,
+  const again = 'run the export again';
+  return new ReportedError({
+    path,
+    exitCode: EXIT_CODES.failed,
+    ...error,
+    code: 'EXPORT_FAILED',
+    message: `the export failed: ${error?.message ?? 'for an unknown reason'}`,
+    hint: error?.hint === undefined ? again : `${error.hint}; then ${again}`,
   });
 }
 

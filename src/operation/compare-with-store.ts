@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import { SwingSnapError, VerificationError } from '../errors.ts';
-import { openSwingStore, type LiveSwingStore } from '../formats/swing-store/open.ts';
+import { exportOfPinned, type LiveSwingStore } from '../formats/swing-store/open.ts';
+import { PinnedStore } from '../formats/swing-store/pinned-store.ts';
+import { Breath } from '../io/breath.ts';
 import { DigestTap } from '../io/digest.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
 import { openScratchDatabase } from '../io/scratch.ts';
@@ -11,6 +13,7 @@ import { copyVerified, type VerifiedCopyOptions } from '../swing-store-export/co
 import { entriesOfBlock } from '../swing-store-export/export-data.ts';
 import { parseArtifactName } from '../swing-store-export/names.ts';
 import { nullSink } from '../swing-store-export/null-sink.ts';
+import { watchPin } from './pin-bounds.ts';
 import type { RecordIndex } from '../swing-store-export/record-index.ts';
 import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
 
@@ -44,16 +47,13 @@ export async function compareWithStore(
   const note = (message: string): void => {
     progress.note(message);
   };
-  const store = await openSwingStore(stateDir, { artifactMode: 'debug', scratchDir, note });
+  const pinned = await PinnedStore.open(stateDir, { scratchDir, note });
+  const store = exportOfPinned(pinned, 'debug');
   const comparison = new Comparison(scratchDir);
   try {
-    if (store.height !== source.height) {
-      throw new VerificationError('STORE_HEIGHT', 'the SwingStore is at another height', {
-        path: store.location,
-        expected: source.height,
-        found: store.height,
-      });
-    }
+    refuseOtherHeight(store, source.height);
+    // The node's -wal need not wait while the source is read.
+    pinned.unpin();
     let artifactMode = options.artifactMode ?? 'operational';
     const { summary } = await copyVerified(source, async () => nullSink(), {
       ...options,
@@ -62,13 +62,23 @@ export async function compareWithStore(
         comparison.expectArtifacts(index, artifactMode);
       },
     });
-    progress.phase('export data of the store', store.estimate('export data'));
-    const hash = await hashExportData(store, progress, signal);
-    if (hash !== summary.hashes?.exportDataHash) {
-      await comparison.compareExportData(source.exportData({ scratchDir }), store.exportData());
+    pinned.pin();
+    refuseOtherHeight(store, source.height);
+    const lookout = watchPin(pinned, {}, signal);
+    let onlyInStore: number;
+    try {
+      progress.phase('export data of the store', store.estimate('export data'));
+      const hash = await hashExportData(store, progress, lookout.signal);
+      if (hash !== summary.hashes?.exportDataHash) {
+        progress.phase('differences of the export data');
+        const expected = source.exportData({ scratchDir });
+        await comparison.compareExportData(expected, store.exportData(), lookout.signal);
+      }
+      progress.phase('artifacts of the store', store.estimate('artifacts'));
+      onlyInStore = await comparison.compareArtifacts(store, progress, lookout.signal);
+    } finally {
+      lookout.end();
     }
-    progress.phase('artifacts of the store', store.estimate('artifacts'));
-    const onlyInStore = await comparison.compareArtifacts(store, progress, signal);
     comparison.refuseDifferences(store.location);
     const { equal } = comparison;
     return { summary, store: { path: store.location, artifactMode, equal, onlyInStore } };
@@ -76,6 +86,15 @@ export async function compareWithStore(
     comparison.close();
     await store.close();
   }
+}
+
+function refuseOtherHeight(store: SwingStoreExport, expected: number): void {
+  if (store.height === expected) return;
+  throw new VerificationError('STORE_HEIGHT', 'the SwingStore is at another height', {
+    path: store.location,
+    expected,
+    found: store.height,
+  });
 }
 
 function lesserMode(mode: ArtifactMode, store: LiveSwingStore): ArtifactMode {
@@ -91,7 +110,9 @@ async function hashExportData(
   signal: AbortSignal | undefined,
 ): Promise<string> {
   const hash = createHash('sha256');
+  const breath = new Breath();
   for await (const block of store.exportData()) {
+    await breath.take();
     signal?.throwIfAborted();
     hash.update(block);
     progress.advance(block.length);
@@ -161,14 +182,20 @@ class Comparison {
   async compareExportData(
     expected: AsyncIterable<Uint8Array>,
     found: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
   ): Promise<void> {
+    const breath = new Breath();
     const add = this.#db.prepare('INSERT INTO entries VALUES (?, ?)');
     for await (const block of expected) {
+      await breath.take();
+      signal.throwIfAborted();
       for (const [key, value] of entriesOfBlock(block)) add.run(key, value);
     }
     const find = this.#db.prepare('SELECT value FROM entries WHERE key = ?').pluck();
     const drop = this.#db.prepare('DELETE FROM entries WHERE key = ?');
     for await (const block of found) {
+      await breath.take();
+      signal.throwIfAborted();
       for (const [key, value] of entriesOfBlock(block)) {
         const other = find.get(key);
         if (other === undefined) this.#note(`${key} is in the store only`);

@@ -10,7 +10,7 @@ import { writeExportDirectory } from '../formats/export-directory/write.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { exportOfPinned } from '../formats/swing-store/open.ts';
 import type { PinnedStore } from '../formats/swing-store/pinned-store.ts';
-import { nearestExisting } from '../io/free-space.ts';
+import { nearestExisting, refuseNoSpace } from '../io/free-space.ts';
 import { TEMPORARY_PREFIX } from '../io/scratch.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
@@ -188,12 +188,20 @@ async function copyPinned(
   try {
     const { signal } = lookout;
     const header = { height: store.height, artifactMode, withExportData };
+    refuseNoSpace(exportDir, heapBytes(store, artifactMode), 'the export', '--export-dir');
     const sink = await writeExportDirectory(exportDir, header);
     const source = exportOfPinned(store, artifactMode);
     return await copyUnverified(source, sink, artifactMode, { progress, signal, withExportData });
   } finally {
     lookout.end();
   }
+}
+
+/** What heap snapshots take once they are unpacked: most of an export, and known without reading it. */
+function heapBytes({ db }: PinnedStore, artifactMode: ArtifactMode): number {
+  if (artifactMode === 'none') return 0;
+  const sql = 'SELECT coalesce(sum(uncompressedSize), 0) FROM snapshots WHERE inUse = 1';
+  return Number(db.prepare(sql).pluck().get());
 }
 
 function refuseInsideState(exportDir: string, stateDir: string): void {
@@ -240,10 +248,13 @@ function occupied(
 ): SwingSnapError {
   return new SwingSnapError('EXPORT_DIR', 'the export directory is not empty', {
     path,
-    found: names.slice(0, 3).join(', '),
+    found:
+      record === undefined
+        ? names.slice(0, 3).join(', ')
+        : `an export of height ${String(record.height)}, ${record.state}`,
     hint:
       record === undefined
         ? 'name an empty or a new directory with --export-dir'
-        : `remove the old export with: swingsnap discard --export-dir ${path}`,
+        : `use it with: swingsnap retrieve --export-dir ${path} --snapshot-dir <dir>, or remove it with: swingsnap discard --export-dir ${path}`,
   });
 }

@@ -9,6 +9,8 @@ import type { SwingStoreExport } from '../swing-store-export/swing-store-export.
 import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../formats/export-directory/layout.ts';
 import { openExportDirectory } from '../formats/export-directory/open.ts';
 import {
+  CHUNKS_DIR,
+  ENTRIES_FILE,
   heightOfName,
   MANIFEST_FILE as SNAPSHOT_MANIFEST_FILE,
 } from '../formats/snapshot/layout.ts';
@@ -42,7 +44,11 @@ export function findSource(source: string): FoundSource {
       found: `${SNAPSHOT_MANIFEST_FILE} and ${EXPORT_MANIFEST_FILE}`,
     });
   }
-  if (isSnapshot) return { form: 'snapshot', path, snapshot: storedDirectory(path) };
+  // A snapshot that has lost its manifest is damaged, which whoever reads it says.
+  const isRuin = existsSync(join(path, ENTRIES_FILE)) || existsSync(join(path, CHUNKS_DIR));
+  if (isSnapshot || (isRuin && !isExport)) {
+    return { form: 'snapshot', path, snapshot: storedDirectory(path) };
+  }
   if (isExport) return { form: 'export directory', path };
   const newest = stat.isDirectory() ? newestHeight(path) : undefined;
   if (newest !== undefined) {

@@ -1,14 +1,20 @@
 /** `restore`: a snapshot or an export directory becomes a SwingStore. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { StorageError, SwingSnapError, UsageError, VerificationError } from '../errors.ts';
+import {
+  BusyError,
+  StorageError,
+  SwingSnapError,
+  UsageError,
+  VerificationError,
+} from '../errors.ts';
 import { findSource, openSource, type FoundSource } from './open-source.ts';
 import { buildSwingStore, removeDeadBuilds } from '../formats/swing-store/build.ts';
 import { refuseExistingStore, type InstalledStore } from '../formats/swing-store/install.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { refuseOpenDatabase } from '../formats/swing-store/open-handles.ts';
 import { openSwingStore } from '../formats/swing-store/open.ts';
-import { refuseNoSpace } from '../io/free-space.ts';
+import { freeBytes, refuseNoSpace } from '../io/free-space.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { Progress } from '../io/progress.ts';
@@ -91,22 +97,27 @@ export async function restoreStore(options: RestoreOptions): Promise<Restored> {
   const stateDir = resolve(options.stateDir);
   try {
     const made = await makeDirectory(stateDir);
-    try {
-      const facts = { operation: 'restore', stateDir, height: source.height } as const;
-      const lock = lockOperation(lockedPathsOf(stateDir), facts);
-      const progress = new ProgressMeter(options.progress);
-      const stopTelling = followProgress(progress, (now) => {
-        lock.update({ progress: now });
+    const facts = { operation: 'restore', stateDir, height: source.height } as const;
+    const lock = lockOperation(lockedPathsOf(stateDir), facts);
+    if (lock.isEmpty) {
+      throw new BusyError('BUSY', 'another restore has just removed the state dir', {
+        path: stateDir,
+        hint: 'run it again',
       });
-      try {
-        return await restoreLocked({ ...options, stateDir, progress }, prepared);
-      } finally {
-        stopTelling();
-        lock.release();
-      }
+    }
+    const progress = new ProgressMeter(options.progress);
+    const stopTelling = followProgress(progress, (now) => {
+      lock.update({ progress: now });
+    });
+    try {
+      return await restoreLocked({ ...options, stateDir, progress }, prepared);
     } catch (error) {
+      // While the lock is held: nobody else may have begun there.
       await unmakeDirectories(made);
       throw error;
+    } finally {
+      stopTelling();
+      lock.release();
     }
   } finally {
     await source.close();
@@ -166,6 +177,12 @@ async function prepare(options: RestoreOptions): Promise<Prepared> {
     // More than the export data surely takes; how far heap snapshots compress is not known.
     const bytes = source.estimate('export data').bytes ?? 0;
     refuseNoSpace(resolve(options.stateDir), bytes, 'the new SwingStore', '--state-dir');
+    const most = bytes + (source.estimate('artifacts').bytes ?? 0);
+    if (freeBytes(stateDir) < most) {
+      options.progress.note(
+        `the new SwingStore may need up to ${String(most)} bytes: less are free at ${stateDir}`,
+      );
+    }
     return { source, found, scratchDir, artifactMode };
   } catch (error) {
     await source.close();

@@ -1,7 +1,7 @@
 /** `retrieve`: an export directory, or the live store itself, becomes a snapshot. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { UsageError } from '../errors.ts';
+import { NotFoundError, UsageError, VerificationError } from '../errors.ts';
 import { removeExportDirectory, type Removal } from '../formats/export-directory/remove.ts';
 import {
   DEFAULT_CHUNK_BYTES,
@@ -10,8 +10,10 @@ import {
   MIN_CHUNK_BYTES,
   snapshotName,
 } from '../formats/snapshot/layout.ts';
+import { readSnapshotManifest } from '../formats/snapshot/manifest.ts';
 import { writeSnapshot, type WrittenSnapshot } from '../formats/snapshot/write.ts';
 import type { Progress } from '../io/progress.ts';
+import { refuseNoSpace } from '../io/free-space.ts';
 import { checkLevel, type ZstdCodec } from '../io/zstd/codec.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
@@ -82,6 +84,8 @@ export async function retrieveSnapshot(options: RetrieveOptions): Promise<Retrie
   const held = await holdSource(options.source, options, scratchDir);
   try {
     const { source, progress, signal } = held;
+    // How far an export compresses is not known: this much is needed in any case.
+    refuseNoSpace(resolve(snapshotDir), 2 * chunkBytes, 'the snapshot', '--snapshot-dir');
     const { height } = source;
     const makeSink = async () =>
       writeSnapshot(storage, { height, codec, level, chunkBytes, replace, madeBy });
@@ -150,16 +154,30 @@ async function removeSource(source: RetrieveSource): Promise<Removal | undefined
   return remove ? removeExportDirectory(dir) : undefined;
 }
 
+/** Whether it is a snapshot by its manifest too: directories of others may be called by numbers. */
+async function isSnapshot(storage: SnapshotStorage, name: string): Promise<boolean> {
+  const height = heightOfName(name);
+  if (height === undefined) return false;
+  try {
+    const manifest = await readSnapshotManifest(await storage.open(name));
+    return manifest.height === height;
+  } catch (error) {
+    if (error instanceof VerificationError || error instanceof NotFoundError) return false;
+    throw error;
+  }
+}
+
 async function keepLast(
   storage: SnapshotStorage,
   keep: number | undefined,
   height: number,
 ): Promise<number[]> {
   if (keep === undefined) return [];
-  const heights = (await storage.list())
-    .map(heightOfName)
-    .filter((found) => found !== undefined)
-    .sort((a, b) => b - a);
+  const heights: number[] = [];
+  for (const name of await storage.list()) {
+    if (await isSnapshot(storage, name)) heights.push(Number(name));
+  }
+  heights.sort((a, b) => b - a);
   // The one that was just made stays, even where higher ones are there.
   const removed = heights.slice(keep).filter((found) => found !== height);
   for (const old of removed) await storage.remove(snapshotName(old));

@@ -120,6 +120,10 @@ class Worker {
       child.once('exit', () => {
         resolve();
       });
+      // A process that could not be started never exits.
+      child.once('error', () => {
+        if (child.pid === undefined) resolve();
+      });
     });
     const onAbort = (): void => {
       const reason: unknown = signal?.reason;

@@ -16,11 +16,6 @@ export type ArtifactMode = (typeof ARTIFACT_MODES)[number];
 export const RESTORE_MODES = ['operational', 'replay', 'archival', 'debug'] as const;
 export type RestoreMode = (typeof RESTORE_MODES)[number];
 
-/** Whether `text` is one of the five modes. */
-export function isArtifactMode(text: unknown): text is ArtifactMode {
-  return ARTIFACT_MODES.some((mode) => mode === text);
-}
-
 /**
  * Whether an export of mode `held` may serve a restore of mode `wanted`, judged by the labels alone, as
  * `import-kernel-db` does. An export without a label, and one of mode `debug`, may serve any: its content decides.

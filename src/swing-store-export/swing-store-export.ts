@@ -1,7 +1,7 @@
 /**
  * What an export of a SwingStore is, in no particular form. Every form (live store, export directory, snapshot)
  * opens as a {@link SwingStoreExport}, or is built through an {@link ExportSink}, or both; every command is one
- * copy between two forms (`copy.ts`).
+ * copy between two forms (`copy-export.ts`).
  *
  * An export is read once, in order: the export data to its end, then the artifacts.
  */

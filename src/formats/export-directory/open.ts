@@ -1,8 +1,8 @@
 /** An export directory, ours or the node's own, as an export. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { VerificationError } from '../../errors.ts';
+import { constants, existsSync, type Stats } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { NotFoundError, VerificationError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { readExportData } from '../../swing-store-export/export-data.ts';
@@ -86,24 +86,47 @@ class ExportDirectory implements SwingStoreExport {
 }
 
 async function* readFileInPieces(path: string): AsyncGenerator<Uint8Array> {
+  // Opening a pipe would wait for somebody to write into it.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
+    (cause: unknown) => {
+      throw fileMissing(path, cause);
+    },
+  );
   try {
-    yield* createReadStream(path, {
-      highWaterMark: READ_PIECE_BYTES,
-    }) as AsyncIterable<Buffer>;
-  } catch (cause) {
-    throw fileMissing(path, cause);
+    const { size } = await file.stat().then(onlyFiles(path));
+    const pieceBytes = Math.max(1, Math.min(READ_PIECE_BYTES, size));
+    for (;;) {
+      // A buffer for each piece, since whoever takes them may keep them.
+      const piece = Buffer.allocUnsafeSlow(pieceBytes);
+      const { bytesRead } = await file.read(piece, 0, pieceBytes);
+      if (bytesRead === 0) return;
+      yield piece.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
   }
+}
+
+function onlyFiles(path: string): (stats: Stats) => Stats {
+  return (stats) => {
+    if (stats.isFile()) return stats;
+    throw new VerificationError('MISSING_FILE', 'what should be a file of the export is none', {
+      path,
+      hint: 'the export is damaged: make it again',
+    });
+  };
 }
 
 function fileMissing(path: string, cause: unknown): unknown {
   const code = (cause as NodeJS.ErrnoException).code;
-  if (code === 'EISDIR') {
-    return new VerificationError('MISSING_FILE', 'a directory stands where the export has a file', {
-      path,
+  if (code !== 'ENOENT' && code !== 'ENOTDIR') return cause;
+  if (!existsSync(join(dirname(path), MANIFEST_FILE))) {
+    return new NotFoundError('EXPORT_GONE', 'the export was removed while it was read', {
+      path: dirname(path),
+      hint: 'make it again, or use the snapshot that was made of it',
       cause,
     });
   }
-  if (code !== 'ENOENT' && code !== 'ENOTDIR') return cause;
   return new VerificationError('MISSING_FILE', 'a file that the export manifest names is missing', {
     path,
     hint: 'the export is damaged: make it again',

@@ -6,6 +6,7 @@ import { formatArtifactName, type ArtifactName } from '../../swing-store-export/
 
 export const MANIFEST_FILE = 'manifest.json';
 export const ENTRIES_FILE = 'entries.jsonl.zst';
+export const CHUNKS_DIR = 'chunks';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -39,7 +40,7 @@ const ARTIFACT_PREFIX = 'swingset/artifacts/';
 
 /** File of a chunk, by the SHA-256 of its bytes. */
 export function chunkFile(sha256: string): string {
-  return `chunks/${sha256}.tar.zst`;
+  return `${CHUNKS_DIR}/${sha256}.tar.zst`;
 }
 
 /**

@@ -270,6 +270,8 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
         return old;
       }
     } catch (error) {
+      // Without a manifest it is nothing of ours, and not ours to replace.
+      if (error instanceof NotFoundError) throw notASnapshot(there.location, error);
       found = `a damaged snapshot (${error instanceof Error ? error.message : String(error)})`;
     }
     if (this.#options.replace) return undefined;
@@ -305,4 +307,18 @@ function refuseTooManyParts(part: number, what: string): void {
 
 function entryOf(name: string, data: Uint8Array): PendingEntry {
   return { name, size: data.length, sha256: sha256Hex(data), data };
+}
+
+function notASnapshot(path: string, cause: Error): SwingSnapError {
+  return new SwingSnapError(
+    'SNAPSHOT_EXISTS',
+    'something else stands where the snapshot should be',
+    {
+      path,
+      expected: 'nothing, or a snapshot',
+      found: `no ${MANIFEST_FILE} in it`,
+      hint: 'look at it, and move or remove it by hand',
+      cause,
+    },
+  );
 }

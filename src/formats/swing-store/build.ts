@@ -1,6 +1,6 @@
 /**
  * Builds a new SwingStore, as the reference's `importSwingStore` does, aside from where it will be: in
- * `S/.swingsnap-<id>/`, and moved into place when everything in it is durable.
+ * `S/.swingsnap-restore-<id>/`, and moved into place when everything in it is durable.
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
