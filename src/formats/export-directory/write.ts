@@ -32,6 +32,7 @@ export async function writeExportDirectory(
 ): Promise<ExportSink<ExportSummary>> {
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR;
   const journal = await open(join(exportDir, JOURNAL_FILE), flags);
+  await syncDirectory(exportDir);
   return new ExportDirectoryWriter(exportDir, header, journal);
 }
 
@@ -41,8 +42,11 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   /** Has the file name of each artifact, a line each, in order: the manifest is written from it. */
   readonly #journal: FileHandle;
   #exportData: FileHandle | undefined;
+  #isExportDataClosing = false;
   readonly #syncs = new Set<Promise<void>>();
   #failure: Error | undefined;
+  #journalSync: Promise<void> = Promise.resolve();
+  #nextJournalSync: Promise<void> | undefined;
 
   constructor(dir: string, header: Header, journal: FileHandle) {
     this.#dir = dir;
@@ -75,14 +79,30 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   async #closeExportData(): Promise<void> {
     if (this.#header.withExportData) this.#exportData ??= await this.#create(EXPORT_DATA_FILE);
     const file = this.#exportData;
-    if (file === undefined || file.fd === -1) return;
+    if (file === undefined || this.#isExportDataClosing) return;
+    this.#isExportDataClosing = true;
     await this.#closeLater(file);
+  }
+
+  /**
+   * Puts the names so far on the disk, before the bytes of their files are: a discard after a power loss goes by them.
+   * A sync that is under way may miss the last of them; the one after it serves all who wait.
+   */
+  async #journalSynced(): Promise<void> {
+    this.#nextJournalSync ??= this.#journalSync
+      .catch(() => undefined)
+      .then(async () => {
+        this.#nextJournalSync = undefined;
+        this.#journalSync = this.#journal.datasync();
+        return this.#journalSync;
+      });
+    return this.#nextJournalSync;
   }
 
   /** Syncs and closes a file while others are written. */
   async #closeLater(file: FileHandle): Promise<void> {
-    const sync = file
-      .sync()
+    const sync = this.#journalSynced()
+      .then(async () => file.sync())
       .catch((error: unknown) => {
         this.#failure ??= error as Error;
       })
