@@ -19,7 +19,8 @@ export async function* readJournal(exportDir: string): AsyncGenerator<string> {
   }
 }
 
-function isExportFile(name: string): boolean {
+/** Whether an export makes files of that name for its data. */
+export function isExportFile(name: string): boolean {
   if (name === EXPORT_DATA_FILE) return true;
   try {
     parseArtifactName(name);

@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs';
 import { lstat, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { VerificationError } from '../../errors.ts';
 import { syncDirectory } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
-import { readJournal } from './journal.ts';
-import { JOURNAL_FILE, MANIFEST_FILE, RECORD_FILE, resolveInside, STOP_FILE } from './layout.ts';
+import { isExportFile, readJournal } from './journal.ts';
+import { JOURNAL_FILE, MANIFEST_FILE, RECORD_FILE, STOP_FILE } from './layout.ts';
 import { decodeExportManifest, type ExportManifest } from './manifest.ts';
 
 /** The manifest's name while its files are being removed: it still names them, and is no export any more. */
@@ -37,8 +38,11 @@ export async function discardedManifest(exportDir: string): Promise<ExportManife
 
 /**
  * Removes the files that the manifest, the journal and the record of `exportDir` name, then the directory if nothing
- * else is in it. Killed half-way, it may be called again.
+ * else is in it. Killed half-way, it may be called again. A damaged manifest in a directory that has our record stands
+ * for all files that are called as an export's are.
  * @param keepDirectory leaves the directory itself, empty
+ * @throws {VerificationError} as {@link decodeExportManifest} for a damaged manifest without our record; nothing is
+ *   changed then
  */
 export async function removeExportDirectory(
   exportDir: string,
@@ -46,6 +50,7 @@ export async function removeExportDirectory(
 ): Promise<Removal> {
   const manifest = join(exportDir, MANIFEST_FILE);
   const discarded = join(exportDir, DISCARDED_MANIFEST_FILE);
+  const named = await filesOfManifest(exportDir);
   if (existsSync(manifest)) {
     await rename(manifest, discarded);
     try {
@@ -62,16 +67,7 @@ export async function removeExportDirectory(
     await rm(path);
     files += 1;
   };
-  if (existsSync(discarded)) {
-    const { artifacts, data } = decodeExportManifest(await readFile(discarded, 'utf8'), discarded);
-    for (const file of [
-      ...artifacts.map(([, name]) => name),
-      ...(data === undefined ? [] : [data]),
-    ]) {
-      // A name with a directory in it may lead anywhere through a link: it is left.
-      if (basename(file) === file) await unlink(resolveInside(exportDir, file));
-    }
-  }
+  for (const file of named) if (isPlainName(file)) await unlink(join(exportDir, file));
   for await (const name of readJournal(exportDir)) await unlink(join(exportDir, name));
   // What a killed run of ours left under a temporary name.
   for (const name of await readdir(exportDir)) {
@@ -86,6 +82,36 @@ export async function removeExportDirectory(
   const gone = left.length === 0 && !keepDirectory;
   if (gone) await rmdir(exportDir);
   return { files, gone, left: left.slice(0, 10) };
+}
+
+/** The files that the manifest names, by whichever name it is there; none without one. */
+async function filesOfManifest(exportDir: string): Promise<string[]> {
+  const path = [MANIFEST_FILE, DISCARDED_MANIFEST_FILE]
+    .map((file) => join(exportDir, file))
+    .find((file) => existsSync(file));
+  if (path === undefined) return [];
+  try {
+    const { artifacts, data } = decodeExportManifest(await readFile(path, 'utf8'), path);
+    return [...artifacts.map(([, file]) => file), ...(data === undefined ? [] : [data])];
+  } catch (error) {
+    if (!(error instanceof VerificationError)) throw error;
+    if (existsSync(join(exportDir, RECORD_FILE))) {
+      return (await readdir(exportDir)).filter(isExportFile);
+    }
+    const { code, message, expected, found } = error;
+    throw new VerificationError(code, message, {
+      path: error.path,
+      expected,
+      found,
+      hint: 'nothing was removed: look at the directory and remove it by hand',
+      cause: error,
+    });
+  }
+}
+
+/** A name with a directory in it may lead anywhere through a link: such a file is left. */
+function isPlainName(file: string): boolean {
+  return !['', '.', '..'].includes(file) && basename(file) === file && !file.includes('\0');
 }
 
 function isTemporary(name: string): boolean {

@@ -4,6 +4,7 @@ import path from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { VerificationError } from '../../../src/errors.ts';
 import {
   isExportDirectory,
   removeExportDirectory,
@@ -51,23 +52,32 @@ describe('removing an export directory', () => {
     expect(await listTree(parent)).toEqual({});
   });
 
-  it.each(['.', '', 'sub', 'sub/file', '../outside', 'link/file', './sub/../sub/file'])(
-    'does not follow a manifest that names %j',
-    async (file) => {
-      const { parent, exportDir } = await madeExport([['bundle.b0-x', file]]);
-      await mkdir(path.join(exportDir, 'sub'));
-      await writeFile(path.join(exportDir, 'sub', 'file'), 'x');
-      await writeFile(path.join(parent, 'outside'), 'x');
-      await mkdir(path.join(parent, 'other'));
-      await writeFile(path.join(parent, 'other', 'file'), 'x');
-      await symlink(path.join(parent, 'other'), path.join(exportDir, 'link'));
-      const removal = await removeExportDirectory(exportDir);
-      expect(removal).toMatchObject({ gone: false, left: ['link', 'sub'] });
-      for (const kept of ['outside', 'other/file', 'E/sub/file']) {
-        expect([kept, existsSync(path.join(parent, kept))]).toEqual([kept, true]);
-      }
-    },
-  );
+  it.each([
+    '.',
+    '..',
+    '',
+    'a\0b',
+    '/etc/hostname',
+    'sub/',
+    'sub',
+    'sub/file',
+    '../outside',
+    'link/file',
+    './sub/../sub/file',
+  ])('does not follow a manifest that names %j', async (file) => {
+    const { parent, exportDir } = await madeExport([['bundle.b0-x', file]]);
+    await mkdir(path.join(exportDir, 'sub'));
+    await writeFile(path.join(exportDir, 'sub', 'file'), 'x');
+    await writeFile(path.join(parent, 'outside'), 'x');
+    await mkdir(path.join(parent, 'other'));
+    await writeFile(path.join(parent, 'other', 'file'), 'x');
+    await symlink(path.join(parent, 'other'), path.join(exportDir, 'link'));
+    const removal = await removeExportDirectory(exportDir);
+    expect(removal).toMatchObject({ gone: false, left: ['link', 'sub'] });
+    for (const kept of ['outside', 'other/file', 'E/sub/file']) {
+      expect([kept, existsSync(path.join(parent, kept))]).toEqual([kept, true]);
+    }
+  });
 
   it('removes a link, not what it leads to', async () => {
     const { parent, exportDir } = await madeExport([['bundle.b0-x', 'link']]);
@@ -75,5 +85,30 @@ describe('removing an export directory', () => {
     await symlink(path.join(parent, 'outside'), path.join(exportDir, 'link'));
     expect(await removeExportDirectory(exportDir)).toMatchObject({ gone: true });
     expect(Object.keys(await listTree(parent))).toEqual(['outside']);
+  });
+
+  it.each(['{"blockHeight":1,"artif', '{"artifacts":[["a","a"],["a","b"]]}'])(
+    'changes nothing for a damaged manifest that is not ours: %s',
+    async (text) => {
+      const { exportDir } = await madeExport();
+      await writeFile(path.join(exportDir, 'export-manifest.json'), text);
+      await writeFile(path.join(exportDir, 'bundle.b0-x'), 'x');
+      const before = await listTree(exportDir);
+      const removal = removeExportDirectory(exportDir);
+      await expect(removal).rejects.toThrow(VerificationError);
+      await expect(removal).rejects.toMatchObject({
+        hint: 'nothing was removed: look at the directory and remove it by hand',
+      });
+      expect(await listTree(exportDir)).toEqual(before);
+    },
+  );
+
+  it('removes an export of ours by the names of its files where the manifest is damaged', async () => {
+    const { exportDir } = await madeExport();
+    const bundle = `bundle.b1-${'0'.repeat(128)}`;
+    await writeFile(path.join(exportDir, 'export-manifest.json'), '{"blockHeight":1,"artif');
+    for (const name of [bundle, 'transcript.v1.0.5', '.swingsnap-operation.json', 'notes'])
+      await writeFile(path.join(exportDir, name), '');
+    expect(await removeExportDirectory(exportDir)).toMatchObject({ files: 5, left: ['notes'] });
   });
 });
