@@ -16,6 +16,7 @@ import {
   GROUP_MEAN_REST_BYTES,
   GROUP_MIN_BYTES,
   MANIFEST_FILE,
+  MAX_MANIFEST_BYTES,
   MAX_CHUNK_ENTRIES,
   MAX_PARTS,
   segmentEntryName,
@@ -261,6 +262,10 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
         throw error;
       });
     if (there === undefined) return undefined;
+    // Without a manifest it is nothing of ours, and not ours to replace.
+    await there.read(MANIFEST_FILE, MAX_MANIFEST_BYTES).catch((error: unknown) => {
+      if (error instanceof NotFoundError) throw notASnapshot(there.location, error);
+    });
     let found: string;
     try {
       const old = await readSnapshotManifest(there);
@@ -270,8 +275,6 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
         return old;
       }
     } catch (error) {
-      // Without a manifest it is nothing of ours, and not ours to replace.
-      if (error instanceof NotFoundError) throw notASnapshot(there.location, error);
       found = `a damaged snapshot (${error instanceof Error ? error.message : String(error)})`;
     }
     if (this.#options.replace) return undefined;

@@ -1,0 +1,108 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { noProgress } from '../../src/io/progress.ts';
+import { retrieveSnapshot, type RetrieveOptions } from '../../src/operation/retrieve-snapshot.ts';
+import { verifySource } from '../../src/operation/verify-source.ts';
+import { listTree, useTempDir } from '../fixtures/directories.ts';
+import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
+import { runCli } from '../fixtures/run-cli.ts';
+import { tinySpec } from '../fixtures/specs.ts';
+
+describe('directories that are not what their names say', () => {
+  const fileDir = useTempDir('file');
+  const tempDir = useTempDir();
+  let S: string;
+
+  beforeAll(async () => {
+    S = join(await fileDir(), 'S');
+    await buildStore(S, tinySpec);
+  });
+  afterAll(closeReference);
+
+  const retrieve = (snapshotDir: string, more: Partial<RetrieveOptions> = {}) =>
+    retrieveSnapshot({
+      source: { stateDir: S, artifactMode: 'operational' },
+      snapshotDir,
+      replace: false,
+      madeBy: 'test',
+      progress: noProgress,
+      ...more,
+    });
+
+  it('are not counted as snapshots, and stay, when only the last are kept', async () => {
+    const D = await tempDir();
+    await mkdir(join(D, '2024', 'photos'), { recursive: true });
+    await writeFile(join(D, '2024', 'photos', 'a.jpg'), 'a');
+    await mkdir(join(D, '999999999'));
+    const { removedHeights, manifest } = await retrieve(D, { keepLast: 1 });
+    expect(removedHeights).toEqual([]);
+    expect(Object.keys(await listTree(D))).toEqual(
+      expect.arrayContaining(['2024/photos/a.jpg', '999999999', String(manifest.height)]),
+    );
+  });
+
+  it('are not replaced by a snapshot that may replace one', async () => {
+    const D = await tempDir();
+    const { manifest } = await retrieve(join(D, 'other'));
+    const there = join(D, String(manifest.height));
+    await mkdir(there);
+    await writeFile(join(there, 'a.jpg'), 'a');
+    await expect(retrieve(D, { replace: true })).rejects.toMatchObject({ code: 'SNAPSHOT_EXISTS' });
+    expect(Object.keys(await listTree(there))).toEqual(['a.jpg']);
+  });
+
+  it('do not keep anybody waiting when a pipe stands for a file', async () => {
+    const E = await tempDir();
+    await referenceExport(S, E);
+    await rm(join(E, 'export-data.jsonl'));
+    execFileSync('mkfifo', [join(E, 'export-data.jsonl')]);
+    await expect(verifySource({ source: E, progress: noProgress })).rejects.toMatchObject({
+      code: 'MISSING_FILE',
+      exitCode: 3,
+    });
+  });
+
+  it('say that an export was removed when its manifest went while it was read', async () => {
+    const E = await tempDir();
+    await referenceExport(S, E);
+    const progress = {
+      ...noProgress,
+      phase: (name: string) => {
+        if (name === 'artifacts') execFileSync('rm', ['-rf', E]);
+      },
+    };
+    await expect(verifySource({ source: E, progress })).rejects.toMatchObject({
+      code: 'EXPORT_GONE',
+      exitCode: 5,
+    });
+    expect(existsSync(E)).toBe(false);
+  });
+
+  it('are found by status in the environment too', async () => {
+    const E = await tempDir();
+    await referenceExport(S, E);
+    const { json, exitCode } = await runCli(['status', '--json'], {
+      env: { SWINGSNAP_EXPORT_DIR: E, AGORIC_HOME: join(E, 'nowhere') },
+    });
+    expect({ json, exitCode }).toMatchObject({
+      exitCode: 0,
+      json: { state: 'none', exportDir: E },
+    });
+  });
+
+  it('cannot be told to wait for nothing', async () => {
+    const E = join(await tempDir(), 'E');
+    const args = ['export', '--state-dir', S, '--export-dir', E, '--timeout', '1s'];
+    const { stderr, exitCode } = await runCli(args);
+    expect({ stderr, exitCode }).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('--timeout') as string,
+    });
+    expect(existsSync(E)).toBe(false);
+  });
+});
