@@ -219,7 +219,11 @@ class StagedDirectory implements StagedSnapshot {
     if (await exists(this.#final)) {
       if (!replace) throw snapshotExists(this.#final);
       old = join(this.#work.path, REPLACED);
-      await rename(this.#final, old);
+      await rename(this.#final, old).catch((error: unknown) => {
+        // Another replaces it too, and has just taken it away.
+        if (!isMissing(error)) throw error;
+        old = undefined;
+      });
     }
     let isVisible = false;
     try {

@@ -100,4 +100,25 @@ describe('directory storage', () => {
     for (const staged of all) await staged.discard();
     expect(Object.keys(await listTree(dir))).toHaveLength(2);
   });
+
+  it('has one whole snapshot after several have replaced it at once', async () => {
+    const dir = await tempDir();
+    const storage = directoryStorage(dir);
+    for (let round = 0; round < 10; round += 1) {
+      const all = await Promise.all(
+        ['a', 'b', 'c'].map(async (name) => {
+          const staged = await storage.stage('12');
+          await staged.put(name, Buffer.from(name));
+          return staged;
+        }),
+      );
+      const results = await Promise.allSettled(all.map(async (staged) => staged.publish(true)));
+      for (const result of results) {
+        if (result.status === 'rejected')
+          expect(result.reason).toMatchObject({ code: 'SNAPSHOT_EXISTS' });
+      }
+      for (const staged of all) await staged.discard();
+      expect(Object.keys(await listTree(dir))).toHaveLength(2);
+    }
+  });
 });
