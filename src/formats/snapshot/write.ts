@@ -3,7 +3,12 @@ import { createHash, type Hash } from 'node:crypto';
 import { NotFoundError, SwingSnapError, VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/digest.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import type { SnapshotStorage, StagedFile, StagedSnapshot } from '../../storage/contract.ts';
+import type {
+  SnapshotStorage,
+  StagedFile,
+  StagedSnapshot,
+  StoredSnapshot,
+} from '../../storage/contract.ts';
 import { parseArtifactName } from '../../swing-store-export/names.ts';
 import type { ExportSink, ExportSummary } from '../../swing-store-export/swing-store-export.ts';
 import { cutsAfter, SegmentCutter } from './cut.ts';
@@ -262,10 +267,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
         throw error;
       });
     if (there === undefined) return undefined;
-    // Without a manifest it is nothing of ours, and not ours to replace.
-    await there.read(MANIFEST_FILE, MAX_MANIFEST_BYTES).catch((error: unknown) => {
-      if (error instanceof NotFoundError) throw notASnapshot(there.location, error);
-    });
+    if (!(await isOurs(there))) throw notASnapshot(there.location);
     let found: string;
     try {
       const old = await readSnapshotManifest(there);
@@ -312,16 +314,26 @@ function entryOf(name: string, data: Uint8Array): PendingEntry {
   return { name, size: data.length, sha256: sha256Hex(data), data };
 }
 
-function notASnapshot(path: string, cause: Error): SwingSnapError {
+/** Whether it is a snapshot, be it a damaged one: what has neither a manifest nor a list of entries is not ours. */
+async function isOurs(there: StoredSnapshot): Promise<boolean> {
+  const has = async (file: string, maxBytes: number): Promise<boolean> =>
+    there.read(file, maxBytes).then(
+      () => true,
+      (error: unknown) => !(error instanceof NotFoundError),
+    );
+  // Nothing of the list is read, since it is longer than no bytes: it is only looked for.
+  return (await has(MANIFEST_FILE, MAX_MANIFEST_BYTES)) || has(ENTRIES_FILE, 0);
+}
+
+function notASnapshot(path: string): SwingSnapError {
   return new SwingSnapError(
     'SNAPSHOT_EXISTS',
     'something else stands where the snapshot should be',
     {
       path,
       expected: 'nothing, or a snapshot',
-      found: `no ${MANIFEST_FILE} in it`,
+      found: `neither ${MANIFEST_FILE} nor ${ENTRIES_FILE} in it`,
       hint: 'look at it, and move or remove it by hand',
-      cause,
     },
   );
 }
