@@ -1,8 +1,10 @@
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base-command.ts';
+import { renderChecks, type CheckResult } from '../cli/checks.ts';
 import { withExitCodes } from '../cli/exit-codes.ts';
 import {
   artifactModeFlag,
+  checkFlag,
   heightFlag,
   scratchDirFlag,
   sourceArg,
@@ -13,6 +15,7 @@ import { expectFlag } from '../cli/hash-flag.ts';
 import { namedStateDir } from '../cli/locations.ts';
 import type { StoreComparison } from '../operation/compare-with-store.ts';
 import {
+  checkVerify,
   quicklyVerifySource,
   verifySource,
   type QuicklyVerified,
@@ -29,7 +32,9 @@ interface FullResult extends ExportSummary {
 
 type QuickResult = QuicklyVerified & { readonly quick: true };
 
-export default class Verify extends BaseCommand<typeof Verify, FullResult | QuickResult> {
+type Result = FullResult | QuickResult | CheckResult;
+
+export default class Verify extends BaseCommand<typeof Verify, Result> {
   static override summary =
     'Prove that a snapshot or an export is whole, and that a store holds it.';
 
@@ -60,9 +65,10 @@ export default class Verify extends BaseCommand<typeof Verify, FullResult | Quic
       exclusive: ['state-dir', 'home', 'artifact-mode'],
     }),
     'scratch-dir': scratchDirFlag,
+    check: checkFlag,
   };
 
-  protected async execute(): Promise<FullResult | QuickResult> {
+  protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
     const options = {
       source: this.args.source,
@@ -74,12 +80,14 @@ export default class Verify extends BaseCommand<typeof Verify, FullResult | Quic
       progress,
       signal,
     };
+    if (flags.check) return { checked: await checkVerify(options) };
     if (flags.quick) return { quick: true, ...(await quicklyVerifySource(options)) };
     const { source, form, summary, store } = await verifySource(options);
     return { quick: false, source, form, ...summary, ...(store === undefined ? {} : { store }) };
   }
 
-  protected render(result: FullResult | QuickResult): string[] {
+  protected render(result: Result): string[] {
+    if ('checked' in result) return renderChecks(result);
     if (result.quick) {
       const { count, size } = result.chunks;
       return [

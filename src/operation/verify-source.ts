@@ -10,7 +10,7 @@ import { copyVerified } from '../swing-store-export/copy-export.ts';
 import { nullSink } from '../swing-store-export/null-sink.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 import { compareWithStore, type StoreComparison } from './compare-with-store.ts';
-import { chooseScratchDir } from './preflight.ts';
+import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { refuseHeight } from './refuse-height.ts';
 
 export interface VerifyOptions {
@@ -57,6 +57,24 @@ export async function verifySource(options: VerifyOptions): Promise<Verified> {
   } finally {
     await source.close();
   }
+}
+
+/** Looks whether {@link verifySource} could start, without reading more than a manifest. Throws as it does. */
+export async function checkVerify(options: VerifyOptions): Promise<Check[]> {
+  const scratchDir = chooseScratchDir(options.scratchDir);
+  const found = findSource(options.source);
+  const codec = await loadZstdCodec();
+  const source = await openSource(found, codec);
+  try {
+    refuseHeight(source, options.height);
+  } finally {
+    await source.close();
+  }
+  return [
+    { check: `${found.form} can be read at height ${String(source.height)}`, path: found.path },
+    checkWritable(scratchDir, 'scratch dir'),
+    { check: `zstd codec ${codec.name}` },
+  ];
 }
 
 export interface QuicklyVerified {

@@ -117,6 +117,7 @@ describe('the documented JSON objects', () => {
     await hold('verify', 0, 'verify @D --state-dir @S');
     await hold('verify --quick', 0, 'verify @D --quick');
     await hold('--check', 0, 'restore @D --check --state-dir @N');
+    await hold('--check', 0, 'verify @D --check');
     await hold('restore', 0, 'restore @D --state-dir @N');
     await hold('restore', 0, 'restore @D --state-dir @R --replace');
     await hold('export --detach', 0, 'export --detach --state-dir @S --export-dir @F');
