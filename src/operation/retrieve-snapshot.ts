@@ -13,7 +13,6 @@ import {
 import { readSnapshotManifest } from '../formats/snapshot/manifest.ts';
 import { writeSnapshot, type WrittenSnapshot } from '../formats/snapshot/write.ts';
 import type { Progress } from '../io/progress.ts';
-import { refuseNoSpace } from '../io/free-space.ts';
 import { checkLevel, type ZstdCodec } from '../io/zstd/codec.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
@@ -84,8 +83,6 @@ export async function retrieveSnapshot(options: RetrieveOptions): Promise<Retrie
   const held = await holdSource(options.source, options, scratchDir);
   try {
     const { source, progress, signal } = held;
-    // How far an export compresses is not known: this much is needed in any case.
-    refuseNoSpace(resolve(snapshotDir), 2 * chunkBytes, 'the snapshot', '--snapshot-dir');
     const { height } = source;
     const makeSink = async () =>
       writeSnapshot(storage, { height, codec, level, chunkBytes, replace, madeBy });
