@@ -14,7 +14,7 @@ import { nearestExisting, refuseNoSpace } from '../io/free-space.ts';
 import { TEMPORARY_PREFIX } from '../io/scratch.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
-import { copyUnverified } from '../swing-store-export/copy-export.ts';
+import { copyUnverified } from '../swing-store-export/copy-unverified.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 import { lockedPathsOf, lockOperation, type OperationLock } from './operation-lock.ts';
 import { lookOut, watchPin, type PinBounds } from './pin-bounds.ts';

@@ -2,16 +2,19 @@
  * The one thing that every command does: copy an export from the form that it is in to the form that is wanted.
  */
 import { VerificationError } from '../errors.ts';
+import { mapAhead } from '../io/ahead.ts';
 import { Breath } from '../io/breath.ts';
 import { DigestTap } from '../io/digest.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
 import { defaultScratchDir } from '../io/scratch.ts';
+import { aheadOf, inlinePool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode, RestoreMode } from './artifact-mode.ts';
 import { computeContentHash } from './content-hash.ts';
 import { NotCanonicalError } from './export-data.ts';
 import { ExportDataHasher } from './export-data-hasher.ts';
-import { formatArtifactName, parseArtifactName } from './names.ts';
-import { artifactIdentity } from './expected-content.ts';
+import { aborting, sizeAhead, watched, type CopyOptions } from './copy-unverified.ts';
+import { parseArtifactName } from './names.ts';
+import { artifactIdentity, type ExpectedContent } from './expected-content.ts';
 import { RecordIndex } from './record-index.ts';
 import type {
   ArtifactDigest,
@@ -21,12 +24,7 @@ import type {
   SwingStoreExport,
 } from './swing-store-export.ts';
 import { verifyArtifact } from './verify-artifact.ts';
-
-export interface CopyOptions {
-  readonly progress?: Progress | undefined;
-  /** Ends the copy with its reason. */
-  readonly signal?: AbortSignal | undefined;
-}
+import { verifyWhole, type CheckedWhole } from './verify-whole.ts';
 
 export interface VerifiedCopyOptions extends CopyOptions {
   /**
@@ -47,60 +45,6 @@ export interface Copied<Result> {
   /** What the sink made of it. */
   readonly result: Result;
   readonly summary: ExportSummary;
-}
-
-/**
- * Copies an export of which nothing is checked but what the source checks itself: a live store, whose exporter the
- * reference has fixed byte for byte.
- * @param withExportData false leaves the export data out
- */
-export async function copyUnverified<Result>(
-  source: SwingStoreExport,
-  sink: ExportSink<Result>,
-  artifactMode: ArtifactMode,
-  {
-    progress = noProgress,
-    signal,
-    withExportData = true,
-  }: CopyOptions & { withExportData?: boolean },
-): Promise<Result> {
-  return aborting(sink, async () => {
-    const exportData = { entries: 0, size: 0 };
-    const breath = new Breath();
-    if (withExportData) {
-      progress.phase('export data', source.estimate('export data'));
-      for await (const block of source.exportData()) {
-        await breath.take();
-        signal?.throwIfAborted();
-        await sink.writeExportData(block);
-        const entries = countLines(block);
-        exportData.size += block.length;
-        exportData.entries += entries;
-        progress.advance(block.length, entries);
-      }
-    }
-    const artifacts = { count: 0, size: 0 };
-    progress.phase('artifacts', source.estimate('artifacts'));
-    for await (const artifact of source.artifacts()) {
-      const name = formatArtifactName(parseArtifactName(artifact.name));
-      const tap = new DigestTap();
-      await sink.writeArtifact(
-        name,
-        watched(tap.through(artifact.data()), progress, signal),
-        undefined,
-      );
-      artifacts.count += 1;
-      artifacts.size += tap.size;
-      progress.advance(0, 1);
-    }
-    return sink.finish({ height: source.height, artifactMode, exportData, artifacts });
-  });
-}
-
-function countLines(block: Uint8Array): number {
-  let lines = 0;
-  for (let at = block.indexOf(0x0a); at !== -1; at = block.indexOf(0x0a, at + 1)) lines += 1;
-  return lines;
 }
 
 /**
@@ -147,22 +91,10 @@ async function attempt<Result>(
   });
 }
 
-async function aborting<Result>(
-  sink: ExportSink<unknown>,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    await sink.abort();
-    throw error;
-  }
-}
-
 async function copyThrough(
   source: SwingStoreExport,
   sink: ExportSink<unknown>,
-  { progress = noProgress, signal, artifactMode, expect }: VerifiedCopyOptions,
+  { progress = noProgress, signal, pool = inlinePool, artifactMode, expect }: VerifiedCopyOptions,
   index: RecordIndex,
   exportDataBlocks: AsyncIterable<Uint8Array>,
 ): Promise<ExportSummary> {
@@ -181,27 +113,23 @@ async function copyThrough(
   // Without any label every artifact is wanted, and the content decides what the copy may call itself.
   const mode = artifactMode ?? source.artifactMode;
   const artifacts = { count: 0, size: 0 };
+  const wantsDigests = expect !== undefined;
   let allDigestsKnown = true;
   progress.phase('artifacts', source.estimate('artifacts'));
-  for await (const artifact of source.artifacts()) {
+  const prepared = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) =>
+    prepare(artifact, index.expect(parseArtifactName(artifact.name), mode ?? 'debug'), pool),
+  );
+  for await (const { artifact, expected, whole } of prepared) {
     await breath.take();
     signal?.throwIfAborted();
     const name = parseArtifactName(artifact.name);
-    const expected = index.expect(name, mode ?? 'debug');
     if (expected === undefined) {
-      const digest = artifact.declared ?? (await digestIf(expect !== undefined, artifact, signal));
+      const digest = artifact.declared ?? (await digestIf(wantsDigests, artifact, signal));
       if (digest === undefined) allDigestsKnown = false;
       else index.notePresent(name, digest, false);
       continue;
     }
-    const tap = new DigestTap();
-    const verified = verifyArtifact(artifact.name, expected, artifact.data());
-    await sink.writeArtifact(
-      artifact.name,
-      watched(tap.through(verified), progress, signal),
-      artifactIdentity(expected),
-    );
-    const digest = tap.finish();
+    const digest = await write(sink, artifact, expected, whole, { progress, signal });
     refuseOther(
       `SHA-256 of ${artifact.name}`,
       artifact.declared?.sha256,
@@ -233,6 +161,57 @@ async function copyThrough(
   };
 }
 
+/** An artifact on its way, as far as it can be read and checked ahead of its turn. */
+interface PreparedArtifact {
+  readonly artifact: ExportArtifact;
+  /** Undefined if the copy has no use for the artifact. */
+  readonly expected: ExpectedContent | undefined;
+  /** Checked; undefined if it is too large to be read as a whole. */
+  readonly whole: CheckedWhole | undefined;
+}
+
+async function prepare(
+  artifact: ExportArtifact,
+  expected: ExpectedContent | undefined,
+  pool: WorkerPool,
+): Promise<PreparedArtifact> {
+  if (expected === undefined) return { artifact, expected, whole: undefined };
+  const { name, declared } = artifact;
+  const identity = artifactIdentity(expected);
+  if (declared?.identity !== undefined && declared.identity !== identity) {
+    throw new VerificationError('ARTIFACT_MISMATCH', `${name} is declared as something else`, {
+      path: name,
+      expected: identity,
+      found: declared.identity,
+    });
+  }
+  const content = await artifact.whole?.load();
+  const whole = content && (await verifyWhole({ name, expected, content }, pool));
+  return { artifact, expected, whole };
+}
+
+/** Hands an artifact to the sink; one that was not read yet is checked on the way. */
+async function write(
+  sink: ExportSink<unknown>,
+  artifact: ExportArtifact,
+  expected: ExpectedContent,
+  whole: CheckedWhole | undefined,
+  watch: { readonly progress: Progress; readonly signal: AbortSignal | undefined },
+): Promise<ArtifactDigest> {
+  const { name } = artifact;
+  const identity = artifactIdentity(expected);
+  if (whole !== undefined) {
+    const digest = { size: whole.bytes.length, sha256: whole.sha256 };
+    await sink.writeArtifact(name, whole, identity);
+    watch.progress.advance(digest.size);
+    return digest;
+  }
+  const tap = new DigestTap();
+  const verified = verifyArtifact(name, expected, artifact.data());
+  await sink.writeArtifact(name, watched(tap.through(verified), watch), identity);
+  return tap.finish();
+}
+
 async function digestIf(
   wanted: boolean,
   artifact: ExportArtifact,
@@ -242,20 +221,6 @@ async function digestIf(
   const tap = new DigestTap();
   for await (const _ of tap.through(artifact.data())) signal?.throwIfAborted();
   return tap.finish();
-}
-
-async function* watched(
-  data: AsyncIterable<Uint8Array>,
-  progress: Progress,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array> {
-  const breath = new Breath();
-  for await (const piece of data) {
-    await breath.take();
-    signal?.throwIfAborted();
-    yield piece;
-    progress.advance(piece.length);
-  }
 }
 
 /** The mode of an export that has no label: `operational` unless it holds more, then the most it is complete for. */

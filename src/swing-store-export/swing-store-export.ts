@@ -29,7 +29,7 @@ export interface SwingStoreExport {
    */
   exportData(options?: { readonly scratchDir?: string }): AsyncIterable<Uint8Array>;
 
-  /** The artifacts, each to be read (or left) before the next is asked for. */
+  /** The artifacts, each to be read by `data` (or left) before the next is asked for, and by `whole` at any time. */
   artifacts(): AsyncIterable<ExportArtifact>;
 
   /** What the form itself promises of its content, to be held against what was read. */
@@ -50,9 +50,44 @@ export interface ExportArtifact {
   /** As the form spells it; hostile until parsed. */
   readonly name: string;
   /** Declared size in bytes and SHA-256 in hex, where the form declares them and checks them on reading. */
-  readonly declared?: ArtifactDigest;
+  readonly declared?: DeclaredArtifact;
   /** Its bytes, once. */
   data(): AsyncIterable<Uint8Array>;
+  /** Where it seems to be small enough: all of it at once. */
+  readonly whole?: WholeArtifact;
+}
+
+/** An artifact that can be read as a whole while others are. */
+export interface WholeArtifact {
+  /** About how many bytes it has. */
+  readonly size: number;
+  /** @returns undefined if it is larger than {@link WHOLE_MAX_BYTES} after all; `data` then gives it */
+  load(): Promise<WholeContent | undefined>;
+}
+
+/** Bytes of an artifact that is handed on as a whole, at most; of larger ones, only pieces are in memory. */
+export const WHOLE_MAX_BYTES = 16 * 1024 * 1024;
+
+/** All of an artifact's content; whoever gets the bytes may give them away. */
+export interface WholeContent {
+  readonly bytes: Uint8Array;
+  /** Where it has been computed already. */
+  readonly sha256?: string | undefined;
+}
+
+/** Content as a sink gets it. */
+export type ArtifactContent = AsyncIterable<Uint8Array> | WholeContent;
+
+/** Content in pieces, however it comes. */
+export async function* piecesOf(content: ArtifactContent): AsyncGenerator<Uint8Array> {
+  if ('bytes' in content) yield content.bytes;
+  else yield* content;
+}
+
+/** What a form says of an artifact. */
+export interface DeclaredArtifact extends ArtifactDigest {
+  /** As `artifactIdentity` names content; to be held against the record. */
+  readonly identity?: string;
 }
 
 /** Size in bytes and SHA-256, as hex, of an artifact's exported content. */
@@ -70,12 +105,12 @@ export interface ExportSink<Result> {
   /** A block of whole lines. The sink must be done with the bytes when its promise resolves. */
   writeExportData(block: Uint8Array): Promise<void>;
   /**
-   * Reads `data` to its end, which throws if the artifact turns out to be wrong.
+   * Takes an artifact. Pieces are to be read to their end, which throws if the artifact turns out to be wrong.
    * @param identity names the content, as `artifactIdentity` does; undefined in an unverified copy
    */
   writeArtifact(
     name: string,
-    data: AsyncIterable<Uint8Array>,
+    content: ArtifactContent,
     identity: string | undefined,
   ): Promise<void>;
   /** Makes what was written durable and visible. */

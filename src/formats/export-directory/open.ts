@@ -1,14 +1,16 @@
 /** An export directory, ours or the node's own, as an export. */
 import { constants, existsSync, type Stats } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { NotFoundError, VerificationError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { readExportData } from '../../swing-store-export/export-data.ts';
-import type {
-  ExportArtifact,
-  SwingStoreExport,
+import {
+  WHOLE_MAX_BYTES,
+  type ExportArtifact,
+  type SwingStoreExport,
+  type WholeContent,
 } from '../../swing-store-export/swing-store-export.ts';
 import { MANIFEST_FILE, resolveInside } from './layout.ts';
 import { readExportManifest, type ExportManifest } from './manifest.ts';
@@ -76,7 +78,13 @@ class ExportDirectory implements SwingStoreExport {
   async *artifacts(): AsyncGenerator<ExportArtifact> {
     for (const [name, file] of this.#manifest.artifacts) {
       const path = resolveInside(this.location, file);
-      yield { name, data: () => readFileInPieces(path) };
+      const size = (await stat(path).catch(() => undefined))?.size;
+      const isSmall = size !== undefined && size <= WHOLE_MAX_BYTES;
+      yield {
+        name,
+        data: () => readFileInPieces(path),
+        ...(isSmall && { whole: { size, load: async () => readWholeFile(path) } }),
+      };
     }
   }
 
@@ -85,15 +93,19 @@ class ExportDirectory implements SwingStoreExport {
   }
 }
 
-async function* readFileInPieces(path: string): AsyncGenerator<Uint8Array> {
-  // Opening a pipe would wait for somebody to write into it.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
-    (cause: unknown) => {
-      throw fileMissing(path, cause);
-    },
-  );
+/** @returns undefined if the file is larger than what is read as a whole */
+async function readWholeFile(path: string): Promise<WholeContent | undefined> {
+  const { file, size } = await openFile(path);
   try {
-    const { size } = await file.stat().then(onlyFiles(path));
+    return size > WHOLE_MAX_BYTES ? undefined : { bytes: await file.readFile() };
+  } finally {
+    await file.close();
+  }
+}
+
+async function* readFileInPieces(path: string): AsyncGenerator<Uint8Array> {
+  const { file, size } = await openFile(path);
+  try {
     const pieceBytes = Math.max(1, Math.min(READ_PIECE_BYTES, size));
     for (;;) {
       // A buffer for each piece, since whoever takes them may keep them.
@@ -104,6 +116,21 @@ async function* readFileInPieces(path: string): AsyncGenerator<Uint8Array> {
     }
   } finally {
     await file.close();
+  }
+}
+
+async function openFile(path: string): Promise<{ file: FileHandle; size: number }> {
+  // Opening a pipe would wait for somebody to write into it.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch((cause: unknown) => {
+    throw fileMissing(path, cause);
+  });
+  try {
+    const { size } = await file.stat().then(onlyFiles(path));
+    return { file, size };
+  } catch (error) {
+    await file.close();
+    throw error;
   }
 }
 

@@ -9,7 +9,12 @@ import { open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { publishFile, syncDirectory, writeFully } from '../../io/publish-file.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
-import type { ExportSink, ExportSummary } from '../../swing-store-export/swing-store-export.ts';
+import {
+  piecesOf,
+  type ArtifactContent,
+  type ExportSink,
+  type ExportSummary,
+} from '../../swing-store-export/swing-store-export.ts';
 import { EXPORT_DATA_FILE, JOURNAL_FILE, MANIFEST_FILE } from './layout.ts';
 import { readJournal } from './journal.ts';
 
@@ -59,11 +64,11 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
     await writeFully(this.#exportData, block);
   }
 
-  async writeArtifact(name: string, data: AsyncIterable<Uint8Array>): Promise<void> {
+  async writeArtifact(name: string, content: ArtifactContent): Promise<void> {
     await this.#closeExportData();
     const file = await this.#create(name);
     try {
-      for await (const piece of data) await writeFully(file, piece);
+      for await (const piece of piecesOf(content)) await writeFully(file, piece);
     } catch (error) {
       await file.close();
       throw error;

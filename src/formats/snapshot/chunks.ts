@@ -1,6 +1,6 @@
 /** Chunks as a reader meets them: which entries each should hold, and what it holds. */
 import { NotFoundError } from '../../errors.ts';
-import { sha256Hex } from '../../io/digest.ts';
+import type { WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { readEntries, type SnapshotEntry } from './entries.ts';
@@ -10,10 +10,9 @@ import {
   MAX_CHUNK_BYTES,
   MAX_CHUNK_ENTRIES,
   MAX_CHUNK_FILE_BYTES,
-  refuseUnreadable,
 } from './layout.ts';
 import type { SnapshotManifest } from './manifest.ts';
-import { maxTarBytes, unpackTar } from './tar.ts';
+import { unpacking } from './pack-chunk.ts';
 
 /** The entries of one chunk, which stand together in the list. */
 export interface PlannedChunk {
@@ -72,6 +71,7 @@ export async function loadChunk(
   snapshot: StoredSnapshot,
   codec: ZstdCodec,
   { chunk, entries }: PlannedChunk,
+  pool: WorkerPool,
 ): Promise<{ contents: Uint8Array[]; fileBytes: number }> {
   const path = `${snapshot.location}/${chunkFile(chunk)}`;
   const bytes = await snapshot
@@ -80,32 +80,7 @@ export async function loadChunk(
       if (cause instanceof NotFoundError) damaged('a chunk is missing', { path, cause });
       throw cause;
     });
-  const hash = sha256Hex(bytes);
-  if (hash !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found: hash });
-  const tar = decompress(codec, bytes, maxTarBytes(entries), path);
-  const contents = await unpackTar(tar, entries, path);
-  entries.forEach(({ name, sha256 }, at) => {
-    const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
-    if (found !== sha256) {
-      damaged('an entry has another hash', {
-        path: `${path}: ${name}`,
-        expected: sha256,
-        found,
-      });
-    }
-  });
-  return { contents, fileBytes: bytes.length };
-}
-
-function decompress(
-  codec: ZstdCodec,
-  bytes: Uint8Array,
-  maxRawBytes: number,
-  path: string,
-): Uint8Array {
-  try {
-    return codec.decompress(bytes, maxRawBytes);
-  } catch (cause) {
-    return refuseUnreadable(cause, 'a chunk', path);
-  }
+  const fileBytes = bytes.length;
+  const file = { path, chunk, entries, bytes, codec: codec.name };
+  return { contents: await pool.run(unpacking, file, [bytes]), fileBytes };
 }

@@ -1,15 +1,18 @@
 /** A snapshot as an export. */
+import { mapAhead } from '../../io/ahead.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
+import { aheadOf, inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { NotCanonicalError, readExportData } from '../../swing-store-export/export-data.ts';
 import { parseArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
 import { artifactIdentity } from '../../swing-store-export/expected-content.ts';
-import type {
-  ExportArtifact,
-  PromisedHashes,
-  SwingStoreExport,
+import {
+  WHOLE_MAX_BYTES,
+  type ExportArtifact,
+  type PromisedHashes,
+  type SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
 import { loadChunk, planChunks, type PlannedChunk } from './chunks.ts';
 import type { SnapshotArtifact, SnapshotEntry } from './entries.ts';
@@ -26,20 +29,21 @@ import { SegmentChecker } from './segments.ts';
 /**
  * Opens a stored snapshot. Everything that is read from it is checked on the way; `promised` is what its manifest
  * says, for the reader of the whole to hold against what it got.
+ * @param pool unpacks chunks; by default this thread does
  * @throws as `readSnapshotManifest`
  */
 export async function openSnapshot(
   snapshot: StoredSnapshot,
   codec: ZstdCodec,
+  pool: WorkerPool = inlinePool,
 ): Promise<SwingStoreExport & { readonly manifest: SnapshotManifest }> {
-  return new SnapshotExport(snapshot, await readSnapshotManifest(snapshot), codec);
+  return new SnapshotExport(snapshot, await readSnapshotManifest(snapshot), codec, pool);
 }
 
-/** An entry and where it is: number `at` in its chunk. */
+/** An entry, and how to get it. */
 interface Part {
-  readonly planned: PlannedChunk;
-  readonly at: number;
   readonly entry: SnapshotEntry;
+  readonly load: () => Promise<Uint8Array>;
 }
 
 class SnapshotExport implements SwingStoreExport {
@@ -50,10 +54,19 @@ class SnapshotExport implements SwingStoreExport {
   #plan: AsyncGenerator<PlannedChunk> | undefined;
   #next: PlannedChunk | undefined;
   #loaded = { count: 0, size: 0 };
+  readonly #loading = new Set<Promise<unknown>>();
 
-  constructor(snapshot: StoredSnapshot, manifest: SnapshotManifest, codec: ZstdCodec) {
+  readonly #pool: WorkerPool;
+
+  constructor(
+    snapshot: StoredSnapshot,
+    manifest: SnapshotManifest,
+    codec: ZstdCodec,
+    pool: WorkerPool,
+  ) {
     this.#snapshot = snapshot;
     this.#codec = codec;
+    this.#pool = pool;
     this.manifest = manifest;
   }
 
@@ -102,12 +115,12 @@ class SnapshotExport implements SwingStoreExport {
     this.#loaded = { count: 0, size: 0 };
     const found = { entries: 0, size: 0 };
     const checker = new SegmentChecker(this.location);
-    for await (const planned of this.#chunks()) {
-      if (!isSegmentEntry(planned.entries[0]?.name ?? '')) {
-        this.#next = planned;
-        break;
-      }
-      const contents = await this.#load(planned);
+    const loading = mapAhead(
+      this.#segmentChunks(),
+      aheadOf(this.#pool, rawBytes),
+      async (planned) => ({ planned, contents: await this.#load(planned) }),
+    );
+    for await (const { planned, contents } of loading) {
       for (const [at, entry] of planned.entries.entries()) {
         const data = contents[at] ?? Buffer.alloc(0);
         checker.next(entry, data);
@@ -122,9 +135,19 @@ class SnapshotExport implements SwingStoreExport {
     this.#compare('export data', 'bytes', exportData.size, found.size);
   }
 
+  /** The chunks of the export data. */
+  async *#segmentChunks(): AsyncGenerator<PlannedChunk> {
+    for await (const planned of this.#chunks()) {
+      if (!isSegmentEntry(planned.entries[0]?.name ?? '')) {
+        this.#next = planned;
+        return;
+      }
+      yield planned;
+    }
+  }
+
   async *artifacts(): AsyncGenerator<ExportArtifact> {
     const found = { count: 0, size: 0 };
-    const loaded = new LoadedChunk(async (planned) => this.#load(planned));
     for await (const parts of this.#artifactParts()) {
       const artifact = parts.at(-1)?.entry.artifact;
       if (artifact === undefined) continue;
@@ -137,12 +160,15 @@ class SnapshotExport implements SwingStoreExport {
       yield {
         name: artifact.name,
         declared: artifact,
-        data: () => readParts(parts, loaded),
+        data: () => this.#readParts(parts),
+        ...wholeOf(parts),
       };
     }
     const { artifacts } = this.manifest.modules.swingset;
     this.#compare('artifacts', 'artifacts', artifacts.count, found.count);
     this.#compare('artifacts', 'bytes', artifacts.size, found.size);
+    // What was asked for ahead is counted when it is there; that it fails is for whoever asked.
+    await Promise.allSettled(this.#loading);
     const { chunks } = this.manifest;
     if (this.#loaded.count >= chunks.count) {
       this.#compare('chunks', 'compressed bytes', chunks.size, this.#loaded.size);
@@ -153,8 +179,13 @@ class SnapshotExport implements SwingStoreExport {
   async *#artifactParts(): AsyncGenerator<readonly Part[]> {
     let parts: Part[] = [];
     for await (const planned of this.#chunks()) {
+      let loaded: Promise<Uint8Array[]> | undefined;
       for (const [at, entry] of planned.entries.entries()) {
-        parts.push({ planned, at, entry });
+        const load = async (): Promise<Uint8Array> => {
+          loaded ??= this.#load(planned);
+          return (await loaded)[at] ?? new Uint8Array();
+        };
+        parts.push({ entry, load });
         if (entry.artifact !== undefined) {
           yield parts;
           parts = [];
@@ -228,10 +259,21 @@ class SnapshotExport implements SwingStoreExport {
   }
 
   async #load(planned: PlannedChunk): Promise<Uint8Array[]> {
-    const { contents, fileBytes } = await loadChunk(this.#snapshot, this.#codec, planned);
-    this.#loaded.count += 1;
-    this.#loaded.size += fileBytes;
-    return contents;
+    const loading = loadChunk(this.#snapshot, this.#codec, planned, this.#pool);
+    this.#loading.add(loading);
+    try {
+      const { contents, fileBytes } = await loading;
+      this.#loaded.count += 1;
+      this.#loaded.size += fileBytes;
+      return contents;
+    } finally {
+      this.#loading.delete(loading);
+    }
+  }
+
+  #readParts(parts: readonly Part[]): AsyncIterable<Uint8Array> {
+    const limits = aheadOf(this.#pool, ({ entry }: Part) => entry.size);
+    return mapAhead(eachOf(parts), limits, async ({ load }) => load());
   }
 
   #compare(what: string, unit: string, expected: number, found: number): void {
@@ -263,31 +305,20 @@ function identityOf(name: ArtifactName, { sha256, identity }: SnapshotArtifact):
   }
 }
 
-async function* readParts(parts: readonly Part[], loaded: LoadedChunk): AsyncGenerator<Uint8Array> {
-  for (const { planned, at } of parts) {
-    const data = (await loaded.get(planned))[at];
-    if (data !== undefined) yield data;
-  }
+/** An artifact of one part can be read as a whole. */
+function wholeOf(parts: readonly Part[]): Pick<ExportArtifact, 'whole'> {
+  const [part] = parts;
+  if (parts.length !== 1 || part === undefined || part.entry.size > WHOLE_MAX_BYTES) return {};
+  const { size, sha256 } = part.entry;
+  return { whole: { size, load: async () => ({ bytes: await part.load(), sha256 }) } };
 }
 
-/** The last chunk that was loaded, since small artifacts share one. */
-class LoadedChunk {
-  readonly #load: (planned: PlannedChunk) => Promise<Uint8Array[]>;
-  #planned: PlannedChunk | undefined;
-  #contents: Uint8Array[] = [];
+async function* eachOf<Item>(items: Iterable<Item>): AsyncGenerator<Item> {
+  yield* items;
+}
 
-  constructor(load: (planned: PlannedChunk) => Promise<Uint8Array[]>) {
-    this.#load = load;
-  }
-
-  async get(planned: PlannedChunk): Promise<Uint8Array[]> {
-    if (planned !== this.#planned) {
-      this.#contents = [];
-      this.#contents = await this.#load(planned);
-      this.#planned = planned;
-    }
-    return this.#contents;
-  }
+function rawBytes({ entries }: PlannedChunk): number {
+  return entries.reduce((sum, { size }) => sum + size, 0);
 }
 
 function countNewlines(data: Uint8Array): number {

@@ -1,21 +1,22 @@
 /** Builds a snapshot: export data and artifacts become entries, entries become chunks, chunks become files. */
-import { createHash, type Hash } from 'node:crypto';
 import { NotFoundError, SwingSnapError, VerificationError } from '../../errors.ts';
-import { sha256Hex } from '../../io/digest.ts';
+import { DigestTap, sha256Hex } from '../../io/digest.ts';
+import { inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import type {
-  SnapshotStorage,
-  StagedFile,
-  StagedSnapshot,
-  StoredSnapshot,
-} from '../../storage/contract.ts';
-import { parseArtifactName } from '../../swing-store-export/names.ts';
-import type { ExportSink, ExportSummary } from '../../swing-store-export/swing-store-export.ts';
+import type { SnapshotStorage, StagedSnapshot, StoredSnapshot } from '../../storage/contract.ts';
+import { parseArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
+import {
+  piecesOf,
+  type ArtifactContent,
+  type ArtifactDigest,
+  type ExportSink,
+  type ExportSummary,
+  type WholeContent,
+} from '../../swing-store-export/swing-store-export.ts';
+import { ChunkWriter, type PendingEntry, type WrittenChunks } from './chunk-writer.ts';
 import { cutsAfter, SegmentCutter } from './cut.ts';
-import { EntriesWriter, type SnapshotEntry } from './entries.ts';
 import {
   artifactEntryName,
-  chunkFile,
   ENTRIES_FILE,
   GROUP_MAX_BYTES,
   GROUP_MEAN_REST_BYTES,
@@ -29,7 +30,6 @@ import {
 } from './layout.ts';
 import { encodeSnapshotManifest, readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
 import { quickVerifySnapshot } from './quick-verify.ts';
-import { packTar } from './tar.ts';
 
 export interface WriteSnapshotOptions {
   readonly height: number;
@@ -40,6 +40,8 @@ export interface WriteSnapshotOptions {
   readonly chunkBytes: number;
   /** Whether another snapshot of this height may be replaced. */
   readonly replace: boolean;
+  /** Packs chunks; by default this thread does. */
+  readonly pool?: WorkerPool | undefined;
   /** Name and version of the program, for the manifest. */
   readonly madeBy: string;
 }
@@ -58,30 +60,24 @@ export async function writeSnapshot(
   return new SnapshotWriter(storage, await storage.stage(snapshotName(options.height)), options);
 }
 
-/** An entry that is not in a chunk yet. */
-type PendingEntry = Omit<SnapshotEntry, 'chunk'> & { readonly data: Uint8Array };
-
 class SnapshotWriter implements ExportSink<WrittenSnapshot> {
   readonly #storage: SnapshotStorage;
   readonly #staged: StagedSnapshot;
   readonly #options: WriteSnapshotOptions;
   readonly #cutter = new SegmentCutter();
-  readonly #entries: EntriesWriter;
-  readonly #entriesHash: Hash = createHash('sha256');
-  #entriesFile: StagedFile | undefined;
-  #entriesSize = 0;
+  readonly #chunks: ChunkWriter;
   #exportDataEnded = false;
   /** Small artifacts that will share a chunk. */
   #group: PendingEntry[] = [];
   #groupBytes = 0;
   #artifactBytes = 0;
-  readonly #chunks = { count: 0, size: 0 };
 
   constructor(storage: SnapshotStorage, staged: StagedSnapshot, options: WriteSnapshotOptions) {
+    const { codec, level, pool = inlinePool } = options;
     this.#storage = storage;
     this.#staged = staged;
     this.#options = options;
-    this.#entries = new EntriesWriter(options.codec, options.level);
+    this.#chunks = new ChunkWriter(staged, { codec, level, pool });
   }
 
   async writeExportData(block: Uint8Array): Promise<void> {
@@ -91,16 +87,15 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
 
   async #writeSegment(data: Buffer): Promise<void> {
     const { chunkBytes } = this.#options;
-    const sha256 = sha256Hex(data);
     if (data.length <= chunkBytes) {
-      const name = segmentEntryName(sha256, undefined);
-      await this.#writeChunk([{ name, size: data.length, sha256, data }]);
+      await this.#chunks.add([{ name: undefined, data }]);
       return;
     }
+    const sha256 = sha256Hex(data);
     for (let part = 0; part * chunkBytes < data.length; part += 1) {
       refuseTooManyParts(part, 'a line of export data');
       const piece = data.subarray(part * chunkBytes, (part + 1) * chunkBytes);
-      await this.#writeChunk([entryOf(segmentEntryName(sha256, part), piece)]);
+      await this.#chunks.add([{ name: segmentEntryName(sha256, part), data: piece }]);
     }
   }
 
@@ -112,55 +107,67 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
 
   async writeArtifact(
     name: string,
-    data: AsyncIterable<Uint8Array>,
+    content: ArtifactContent,
     identity: string | undefined,
   ): Promise<void> {
     if (identity === undefined) throw unverified();
     await this.#endExportData();
     const parsed = parseArtifactName(name);
-    const whole = createHash('sha256');
+    const { size, sha256, part, data } =
+      'bytes' in content && content.bytes.length <= this.#options.chunkBytes
+        ? onePart(content)
+        : await this.#writeParts(parsed, name, piecesOf(content));
+    const entry = {
+      name: artifactEntryName(parsed, part),
+      data,
+      sha256: part === undefined ? sha256 : undefined,
+      artifact: { name, size, sha256, identity },
+    };
+    this.#artifactBytes += size;
+    if (size >= GROUP_MIN_BYTES) await this.#chunks.add([entry]);
+    // A name that a span keeps while it grows.
+    else await this.#addToGroup(entry, artifactEntryName(parsed, 0));
+  }
+
+  /** Writes all parts of an artifact but the last. */
+  async #writeParts(
+    parsed: ArtifactName,
+    name: string,
+    pieces: AsyncIterable<Uint8Array>,
+  ): Promise<LastPart> {
+    const whole = new DigestTap();
     const { chunkBytes } = this.#options;
-    let size = 0;
     let part = 0;
-    let pieces: Uint8Array[] = [];
+    let held: Uint8Array[] = [];
     let length = 0;
-    for await (const piece of data) {
-      whole.update(piece);
-      size += piece.length;
+    for await (const piece of whole.through(pieces)) {
       // What goes beyond a part is kept for the next: an artifact of exactly one part is not split.
       for (let at = 0; at < piece.length;) {
         if (length === chunkBytes) {
           // One more part follows this one.
           refuseTooManyParts(part + 1, name);
-          const bytes = Buffer.concat(pieces);
-          await this.#writeChunk([entryOf(artifactEntryName(parsed, part), bytes)]);
+          const data = Buffer.concat(held);
+          await this.#chunks.add([{ name: artifactEntryName(parsed, part), data }]);
           part += 1;
-          pieces = [];
+          held = [];
           length = 0;
         }
         const slice = Buffer.from(piece.subarray(at, at + chunkBytes - length));
-        pieces.push(slice);
+        held.push(slice);
         length += slice.length;
         at += slice.length;
       }
     }
-    const entry = {
-      ...entryOf(artifactEntryName(parsed, part === 0 ? undefined : part), Buffer.concat(pieces)),
-      artifact: { name, size, sha256: whole.digest('hex'), identity },
-    };
-    this.#artifactBytes += size;
-    if (size >= GROUP_MIN_BYTES) await this.#writeChunk([entry]);
-    // A name that a span keeps while it grows.
-    else await this.#addToGroup(entry, artifactEntryName(parsed, 0));
+    return { ...whole.finish(), part: part === 0 ? undefined : part, data: Buffer.concat(held) };
   }
 
   async #addToGroup(entry: PendingEntry, stableName: string): Promise<void> {
-    if (this.#groupBytes + entry.size > GROUP_MAX_BYTES) await this.#endGroup();
+    if (this.#groupBytes + entry.data.length > GROUP_MAX_BYTES) await this.#endGroup();
     this.#group.push(entry);
-    this.#groupBytes += entry.size;
+    this.#groupBytes += entry.data.length;
     const ends =
       this.#groupBytes >= GROUP_MIN_BYTES &&
-      cutsAfter(Buffer.from(stableName), entry.size, GROUP_MEAN_REST_BYTES);
+      cutsAfter(Buffer.from(stableName), entry.data.length, GROUP_MEAN_REST_BYTES);
     if (ends || this.#group.length >= MAX_CHUNK_ENTRIES) await this.#endGroup();
   }
 
@@ -168,43 +175,13 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
     const group = this.#group;
     this.#group = [];
     this.#groupBytes = 0;
-    if (group.length > 0) await this.#writeChunk(group);
-  }
-
-  async #writeChunk(entries: readonly PendingEntry[]): Promise<void> {
-    const tar = await packTar(entries);
-    const bytes = this.#options.codec.compress(tar, this.#options.level);
-    const chunk = sha256Hex(bytes);
-    await this.#staged.put(chunkFile(chunk), bytes).catch((cause: unknown) => {
-      // Names are part of a chunk's bytes: the same chunk again is the same artifact again.
-      if (!(cause instanceof SwingSnapError) || cause.code !== 'FILE_EXISTS') throw cause;
-      throw new VerificationError('DUPLICATE_ARTIFACT', 'the export lists an artifact twice', {
-        path: entries[0]?.artifact?.name ?? entries[0]?.name,
-        cause,
-      });
-    });
-    this.#chunks.count += 1;
-    this.#chunks.size += bytes.length;
-    for (const { name, size, sha256, artifact } of entries) {
-      const line = { chunk, name, size, sha256, ...(artifact === undefined ? {} : { artifact }) };
-      await this.#writeEntriesFrame(this.#entries.add(line));
-    }
-  }
-
-  async #writeEntriesFrame(frame: Uint8Array | undefined): Promise<void> {
-    if (frame === undefined) return;
-    this.#entriesFile ??= await this.#staged.create(ENTRIES_FILE);
-    await this.#entriesFile.write(frame);
-    this.#entriesHash.update(frame);
-    this.#entriesSize += frame.length;
+    if (group.length > 0) await this.#chunks.add(group);
   }
 
   async finish(summary: ExportSummary): Promise<WrittenSnapshot> {
     await this.#endExportData();
     await this.#endGroup();
-    await this.#writeEntriesFrame(this.#entries.finish());
-    await this.#entriesFile?.close();
-    const manifest = this.#manifest(summary);
+    const manifest = this.#manifest(summary, await this.#chunks.finish());
     const existing = await this.#existing(manifest);
     if (existing !== undefined) {
       await this.#staged.discard();
@@ -215,7 +192,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
     return { manifest, written: true };
   }
 
-  #manifest(summary: ExportSummary): SnapshotManifest {
+  #manifest(summary: ExportSummary, written: WrittenChunks): SnapshotManifest {
     const { hashes } = summary;
     if (hashes?.contentHash === undefined) throw unverified();
     if (this.#artifactBytes !== summary.artifacts.size) {
@@ -245,12 +222,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
           artifacts: summary.artifacts,
         },
       },
-      entries: {
-        count: this.#entries.count,
-        size: this.#entriesSize,
-        sha256: this.#entriesHash.digest('hex'),
-      },
-      chunks: { ...this.#chunks },
+      ...written,
       made: { by: madeBy, codec: codec.name, level, chunkSize: chunkBytes },
     };
   }
@@ -293,6 +265,7 @@ class SnapshotWriter implements ExportSink<WrittenSnapshot> {
   }
 
   async abort(): Promise<void> {
+    await this.#chunks.settled();
     await this.#staged.discard();
   }
 }
@@ -310,8 +283,15 @@ function refuseTooManyParts(part: number, what: string): void {
   });
 }
 
-function entryOf(name: string, data: Uint8Array): PendingEntry {
-  return { name, size: data.length, sha256: sha256Hex(data), data };
+/** The last part of an artifact, or all of it, and the digest of the whole. */
+interface LastPart extends ArtifactDigest {
+  /** Its number, or undefined if it is all. */
+  readonly part: number | undefined;
+  readonly data: Uint8Array;
+}
+
+function onePart({ bytes, sha256 = sha256Hex(bytes) }: WholeContent): LastPart {
+  return { size: bytes.length, sha256, part: undefined, data: bytes };
 }
 
 /** Whether it is a snapshot, be it a damaged one: what has neither a manifest nor a list of entries is not ours. */

@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { VerificationError } from '../../errors.ts';
 import { gzipWhole } from '../../io/gzip.ts';
+import { InOrder } from '../../io/in-order.ts';
 import { linesOf, wholeLines } from '../../io/lines.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
+import { inlinePool, itemsAhead, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import { canonicalNestedEvaluateBundle } from '../../swing-store-export/check-bundle.ts';
@@ -20,9 +22,15 @@ import {
   decodeHeapSnapshotRecord,
   decodeTranscriptSpanRecord,
 } from '../../swing-store-export/records.ts';
-import type { ExportSink, ExportSummary } from '../../swing-store-export/swing-store-export.ts';
+import {
+  piecesOf,
+  type ArtifactContent,
+  type ExportSink,
+  type ExportSummary,
+} from '../../swing-store-export/swing-store-export.ts';
 import { itemOfLine } from '../../swing-store-export/verify-artifact.ts';
 import { findLack } from './completeness.ts';
+import { packing } from './heap-blob.ts';
 import { installStore, refuseExistingStore, type InstalledStore } from './install.ts';
 import { blobTooLarge, DATABASE_FILE, MAX_BLOB_BYTES, SCHEMA } from './layout.ts';
 
@@ -31,6 +39,8 @@ export interface BuildSwingStoreOptions {
   readonly replace: boolean;
   /** zlib level of heap snapshots, 1 to 9. */
   readonly gzipLevel: number;
+  /** Gzips heap snapshots; by default this thread. */
+  readonly pool?: WorkerPool | undefined;
   /** Called with the directory of the finished database before it is installed; may refuse it. */
   readonly beforeInstall?: ((staging: string, summary: ExportSummary) => Promise<void>) | undefined;
 }
@@ -87,6 +97,17 @@ function makeDatabase(path: string): Database.Database {
   }
 }
 
+type HeapSnapshotName = Extract<ArtifactName, { kind: 'snapshot' }>;
+
+/** A heap snapshot on its way into the database. */
+interface PackedHeap {
+  readonly vatID: string;
+  readonly snapPos: number;
+  /** Bytes of its content. */
+  readonly size: number;
+  readonly blob: Uint8Array;
+}
+
 class SwingStoreBuilder implements ExportSink<InstalledStore> {
   readonly #stateDir: string;
   readonly #work: WorkDirectory;
@@ -94,6 +115,8 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
   readonly #options: BuildSwingStoreOptions;
   readonly #db: Database.Database;
   readonly #sql: Statements;
+  /** Those that are being gzipped. */
+  readonly #heapSnapshots: InOrder<PackedHeap>;
 
   constructor(
     stateDir: string,
@@ -108,6 +131,9 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
     this.#options = options;
     this.#db = db;
     this.#sql = prepareStatements(db);
+    this.#heapSnapshots = new InOrder(itemsAhead(options.pool ?? inlinePool), (packed) => {
+      this.#addHeapSnapshot(packed);
+    });
   }
 
   async writeExportData(block: Uint8Array): Promise<void> {
@@ -132,20 +158,32 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
     }
   }
 
-  async writeArtifact(name: string, data: AsyncIterable<Uint8Array>): Promise<void> {
+  async writeArtifact(name: string, content: ArtifactContent): Promise<void> {
     const parsed = parseArtifactName(name);
     switch (parsed.kind) {
       case 'snapshot':
-        return this.#writeHeapSnapshot(parsed, name, data);
+        return 'bytes' in content
+          ? this.#heapSnapshots.add(this.#packed(parsed, content.bytes))
+          : this.#writeHeapSnapshot(parsed, name, content);
       case 'transcript':
-        return this.#writeSpan(parsed, data);
+        return this.#writeSpan(parsed, piecesOf(content));
       case 'bundle':
-        return this.#writeBundle(parsed.bundleID, name, data);
+        return this.#writeBundle(parsed.bundleID, name, piecesOf(content));
     }
   }
 
+  async #packed({ vatID, snapPos }: HeapSnapshotName, bytes: Uint8Array): Promise<PackedHeap> {
+    const { gzipLevel: level, pool = inlinePool } = this.#options;
+    const size = bytes.length;
+    return { vatID, snapPos, size, blob: await pool.run(packing, { bytes, level }, [bytes]) };
+  }
+
+  #addHeapSnapshot({ vatID, snapPos, size, blob }: PackedHeap): void {
+    this.#sql.populateSnapshot.run(size, blob.length, blob, vatID, snapPos);
+  }
+
   async #writeHeapSnapshot(
-    { vatID, snapPos }: Extract<ArtifactName, { kind: 'snapshot' }>,
+    { vatID, snapPos }: HeapSnapshotName,
     name: string,
     data: AsyncIterable<Uint8Array>,
   ): Promise<void> {
@@ -162,7 +200,7 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
       scratchFile: join(this.#work.path, 'heap.gz'),
       tooLarge: (bytes) => blobTooLarge(name, bytes),
     });
-    this.#sql.populateSnapshot.run(size, blob.length, blob, vatID, snapPos);
+    this.#addHeapSnapshot({ vatID, snapPos, size, blob });
   }
 
   async #writeSpan(
@@ -194,6 +232,7 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
   }
 
   async finish(summary: ExportSummary): Promise<InstalledStore> {
+    await this.#heapSnapshots.end();
     this.#sql.addKV.run('host.height', String(summary.height));
     this.#db.exec('COMMIT');
     const mode: RestoreMode =
@@ -221,6 +260,7 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
   }
 
   async abort(): Promise<void> {
+    await this.#heapSnapshots.settled();
     this.#db.close();
     this.#work.remove();
     await unmakeDirectories(this.#madeAbove);

@@ -1,8 +1,7 @@
 /** The live SwingStore as an export: what the reference's `makeSwingStoreExporter` gives, byte for byte. */
-import { createGunzip } from 'node:zlib';
-import { SwingSnapError, VerificationError } from '../../errors.ts';
+import { SwingSnapError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
-import { wellFormed } from '../../io/utf8.ts';
+import { inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ArtifactMode, RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import { blocksOfLines } from '../../swing-store-export/export-data.ts';
 import {
@@ -10,14 +9,18 @@ import {
   heapSnapshotEntries,
   transcriptSpanEntry,
 } from '../../swing-store-export/records.ts';
-import type {
-  ExportArtifact,
-  SwingStoreExport,
+import {
+  WHOLE_MAX_BYTES,
+  type ExportArtifact,
+  type SwingStoreExport,
+  type WholeContent,
 } from '../../swing-store-export/swing-store-export.ts';
 import { findLack } from './completeness.ts';
+import { unpackPieces, unpacking, type NamedBlob } from './heap-blob.ts';
 import { kvLines } from './kv-lines.ts';
 import { databasePath } from './layout.ts';
 import { PinnedStore, type PinOptions } from './pinned-store.ts';
+import { bundleBlocks, heapSnapshotBlob, spanBlocks, wholeOf } from './stored-content.ts';
 
 export interface OpenSwingStoreOptions extends PinOptions {
   readonly artifactMode: ArtifactMode;
@@ -34,9 +37,16 @@ export async function openSwingStore(
   return exportOfPinned(await PinnedStore.open(stateDir, options), options.artifactMode);
 }
 
-/** A store that is pinned already, as an export; closing the export closes it. */
-export function exportOfPinned(pinned: PinnedStore, artifactMode: ArtifactMode): LiveSwingStore {
-  return new PinnedExport(pinned, artifactMode);
+/**
+ * A store that is pinned already, as an export; closing the export closes it.
+ * @param pool unpacks heap snapshots
+ */
+export function exportOfPinned(
+  pinned: PinnedStore,
+  artifactMode: ArtifactMode,
+  pool: WorkerPool = inlinePool,
+): LiveSwingStore {
+  return new PinnedExport(pinned, artifactMode, pool);
 }
 
 /** A live store as an export. */
@@ -62,16 +72,18 @@ interface SpanRow {
 
 const SPAN_COLUMNS = 'vatID, startPos, endPos, hash, isCurrent, incarnation';
 
-const GUNZIP_PIECE_BYTES = 1024 * 1024;
-const SPAN_BLOCK_BYTES = 256 * 1024;
+/** What a span or a bundle is taken to have, in bytes: to ask SQLite takes as long as to read it. */
+const USUAL_BYTES = 1024 * 1024;
 
 class PinnedExport implements LiveSwingStore {
   readonly #pinned: PinnedStore;
   readonly artifactMode: ArtifactMode;
+  readonly #pool: WorkerPool;
 
-  constructor(pinned: PinnedStore, artifactMode: ArtifactMode) {
+  constructor(pinned: PinnedStore, artifactMode: ArtifactMode, pool: WorkerPool) {
     this.#pinned = pinned;
     this.artifactMode = artifactMode;
+    this.#pool = pool;
   }
 
   get location(): string {
@@ -156,20 +168,28 @@ class PinnedExport implements LiveSwingStore {
     yield* this.#heapSnapshots(mode);
     yield* this.#transcriptSpans(mode);
     for (const bundleID of this.#bundleIDs()) {
-      yield { name: `bundle.${bundleID}`, data: () => this.#bundle(bundleID) };
+      yield inBlocks(`bundle.${bundleID}`, () => bundleBlocks(this.#db, bundleID));
     }
   }
 
   *#heapSnapshots(mode: ArtifactMode): Generator<ExportArtifact> {
     for (const inUse of mode === 'debug' ? [1, null] : [1]) {
       const rows = this.#db.prepare(
-        `SELECT vatID, snapPos FROM snapshots
+        `SELECT vatID, snapPos, uncompressedSize AS size FROM snapshots
          WHERE inUse IS ? AND compressedSnapshot IS NOT NULL ORDER BY vatID, snapPos`,
       );
-      for (const { vatID, snapPos } of rows.iterate(inUse) as IterableIterator<SnapshotRow>) {
+      for (const row of rows.iterate(inUse) as IterableIterator<SnapshotRow & { size: number }>) {
+        const { vatID, snapPos, size } = row;
+        const name = `snapshot.${vatID}.${String(snapPos)}`;
+        const named = (): NamedBlob => ({ name, blob: heapSnapshotBlob(this.#db, vatID, snapPos) });
+        const load = async (): Promise<WholeContent | undefined> => {
+          const blob = named();
+          return this.#pool.run(unpacking, blob, [blob.blob]);
+        };
         yield {
-          name: `snapshot.${vatID}.${String(snapPos)}`,
-          data: () => this.#heapSnapshot(vatID, snapPos),
+          name,
+          data: () => unpackPieces(named()),
+          ...(size <= WHOLE_MAX_BYTES && { whole: { size, load } }),
         };
       }
     }
@@ -186,73 +206,9 @@ class PinnedExport implements LiveSwingStore {
                  WHERE i.vatID = transcriptSpans.vatID AND position >= startPos AND position < endPos)`,
     }[mode];
     for (const row of this.#spans(where)) {
-      yield {
-        name: `transcript.${row.vatID}.${String(row.startPos)}.${String(row.endPos)}`,
-        data: () => this.#span(row),
-      };
+      const name = `transcript.${row.vatID}.${String(row.startPos)}.${String(row.endPos)}`;
+      yield inBlocks(name, () => spanBlocks(this.#db, row));
     }
-  }
-
-  async *#heapSnapshot(vatID: string, snapPos: number): AsyncGenerator<Uint8Array> {
-    const blob = this.#db
-      .prepare('SELECT compressedSnapshot FROM snapshots WHERE vatID = ? AND snapPos = ?')
-      .pluck()
-      .get(vatID, snapPos) as Buffer;
-    const gunzip = createGunzip({ chunkSize: GUNZIP_PIECE_BYTES });
-    gunzip.end(blob);
-    try {
-      yield* gunzip as AsyncIterable<Buffer>;
-    } catch (cause) {
-      throw new VerificationError('DAMAGED_BLOB', 'a heap snapshot in the SwingStore is damaged', {
-        path: `snapshot.${vatID}.${String(snapPos)}`,
-        found: cause instanceof Error ? cause.message : String(cause),
-        cause,
-      });
-    }
-  }
-
-  async *#span({ vatID, startPos, endPos }: SpanRow): AsyncGenerator<Uint8Array> {
-    // As bytes, since an item may be long and nothing here looks into it; NULL reads as it does in a template string.
-    const lines = this.#db
-      .prepare(
-        `SELECT CAST(coalesce(item, 'null') || char(10) AS BLOB) FROM transcriptItems
-         WHERE vatID = ? AND position >= ? AND position < ? ORDER BY position`,
-      )
-      .pluck()
-      .iterate(vatID, startPos, endPos) as IterableIterator<Buffer>;
-    let count = 0;
-    const block: Buffer[] = [];
-    let length = 0;
-    for (const line of lines) {
-      count += 1;
-      block.push(line);
-      length += line.length;
-      if (length >= SPAN_BLOCK_BYTES) {
-        yield joined(block.splice(0));
-        length = 0;
-      }
-    }
-    if (block.length > 0) yield joined(block);
-    if (count !== endPos - startPos) {
-      throw new SwingSnapError('INCOMPLETE', 'a transcript span in the SwingStore is incomplete', {
-        path: `transcript.${vatID}.${String(startPos)}.${String(endPos)}`,
-        expected: `${String(endPos - startPos)} items`,
-        found: `${String(count)} items`,
-      });
-    }
-  }
-
-  async *#bundle(bundleID: string): AsyncGenerator<Uint8Array> {
-    const bundle = this.#db
-      .prepare('SELECT bundle FROM bundles WHERE bundleID = ?')
-      .pluck()
-      .get(bundleID) as Buffer | string | null;
-    if (bundle === null || bundle === '') {
-      throw new SwingSnapError('INCOMPLETE', 'a bundle in the SwingStore was pruned', {
-        path: `bundle.${bundleID}`,
-      });
-    }
-    yield typeof bundle === 'string' ? Buffer.from(bundle) : bundle;
   }
 
   async close(): Promise<void> {
@@ -260,7 +216,9 @@ class PinnedExport implements LiveSwingStore {
   }
 }
 
-function joined(lines: readonly Buffer[]): Buffer {
-  const [only] = lines;
-  return wellFormed(lines.length === 1 && only !== undefined ? only : Buffer.concat(lines));
+function inBlocks(name: string, blocks: () => Iterable<Buffer>): ExportArtifact {
+  async function* data(): AsyncGenerator<Uint8Array> {
+    yield* blocks();
+  }
+  return { name, data, whole: { size: USUAL_BYTES, load: async () => wholeOf(blocks()) } };
 }

@@ -14,7 +14,8 @@ import {
   type RetrieveOptions,
 } from '../../../src/operation/retrieve-snapshot.ts';
 import { directoryStorage } from '../../../src/storage/directory.ts';
-import { copyUnverified, copyVerified } from '../../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
+import { copyUnverified } from '../../../src/swing-store-export/copy-unverified.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { makeContent, openContent, smallSpec, splitSpec, type MadeSpec } from './made-export.ts';
 import { verify } from './refusal.ts';

@@ -1,0 +1,95 @@
+/** Entries to the bytes of a chunk's file and back, as tasks for a worker. */
+import { sha256Hex } from '../../io/digest.ts';
+import { workerTask } from '../../io/worker-pool/task.ts';
+import type { ZstdCodecName } from '../../io/zstd/codec.ts';
+import { loadZstdCodec } from '../../io/zstd/load-codec.ts';
+import type { ArtifactDigest } from '../../swing-store-export/swing-store-export.ts';
+import { damaged, refuseUnreadable, segmentEntryName } from './layout.ts';
+import { maxTarBytes, packTar, unpackTar } from './tar.ts';
+
+/** An entry that is to be packed. */
+export interface RawEntry {
+  /** Undefined for a segment of export data, which is named by its hash. */
+  readonly name: string | undefined;
+  readonly data: Uint8Array;
+  /** Of `data`, where it is known. */
+  readonly sha256?: string | undefined;
+}
+
+/** Name, size in bytes and SHA-256 of an entry. */
+export interface EntryDigest extends ArtifactDigest {
+  readonly name: string;
+}
+
+/** A chunk as a file, by the SHA-256 of its bytes. */
+export interface PackedChunk {
+  readonly chunk: string;
+  readonly bytes: Uint8Array;
+  readonly entries: readonly EntryDigest[];
+}
+
+/** Packs entries into a chunk. */
+export async function packChunk({
+  entries,
+  codec,
+  level,
+}: {
+  readonly entries: readonly RawEntry[];
+  readonly codec: ZstdCodecName;
+  readonly level: number;
+}): Promise<PackedChunk> {
+  const digests = entries.map(digestOf);
+  const tar = await packTar(
+    entries.map(({ data }, at) => ({ name: digests[at]?.name ?? '', data })),
+  );
+  const bytes = (await loadZstdCodec(codec)).compress(tar, level);
+  return { chunk: sha256Hex(bytes), bytes, entries: digests };
+}
+
+function digestOf({ name, data, sha256 = sha256Hex(data) }: RawEntry): EntryDigest {
+  return { name: name ?? segmentEntryName(sha256, undefined), size: data.length, sha256 };
+}
+
+export const packing = workerTask(import.meta.url, packChunk);
+
+/** A chunk's file, and what it should hold; hostile. */
+export interface ChunkFile {
+  /** Names it in errors. */
+  readonly path: string;
+  /** The SHA-256 that it should have. */
+  readonly chunk: string;
+  readonly entries: readonly EntryDigest[];
+  readonly bytes: Uint8Array;
+  readonly codec: ZstdCodecName;
+}
+
+/**
+ * Unpacks a chunk and checks all of it.
+ * @returns the contents of its entries
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED`, or as the codec
+ */
+export async function unpackChunk(file: ChunkFile): Promise<Uint8Array[]> {
+  const { path, chunk, entries, bytes } = file;
+  const hash = sha256Hex(bytes);
+  if (hash !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found: hash });
+  const tar = await decompress(file);
+  const contents = await unpackTar(tar, entries, path);
+  entries.forEach(({ name, sha256 }, at) => {
+    const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
+    if (found !== sha256) {
+      damaged('an entry has another hash', { path: `${path}: ${name}`, expected: sha256, found });
+    }
+  });
+  return contents;
+}
+
+export const unpacking = workerTask(import.meta.url, unpackChunk);
+
+async function decompress({ path, entries, bytes, codec }: ChunkFile): Promise<Uint8Array> {
+  const decoder = await loadZstdCodec(codec);
+  try {
+    return decoder.decompress(bytes, maxTarBytes(entries));
+  } catch (cause) {
+    return refuseUnreadable(cause, 'a chunk', path);
+  }
+}

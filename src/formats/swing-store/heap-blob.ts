@@ -1,0 +1,61 @@
+/** Heap snapshots as a SwingStore keeps them: gzipped. */
+import { createGunzip, gunzipSync, gzipSync } from 'node:zlib';
+import { VerificationError } from '../../errors.ts';
+import { workerTask } from '../../io/worker-pool/task.ts';
+import { WHOLE_MAX_BYTES, type WholeContent } from '../../swing-store-export/swing-store-export.ts';
+
+/** Half as fast with the default of 16 KiB. */
+const PIECE_BYTES = 1024 * 1024;
+
+export interface NamedBlob {
+  /** Name of the artifact, for errors. */
+  readonly name: string;
+  readonly blob: Uint8Array;
+}
+
+/**
+ * The content of a blob of any size.
+ * @throws {VerificationError} `DAMAGED_BLOB`
+ */
+export async function* unpackPieces({ name, blob }: NamedBlob): AsyncGenerator<Uint8Array> {
+  const gunzip = createGunzip({ chunkSize: PIECE_BYTES });
+  gunzip.end(blob);
+  try {
+    yield* gunzip as AsyncIterable<Buffer>;
+  } catch (cause) {
+    throw damagedBlob(name, cause);
+  }
+}
+
+/**
+ * The content of a blob, as a task for a worker.
+ * @returns undefined if it is too large to be handed on as a whole
+ * @throws {VerificationError} `DAMAGED_BLOB`
+ */
+export function unpackWhole({ name, blob }: NamedBlob): WholeContent | undefined {
+  try {
+    return {
+      bytes: gunzipSync(blob, { chunkSize: PIECE_BYTES, maxOutputLength: WHOLE_MAX_BYTES }),
+    };
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    throw damagedBlob(name, cause);
+  }
+}
+
+export const unpacking = workerTask(import.meta.url, unpackWhole);
+
+/** Gzips the content of a heap snapshot, as a task for a worker. */
+export function packWhole({ bytes, level }: { bytes: Uint8Array; level: number }): Uint8Array {
+  return gzipSync(bytes, { level, chunkSize: PIECE_BYTES });
+}
+
+export const packing = workerTask(import.meta.url, packWhole);
+
+function damagedBlob(name: string, cause: unknown): VerificationError {
+  return new VerificationError('DAMAGED_BLOB', 'a heap snapshot in the SwingStore is damaged', {
+    path: name,
+    found: cause instanceof Error ? cause.message : String(cause),
+    cause,
+  });
+}

@@ -1,0 +1,49 @@
+/**
+ * What a worker can be asked to do.
+ *
+ * - *task*: a function that needs nothing but its input, exported by its module under its own name, so that a worker
+ *   finds it there
+ * - *give away*: to hand bytes to another thread without copying them; the giver's view of them is empty afterwards
+ */
+
+/** A function that may run in a worker. Input and output are plain data and bytes. */
+export interface WorkerTask<Input, Output> {
+  /** URL of the module that exports it. */
+  readonly module: string;
+  /** Name that it is exported by. */
+  readonly name: string;
+  readonly run: (input: Input) => Output | Promise<Output>;
+}
+
+/**
+ * Makes a task of an exported function.
+ * @param module `import.meta.url` of the module that exports `run` by its own name
+ */
+export function workerTask<Input, Output>(
+  module: string,
+  run: (input: Input) => Output | Promise<Output>,
+): WorkerTask<Input, Output> {
+  return { module, name: run.name, run };
+}
+
+/**
+ * The buffers behind `views` that belong to nobody else, and can be given away: a view of a part is of a buffer that
+ * others may look into too.
+ */
+export function ownBuffers(views: Iterable<Uint8Array>): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const { buffer, byteLength } of views) {
+    if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength && byteLength > 0) {
+      buffers.add(buffer);
+    }
+  }
+  return [...buffers];
+}
+
+/** All bytes in a value: itself, or in its properties and elements, as deep as a task's input and output go. */
+export function* bytesIn(value: unknown, depth = 3): Generator<Uint8Array> {
+  if (value instanceof Uint8Array) yield value;
+  else if (typeof value === 'object' && value !== null && depth > 0) {
+    for (const part of Object.values(value)) yield* bytesIn(part, depth - 1);
+  }
+}

@@ -1,0 +1,123 @@
+/** Copies an export that nobody has to check. */
+import { mapAhead } from '../io/ahead.ts';
+import { Breath } from '../io/breath.ts';
+import { noProgress, type Progress } from '../io/progress.ts';
+import { aheadOf, inlinePool, type WorkerPool } from '../io/worker-pool/pool.ts';
+import type { ArtifactMode } from './artifact-mode.ts';
+import { formatArtifactName, parseArtifactName } from './names.ts';
+import type { ExportArtifact, ExportSink, SwingStoreExport } from './swing-store-export.ts';
+
+export interface CopyOptions {
+  readonly progress?: Progress | undefined;
+  /** Ends the copy with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Who does the work that takes long; by default this thread. */
+  readonly pool?: WorkerPool | undefined;
+}
+
+/**
+ * Copies an export of which nothing is checked but what the source checks itself: a live store, whose exporter the
+ * reference has fixed byte for byte.
+ * @param withExportData false leaves the export data out
+ */
+export async function copyUnverified<Result>(
+  source: SwingStoreExport,
+  sink: ExportSink<Result>,
+  artifactMode: ArtifactMode,
+  {
+    progress = noProgress,
+    signal,
+    pool = inlinePool,
+    withExportData = true,
+  }: CopyOptions & { withExportData?: boolean },
+): Promise<Result> {
+  return aborting(sink, async () => {
+    const exportData = { entries: 0, size: 0 };
+    const breath = new Breath();
+    if (withExportData) {
+      progress.phase('export data', source.estimate('export data'));
+      for await (const block of source.exportData()) {
+        await breath.take();
+        signal?.throwIfAborted();
+        await sink.writeExportData(block);
+        const entries = countLines(block);
+        exportData.size += block.length;
+        exportData.entries += entries;
+        progress.advance(block.length, entries);
+      }
+    }
+    const artifacts = { count: 0, size: 0 };
+    progress.phase('artifacts', source.estimate('artifacts'));
+    const loaded = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) => ({
+      artifact,
+      name: formatArtifactName(parseArtifactName(artifact.name)),
+      whole: await artifact.whole?.load(),
+    }));
+    for await (const { artifact, name, whole } of loaded) {
+      await breath.take();
+      signal?.throwIfAborted();
+      if (whole !== undefined) {
+        const size = whole.bytes.length;
+        await sink.writeArtifact(name, whole, undefined);
+        artifacts.size += size;
+        progress.advance(size);
+      } else {
+        const counted = sized(artifact.data(), (size) => (artifacts.size += size));
+        await sink.writeArtifact(name, watched(counted, { progress, signal }), undefined);
+      }
+      artifacts.count += 1;
+      progress.advance(0, 1);
+    }
+    return sink.finish({ height: source.height, artifactMode, exportData, artifacts });
+  });
+}
+
+/** Aborts the sink if the work fails. */
+export async function aborting<Result>(
+  sink: ExportSink<unknown>,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}
+
+/** Bytes that an artifact takes when it is read ahead; one that can be read in its turn only is alone. */
+export function sizeAhead(artifact: ExportArtifact): number {
+  return artifact.whole?.size ?? Infinity;
+}
+
+/** Passes pieces on, and tells of them. */
+export async function* watched(
+  data: AsyncIterable<Uint8Array>,
+  { progress, signal }: { progress: Progress; signal: AbortSignal | undefined },
+): AsyncGenerator<Uint8Array> {
+  const breath = new Breath();
+  for await (const piece of data) {
+    await breath.take();
+    signal?.throwIfAborted();
+    // Whoever gets the piece may give it away.
+    const size = piece.length;
+    yield piece;
+    progress.advance(size);
+  }
+}
+
+async function* sized(
+  data: AsyncIterable<Uint8Array>,
+  add: (size: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of data) {
+    add(piece.length);
+    yield piece;
+  }
+}
+
+function countLines(block: Uint8Array): number {
+  let lines = 0;
+  for (let at = block.indexOf(0x0a); at !== -1; at = block.indexOf(0x0a, at + 1)) lines += 1;
+  return lines;
+}
