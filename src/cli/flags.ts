@@ -12,6 +12,7 @@ import * as Flags from '@oclif/core/flags';
 
 import { EXIT_CODES, UsageError } from '../errors.ts';
 import { byteSize } from './byte-size-flag.ts';
+import { DEFAULT_GZIP_LEVEL } from '../formats/swing-store/heap-blob.ts';
 import type { AwaitedHeight } from '../operation/await-height.ts';
 import { ARTIFACT_MODES, RESTORE_MODES } from '../swing-store-export/artifact-mode.ts';
 
@@ -104,6 +105,23 @@ export const heightFlag = wholeNumber({
   summary: 'Block height that it must have.',
   helpValue: 'N',
 });
+
+export const concurrencyFlag = wholeNumber({
+  summary: 'Worker threads that compress, hash and check. [default: one per processor]',
+  helpValue: 'N',
+  min: 1,
+});
+
+/** zlib's levels. */
+export const gzipLevelFlag = Flags.custom<number>({
+  summary: 'How hard heap snapshots are compressed in the new store, 1 to 9.',
+  helpValue: 'N',
+  default: DEFAULT_GZIP_LEVEL,
+  parse: (input) => {
+    if (/^[1-9]$/.test(input)) return Promise.resolve(Number(input));
+    throw new CLIError(`expected a level from 1 to 9, found ${input}`, { exit: EXIT_CODES.usage });
+  },
+})();
 
 export const checkFlag = Flags.boolean({
   summary: 'Check space, rights and codec, and do nothing else.',

@@ -6,6 +6,7 @@ import { withExitCodes } from '../cli/exit-codes.ts';
 import {
   artifactModeFlag,
   checkFlag,
+  concurrencyFlag,
   exportDirFlag,
   heightFlag,
   scratchDirFlag,
@@ -65,6 +66,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     }),
     ...storeViewFlags,
     'scratch-dir': scratchDirFlag,
+    concurrency: concurrencyFlag,
     check: checkFlag,
   };
 
@@ -80,6 +82,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
       artifactMode: flags['artifact-mode'],
       exportDataMode: flags['export-data-mode'],
       detached: flags.detach,
+      concurrency: flags.concurrency,
       scratchDir: scratchDir === undefined ? undefined : resolve(scratchDir),
       ...storeView(flags),
     };

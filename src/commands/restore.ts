@@ -4,6 +4,8 @@ import { renderChecks, type CheckResult } from '../cli/checks.ts';
 import { withExitCodes } from '../cli/exit-codes.ts';
 import {
   checkFlag,
+  concurrencyFlag,
+  gzipLevelFlag,
   heightFlag,
   restoreModeFlag,
   scratchDirFlag,
@@ -57,6 +59,8 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     'require-proof': Flags.boolean({ summary: 'Fail if nothing proves the restored state.' }),
     paranoid: Flags.boolean({ summary: 'Read the new store once more before it is installed.' }),
     'scratch-dir': scratchDirFlag,
+    'gzip-level': gzipLevelFlag,
+    concurrency: concurrencyFlag,
     check: checkFlag,
   };
 
@@ -73,6 +77,8 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       requireProof: flags['require-proof'],
       paranoid: flags.paranoid,
       scratchDir: flags['scratch-dir'],
+      gzipLevel: flags['gzip-level'],
+      concurrency: flags.concurrency,
       progress,
       signal,
     };

@@ -6,6 +6,7 @@ import { withExitCodes } from '../cli/exit-codes.ts';
 import {
   artifactModeFlag,
   checkFlag,
+  concurrencyFlag,
   exportDirOrStoreFlag,
   heightFlag,
   scratchDirFlag,
@@ -96,6 +97,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
     }),
     level: wholeNumber({ summary: 'zstd level. [default: 3]', helpValue: 'N' }),
     'scratch-dir': scratchDirFlag,
+    concurrency: concurrencyFlag,
     check: checkFlag,
   };
 
@@ -110,6 +112,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
       chunkBytes: flags['chunk-size'],
       level: flags.level,
       scratchDir: flags['scratch-dir'],
+      concurrency: flags.concurrency,
       madeBy: programName(this.config),
       progress,
       signal,

@@ -5,6 +5,7 @@ import { withExitCodes } from '../cli/exit-codes.ts';
 import {
   artifactModeFlag,
   checkFlag,
+  concurrencyFlag,
   heightFlag,
   scratchDirFlag,
   sourceArg,
@@ -65,6 +66,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       exclusive: ['state-dir', 'home', 'artifact-mode'],
     }),
     'scratch-dir': scratchDirFlag,
+    concurrency: concurrencyFlag,
     check: checkFlag,
   };
 
@@ -77,6 +79,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       height: flags.height,
       expect: flags.expect,
       scratchDir: flags['scratch-dir'],
+      concurrency: flags.concurrency,
       progress,
       signal,
     };

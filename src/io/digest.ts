@@ -1,5 +1,6 @@
 /** Size and SHA-256 of bytes that pass by. */
 import { createHash } from 'node:crypto';
+import { workerTask } from './worker-pool/task.ts';
 
 /** Passes `data` on and tells its size in bytes and SHA-256 (hex) once it has ended. */
 export class DigestTap {
@@ -29,3 +30,6 @@ export class DigestTap {
 export function sha256Hex(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
+
+/** {@link sha256Hex} as a task for a worker. */
+export const hashing = workerTask(import.meta.url, sha256Hex);

@@ -43,12 +43,12 @@ export async function compareWithStore(
   stateDir: string,
   options: VerifiedCopyOptions & { readonly scratchDir: string },
 ): Promise<{ summary: ExportSummary; store: StoreComparison }> {
-  const { progress = noProgress, signal, scratchDir } = options;
+  const { progress = noProgress, signal, scratchDir, pool } = options;
   const note = (message: string): void => {
     progress.note(message);
   };
   const pinned = await PinnedStore.open(stateDir, { scratchDir, note });
-  const store = exportOfPinned(pinned, 'debug');
+  const store = exportOfPinned(pinned, 'debug', pool);
   const comparison = new Comparison(scratchDir);
   try {
     refuseOtherHeight(store, source.height);

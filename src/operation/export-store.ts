@@ -13,6 +13,7 @@ import type { PinnedStore } from '../formats/swing-store/pinned-store.ts';
 import { nearestExisting, refuseNoSpace } from '../io/free-space.ts';
 import { TEMPORARY_PREFIX } from '../io/scratch.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
+import { withWorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import { copyUnverified } from '../swing-store-export/copy-unverified.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
@@ -30,6 +31,8 @@ export interface ExportRequest extends PinBounds, Omit<StoreViewOptions, 'progre
   readonly artifactMode: ArtifactMode;
   readonly exportDataMode: 'all' | 'skip';
   readonly scratchDir?: string | undefined;
+  /** Worker threads; by default one per processor. */
+  readonly concurrency?: number | undefined;
   /** Whether the operation belongs to a process that outlives the command: its failure then leaves the record. */
   readonly detached: boolean;
 }
@@ -190,8 +193,11 @@ async function copyPinned(
     const header = { height: store.height, artifactMode, withExportData };
     refuseNoSpace(exportDir, heapBytes(store, artifactMode), 'the export', '--export-dir');
     const sink = await writeExportDirectory(exportDir, header);
-    const source = exportOfPinned(store, artifactMode);
-    return await copyUnverified(source, sink, artifactMode, { progress, signal, withExportData });
+    return await withWorkerPool(options.concurrency, async (pool) => {
+      const source = exportOfPinned(store, artifactMode, pool);
+      const copyOptions = { progress, signal, pool, withExportData };
+      return copyUnverified(source, sink, artifactMode, copyOptions);
+    });
   } finally {
     lookout.end();
   }

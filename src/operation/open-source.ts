@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../errors.ts';
+import type { WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../storage/contract.ts';
 import { storedDirectory } from '../storage/directory.ts';
@@ -63,10 +64,14 @@ export function findSource(source: string): FoundSource {
 }
 
 /** Opens what {@link findSource} found. Throws as the form does. */
-export async function openSource(found: FoundSource, codec: ZstdCodec): Promise<SwingStoreExport> {
+export async function openSource(
+  found: FoundSource,
+  codec: ZstdCodec,
+  pool?: WorkerPool,
+): Promise<SwingStoreExport> {
   return found.form === 'snapshot'
-    ? openSnapshot(found.snapshot, codec)
-    : openExportDirectory(found.path);
+    ? openSnapshot(found.snapshot, codec, pool)
+    : openExportDirectory(found.path, pool);
 }
 
 function newestHeight(dir: string): number | undefined {

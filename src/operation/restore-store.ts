@@ -11,6 +11,7 @@ import {
 import { findSource, openSource, type FoundSource } from './open-source.ts';
 import { buildSwingStore, removeDeadBuilds } from '../formats/swing-store/build.ts';
 import { refuseExistingStore, type InstalledStore } from '../formats/swing-store/install.ts';
+import { DEFAULT_GZIP_LEVEL } from '../formats/swing-store/heap-blob.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { refuseOpenDatabase } from '../formats/swing-store/open-handles.ts';
 import { openSwingStore } from '../formats/swing-store/open.ts';
@@ -18,6 +19,7 @@ import { freeBytes, refuseNoSpace } from '../io/free-space.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { Progress } from '../io/progress.ts';
+import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { maySatisfy, type RestoreMode } from '../swing-store-export/artifact-mode.ts';
 import { copyVerified } from '../swing-store-export/copy-export.ts';
@@ -45,7 +47,10 @@ export interface RestoreOptions {
   readonly requireProof: boolean;
   /** Reads the new store once more, whole, before it is installed. */
   readonly paranoid: boolean;
+  /** zlib level of heap snapshots in the new store, 1 to 9. */
   readonly gzipLevel?: number | undefined;
+  /** Worker threads; by default one per processor. */
+  readonly concurrency?: number | undefined;
   readonly scratchDir?: string | undefined;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
@@ -62,12 +67,6 @@ export interface Restored {
   readonly summary: ExportSummary;
   readonly proved: Proof;
 }
-
-/**
- * zlib level of heap snapshots in a new store. Level 1 compresses about three times as fast as zlib's default of 6
- * and takes about a tenth more space, until the node writes the next heap snapshot of that vat.
- */
-export const DEFAULT_GZIP_LEVEL = 1;
 
 /** Looks whether {@link restoreStore} could start, without making anything. Throws as it does. */
 export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
@@ -90,6 +89,13 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
  * @throws {BusyError} `BUSY` if an operation on that store is in progress; `STORE_OPEN` if a process has it open
  */
 export async function restoreStore(options: RestoreOptions): Promise<Restored> {
+  return withWorkerPool(options.concurrency, async (pool) => restoreWith({ ...options, pool }));
+}
+
+/** With whoever does the work that takes long. */
+type PooledOptions = RestoreOptions & { readonly pool: WorkerPool };
+
+async function restoreWith(options: PooledOptions): Promise<Restored> {
   // Also where the store that is there is then refused: it may be what a killed restore has made.
   removeDeadBuilds(resolve(options.stateDir));
   const prepared = await prepare(options);
@@ -124,18 +130,19 @@ export async function restoreStore(options: RestoreOptions): Promise<Restored> {
   }
 }
 
-async function restoreLocked(options: RestoreOptions, prepared: Prepared): Promise<Restored> {
+async function restoreLocked(options: PooledOptions, prepared: Prepared): Promise<Restored> {
   const { source, found, scratchDir, artifactMode } = prepared;
-  const { replace, expect, progress, signal, gzipLevel = DEFAULT_GZIP_LEVEL } = options;
+  const { replace, expect, progress, signal, pool, gzipLevel = DEFAULT_GZIP_LEVEL } = options;
   const beforeInstall = options.paranoid
     ? async (staging: string, summary: ExportSummary) =>
-        readAgain(staging, summary, { progress, signal, scratchDir })
+        readAgain(staging, summary, { progress, signal, scratchDir, pool })
     : undefined;
   const makeSink = async () =>
-    buildSwingStore(options.stateDir, { replace, gzipLevel, beforeInstall });
+    buildSwingStore(options.stateDir, { replace, gzipLevel, beforeInstall, pool });
   const copied = await copyVerified(source, makeSink, {
     progress,
     signal,
+    pool,
     scratchDir,
     artifactMode,
     expect,
@@ -152,7 +159,9 @@ interface Prepared {
   readonly artifactMode: RestoreMode;
 }
 
-async function prepare(options: RestoreOptions): Promise<Prepared> {
+async function prepare(
+  options: RestoreOptions & { readonly pool?: WorkerPool },
+): Promise<Prepared> {
   if (options.requireProof && options.expect === undefined) {
     throw new UsageError('NO_PROOF', 'nothing would prove this restore', {
       hint: 'name the content hash that retrieve printed, from a source that you trust, with --expect',
@@ -169,7 +178,7 @@ async function prepare(options: RestoreOptions): Promise<Prepared> {
   const scratchDir = chooseScratchDir(options.scratchDir, options.stateDir);
   const found = findSource(options.source);
   const codec = await loadZstdCodec();
-  const source = await openSource(found, codec);
+  const source = await openSource(found, codec, options.pool);
   try {
     refuseHeight(source, options.height);
     await refuseLargeBundles(found, codec);
@@ -226,15 +235,16 @@ async function readAgain(
     progress: Progress;
     signal: AbortSignal | undefined;
     scratchDir: string;
+    pool: WorkerPool;
   },
 ): Promise<void> {
   const note = (message: string): void => {
     options.progress.note(message);
   };
-  const { scratchDir } = options;
+  const { scratchDir, pool } = options;
   const { height } = written;
   const artifactMode = written.artifactMode;
-  const store = await openSwingStore(staging, { height, artifactMode, scratchDir, note });
+  const store = await openSwingStore(staging, { height, artifactMode, scratchDir, note, pool });
   try {
     const { summary } = await copyVerified(store, async () => nullSink(), options);
     const expected = written.hashes?.exportDataHash;

@@ -13,6 +13,7 @@ import {
 import { readSnapshotManifest } from '../formats/snapshot/manifest.ts';
 import { writeSnapshot, type WrittenSnapshot } from '../formats/snapshot/write.ts';
 import type { Progress } from '../io/progress.ts';
+import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import { checkLevel, type ZstdCodec } from '../io/zstd/codec.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
@@ -36,6 +37,8 @@ export interface RetrieveOptions {
   /** zstd level. */
   readonly level?: number | undefined;
   readonly scratchDir?: string | undefined;
+  /** Worker threads; by default one per processor. */
+  readonly concurrency?: number | undefined;
   /** Name and version of the program, for the manifest. */
   readonly madeBy: string;
   readonly progress: Progress;
@@ -74,19 +77,28 @@ export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> 
  * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if another snapshot of that height is there, and as the source's form
  */
 export async function retrieveSnapshot(options: RetrieveOptions): Promise<Retrieved> {
+  return withWorkerPool(options.concurrency, async (pool) => retrieveWith(options, pool));
+}
+
+async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise<Retrieved> {
   const { snapshotDir, replace, madeBy } = options;
   const { codec, level, chunkBytes, scratchDir } = await prepare(options);
   checkWritable(snapshotDir, 'snapshot dir');
   const storage = directoryStorage(resolve(snapshotDir));
   const finished = await finishBegun(options, storage);
   if (finished !== undefined) return finished;
-  const held = await holdSource(options.source, options, scratchDir);
+  const held = await holdSource(options.source, { ...options, pool }, scratchDir);
   try {
     const { source, progress, signal } = held;
     const { height } = source;
     const makeSink = async () =>
-      writeSnapshot(storage, { height, codec, level, chunkBytes, replace, madeBy });
-    const { result } = await copyVerified(source, makeSink, { progress, signal, scratchDir });
+      writeSnapshot(storage, { height, codec, level, chunkBytes, replace, madeBy, pool });
+    const { result } = await copyVerified(source, makeSink, {
+      progress,
+      signal,
+      pool,
+      scratchDir,
+    });
     return {
       ...result,
       path: resolve(snapshotDir, snapshotName(height)),

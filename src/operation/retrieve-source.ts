@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { openExportDirectory } from '../formats/export-directory/open.ts';
 import { exportOfPinned } from '../formats/swing-store/open.ts';
+import type { WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import type { SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
 import { awaitExport } from './await-export.ts';
@@ -32,7 +33,9 @@ export interface LiveStoreSource extends PinBounds {
 
 export type RetrieveSource = ExportDirectorySource | LiveStoreSource;
 
-export type SourceContext = Pick<StoreViewOptions, 'height' | 'progress' | 'signal'>;
+export interface SourceContext extends Pick<StoreViewOptions, 'height' | 'progress' | 'signal'> {
+  readonly pool?: WorkerPool | undefined;
+}
 
 /** A source that is open and locked. */
 export interface HeldSource {
@@ -63,13 +66,13 @@ type MeteredContext = SourceContext & { readonly progress: ProgressMeter };
 
 async function holdExportDirectory(
   source: ExportDirectorySource,
-  { height, progress, signal }: MeteredContext,
+  { height, progress, signal, pool }: MeteredContext,
 ): Promise<HeldSource> {
   const exportDir = resolve(source.exportDir);
   await awaitExport(exportDir, { wait: source.wait, progress, signal });
   const lock = lockOperation([exportDir], { operation: 'retrieve', exportDir });
   return releasing(lock, async () => {
-    const opened = await openExportDirectory(exportDir);
+    const opened = await openExportDirectory(exportDir, pool);
     refuseHeight(opened, height);
     lock.update({ height: opened.height });
     return held(opened, progress, signal, lock);
@@ -93,7 +96,7 @@ async function holdStore(
     );
     lock.update({ height: store.height });
     const lookout = watchPin(store, source, context.signal);
-    const opened = exportOfPinned(store, source.artifactMode);
+    const opened = exportOfPinned(store, source.artifactMode, context.pool);
     return held(opened, context.progress, lookout.signal, lock, () => {
       lookout.end();
     });

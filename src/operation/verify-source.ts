@@ -4,6 +4,7 @@ import { UsageError, VerificationError } from '../errors.ts';
 import { findSource, openSource, type FoundSource } from './open-source.ts';
 import { quickVerifySnapshot } from '../formats/snapshot/quick-verify.ts';
 import type { Progress } from '../io/progress.ts';
+import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import { copyVerified } from '../swing-store-export/copy-export.ts';
@@ -23,6 +24,8 @@ export interface VerifyOptions {
   /** The content hash that the source must have. */
   readonly expect?: string | undefined;
   readonly scratchDir?: string | undefined;
+  /** Worker threads; by default one per processor. */
+  readonly concurrency?: number | undefined;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,13 +44,17 @@ export interface Verified {
  * @throws {VerificationError} for whatever is wrong; {@link NotFoundError} if the source is not there
  */
 export async function verifySource(options: VerifyOptions): Promise<Verified> {
+  return withWorkerPool(options.concurrency, async (pool) => verifyWith(options, pool));
+}
+
+async function verifyWith(options: VerifyOptions, pool: WorkerPool): Promise<Verified> {
   const { progress, signal, artifactMode, expect, stateDir } = options;
   const scratchDir = chooseScratchDir(options.scratchDir);
   const found = findSource(options.source);
-  const source = await openSource(found, await loadZstdCodec());
+  const source = await openSource(found, await loadZstdCodec(), pool);
   try {
     refuseHeight(source, options.height);
-    const copyOptions = { progress, signal, scratchDir, artifactMode, expect };
+    const copyOptions = { progress, signal, pool, scratchDir, artifactMode, expect };
     if (stateDir !== undefined) {
       const compared = await compareWithStore(source, resolve(stateDir), copyOptions);
       return { form: found.form, source: found.path, ...compared };
@@ -93,7 +100,10 @@ export interface QuicklyVerified {
  * @throws {UsageError} `NO_CHUNKS` for an export directory, whose files have no hashes of their own
  */
 export async function quicklyVerifySource(
-  options: Pick<VerifyOptions, 'source' | 'expect' | 'height' | 'progress' | 'signal'>,
+  options: Pick<
+    VerifyOptions,
+    'source' | 'expect' | 'height' | 'progress' | 'signal' | 'concurrency'
+  >,
 ): Promise<QuicklyVerified> {
   const found = findSource(options.source);
   if (found.form !== 'snapshot') {
@@ -102,7 +112,10 @@ export async function quicklyVerifySource(
       hint: 'leave out --quick',
     });
   }
-  const manifest = await quickVerifySnapshot(found.snapshot, await loadZstdCodec(), options);
+  const codec = await loadZstdCodec();
+  const manifest = await withWorkerPool(options.concurrency, async (pool) =>
+    quickVerifySnapshot(found.snapshot, codec, { ...options, pool }),
+  );
   const { height, contentHash, chunks } = manifest;
   refuseHeight({ height, location: found.path }, options.height);
   if (options.expect !== undefined && options.expect !== contentHash) {

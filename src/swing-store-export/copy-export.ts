@@ -10,7 +10,7 @@ import { defaultScratchDir } from '../io/scratch.ts';
 import { aheadOf, inlinePool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode, RestoreMode } from './artifact-mode.ts';
 import { computeContentHash } from './content-hash.ts';
-import { NotCanonicalError } from './export-data.ts';
+import { NotCanonicalError } from './canonical-blocks.ts';
 import { ExportDataHasher } from './export-data-hasher.ts';
 import { aborting, sizeAhead, watched, type CopyOptions } from './copy-unverified.ts';
 import { parseArtifactName } from './names.ts';

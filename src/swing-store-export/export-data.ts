@@ -5,28 +5,16 @@
  * record, then its `.current`), then historical ones; transcript spans; bundles; each sorted by vat id and
  * position, or bundle id; each line `JSON.stringify([key, value])` and a newline.
  */
-import { isUtf8 } from 'node:buffer';
 import { VerificationError } from '../errors.ts';
 import { blockOfLines, wholeLines } from '../io/lines.ts';
 import { openScratchDatabase } from '../io/scratch.ts';
-import { findCanonicalLine } from './canonical-line.ts';
+import { inlinePool, type WorkerPool } from '../io/worker-pool/pool.ts';
+import { checkedCanonical } from './canonical-blocks.ts';
 import { RecordIndex } from './record-index.ts';
-import {
-  bundleEntry,
-  decodeBundleRecord,
-  decodeHeapSnapshotRecord,
-  decodeTranscriptSpanRecord,
-  heapSnapshotEntries,
-  transcriptSpanEntry,
-  type ExportEntry,
-} from './records.ts';
-import { compareUtf8 } from './utf8-order.ts';
+import type { ExportEntry } from './records.ts';
 
 /** How many bytes of lines are gathered into a block. */
 const BLOCK_BYTES = 256 * 1024;
-
-/** The export data is not in canonical order or text; read it again with a scratch directory. */
-export class NotCanonicalError extends Error {}
 
 /** The line of one entry, without its newline. */
 export function formatLine(entry: ExportEntry): string {
@@ -57,12 +45,20 @@ export function* entriesOfBlock(block: Uint8Array): Generator<ExportEntry> {
   }
 }
 
+export interface ReadExportDataOptions {
+  /**
+   * Accepts any order, repeated keys (the last wins) and `null` values (which delete), and normalises through a
+   * scratch file there.
+   */
+  readonly scratchDir?: string | undefined;
+  /** Looks at the text; by default this thread does. */
+  readonly pool?: WorkerPool | undefined;
+}
+
 /**
  * Reads export data from bytes that nobody has checked.
  * @param raw the bytes of the JSON Lines
  * @param what names them in errors: a path
- * @param scratchDir accepts any order, repeated keys (the last wins) and `null` values (which delete), and
- *   normalises through a scratch file there
  * @returns blocks of whole lines, canonical
  * @throws {NotCanonicalError} if they are not canonical and there is no `scratchDir`
  * @throws {VerificationError} `EXPORT_DATA` if the reference importer would refuse them
@@ -70,100 +66,14 @@ export function* entriesOfBlock(block: Uint8Array): Generator<ExportEntry> {
 export async function* readExportData(
   raw: AsyncIterable<Uint8Array>,
   what: string,
-  scratchDir?: string,
+  { scratchDir, pool = inlinePool }: ReadExportDataOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const blocks = wholeLines(raw, what);
   if (scratchDir !== undefined) {
     yield* normalise(blocks, what, scratchDir);
     return;
   }
-  const order = new CanonicalOrder();
-  for await (const block of blocks) {
-    checkCanonical(block, order);
-    yield block;
-  }
-  order.end();
-}
-
-function checkCanonical(block: Buffer, order: CanonicalOrder): void {
-  if (!isUtf8(block)) throw new NotCanonicalError('not UTF-8');
-  const parse = (from: number, to: number): string =>
-    JSON.parse(block.toString('utf8', from, to)) as string;
-  for (let start = 0; start < block.length;) {
-    const line = findCanonicalLine(block, start);
-    if (line === undefined) throw new NotCanonicalError('another text');
-    const key = parse(start + 1, line.keyEnd);
-    if (key.startsWith('kv.')) order.nextKV(key);
-    else order.nextRecord(key, parse(line.keyEnd + 1, line.end - 2));
-    start = line.end;
-  }
-}
-
-/** Follows the lines of canonical export data, and throws {@link NotCanonicalError} at the first that is not. */
-class CanonicalOrder {
-  #section = 0;
-  #id = '';
-  #position = -1;
-  /** The `.current` entry that must come next, after the record of a heap snapshot in use. */
-  #awaited: ExportEntry | undefined;
-
-  nextKV(key: string): void {
-    if (this.#awaited !== undefined) throw new NotCanonicalError(key);
-    this.#advance(0, key, 0);
-  }
-
-  nextRecord(key: string, value: string): void {
-    if (this.#awaited !== undefined) {
-      if (key !== this.#awaited[0] || value !== this.#awaited[1]) throw new NotCanonicalError(key);
-      this.#awaited = undefined;
-      return;
-    }
-    try {
-      this.#record(key, value);
-    } catch (cause) {
-      // What is wrong with one line may be mended by a later one with the same key.
-      throw new NotCanonicalError(key, { cause });
-    }
-  }
-
-  #record(key: string, value: string): void {
-    const [tag] = key.split('.', 1);
-    if (tag === 'snapshot') {
-      const record = decodeHeapSnapshotRecord(key, value);
-      if (record === undefined) throw new NotCanonicalError(key);
-      const [entry, current] = heapSnapshotEntries(record);
-      this.#same(key, value, entry);
-      this.#awaited = current;
-      this.#advance(record.inUse ? 1 : 2, record.vatID, record.inUse ? 0 : record.snapPos);
-    } else if (tag === 'transcript') {
-      const record = decodeTranscriptSpanRecord(key, value);
-      this.#same(key, value, transcriptSpanEntry(record));
-      this.#advance(3, record.vatID, record.startPos);
-    } else if (tag === 'bundle') {
-      const bundleID = decodeBundleRecord(key, value);
-      this.#same(key, value, bundleEntry(bundleID));
-      this.#advance(4, bundleID, 0);
-    } else {
-      // Unknown, unless a later line deletes it: only reading all of it can tell.
-      throw new NotCanonicalError(key);
-    }
-  }
-
-  #same(key: string, value: string, entry: ExportEntry | undefined): void {
-    if (entry?.[0] !== key || entry[1] !== value) throw new NotCanonicalError(key);
-  }
-
-  #advance(section: number, id: string, position: number): void {
-    const step = section - this.#section || compareUtf8(id, this.#id) || position - this.#position;
-    if (step <= 0) throw new NotCanonicalError(id);
-    this.#section = section;
-    this.#id = id;
-    this.#position = position;
-  }
-
-  end(): void {
-    if (this.#awaited !== undefined) throw new NotCanonicalError(this.#awaited[0]);
-  }
+  yield* checkedCanonical(blocks, pool);
 }
 
 /** One line by the reference importer's rules: `undefined` for a `null` line, which it skips. */

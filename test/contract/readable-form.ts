@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import type { ArtifactMode } from '../../src/swing-store-export/artifact-mode.ts';
 import { computeContentHash } from '../../src/swing-store-export/content-hash.ts';
 import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
-import { NotCanonicalError } from '../../src/swing-store-export/export-data.ts';
+import { NotCanonicalError } from '../../src/swing-store-export/canonical-blocks.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import type { SwingStoreExport } from '../../src/swing-store-export/swing-store-export.ts';
 import { useTempDir } from '../fixtures/directories.ts';

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import { VerificationError } from '../../src/errors.ts';
 import { ExportDataHasher } from '../../src/swing-store-export/export-data-hasher.ts';
-import { NotCanonicalError, readExportData } from '../../src/swing-store-export/export-data.ts';
+import { NotCanonicalError } from '../../src/swing-store-export/canonical-blocks.ts';
+import { readExportData } from '../../src/swing-store-export/export-data.ts';
 import { RecordIndex } from '../../src/swing-store-export/record-index.ts';
 import {
   bundleEntry,
@@ -27,7 +28,7 @@ async function read(text: Buffer, size: number, dir?: string): Promise<Buffer | 
   try {
     const hasher = new ExportDataHasher(index);
     const blocks: Uint8Array[] = [];
-    for await (const block of readExportData(pieces(text, size), 'a test', dir)) {
+    for await (const block of readExportData(pieces(text, size), 'a test', { scratchDir: dir })) {
       hasher.add(block);
       blocks.push(Buffer.from(block));
     }

@@ -4,6 +4,7 @@ import { open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { NotFoundError, VerificationError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
+import { inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { readExportData } from '../../swing-store-export/export-data.ts';
 import {
@@ -19,10 +20,14 @@ const READ_PIECE_BYTES = 1024 * 1024;
 
 /**
  * Opens an export directory.
+ * @param pool checks export data; by default this thread does
  * @throws as `readExportManifest`; {@link VerificationError} `NO_EXPORT_DATA` if it holds artifacts only, which
  *   nothing could validate; `MANIFEST` if it has artifacts and is of mode `none`
  */
-export async function openExportDirectory(exportDir: string): Promise<SwingStoreExport> {
+export async function openExportDirectory(
+  exportDir: string,
+  pool: WorkerPool = inlinePool,
+): Promise<SwingStoreExport> {
   const manifest = await readExportManifest(exportDir);
   if (manifest.data === undefined) {
     throw new VerificationError('NO_EXPORT_DATA', 'the export has no export data', {
@@ -41,7 +46,7 @@ export async function openExportDirectory(exportDir: string): Promise<SwingStore
   const { size } = await stat(dataPath).catch((cause: unknown) => {
     throw fileMissing(dataPath, cause);
   });
-  return new ExportDirectory(exportDir, manifest, dataPath, size);
+  return new ExportDirectory(exportDir, manifest, dataPath, size, pool);
 }
 
 class ExportDirectory implements SwingStoreExport {
@@ -50,7 +55,16 @@ class ExportDirectory implements SwingStoreExport {
   readonly location: string;
   readonly #dataSize: number;
 
-  constructor(exportDir: string, manifest: ExportManifest, dataPath: string, dataSize: number) {
+  readonly #pool: WorkerPool;
+
+  constructor(
+    exportDir: string,
+    manifest: ExportManifest,
+    dataPath: string,
+    dataSize: number,
+    pool: WorkerPool,
+  ) {
+    this.#pool = pool;
     this.location = exportDir;
     this.#manifest = manifest;
     this.#dataPath = dataPath;
@@ -72,7 +86,8 @@ class ExportDirectory implements SwingStoreExport {
   }
 
   exportData({ scratchDir }: { scratchDir?: string } = {}): AsyncIterable<Uint8Array> {
-    return readExportData(readFileInPieces(this.#dataPath), this.#dataPath, scratchDir);
+    const raw = readFileInPieces(this.#dataPath);
+    return readExportData(raw, this.#dataPath, { scratchDir, pool: this.#pool });
   }
 
   async *artifacts(): AsyncGenerator<ExportArtifact> {

@@ -73,14 +73,25 @@ export async function loadChunk(
   { chunk, entries }: PlannedChunk,
   pool: WorkerPool,
 ): Promise<{ contents: Uint8Array[]; fileBytes: number }> {
-  const path = `${snapshot.location}/${chunkFile(chunk)}`;
-  const bytes = await snapshot
-    .read(chunkFile(chunk), MAX_CHUNK_FILE_BYTES)
-    .catch((cause: unknown) => {
-      if (cause instanceof NotFoundError) damaged('a chunk is missing', { path, cause });
-      throw cause;
-    });
+  const { path, bytes } = await readChunkFile(snapshot, chunk);
   const fileBytes = bytes.length;
   const file = { path, chunk, entries, bytes, codec: codec.name };
   return { contents: await pool.run(unpacking, file, [bytes]), fileBytes };
+}
+
+/**
+ * The bytes of a chunk's file, unchecked, and its path.
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is missing, or as the storage
+ */
+export async function readChunkFile(
+  snapshot: StoredSnapshot,
+  chunk: string,
+): Promise<{ path: string; bytes: Uint8Array }> {
+  const path = `${snapshot.location}/${chunkFile(chunk)}`;
+  try {
+    return { path, bytes: await snapshot.read(chunkFile(chunk), MAX_CHUNK_FILE_BYTES) };
+  } catch (cause) {
+    if (cause instanceof NotFoundError) damaged('a chunk is missing', { path, cause });
+    throw cause;
+  }
 }

@@ -5,7 +5,8 @@ import { aheadOf, inlinePool, type WorkerPool } from '../../io/worker-pool/pool.
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
-import { NotCanonicalError, readExportData } from '../../swing-store-export/export-data.ts';
+import { NotCanonicalError } from '../../swing-store-export/canonical-blocks.ts';
+import { readExportData } from '../../swing-store-export/export-data.ts';
 import { parseArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
 import { artifactIdentity } from '../../swing-store-export/expected-content.ts';
 import {
@@ -97,7 +98,7 @@ class SnapshotExport implements SwingStoreExport {
   /** A snapshot holds export data in canonical order and text: no other is sorted, it is refused. */
   async *exportData(): AsyncGenerator<Uint8Array> {
     try {
-      yield* readExportData(this.#segments(), this.location);
+      yield* readExportData(this.#segments(), this.location, { pool: this.#pool });
     } catch (cause) {
       if (!(cause instanceof NotCanonicalError)) throw cause;
       damaged('the export data of a snapshot is not in canonical order and text', {

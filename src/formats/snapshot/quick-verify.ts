@@ -1,11 +1,14 @@
 /** Whether a snapshot's files are all there with the right hashes, without looking into the chunks. */
-import { createHash } from 'node:crypto';
-import { NotFoundError } from '../../errors.ts';
-import { noProgress, type Progress } from '../../io/progress.ts';
+import { mapAhead } from '../../io/ahead.ts';
+import { hashing } from '../../io/digest.ts';
+import { noProgress } from '../../io/progress.ts';
+import { aheadOf, inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
-import { readEntries } from './entries.ts';
-import { chunkFile, damaged } from './layout.ts';
+import type { CopyOptions } from '../../swing-store-export/copy-unverified.ts';
+import { planChunks, readChunkFile } from './chunks.ts';
+import { damaged } from './layout.ts';
+
 import { readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
 
 /**
@@ -15,10 +18,7 @@ import { readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
 export async function quickVerifySnapshot(
   snapshot: StoredSnapshot,
   codec: ZstdCodec,
-  {
-    progress = noProgress,
-    signal,
-  }: { progress?: Progress | undefined; signal?: AbortSignal | undefined } = {},
+  { progress = noProgress, signal, pool = inlinePool }: CopyOptions = {},
 ): Promise<SnapshotManifest> {
   const manifest = await readSnapshotManifest(snapshot);
   progress.phase('chunks', {
@@ -27,14 +27,14 @@ export async function quickVerifySnapshot(
     unit: 'chunks',
   });
   const found = { count: 0, size: 0 };
-  let previous: string | undefined;
-  // The entries of one chunk stand together.
-  for await (const { chunk } of readEntries(snapshot, manifest, codec)) {
-    if (chunk === previous) continue;
-    previous = chunk;
+  const chunks = planChunks(snapshot, manifest, codec);
+  const limits = aheadOf(pool, (): number => manifest.made.chunkSize);
+  const hashed = mapAhead(chunks, limits, async ({ chunk }) => hashChunk(snapshot, chunk, pool));
+  for await (const size of hashed) {
+    signal?.throwIfAborted();
     found.count += 1;
-    found.size += await hashChunk(snapshot, chunk, progress, signal);
-    progress.advance(0, 1);
+    found.size += size;
+    progress.advance(size, 1);
   }
   if (found.count !== manifest.chunks.count || found.size !== manifest.chunks.size) {
     damaged('the chunks are not those that the manifest counts', {
@@ -46,28 +46,15 @@ export async function quickVerifySnapshot(
   return manifest;
 }
 
+/** @returns the size of the chunk's file in bytes */
 async function hashChunk(
   snapshot: StoredSnapshot,
   chunk: string,
-  progress: Progress,
-  signal: AbortSignal | undefined,
+  pool: WorkerPool,
 ): Promise<number> {
-  const path = `${snapshot.location}/${chunkFile(chunk)}`;
-  const hash = createHash('sha256');
-  let size = 0;
-  try {
-    for await (const piece of snapshot.stream(chunkFile(chunk))) {
-      signal?.throwIfAborted();
-      hash.update(piece);
-      size += piece.length;
-      progress.advance(piece.length);
-    }
-  } catch (error) {
-    if (error instanceof NotFoundError)
-      return damaged('a chunk is missing', { path, cause: error });
-    throw error;
-  }
-  const found = hash.digest('hex');
+  const { path, bytes } = await readChunkFile(snapshot, chunk);
+  const size = bytes.length;
+  const found = await pool.run(hashing, bytes, [bytes]);
   if (found !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found });
   return size;
 }

@@ -24,6 +24,8 @@ import { bundleBlocks, heapSnapshotBlob, spanBlocks, wholeOf } from './stored-co
 
 export interface OpenSwingStoreOptions extends PinOptions {
   readonly artifactMode: ArtifactMode;
+  /** Unpacks heap snapshots; by default this thread does. */
+  readonly pool?: WorkerPool | undefined;
 }
 
 /**
@@ -34,7 +36,8 @@ export async function openSwingStore(
   stateDir: string,
   options: OpenSwingStoreOptions,
 ): Promise<LiveSwingStore> {
-  return exportOfPinned(await PinnedStore.open(stateDir, options), options.artifactMode);
+  const pinned = await PinnedStore.open(stateDir, options);
+  return exportOfPinned(pinned, options.artifactMode, options.pool);
 }
 
 /**

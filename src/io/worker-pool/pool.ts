@@ -2,7 +2,6 @@
  * Worker threads for what takes time and nothing else: compression, hashing, checks of whole buffers. Whoever asks
  * for work keeps it bounded (`in-order.ts`, `ahead.ts`): a pool takes as much as it is given.
  */
-import { extname } from 'node:path';
 import { availableParallelism } from 'node:os';
 import type { Piscina } from 'piscina';
 import { SwingSnapError } from '../../errors.ts';
@@ -53,6 +52,8 @@ export async function withWorkerPool<Result>(
   concurrency: number | undefined,
   work: (pool: WorkerPool) => Promise<Result>,
 ): Promise<Result> {
+  // A thread cannot load TypeScript: from the sources, everything runs here.
+  if (import.meta.url.endsWith('.ts')) return work(inlinePool);
   const pool = new ThreadPool(concurrency ?? availableParallelism());
   try {
     return await work(pool);
@@ -65,9 +66,16 @@ class ThreadPool implements WorkerPool {
   readonly concurrency: number;
   #threads: Promise<Piscina> | undefined;
   #inlineBytes = 0;
+  /** Rejected when a thread ends that was at no task: one that cannot even start. */
+  readonly #broken: Promise<never>;
+  #break: (error: unknown) => void = () => undefined;
 
   constructor(concurrency: number) {
     this.concurrency = concurrency;
+    this.#broken = new Promise((_, reject) => {
+      this.#break = reject;
+    });
+    this.#broken.catch(() => undefined);
   }
 
   async run<Input, Output>(
@@ -90,13 +98,15 @@ class ThreadPool implements WorkerPool {
   async #start(): Promise<Piscina> {
     // Here, since most commands that are started end without it.
     const { Piscina } = await import('piscina');
-    return new Piscina({
-      filename: new URL(`worker${extname(import.meta.url)}`, import.meta.url).href,
+    const threads = new Piscina({
+      filename: new URL('worker.js', import.meta.url).href,
       name: 'work',
       minThreads: 0,
       maxThreads: this.concurrency,
       idleTimeout: 1000,
     });
+    threads.on('error', this.#break);
+    return threads;
   }
 
   async #outcome<Output>(
@@ -105,7 +115,11 @@ class ThreadPool implements WorkerPool {
     transferList: ArrayBuffer[],
   ): Promise<Outcome<Output>> {
     try {
-      return (await threads.run(order, { transferList })) as Outcome<Output>;
+      const outcome: unknown = await Promise.race([
+        threads.run(order, { transferList }),
+        this.#broken,
+      ]);
+      return outcome as Outcome<Output>;
     } catch (cause) {
       throw new SwingSnapError('WORKER_FAILED', `a worker thread failed at ${order.name}`, {
         found: cause instanceof Error ? cause.message : String(cause),
