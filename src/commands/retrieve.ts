@@ -22,6 +22,7 @@ import { UsageError } from '../errors.ts';
 import { programName } from '../cli/program.ts';
 import { shellQuote } from '../cli/shell-quote.ts';
 import type { SnapshotManifest } from '../formats/snapshot/manifest.ts';
+import type { Reused } from '../formats/snapshot/chunk-writer.ts';
 import { checkRetrieve, retrieveSnapshot } from '../operation/retrieve-snapshot.ts';
 import type { RetrieveSource } from '../operation/retrieve-source.ts';
 
@@ -39,6 +40,8 @@ interface RetrieveResult {
   /** What became of the export directory, if it was removed. */
   readonly removed?: { readonly files: number; readonly left: readonly string[] };
   readonly removedHeights: readonly number[];
+  /** Chunks that were taken over from the snapshot of another height, and their bytes. */
+  readonly reused: Reused & { readonly from?: number };
 }
 
 const EXPORT_DIRECTORY_FLAGS = ['keep-export', 'delete-export', 'no-wait'] as const;
@@ -96,6 +99,13 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
       summary: 'Raw bytes of a chunk at most, 4MiB to 64MiB. [default: 16MiB]',
     }),
     level: wholeNumber({ summary: 'zstd level. [default: 3]', helpValue: 'N' }),
+    'no-reuse': Flags.boolean({
+      summary: 'Pack everything anew, also what the snapshot of an earlier height has.',
+    }),
+    'no-recheck': Flags.boolean({
+      summary: 'Take chunks of an earlier height over without hashing them again.',
+      exclusive: ['no-reuse'],
+    }),
     'scratch-dir': scratchDirFlag,
     concurrency: concurrencyFlag,
     check: checkFlag,
@@ -113,12 +123,16 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
       level: flags.level,
       scratchDir: flags['scratch-dir'],
       concurrency: flags.concurrency,
+      reuse: !flags['no-reuse'],
+      recheck: !flags['no-recheck'],
       madeBy: programName(this.config),
       progress,
       signal,
     };
     if (flags.check) return { checked: await checkRetrieve(options) };
-    const { path, manifest, written, removal, removedHeights } = await retrieveSnapshot(options);
+    const retrieved = await retrieveSnapshot(options);
+    const { path, manifest, written, removal, removedHeights, reusedFrom: from } = retrieved;
+    const reused = from === undefined ? retrieved.reused : { from, ...retrieved.reused };
     const { height, contentHash, modules, chunks, made } = manifest;
     const { codec, level } = made;
     const removed =
@@ -134,6 +148,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
       level,
       ...removed,
       removedHeights,
+      reused,
     };
   }
 

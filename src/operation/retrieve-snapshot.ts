@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { NotFoundError, UsageError, VerificationError } from '../errors.ts';
 import { removeExportDirectory, type Removal } from '../formats/export-directory/remove.ts';
+import { EarlierSnapshot } from '../formats/snapshot/earlier.ts';
 import {
   DEFAULT_CHUNK_BYTES,
   heightOfName,
@@ -39,6 +40,10 @@ export interface RetrieveOptions {
   readonly scratchDir?: string | undefined;
   /** Worker threads; by default one per processor. */
   readonly concurrency?: number | undefined;
+  /** Whether chunks are taken over from an earlier height; by default they are. */
+  readonly reuse?: boolean | undefined;
+  /** Whether each of them is hashed again; by default it is. */
+  readonly recheck?: boolean | undefined;
   /** Name and version of the program, for the manifest. */
   readonly madeBy: string;
   readonly progress: Progress;
@@ -52,6 +57,8 @@ export interface Retrieved extends WrittenSnapshot {
   readonly removal: Removal | undefined;
   /** Heights that `keepLast` removed. */
   readonly removedHeights: readonly number[];
+  /** Height of the snapshot that chunks were taken over from. */
+  readonly reusedFrom: number | undefined;
 }
 
 /** What zstd takes as a good compromise of time and size. */
@@ -91,20 +98,29 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
   try {
     const { source, progress, signal } = held;
     const { height } = source;
-    const makeSink = async () =>
-      writeSnapshot(storage, { height, codec, level, chunkBytes, replace, madeBy, pool });
-    const { result } = await copyVerified(source, makeSink, {
-      progress,
-      signal,
-      pool,
-      scratchDir,
-    });
-    return {
-      ...result,
-      path: resolve(snapshotDir, snapshotName(height)),
-      removedHeights: await keepLast(storage, options.keepLast, height),
-      removal: await removeSource(options.source),
+    const note = (message: string): void => {
+      progress.note(message);
     };
+    const earlier =
+      options.reuse === false
+        ? undefined
+        : await EarlierSnapshot.open(storage, height, { codec, scratchDir, note });
+    try {
+      const { recheck } = options;
+      const pack = { height, codec, level, chunkBytes, replace, madeBy, pool, earlier, recheck };
+      const makeSink = async () => writeSnapshot(storage, pack);
+      const copyOptions = { progress, signal, pool, scratchDir };
+      const { result } = await copyVerified(source, makeSink, copyOptions);
+      return {
+        ...result,
+        reusedFrom: earlier?.height,
+        path: resolve(snapshotDir, snapshotName(height)),
+        removedHeights: await keepLast(storage, options.keepLast, height),
+        removal: await removeSource(options.source),
+      };
+    } finally {
+      earlier?.close();
+    }
   } finally {
     await held.release();
   }
@@ -122,6 +138,8 @@ async function finishBegun(
   return {
     ...finished,
     written: false,
+    reused: { chunks: 0, size: 0, rechecked: 0 },
+    reusedFrom: undefined,
     path: resolve(snapshotDir, snapshotName(height)),
     removedHeights: await keepLast(storage, keep, height),
   };

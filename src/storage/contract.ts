@@ -42,6 +42,19 @@ export interface StagedSnapshot {
    * @throws {SwingSnapError} `FILE_EXISTS` if there is one of that name
    */
   put(file: string, bytes: Uint8Array): Promise<void>;
+  /**
+   * Adds a file that another snapshot of the same storage has, without writing its bytes again where that can be.
+   * @param accept is shown its bytes, if they are at most `maxBytes`, and says whether they are what they should be;
+   *   undefined takes them as they are
+   * @returns its size in bytes; undefined if it is not there (any more) or not accepted, and nothing was added
+   * @throws {SwingSnapError} `FILE_EXISTS` as {@link put}
+   */
+  adopt(
+    file: string,
+    from: StoredSnapshot,
+    maxBytes: number,
+    accept: ((bytes: Uint8Array) => Promise<boolean>) | undefined,
+  ): Promise<number | undefined>;
   /** Adds a file piece by piece; as durable as with {@link put}, and throws as that. */
   create(file: string): Promise<StagedFile>;
   /**

@@ -1,6 +1,17 @@
 /** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
 import { constants, existsSync, renameSync } from 'node:fs';
-import { mkdir, open, readdir, rename, stat, type FileHandle } from 'node:fs/promises';
+import {
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  type FileHandle,
+} from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
@@ -185,6 +196,21 @@ class StagedDirectory implements StagedSnapshot {
     });
   }
 
+  async adopt(
+    file: string,
+    from: StoredSnapshot,
+    maxBytes: number,
+    accept: ((bytes: Uint8Array) => Promise<boolean>) | undefined,
+  ): Promise<number | undefined> {
+    const path = await this.#pathFor(file);
+    // Given its new name first: what is looked at then is what stays, whoever removes the other snapshot meanwhile.
+    if (!(await secondName(join(from.location, file), path, maxBytes))) return undefined;
+    const isRight = accept === undefined || (await accept(await readFile(path)));
+    if (isRight) return (await stat(path)).size;
+    await rm(path);
+    return undefined;
+  }
+
   async create(file: string): Promise<StagedFile> {
     const path = await this.#pathFor(file);
     const handle = await open(path, 'wx').catch((error: unknown) => {
@@ -252,6 +278,25 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/**
+ * Gives a file a second name; or makes a copy of it, where its file system or its owner does not allow that.
+ * @returns false if there is no file of at most `maxBytes`
+ */
+async function secondName(from: string, to: string, maxBytes: number): Promise<boolean> {
+  try {
+    const found = await lstat(from);
+    if (!found.isFile() || found.size > maxBytes) return false;
+    await link(from, to).catch(async (error: unknown) => {
+      if (isMissing(error) || isThere(error)) throw error;
+      await writeDurably(to, await readFile(from));
+    });
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw isThere(error) ? fileExists(to, error) : error;
+  }
 }
 
 function snapshotExists(path: string, cause?: unknown): SwingSnapError {

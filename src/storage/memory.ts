@@ -61,6 +61,15 @@ class MemoryStorage implements SnapshotStorage {
         if (files.has(file)) throw fileExists(file);
         files.set(file, Buffer.from(bytes));
       },
+      async adopt(file, from, maxBytes, accept) {
+        if (files.has(file)) throw fileExists(file);
+        const bytes = await from.read(file, maxBytes).catch(() => undefined);
+        if (bytes === undefined || (accept !== undefined && !(await accept(bytes.slice())))) {
+          return undefined;
+        }
+        files.set(file, bytes);
+        return bytes.length;
+      },
       async create(file) {
         if (files.has(file)) throw fileExists(file);
         const pieces: Buffer[] = [];

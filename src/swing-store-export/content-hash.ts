@@ -7,17 +7,36 @@ import type { PresentArtifact } from './record-index.ts';
  * canonical order; as lines of JSON, so that `docs/snapshot-format.md` can give it in one sentence. How it was cut
  * or compressed has no part in it.
  */
+export class ContentHasher {
+  readonly #hash = createHash('sha256');
+
+  constructor(height: number, exportDataHash: string) {
+    this.#line(['swingsnap-content', 1, height]);
+    this.#line(['swingset', 'export-data', exportDataHash]);
+  }
+
+  /** Adds the next artifact. */
+  add({ name, size, sha256 }: PresentArtifact): void {
+    this.#line(['swingset', name, size, sha256]);
+  }
+
+  /** Ends it. */
+  digest(): string {
+    return this.#hash.digest('hex');
+  }
+
+  #line(value: unknown): void {
+    this.#hash.update(`${JSON.stringify(value)}\n`);
+  }
+}
+
+/** The content hash of an export of which all artifacts are at hand. */
 export function computeContentHash(
   height: number,
   exportDataHash: string,
   artifacts: Iterable<PresentArtifact>,
 ): string {
-  const hash = createHash('sha256');
-  const line = (value: unknown): void => {
-    hash.update(`${JSON.stringify(value)}\n`);
-  };
-  line(['swingsnap-content', 1, height]);
-  line(['swingset', 'export-data', exportDataHash]);
-  for (const { name, size, sha256 } of artifacts) line(['swingset', name, size, sha256]);
-  return hash.digest('hex');
+  const hasher = new ContentHasher(height, exportDataHash);
+  for (const artifact of artifacts) hasher.add(artifact);
+  return hasher.digest();
 }

@@ -21,6 +21,8 @@ import type {
   ExportArtifact,
   ExportSink,
   ExportSummary,
+  HeldContent,
+  ReadContent,
   SwingStoreExport,
 } from './swing-store-export.ts';
 import { verifyArtifact } from './verify-artifact.ts';
@@ -117,9 +119,9 @@ async function copyThrough(
   let allDigestsKnown = true;
   progress.phase('artifacts', source.estimate('artifacts'));
   const prepared = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) =>
-    prepare(artifact, index.expect(parseArtifactName(artifact.name), mode ?? 'debug'), pool),
+    prepare(artifact, index.expect(parseArtifactName(artifact.name), mode ?? 'debug'), sink, pool),
   );
-  for await (const { artifact, expected, whole } of prepared) {
+  for await (const { artifact, expected, held, whole } of prepared) {
     await breath.take();
     signal?.throwIfAborted();
     const name = parseArtifactName(artifact.name);
@@ -129,7 +131,11 @@ async function copyThrough(
       else index.notePresent(name, digest, false);
       continue;
     }
-    const digest = await write(sink, artifact, expected, whole, { progress, signal });
+    const watch = { progress, signal };
+    const digest =
+      held === undefined
+        ? await write(sink, artifact, expected, whole, watch)
+        : await writeHeld(sink, artifact, expected, held, pool, watch);
     refuseOther(
       `SHA-256 of ${artifact.name}`,
       artifact.declared?.sha256,
@@ -166,16 +172,19 @@ interface PreparedArtifact {
   readonly artifact: ExportArtifact;
   /** Undefined if the copy has no use for the artifact. */
   readonly expected: ExpectedContent | undefined;
-  /** Checked; undefined if it is too large to be read as a whole. */
-  readonly whole: CheckedWhole | undefined;
+  /** Known without reading it, since the sink has it. */
+  readonly held?: ArtifactDigest | undefined;
+  /** Checked; undefined if it is not read yet. */
+  readonly whole?: CheckedWhole | undefined;
 }
 
 async function prepare(
   artifact: ExportArtifact,
   expected: ExpectedContent | undefined,
+  sink: ExportSink<unknown>,
   pool: WorkerPool,
 ): Promise<PreparedArtifact> {
-  if (expected === undefined) return { artifact, expected, whole: undefined };
+  if (expected === undefined) return { artifact, expected };
   const { name, declared } = artifact;
   const identity = artifactIdentity(expected);
   if (declared?.identity !== undefined && declared.identity !== identity) {
@@ -185,9 +194,64 @@ async function prepare(
       found: declared.identity,
     });
   }
+  const held = sink.holds?.(identity);
+  // The hash in the record of a heap snapshot is that of its content: nothing else is taken for it.
+  const isIt = expected.kind !== 'snapshot' || held?.sha256 === expected.hash;
+  if (held !== undefined && isIt) return { artifact, expected, held };
   const content = await artifact.whole?.load();
   const whole = content && (await verifyWhole({ name, expected, content }, pool));
   return { artifact, expected, whole };
+}
+
+interface Watch {
+  readonly progress: Progress;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Hands an artifact to a sink that has it, and may want to read it all the same. */
+async function writeHeld(
+  sink: ExportSink<unknown>,
+  artifact: ExportArtifact,
+  expected: ExpectedContent,
+  digest: ArtifactDigest,
+  pool: WorkerPool,
+  watch: Watch,
+): Promise<ArtifactDigest> {
+  const { name } = artifact;
+  const read = async (): Promise<ReadContent> => {
+    const content = await artifact.whole?.load();
+    if (content === undefined) {
+      return asHeld(name, digest, watched(verifyArtifact(name, expected, artifact.data()), watch));
+    }
+    const whole = await verifyWhole({ name, expected, content }, pool);
+    refuseUnlike(name, digest.sha256, whole.sha256);
+    return whole;
+  };
+  const held: HeldContent = { digest, canWait: artifact.whole !== undefined, read };
+  await sink.writeArtifact(name, held, artifactIdentity(expected));
+  watch.progress.advance(digest.size);
+  return digest;
+}
+
+async function* asHeld(
+  name: string,
+  digest: ArtifactDigest,
+  data: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const tap = new DigestTap();
+  yield* tap.through(data);
+  refuseUnlike(name, digest.sha256, tap.finish().sha256);
+}
+
+/** What is held is wrong if the source, which its record proves, has something else. */
+function refuseUnlike(name: string, held: string, found: string): void {
+  if (held === found) return;
+  throw new VerificationError('HELD_CONTENT', `an earlier snapshot calls something else ${name}`, {
+    path: name,
+    expected: found,
+    found: held,
+    hint: 'verify the earlier snapshots, and run it again with --no-reuse',
+  });
 }
 
 /** Hands an artifact to the sink; one that was not read yet is checked on the way. */
@@ -196,7 +260,7 @@ async function write(
   artifact: ExportArtifact,
   expected: ExpectedContent,
   whole: CheckedWhole | undefined,
-  watch: { readonly progress: Progress; readonly signal: AbortSignal | undefined },
+  watch: Watch,
 ): Promise<ArtifactDigest> {
   const { name } = artifact;
   const identity = artifactIdentity(expected);

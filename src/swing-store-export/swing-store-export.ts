@@ -75,13 +75,26 @@ export interface WholeContent {
   readonly sha256?: string | undefined;
 }
 
+/** Content that the sink holds already (see {@link ExportSink.holds}), and can have again if it finds it needs it. */
+export interface HeldContent {
+  readonly digest: ArtifactDigest;
+  /** Whether {@link read} may be called when later artifacts are written already. */
+  readonly canWait: boolean;
+  /** Reads and checks it after all. */
+  read(): Promise<ReadContent>;
+}
+
+/** Content that was or is being read. */
+export type ReadContent = AsyncIterable<Uint8Array> | WholeContent;
+
 /** Content as a sink gets it. */
-export type ArtifactContent = AsyncIterable<Uint8Array> | WholeContent;
+export type ArtifactContent = ReadContent | HeldContent;
 
 /** Content in pieces, however it comes. */
 export async function* piecesOf(content: ArtifactContent): AsyncGenerator<Uint8Array> {
-  if ('bytes' in content) yield content.bytes;
-  else yield* content;
+  const read = 'digest' in content ? await content.read() : content;
+  if ('bytes' in read) yield read.bytes;
+  else yield* read;
 }
 
 /** What a form says of an artifact. */
@@ -102,6 +115,11 @@ export interface ArtifactDigest {
  * moment, also after a call that failed.
  */
 export interface ExportSink<Result> {
+  /**
+   * The digest of content that the sink has from elsewhere, by its identity: it need not be read. Asked once the
+   * export data has been written.
+   */
+  holds?(identity: string): ArtifactDigest | undefined;
   /** A block of whole lines. The sink must be done with the bytes when its promise resolves. */
   writeExportData(block: Uint8Array): Promise<void>;
   /**

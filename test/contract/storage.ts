@@ -64,6 +64,46 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(Buffer.from(await stored.read('a', 9)).toString()).toBe('first');
     });
 
+    it('adopts a file of another snapshot, which stays when that one goes', async () => {
+      const { storage } = await make();
+      await put(storage, '11', 'shared');
+      const from = await storage.open('11');
+      const staged = await storage.stage('12');
+      const shown: string[] = [];
+      const accept = async (shownBytes: Uint8Array): Promise<boolean> => {
+        shown.push(Buffer.from(shownBytes).toString());
+        return true;
+      };
+      expect(await staged.adopt('manifest.json', from, 10, accept)).toBe(6);
+      expect(shown).toEqual(['shared']);
+      await expect(staged.put('manifest.json', bytes('other'))).rejects.toMatchObject({
+        code: 'FILE_EXISTS',
+      });
+      await staged.publish(false);
+      await storage.remove('11');
+      const stored = await storage.open('12');
+      expect(Buffer.from(await stored.read('manifest.json', 10)).toString()).toBe('shared');
+    });
+
+    it('adopts nothing that is not accepted, too large or not there, and can put it then', async () => {
+      const { storage } = await make();
+      await put(storage, '11', 'wrong');
+      const from = await storage.open('11');
+      const staged = await storage.stage('12');
+      expect(await staged.adopt('manifest.json', from, 10, async () => false)).toBeUndefined();
+      expect(await staged.adopt('manifest.json', from, 4, undefined)).toBeUndefined();
+      expect(await staged.adopt('other', from, 10, undefined)).toBeUndefined();
+      await staged.put('manifest.json', bytes('right'));
+      await expect(staged.adopt('manifest.json', from, 10, undefined)).rejects.toMatchObject({
+        code: 'FILE_EXISTS',
+      });
+      await staged.publish(false);
+      const read = async (name: string): Promise<string> =>
+        Buffer.from(await (await storage.open(name)).read('manifest.json', 10)).toString();
+      expect(await read('12')).toBe('right');
+      expect(await read('11')).toBe('wrong');
+    });
+
     it('does not see what the caller does with its bytes later', async () => {
       const { storage } = await make();
       const staged = await storage.stage('12');

@@ -52,6 +52,13 @@ function digestOf({ name, data, sha256 = sha256Hex(data) }: RawEntry): EntryDige
 
 export const packing = workerTask(import.meta.url, packChunk);
 
+/** Names and hashes an entry, without packing it. */
+export function digestEntry(entry: RawEntry): EntryDigest & { readonly data: Uint8Array } {
+  return { ...digestOf(entry), data: entry.data };
+}
+
+export const digesting = workerTask(import.meta.url, digestEntry);
+
 /** A chunk's file, and what it should hold; hostile. */
 export interface ChunkFile {
   /** Names it in errors. */

@@ -164,7 +164,7 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
       case 'snapshot':
         return 'bytes' in content
           ? this.#heapSnapshots.add(this.#packed(parsed, content.bytes))
-          : this.#writeHeapSnapshot(parsed, name, content);
+          : this.#writeHeapSnapshot(parsed, name, piecesOf(content));
       case 'transcript':
         return this.#writeSpan(parsed, piecesOf(content));
       case 'bundle':

@@ -1,0 +1,251 @@
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { EarlierSnapshot } from '../../../src/formats/snapshot/earlier.ts';
+import { openSnapshot } from '../../../src/formats/snapshot/open.ts';
+import { writeSnapshot } from '../../../src/formats/snapshot/write.ts';
+import type { WorkerPool } from '../../../src/io/worker-pool/pool.ts';
+import type { ZstdCodec } from '../../../src/io/zstd/codec.ts';
+import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';
+import { directoryStorage } from '../../../src/storage/directory.ts';
+import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
+import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
+import type {
+  ExportArtifact,
+  SwingStoreExport,
+} from '../../../src/swing-store-export/swing-store-export.ts';
+import { useTempDir } from '../../fixtures/directories.ts';
+import { makeContent, noise, openContent, type MadeSpec, type MadeVat } from './made-export.ts';
+
+const MIB = 1024 * 1024;
+const CHUNK_BYTES = 4 * MIB;
+let codec: ZstdCodec;
+beforeAll(async () => {
+  codec = await loadZstdCodec();
+});
+
+/** Tasks that take their time, and end in another order than they were begun. */
+const latePool: WorkerPool = {
+  concurrency: 3,
+  run: async (task, input) => {
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 4));
+    return task.run(input);
+  },
+};
+
+const heap = (vatID: string, bytes: number): Buffer => Buffer.from(noise(bytes, vatID));
+const vat = (vatID: string, heapBytes: number, items: readonly string[]): MadeVat => ({
+  vatID,
+  heap: heap(vatID, heapBytes),
+  spans: [['first'], items],
+});
+/** Large enough for several segments; with a split heap, heaps of their own chunks, and small ones in groups. */
+const kv = Object.fromEntries(
+  Array.from({ length: 3000 }, (_, i) => [`k${String(i).padStart(5, '0')}`, noise(1000, i)]),
+);
+const vats = [
+  vat('v1', 9 * MIB, ['a', 'b']),
+  vat('v2', 2 * MIB, ['c']),
+  vat('v3', 1.5 * MIB, ['d']),
+  ...Array.from({ length: 8 }, (_, i) => vat(`w${i}`, 300_000, [`item ${i}`])),
+];
+const before: MadeSpec = { height: 7, kv, vats };
+const after: MadeSpec = {
+  height: 8,
+  kv: { ...kv, k01000: 'another value' },
+  vats: vats.map((old) =>
+    old.vatID === 'v3' ? { ...vat('v3x', 1.6 * MIB, ['e']), vatID: 'v3' } : old,
+  ),
+};
+
+/** An export that notes which artifacts are read. */
+function watched(source: SwingStoreExport, read: string[], seekable = true): SwingStoreExport {
+  async function* artifacts(): AsyncGenerator<ExportArtifact> {
+    for await (const { name, data } of source.artifacts()) {
+      const noted = (): AsyncIterable<Uint8Array> => {
+        read.push(name);
+        return data();
+      };
+      const load = async () => {
+        const pieces: Uint8Array[] = [];
+        for await (const piece of noted()) pieces.push(piece);
+        const bytes = Buffer.concat(pieces);
+        return bytes.length > CHUNK_BYTES ? undefined : { bytes };
+      };
+      const small = seekable && !name.startsWith('snapshot.v1.');
+      yield { name, data: noted, ...(small && { whole: { size: 1, load } }) };
+    }
+  }
+  return { ...source, artifacts };
+}
+
+interface Options {
+  readonly reuse?: boolean;
+  readonly recheck?: boolean;
+  readonly chunkBytes?: number;
+  readonly pool?: WorkerPool | undefined;
+  readonly seekable?: boolean;
+  readonly notes?: string[];
+}
+
+async function write(dir: string, spec: MadeSpec, options: Options = {}) {
+  const { reuse = true, recheck, chunkBytes = CHUNK_BYTES, pool, seekable, notes = [] } = options;
+  const storage = directoryStorage(dir);
+  const content = makeContent(spec);
+  const { height } = content;
+  const note = (message: string): void => void notes.push(message);
+  const earlier = reuse
+    ? await EarlierSnapshot.open(storage, height, { codec, scratchDir: path.dirname(dir), note })
+    : undefined;
+  const base = { height, codec, level: 1, chunkBytes, replace: false, madeBy: 'a test' };
+  const read: string[] = [];
+  try {
+    const { result } = await copyVerified(
+      watched(openContent(content), read, seekable),
+      async () => writeSnapshot(storage, { ...base, pool, earlier, recheck }),
+      { pool },
+    );
+    return { ...result, read };
+  } finally {
+    earlier?.close();
+  }
+}
+
+async function verify(dir: string, name: string): Promise<string | undefined> {
+  const opened = await openSnapshot(await directoryStorage(dir).open(name), codec);
+  const { summary } = await copyVerified(opened, async () => nullSink());
+  await opened.close();
+  return summary.hashes?.contentHash;
+}
+
+const chunkNames = async (dir: string, name: string): Promise<string[]> =>
+  (await readdir(path.join(dir, name, 'chunks'))).sort();
+
+describe('a snapshot after another', () => {
+  const tempDir = useTempDir();
+  const snapshotDir = async (): Promise<string> => {
+    const dir = path.join(await tempDir(), 'snapshots');
+    await mkdir(dir);
+    return dir;
+  };
+
+  for (const [what, pool] of [
+    ['one thing at a time', undefined],
+    ['many at once', latePool],
+  ] as const) {
+    it(`takes over what did not change, unread, and means the same as without (${what})`, async () => {
+      const dir = await snapshotDir();
+      await write(dir, before, { pool });
+      const { manifest, reused, read } = await write(dir, after, { pool });
+      const plain = await write(await snapshotDir(), after, { pool, reuse: false });
+      expect(manifest.contentHash).toBe(plain.manifest.contentHash);
+      expect(manifest.modules).toEqual(plain.manifest.modules);
+      expect(plain.reused).toEqual({ chunks: 0, size: 0, rechecked: 0 });
+      expect(await chunkNames(dir, '8')).toEqual(
+        (await readdir(path.join(dir, '8', 'chunks'))).sort(),
+      );
+      // The heap of v3, its span, and the small ones that share a chunk with that span.
+      expect(read).toContain('snapshot.v3.1');
+      expect(read).not.toContain('snapshot.v1.1');
+      expect(read).not.toContain('snapshot.v2.1');
+      const { chunks, entries } = manifest;
+      expect(entries).toEqual(plain.manifest.entries);
+      expect(reused.chunks).toBeGreaterThan(chunks.count / 2);
+      expect(reused.rechecked).toBe(reused.chunks);
+      const old = new Set(await chunkNames(dir, '7'));
+      let links = 0;
+      for (const name of await chunkNames(dir, '8')) {
+        const { nlink } = await stat(path.join(dir, '8', 'chunks', name));
+        expect(nlink).toBe(old.has(name) ? 2 : 1);
+        links += nlink - 1;
+      }
+      expect(links).toBe(reused.chunks);
+      // Whole by itself, also when the earlier one is gone.
+      await rm(path.join(dir, '7'), { recursive: true });
+      expect(await verify(dir, '8')).toBe(manifest.contentHash);
+    });
+  }
+
+  it('is the same from a source that can be read in order only', async () => {
+    const dir = await snapshotDir();
+    await write(dir, before, { seekable: false });
+    const { manifest } = await write(dir, after, { seekable: false, pool: latePool });
+    expect(await verify(dir, '8')).toBe(manifest.contentHash);
+  });
+
+  it('packs anew what has rotted in the earlier one', async () => {
+    const dir = await snapshotDir();
+    await write(dir, before);
+    for (const name of await chunkNames(dir, '7')) {
+      const file = path.join(dir, '7', 'chunks', name);
+      const bytes = await readFile(file);
+      bytes[bytes.length >> 1]! ^= 1;
+      await rm(file);
+      await writeFile(file, bytes);
+    }
+    const { manifest, reused } = await write(dir, after, { pool: latePool });
+    expect(reused).toEqual({ chunks: 0, size: 0, rechecked: 0 });
+    expect(await verify(dir, '8')).toBe(manifest.contentHash);
+    expect(await readdir(dir)).toEqual(['7', '8']);
+  });
+
+  it('takes rot over if it is told not to look, and verify finds it', async () => {
+    const dir = await snapshotDir();
+    await write(dir, before);
+    const [name = ''] = await chunkNames(dir, '7');
+    await writeFile(path.join(dir, '7', 'chunks', name), 'rot');
+    const { reused } = await write(dir, { ...before, height: 8 }, { recheck: false });
+    expect(reused.rechecked).toBe(0);
+    await expect(verify(dir, '8')).rejects.toMatchObject({ code: 'SNAPSHOT_DAMAGED' });
+  });
+
+  it('packs anew what is no longer there, or no file', async () => {
+    const dir = await snapshotDir();
+    await write(dir, before);
+    const names = await chunkNames(dir, '7');
+    for (const [i, name] of names.entries()) {
+      const file = path.join(dir, '7', 'chunks', name);
+      await rm(file);
+      if (i % 2 === 0) await mkdir(file);
+    }
+    const { manifest, reused } = await write(dir, after);
+    expect(reused.chunks).toBe(0);
+    expect(await verify(dir, '8')).toBe(manifest.contentHash);
+  });
+
+  it('takes nothing from one whose list of entries does not make its content hash', async () => {
+    const dir = await snapshotDir();
+    const { manifest } = await write(dir, before);
+    const file = path.join(dir, '7', 'manifest.json');
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replace(manifest.contentHash, 'ab'.repeat(32)));
+    const notes: string[] = [];
+    const { reused } = await write(dir, after, { notes });
+    expect(reused.chunks).toBe(0);
+    expect(notes).toEqual([expect.stringContaining('content hash')]);
+  });
+
+  it('takes from the nearest earlier one that can be believed, and never from a later one', async () => {
+    const dir = await snapshotDir();
+    await write(dir, { ...before, height: 5 });
+    await write(dir, { ...before, height: 6 }, { reuse: false });
+    await write(dir, { ...before, height: 9 }, { reuse: false });
+    await writeFile(path.join(dir, '6', 'manifest.json'), 'no manifest');
+    const note = (): void => undefined;
+    const options = { codec, scratchDir: dir, note };
+    const earlier = await EarlierSnapshot.open(directoryStorage(dir), 8, options);
+    expect(earlier?.height).toBe(5);
+    earlier?.close();
+    expect(await EarlierSnapshot.open(directoryStorage(dir), 5, options)).toBeUndefined();
+  });
+
+  it('splits a large artifact anew if chunks are of another size now', async () => {
+    const dir = await snapshotDir();
+    await write(dir, before);
+    const { manifest, read } = await write(dir, { ...before, height: 8 }, { chunkBytes: 5 * MIB });
+    expect(read).toContain('snapshot.v1.1');
+    expect(await verify(dir, '8')).toBe(manifest.contentHash);
+  });
+});
