@@ -1,7 +1,7 @@
 /** The work of `export`: a live store becomes an export directory. */
 import { existsSync, realpathSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { join, relative, resolve, sep } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../errors.ts';
 import { MANIFEST_FILE, RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
@@ -135,6 +135,7 @@ async function exportLocked(
       keeper.write({ awaitedHeight }).catch(() => undefined);
     });
     const { height } = store;
+    await store.startReaders(options.concurrency ?? availableParallelism());
     await keeper.write({ state: 'started', height });
     started = true;
     tell({ height });

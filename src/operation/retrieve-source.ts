@@ -94,6 +94,8 @@ async function holdStore(
         lock.update({ awaitedHeight });
       },
     );
+    // As many threads again check and pack what they read.
+    await store.startReaders(Math.ceil((context.pool?.concurrency ?? 0) / 2));
     lock.update({ height: store.height });
     const lookout = watchPin(store, source, context.signal);
     const opened = exportOfPinned(store, source.artifactMode, context.pool);

@@ -17,7 +17,7 @@ import {
 } from '../../swing-store-export/swing-store-export.ts';
 import { findLack } from './completeness.ts';
 import { unpackPieces, unpacking, type NamedBlob } from './heap-blob.ts';
-import { kvLines } from './kv-lines.ts';
+import { kvLines, kvLinesBy } from './kv-lines.ts';
 import { databasePath } from './layout.ts';
 import { PinnedStore, type PinOptions } from './pinned-store.ts';
 import { bundleBlocks, heapSnapshotBlob, spanBlocks, wholeOf } from './stored-content.ts';
@@ -121,7 +121,8 @@ class PinnedExport implements LiveSwingStore {
   }
 
   async *exportData(): AsyncGenerator<Uint8Array> {
-    yield* kvLines(this.#db);
+    const { readers } = this.#pinned;
+    yield* readers === undefined ? kvLines(this.#db) : kvLinesBy(readers, this.#db);
     yield* blocksOfLines(this.#recordLines());
   }
 

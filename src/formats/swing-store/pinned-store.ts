@@ -11,6 +11,7 @@ import {
   VerificationError,
 } from '../../errors.ts';
 import { copyStore, type CopiedStore } from './copied-store.ts';
+import { KVReaders } from './kv-readers.ts';
 import { databasePath } from './layout.ts';
 import { isDatabaseLocked } from './open-handles.ts';
 import { statIfThere } from '../../io/stat-if-there.ts';
@@ -34,12 +35,14 @@ export class PinnedStore {
   /** Inode of the database file when it was opened. */
   readonly inode: number;
   #height: number;
+  #commits: CommitWatch;
+  #readers: KVReaders | undefined;
   readonly #copy: CopiedStore | undefined;
   readonly #note: (message: string) => void;
 
   private constructor(
     stateDir: string,
-    db: Database.Database,
+    { db, commits }: Pin,
     height: number,
     copy: CopiedStore | undefined,
     note: (message: string) => void,
@@ -48,6 +51,7 @@ export class PinnedStore {
     this.db = db;
     this.inode = statSync(databasePath(stateDir)).ino;
     this.#height = height;
+    this.#commits = commits;
     this.#copy = copy;
     this.#note = note;
   }
@@ -89,12 +93,12 @@ export class PinnedStore {
 
   static #checked(
     stateDir: string,
-    { db, rawHeight }: Pin,
+    pin: Pin,
     copy: CopiedStore | undefined,
     options: PinOptions,
   ): PinnedStore {
     try {
-      const height = heightOf(rawHeight, stateDir);
+      const height = heightOf(pin.rawHeight, stateDir);
       if (options.height !== undefined && height !== options.height) {
         throw new SwingSnapError('HEIGHT', 'the SwingStore is at another height', {
           path: databasePath(stateDir),
@@ -103,9 +107,10 @@ export class PinnedStore {
           hint: 'leave out --height, or name the height that the store is at',
         });
       }
-      return new PinnedStore(stateDir, db, height, copy, options.note);
+      return new PinnedStore(stateDir, pin, height, copy, options.note);
     } catch (error) {
-      db.close();
+      pin.commits.close();
+      pin.db.close();
       throw error;
     }
   }
@@ -132,7 +137,27 @@ export class PinnedStore {
 
   /** Pins the newest commit. */
   pin(): void {
+    this.#commits.begin();
     this.#height = heightOf(beginAtHeight(this.db), this.stateDir);
+  }
+
+  /**
+   * Starts threads that read the pinned commit too. There are none if somebody has committed since it was pinned,
+   * since nobody else can pin that commit any more; and none when this is run from the sources, which threads cannot load.
+   */
+  async startReaders(count: number): Promise<void> {
+    if (import.meta.url.endsWith('.ts')) return;
+    const readers = await KVReaders.start(
+      this.#copy?.databasePath ?? databasePath(this.stateDir),
+      count,
+    );
+    if (this.#commits.sinceBegin()) await readers.close();
+    else this.#readers = readers;
+  }
+
+  /** Those that {@link startReaders} has started. */
+  get readers(): KVReaders | undefined {
+    return this.#readers;
   }
 
   /** Bytes of the database's `-wal`, which cannot shrink while we hold a view. */
@@ -143,6 +168,8 @@ export class PinnedStore {
 
   close(): void {
     if (!this.db.open) return;
+    void this.#readers?.close();
+    this.#commits.close();
     if (this.db.inTransaction) this.db.exec('ROLLBACK');
     this.db.close();
     this.#copy?.remove();
@@ -163,8 +190,37 @@ export class PinnedStore {
   }
 }
 
+/** Knows whether anybody has committed, by a connection that pins nothing. */
+class CommitWatch {
+  readonly #db: Database.Database;
+  #version: unknown;
+
+  constructor(path: string, readonly: boolean) {
+    this.#db = new Database(path, { readonly, fileMustExist: true });
+  }
+
+  /** To be called before a view is pinned. */
+  begin(): void {
+    this.#version = this.#now();
+  }
+
+  /** Whether there was a commit since {@link begin}, so that a view pinned now might be another. */
+  sinceBegin(): boolean {
+    return this.#now() !== this.#version;
+  }
+
+  #now(): unknown {
+    return this.#db.pragma('data_version', { simple: true });
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
 interface Pin {
   readonly db: Database.Database;
+  readonly commits: CommitWatch;
   readonly rawHeight: unknown;
 }
 
@@ -217,17 +273,21 @@ function hasJournal(error: Error): boolean {
 /** Pins the database, or gives back the error of one that can only be opened as a copy. */
 function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Error {
   let db: Database.Database | undefined;
+  let commits: CommitWatch | undefined;
   try {
     const { ino } = statSync(path);
     db = new Database(path, { readonly, fileMustExist: true });
+    commits = new CommitWatch(path, readonly);
+    commits.begin();
     const rawHeight = beginAtHeight(db);
     // SQLite finds the -wal by name, at the first read: beside another database it would be none, or another's.
     if (statIfThere(path)?.ino !== ino) throw replaced(reportedAs);
     for (const table of ['snapshots', 'transcriptSpans', 'transcriptItems', 'bundles']) {
       db.prepare(`SELECT 1 FROM ${table}`);
     }
-    return { db, rawHeight };
+    return { db, commits, rawHeight };
   } catch (error) {
+    commits?.close();
     db?.close();
     const code = (error as { code?: unknown }).code;
     if (!(error instanceof Error) || typeof code !== 'string') throw error;

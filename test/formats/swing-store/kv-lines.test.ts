@@ -24,7 +24,7 @@ function expectedLines(): string {
 }
 
 function expectSame(): Buffer[] {
-  const blocks = [...kvLines(db)];
+  const blocks = [...kvLines(db)].map((block) => Buffer.from(block));
   for (const block of blocks) expect(block.at(-1)).toBe(0x0a);
   expect(Buffer.concat(blocks).toString() === expectedLines()).toBe(true);
   return blocks;
