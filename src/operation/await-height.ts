@@ -66,7 +66,7 @@ export async function awaitHeight(
     }
     return store;
   } catch (error) {
-    store.close();
+    await store.close();
     throw error;
   }
 }

@@ -51,7 +51,7 @@ export async function checkExport(options: ExportOptions): Promise<Check[]> {
   const scratchDir = chooseScratchDir(options.scratchDir, options.exportDir);
   const { height } = options;
   const store = await openStoreView({ ...options, awaited: undefined, height }, scratchDir);
-  store.close();
+  await store.close();
   return [
     {
       check: `SwingStore can be read at height ${String(store.height)}`,
@@ -169,7 +169,7 @@ async function exportLocked(
     throw error;
   } finally {
     lookout.end();
-    store?.close();
+    await store?.close();
   }
 }
 

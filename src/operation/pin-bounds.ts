@@ -12,7 +12,7 @@ export interface PinBounds {
 /** What keeps a busy node's `-wal` from filling its disk, in bytes. */
 export const DEFAULT_MAX_WAL = 10_000_000_000;
 
-const LOOK_EVERY_MS = 250;
+const LOOK_EVERY_MS = 50;
 
 /** A signal with somebody who looks out behind it. */
 export interface Lookout {

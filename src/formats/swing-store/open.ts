@@ -216,7 +216,7 @@ class PinnedExport implements LiveSwingStore {
   }
 
   async close(): Promise<void> {
-    this.#pinned.close();
+    await this.#pinned.close();
   }
 }
 

@@ -166,9 +166,9 @@ export class PinnedStore {
     return statIfThere(path)?.size ?? 0;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     if (!this.db.open) return;
-    void this.#readers?.close();
+    await this.#readers?.close();
     this.#commits.close();
     if (this.db.inTransaction) this.db.exec('ROLLBACK');
     this.db.close();

@@ -63,10 +63,11 @@ const after: MadeSpec = {
 /** An export that notes which artifacts are read. */
 function watched(source: SwingStoreExport, read: string[], seekable = true): SwingStoreExport {
   async function* artifacts(): AsyncGenerator<ExportArtifact> {
-    for await (const { name, data } of source.artifacts()) {
+    for await (const artifact of source.artifacts()) {
+      const { name } = artifact;
       const noted = (): AsyncIterable<Uint8Array> => {
         read.push(name);
-        return data();
+        return artifact.data();
       };
       const load = async () => {
         const pieces: Uint8Array[] = [];
