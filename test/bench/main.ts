@@ -1,21 +1,26 @@
 /**
- * The benchmark: `npm run bench -- [--size 1x,3x,10x] [--runs 5] [--only TEXT] [--json FILE] [--write] [--smoke]`.
- * Run it on built code. `--smoke` is a tiny store and one run: it shows that the benchmark works, and no more.
+ * The benchmark:
+ * `npm run bench -- [--size 1x] [--runs 5] [--growth 3x,10x] [--only TEXT] [--json FILE] [--write] [--smoke]`.
+ * `--growth` runs ours alone, once, on larger stores. `--smoke` is tiny stores and one run: it shows that the
+ * benchmark works, and no more. `--write` writes docs/performance.md, and keeps what a person wrote at its end.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { format, resolveConfig } from 'prettier';
-import { racesOn } from './races.ts';
-import { document, surroundings, table } from './report.ts';
-import { runRace, type Result } from './run.ts';
-import { BENCH_DIR, storeOfSize } from './stores.ts';
+import { measure } from './measure.ts';
+import { checkBundles, makeTinySnapshot, racesOn, type Ground } from './races.ts';
+import { bundleLine, document, growth, surroundings, table, type Alone } from './report.ts';
+import { runAlone, runRace, type Result } from './run.ts';
+import { BENCH_DIR, changedStore, storeOfSize } from './stores.ts';
 
 const { values } = parseArgs({
   options: {
     size: { type: 'string', default: '1x' },
     runs: { type: 'string', default: '5' },
+    growth: { type: 'string', default: '' },
     only: { type: 'string', default: '' },
     json: { type: 'string' },
     write: { type: 'boolean', default: false },
@@ -23,46 +28,81 @@ const { values } = parseArgs({
   },
 });
 const runs = values.smoke ? 1 : Number(values.runs);
-const names = values.smoke ? ['tiny'] : values.size.split(',');
+const name = values.smoke ? 'tiny' : values.size;
+const larger = values.smoke ? ['0.1x'] : values.growth.split(',').filter((size) => size !== '');
 
-async function measureSize(name: string): Promise<Result[]> {
-  const store = await storeOfSize(name);
+/** Readies the ground for the races on a store of some size. */
+async function onGround<Made>(
+  size: string,
+  race: (ground: Ground) => Promise<Made>,
+): Promise<Made> {
+  const store = await storeOfSize(size);
+  const stores = {
+    store,
+    changedVats: await changedStore(size, 'vats'),
+    changedKeys: await changedStore(size, 'keys'),
+    emptyStore: await storeOfSize('empty'),
+  };
   const work = await mkdtemp(join(BENCH_DIR, 'run-'));
-  const results: Result[] = [];
   try {
-    const ground = {
-      store,
+    const tinySnapshots = join(work, 'tiny');
+    await measure(makeTinySnapshot(stores.emptyStore, tinySnapshots));
+    return await race({
+      ...stores,
+      tinySnapshots,
       export: join(work, 'export'),
       snapshots: join(work, 'snapshots'),
       restored: join(work, 'restored'),
       tarball: join(work, 'export.tar.zst'),
       unpacked: join(work, 'unpacked'),
-    };
-    for (const race of racesOn(ground)) {
-      // A race that is left out is still run once, since later ones build on what it makes.
-      const wanted = race.title.includes(values.only);
-      const result = await runRace(race, wanted ? runs : 1);
-      if (!wanted) continue;
-      results.push(result);
-      process.stderr.write(`${name}: ${race.title}: ratio ${result.ratio.toFixed(2)}\n`);
-    }
+      second: join(work, 'second'),
+    });
   } finally {
     await rm(work, { recursive: true, force: true });
   }
-  return results;
+}
+
+interface Raced {
+  readonly results: readonly Result[];
+  /** Bytes and milliseconds of the check of b1 bundles. */
+  readonly bundles: { readonly bytes: number; readonly milliseconds: number };
+}
+
+async function raceOn(ground: Ground): Promise<Raced> {
+  const results: Result[] = [];
+  for (const race of racesOn(ground)) {
+    // A race that is left out is still run once, since later ones build on what it makes.
+    const wanted = race.title.includes(values.only);
+    const result = await runRace(race, wanted ? runs : 1);
+    if (!wanted) continue;
+    results.push(result);
+    process.stderr.write(`${name}: ${race.title}: ratio ${result.ratio.toFixed(2)}\n`);
+  }
+  const { stdout } = await measure(checkBundles(ground.export));
+  return { results, bundles: JSON.parse(stdout) as Raced['bundles'] };
+}
+
+async function aloneOn(ground: Ground): Promise<Alone[]> {
+  const figures: Alone[] = [];
+  for (const race of racesOn(ground)) {
+    figures.push({ title: race.title, ours: await runAlone(race) });
+  }
+  return figures;
 }
 
 await mkdir(BENCH_DIR, { recursive: true });
-const sizes: Record<string, readonly Result[]> = {};
-for (const name of names) sizes[name] = await measureSize(name);
+const { results, bundles } = await onGround(name, raceOn);
+const sizes: Record<string, readonly Alone[]> = { [name]: results };
+for (const size of larger) sizes[size] = await onGround(size, aloneOn);
 
-const report = { ...surroundings(), runs, sizes };
-for (const [name, results] of Object.entries(sizes)) {
-  process.stdout.write(`\n${name}\n${table(results)}\n`);
-}
+const report = { ...surroundings(), runs, size: name, results, bundles, sizes };
+process.stdout.write(
+  `\n${name}\n${table(results)}\n\n${growth(sizes)}\n\n${bundleLine(bundles)}\n`,
+);
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
 if (values.write) {
   const path = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
   const style = await resolveConfig(path);
-  await writeFile(path, await format(document(report), { ...style, parser: 'markdown' }));
+  const text = document(report, existsSync(path) ? await readFile(path, 'utf8') : '');
+  await writeFile(path, await format(text, { ...style, parser: 'markdown' }));
 }

@@ -1,30 +1,45 @@
 /** What is raced: each of our commands beside what does the same work without us, and what readies the ground. */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from './measure.ts';
 
 /** Directories of one benchmark: the store, and what the runs make of it. */
 export interface Ground {
   readonly store: string;
+  /** Stores of the next height, with so much changed. */
+  readonly changedVats: string;
+  readonly changedKeys: string;
+  readonly emptyStore: string;
+  /** A snapshot dir with a very small snapshot in it. */
+  readonly tinySnapshots: string;
   readonly export: string;
   readonly snapshots: string;
   readonly restored: string;
   readonly tarball: string;
   readonly unpacked: string;
+  /** A snapshot dir for a second snapshot. */
+  readonly second: string;
 }
 
 export interface Contender {
   readonly name: string;
   readonly command: Command;
+  /** What is not measured of a run. */
+  readonly before?: Command;
+  readonly after?: Command;
   /** What the run makes: removed before the run, and its size is told. */
   readonly makes?: string;
+  /** Tells another size instead. */
+  readonly madeBytes?: () => Promise<number>;
 }
 
 export interface Race {
   readonly title: string;
   readonly ours: Contender;
   readonly rival: Contender;
-  /** Our time over the rival's, at most. */
-  readonly target: number;
+  /** Our time over the rival's, at most; undefined where it is only told. */
+  readonly target: number | undefined;
 }
 
 const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
@@ -57,6 +72,47 @@ export function racesOn(ground: Ground): readonly Race[] {
     name: 'retrieve',
     command: [...SWINGSNAP, 'retrieve', ...from, '--snapshot-dir', snapshots, '--json'],
     makes: snapshots,
+  });
+  const detach = (stateDir: string): Contender => {
+    const dir = `${exportDir}-detached`;
+    return {
+      name: `export --detach${stateDir === store ? '' : ' of an empty store'}`,
+      command: [
+        ...SWINGSNAP,
+        'export',
+        '--state-dir',
+        stateDir,
+        '--export-dir',
+        dir,
+        '--detach',
+        '--json',
+      ],
+      after: [...SWINGSNAP, 'discard', '--export-dir', dir, '--json'],
+    };
+  };
+  const second = (title: string, changed: string, target: number | undefined): Race => ({
+    title,
+    ours: {
+      name: 'retrieve',
+      before: `cp -rl ${quoted([snapshots])} ${quoted([ground.second])}`,
+      command: [
+        ...SWINGSNAP,
+        'retrieve',
+        '--state-dir',
+        changed,
+        '--snapshot-dir',
+        ground.second,
+        '--json',
+      ],
+      after: [...SWINGSNAP, 'verify', ground.second, '--json'],
+      makes: ground.second,
+      madeBytes: async () => newBytes(snapshots, ground.second),
+    },
+    rival: {
+      name: 'read and hash the export data',
+      command: [process.execPath, pathOf('./hash-export-data.js'), changed],
+    },
+    target,
   });
   return [
     {
@@ -121,6 +177,23 @@ export function racesOn(ground: Ground): readonly Race[] {
       },
       target: 1.3,
     },
+    second('a second snapshot, 2 vats changed', ground.changedVats, 1.25),
+    second('a second snapshot, 1 % of the keys changed', ground.changedKeys, undefined),
+    {
+      title: '`started` after export --detach',
+      ours: detach(store),
+      rival: detach(ground.emptyStore),
+      target: 1.2,
+    },
+    {
+      title: 'verify of a tiny snapshot',
+      ours: {
+        name: 'verify',
+        command: [...SWINGSNAP, 'verify', ground.tinySnapshots, '--json'],
+      },
+      rival: { name: 'node -e 0', command: [process.execPath, '-e', '0'] },
+      target: 8,
+    },
     {
       title: 'start-up',
       ours: { name: 'swingsnap --version', command: [...SWINGSNAP, '--version'] },
@@ -128,4 +201,26 @@ export function racesOn(ground: Ground): readonly Race[] {
       target: 4,
     },
   ];
+}
+
+/** Bytes of the chunks of a second snapshot that the first does not have. */
+async function newBytes(first: string, second: string): Promise<number> {
+  const [height = ''] = await readdir(first);
+  const [other = ''] = (await readdir(second)).filter((name) => name !== height);
+  const old = new Set(await readdir(join(first, height, 'chunks')));
+  let bytes = 0;
+  for (const name of await readdir(join(second, other, 'chunks'))) {
+    if (!old.has(name)) bytes += (await stat(join(second, other, 'chunks', name))).size;
+  }
+  return bytes;
+}
+
+/** Makes the snapshot that the start of `verify` is measured with. */
+export function makeTinySnapshot(store: string, snapshotDir: string): Command {
+  return [...SWINGSNAP, 'retrieve', '--state-dir', store, '--snapshot-dir', snapshotDir, '--json'];
+}
+
+/** Checks the `b1` bundles of an export directory, and tells bytes and milliseconds as JSON. */
+export function checkBundles(exportDir: string): Command {
+  return [process.execPath, pathOf('./check-bundles.js'), exportDir];
 }

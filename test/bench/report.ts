@@ -9,9 +9,17 @@ export interface Report {
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly runs: number;
-  /** By size of the store. */
-  readonly sizes: Readonly<Record<string, readonly Result[]>>;
+  /** Name of the size of the store that was raced on. */
+  readonly size: string;
+  readonly results: readonly Result[];
+  /** Bytes and milliseconds of the check of b1 bundles. */
+  readonly bundles: { readonly bytes: number; readonly milliseconds: number };
+  /** Ours alone, by size of the store. */
+  readonly sizes: Readonly<Record<string, readonly Alone[]>>;
 }
+
+/** What one of our commands took. */
+export type Alone = Pick<Result, 'title' | 'ours'>;
 
 /** What the figures depend on. */
 export function surroundings(): Pick<Report, 'date' | 'machine' | 'versions'> {
@@ -46,47 +54,68 @@ function cell({ seconds, least, most, peakBytes, madeBytes }: Figures): string {
 }
 
 function row({ title, ours, rival, ratio, target }: Result): string {
-  const verdict = ratio <= target ? 'met' : 'missed';
-  return `| ${title} | ${cell(ours)} | ${rival.name.replaceAll('|', '\\|')} | ${cell(rival)} | ${ratio.toFixed(2)} | ${target.toFixed(2)} ${verdict} |`;
+  const verdict =
+    target === undefined ? 'none' : `${target.toFixed(2)} ${ratio <= target ? 'met' : 'missed'}`;
+  return `| ${title} | ${cell(ours)} | ${rival.name.replaceAll('|', '\\|')} | ${cell(rival)} | ${ratio.toFixed(2)} | ${verdict} |`;
 }
 
 export function table(results: readonly Result[]): string {
   return [...HEADER, ...results.map(row)].join('\n');
 }
 
-/** How time and memory grow from one size to the next. */
-function growth(sizes: Report['sizes']): string {
+/** How time and memory of ours grow from the first size to the others. */
+export function growth(sizes: Report['sizes']): string {
   const names = Object.keys(sizes);
-  const titles = Object.values(sizes)[0]?.map(({ title }) => title) ?? [];
-  const rows = titles.map((title) => {
-    const cells = names.map((name) => {
-      const ours = sizes[name]?.find((result) => result.title === title)?.ours;
-      return ours === undefined ? '' : `${ours.seconds.toFixed(2)}, ${megabytes(ours.peakBytes)}`;
-    });
-    return `| ${title} | ${cells.join(' | ')} |`;
+  const [first = []] = Object.values(sizes);
+  const rows = first.map(({ title }) => {
+    const found = names.map((name) => sizes[name]?.find((result) => result.title === title)?.ours);
+    const cells = found.map((ours) =>
+      ours === undefined ? '' : `${ours.seconds.toFixed(2)}, ${megabytes(ours.peakBytes)}`,
+    );
+    const peaks = found.map((ours) => ours?.peakBytes ?? 0);
+    const factor = (Math.max(...peaks) / (peaks[0] ?? 1)).toFixed(2);
+    return `| ${title} | ${cells.join(' | ')} | ${factor} |`;
   });
   return [
-    `| ours: s, peak MB | ${names.join(' | ')} |`,
-    `| --- |${' --- |'.repeat(names.length)}`,
+    `| ours: s, peak MB | ${names.join(' | ')} | highest peak over the first |`,
+    `| --- |${' --- |'.repeat(names.length)} --- |`,
     ...rows,
   ].join('\n');
 }
 
-/** The whole of `docs/performance.md`. */
-export function document(report: Report): string {
+export function bundleLine({ bytes, milliseconds }: Report['bundles']): string {
+  const rate = bytes / 1e3 / milliseconds;
+  return `The check of the ${megabytes(bytes)} MB of \`b1\` bundles takes ${milliseconds.toFixed(0)} ms of one thread: ${rate.toFixed(0)} MB/s.`;
+}
+
+/** What a person writes below it is kept from one run to the next. */
+const BY_HAND = '## Where a target is missed, and why';
+
+/**
+ * The whole of `docs/performance.md`.
+ * @param before the one that it replaces
+ */
+export function document(report: Report, before: string): string {
   const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`);
-  const sections = Object.entries(report.sizes).map(
-    ([size, results]) => `## Store of size ${size}\n\n${table(results)}\n`,
-  );
+  const byHand = before.indexOf(BY_HAND);
   return `# Performance
 
 Written by \`npm run bench -- --write\` on ${report.date}: ${report.machine}; ${versions.join(', ')}. Medians of
 ${String(report.runs)} runs each, ours and the rival's in turn. A ratio is our time over the rival's in neighbouring runs. Peak
 memory is the sum over the processes of a command. Size 1x is an export of about 700 MB (\`test/fixtures/store-spec.ts\`).
+Of a second snapshot, only its new bytes are counted as made.
 
-${sections.join('\n')}
+## Store of size ${report.size}
+
+${table(report.results)}
+
+${bundleLine(report.bundles)}
+
 ## Growth
 
+Ours alone, one run for each of the larger sizes.
+
 ${growth(report.sizes)}
-`;
+
+${byHand === -1 ? `${BY_HAND}\n` : before.slice(byHand)}`;
 }

@@ -23,12 +23,20 @@ export interface Result {
   readonly rival: Figures;
   /** The median of the ratios of neighbouring runs, our time over the rival's. */
   readonly ratio: number;
-  readonly target: number;
+  /** Undefined where there is none. */
+  readonly target: number | undefined;
 }
 
 interface Lap {
   readonly seconds: number;
   readonly peakBytes: number;
+}
+
+/** Our laps of a race alone. */
+export async function runAlone(race: Race): Promise<Figures> {
+  const { ours } = race;
+  const only = await lap(ours);
+  return figuresOf(ours.name, [only], await madeBy(ours));
 }
 
 export async function runRace(race: Race, runs: number): Promise<Result> {
@@ -38,9 +46,9 @@ export async function runRace(race: Race, runs: number): Promise<Result> {
   let rivalBytes: number | undefined;
   for (let run = 0; run < runs; run += 1) {
     rival.push(await lap(race.rival));
-    rivalBytes = await sizeOf(race.rival.makes);
+    rivalBytes = await madeBy(race.rival);
     ours.push(await lap(race.ours));
-    ourBytes = await sizeOf(race.ours.makes);
+    ourBytes = await madeBy(race.ours);
   }
   const ratios = ours.map(({ seconds }, run) => seconds / rival[run]!.seconds);
   return {
@@ -52,9 +60,16 @@ export async function runRace(race: Race, runs: number): Promise<Result> {
   };
 }
 
-async function lap({ command, makes }: Contender): Promise<Lap> {
+async function lap({ before, command, after, makes }: Contender): Promise<Lap> {
   if (makes !== undefined) await rm(makes, { recursive: true, force: true });
-  return measure(command);
+  if (before !== undefined) await measure(before);
+  const run = await measure(command);
+  if (after !== undefined) await measure(after);
+  return run;
+}
+
+async function madeBy({ makes, madeBytes }: Contender): Promise<number | undefined> {
+  return madeBytes === undefined ? sizeOf(makes) : madeBytes();
 }
 
 function figuresOf(name: string, laps: readonly Lap[], madeBytes: number | undefined): Figures {

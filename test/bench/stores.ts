@@ -1,8 +1,11 @@
 /** The stores that are measured: made by the reference library once, and kept outside the repository. */
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { BENCHMARK_SIZE, sizedSpec, type StoreSize } from '../fixtures/store-spec.ts';
 
@@ -24,8 +27,12 @@ function times(factor: number): StoreSize {
   return { ...BENCHMARK_SIZE, keys: keys * factor, vats: vats * factor, bundles: bundles * factor };
 }
 
+/** As little as a store can hold that a node has started. */
+const EMPTY: StoreSize = { ...TINY, keys: 1, vats: 1, heapBytes: 1_000, items: 2, bundles: 0 };
+
 /** By the name that `--size` takes. */
 export const SIZES: Readonly<Record<string, StoreSize>> = {
+  empty: EMPTY,
   tiny: TINY,
   '0.1x': times(0.1),
   '1x': times(1),
@@ -42,13 +49,32 @@ export async function storeOfSize(name: string): Promise<string> {
   if (size === undefined) {
     throw new Error(`no size ${name}: take one of ${Object.keys(SIZES).join(', ')}`);
   }
-  const stateDir = join(BENCH_DIR, 'stores', `${name}-${Object.values(size).join('-')}`);
+  return cached(`${name}-${Object.values(size).join('-')}`, async (making) => {
+    await buildStore(making, sizedSpec(size));
+    await closeReference();
+  });
+}
+
+/** What `change-store.js` changes. */
+export type Change = 'vats' | 'keys';
+
+/** The same store at its next height. */
+export async function changedStore(name: string, change: Change): Promise<string> {
+  const before = await storeOfSize(name);
+  return cached(`${basename(before)}-${change}`, async (making) => {
+    await cp(before, making, { recursive: true });
+    const script = fileURLToPath(new URL('change-store.js', import.meta.url));
+    await promisify(execFile)(process.execPath, [script, change, making]);
+  });
+}
+
+async function cached(name: string, make: (making: string) => Promise<void>): Promise<string> {
+  const stateDir = join(BENCH_DIR, 'stores', name);
   if (existsSync(stateDir)) return stateDir;
   const making = `${stateDir}.making`;
   await rm(making, { recursive: true, force: true });
   await mkdir(join(BENCH_DIR, 'stores'), { recursive: true });
-  await buildStore(making, sizedSpec(size));
-  await closeReference();
+  await make(making);
   await rename(making, stateDir);
   return stateDir;
 }
