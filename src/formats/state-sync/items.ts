@@ -1,0 +1,307 @@
+/**
+ * The items of a state-sync snapshot: its chunks make one zlib stream, which holds one protobuf message after the
+ * other, each with its length before it.
+ *
+ * Sources: cosmos-sdk `snapshots/stream.go`, `proto/cosmos/store/snapshots/v1/snapshot.proto`.
+ */
+import { Readable } from 'node:stream';
+import { createInflate } from 'node:zlib';
+import { VerificationError } from '../../errors.ts';
+import { WHOLE_MAX_BYTES } from '../../swing-store-export/swing-store-export.ts';
+import { damaged } from './layout.ts';
+import type { IavlNode } from './iavl.ts';
+import { ProtoReader } from './proto.ts';
+
+const PIECE_BYTES = 1024 * 1024;
+/** Of a message that is taken whole: any but a payload. */
+const MAX_MESSAGE_BYTES = 1_000_000_000;
+/** Of a payload. */
+const MAX_PAYLOAD_BYTES = 2 * 2 ** 30;
+const MAX_NAME_BYTES = 1024;
+
+export type Item =
+  /** Nothing new: whoever takes the nodes wanted to pause. */
+  | { readonly kind: 'pause' }
+  | { readonly kind: 'store'; readonly name: string }
+  | { readonly kind: 'node'; readonly node: IavlNode }
+  | { readonly kind: 'extension'; readonly name: string; readonly format: number }
+  /** Its bytes are to be read, or left, before the next item is asked for. */
+  | { readonly kind: 'payload'; readonly size: number };
+
+/** Field numbers of `SnapshotItem`. */
+const [STORE, NODE, EXTENSION, PAYLOAD] = [1, 2, 3, 4] as const;
+const WHOLE_KINDS = { [STORE]: 2, [NODE]: 2, [EXTENSION]: 2 };
+const PAYLOAD_TAG = PAYLOAD * 8 + 2;
+const PAYLOAD_FIELD_TAG = 1 * 8 + 2;
+const NO_BYTES = new Uint8Array();
+
+export class ItemReader {
+  readonly #location: string;
+  readonly #pieces: AsyncIterator<Uint8Array>;
+  #buffer: Uint8Array = NO_BYTES;
+  #at = 0;
+  #items = 0;
+  /** Bytes of the payload that were not read yet. */
+  #left = 0;
+  /** Bytes that varints have taken so far. */
+  #taken = 0;
+
+  /**
+   * @param chunks the bytes of all chunks; hostile
+   * @param location names the snapshot in errors
+   */
+  constructor(chunks: AsyncIterable<Uint8Array>, location: string) {
+    this.#location = location;
+    this.#pieces = inflate(chunks, location)[Symbol.asyncIterator]();
+  }
+
+  /** Where it is, for errors. */
+  get where(): string {
+    return `${this.#location}: item ${String(this.#items)}`;
+  }
+
+  /**
+   * Calls `take` with nodes, one after the other and without waiting, until another item comes or it says that it
+   * wants to pause. A node's bytes may change once it has returned.
+   * @returns that item, or undefined at the end of the stream
+   * @throws {VerificationError} `STATE_SYNC_DAMAGED`
+   */
+  async next(take: (node: IavlNode) => 'pause' | undefined): Promise<Item | undefined> {
+    await this.skip();
+    for (;;) {
+      let message = this.#messageAtHand();
+      if (message === undefined) {
+        if (this.#at >= this.#buffer.length && !(await this.#more())) return undefined;
+        this.#items += 1;
+        const length = await this.#varint();
+        if ((await this.#peek()) === PAYLOAD_TAG) return this.#payload(length);
+        message = await this.#bytes(length);
+      }
+      const item = this.#decode(message);
+      if (item.kind !== 'node') return item;
+      if (take(item.node) === 'pause') return { kind: 'pause' };
+    }
+  }
+
+  /** The next message if all of it is in the buffer and it is no payload: nearly always, and without a promise. */
+  #messageAtHand(): Uint8Array | undefined {
+    const buffer = this.#buffer;
+    let at = this.#at;
+    let length = 0;
+    for (let factor = 1; factor <= 128 ** 3; factor *= 128) {
+      const byte = buffer[at];
+      if (byte === undefined) return undefined;
+      at += 1;
+      length += (byte & 0x7f) * factor;
+      if (byte >= 0x80) continue;
+      const isPlain =
+        length <= buffer.length - at && buffer[at] !== PAYLOAD_TAG && (byte > 0 || factor === 1);
+      if (!isPlain) return undefined;
+      this.#items += 1;
+      this.#at = at + length;
+      return buffer.subarray(at, at + length);
+    }
+    return undefined;
+  }
+
+  #decode(message: Uint8Array): Item {
+    const reader = new ProtoReader(message, this.where);
+    const kind = reader.field(WHOLE_KINDS);
+    const body = new ProtoReader(reader.lengthDelimited(), this.where);
+    if (!reader.isAtEnd) damaged('an item holds more than one thing', { path: this.where });
+    if (kind === STORE) return { kind: 'store', name: decodeName(body) };
+    return kind === NODE ? { kind: 'node', node: decodeNode(body) } : decodeExtension(body);
+  }
+
+  /** What `SnapshotExtensionPayload { bytes payload }` says of its size. */
+  async #payload(length: number): Promise<Item> {
+    const start = this.#taken;
+    await this.#varint();
+    const body = await this.#varint();
+    const bodyStart = this.#taken;
+    let size = 0;
+    if (body > 0) {
+      if ((await this.#varint()) !== PAYLOAD_FIELD_TAG) {
+        damaged('a payload holds a field that it cannot have', { path: this.where });
+      }
+      size = await this.#varint();
+    }
+    const end = this.#taken;
+    const fits = bodyStart - start + body === length && end - bodyStart + size === body;
+    if (!fits || (body > 0 && size === 0) || size > MAX_PAYLOAD_BYTES) {
+      damaged('a payload has a length that it cannot have', {
+        path: this.where,
+        expected: `${String(length)} bytes`,
+        found: `${String(size)} bytes`,
+      });
+    }
+    this.#left = size;
+    return { kind: 'payload', size };
+  }
+
+  /** The next bytes of the payload, at most `limit` of them; undefined at its end. */
+  async read(limit = PIECE_BYTES): Promise<Uint8Array | undefined> {
+    if (this.#left === 0) return undefined;
+    if (this.#at >= this.#buffer.length && !(await this.#more())) this.#endsEarly();
+    const size = Math.min(limit, this.#left, this.#buffer.length - this.#at);
+    this.#at += size;
+    this.#left -= size;
+    return this.#buffer.subarray(this.#at - size, this.#at);
+  }
+
+  /** Exactly so many of the next bytes of the payload, in a buffer of their own. */
+  async readWhole(size: number): Promise<Uint8Array> {
+    if (size > this.#left || size > WHOLE_MAX_BYTES) this.#endsEarly();
+    const whole = Buffer.allocUnsafeSlow(size);
+    for (let at = 0; at < size;) {
+      const piece = await this.read(size - at);
+      if (piece === undefined) this.#endsEarly();
+      whole.set(piece, at);
+      at += piece.length;
+    }
+    return whole;
+  }
+
+  /** Leaves what is left of the payload. */
+  async skip(): Promise<void> {
+    while ((await this.read()) !== undefined);
+  }
+
+  async close(): Promise<void> {
+    await this.#pieces.return?.();
+  }
+
+  async #varint(): Promise<number> {
+    let value = 0;
+    let factor = 1;
+    for (let count = 0; count < 8; count += 1) {
+      const byte = await this.#peek();
+      this.#at += 1;
+      this.#taken += 1;
+      value += (byte & 0x7f) * factor;
+      factor *= 128;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER || (byte === 0 && count > 0)) break;
+        return value;
+      }
+    }
+    return damaged('a length is too large, or longer than it need be', { path: this.where });
+  }
+
+  async #peek(): Promise<number> {
+    if (this.#at >= this.#buffer.length && !(await this.#more())) this.#endsEarly();
+    return this.#buffer[this.#at] ?? 0;
+  }
+
+  /** So many bytes in one piece; a view that holds until the next call. */
+  async #bytes(length: number): Promise<Uint8Array> {
+    if (length > MAX_MESSAGE_BYTES) {
+      damaged('an item is too large', {
+        path: this.where,
+        expected: `at most ${String(MAX_MESSAGE_BYTES)} bytes`,
+        found: length,
+      });
+    }
+    if (this.#buffer.length - this.#at < length) await this.#gather(length);
+    this.#at += length;
+    return this.#buffer.subarray(this.#at - length, this.#at);
+  }
+
+  /** Puts so many bytes side by side. What was promised is not allocated before it is there. */
+  async #gather(length: number): Promise<void> {
+    const pieces = [this.#buffer.subarray(this.#at)];
+    let size = pieces[0]?.length ?? 0;
+    while (size < length) {
+      if (!(await this.#more())) this.#endsEarly();
+      pieces.push(this.#buffer);
+      size += this.#buffer.length;
+    }
+    this.#buffer = Buffer.concat(pieces, size);
+    this.#at = 0;
+  }
+
+  async #more(): Promise<boolean> {
+    for (;;) {
+      const next = await this.#pieces.next();
+      if (next.done === true) return false;
+      this.#buffer = next.value;
+      this.#at = 0;
+      if (next.value.length > 0) return true;
+    }
+  }
+
+  #endsEarly(): never {
+    return damaged('the stream ends in the middle of an item', { path: this.where });
+  }
+}
+
+function decodeName(body: ProtoReader): string {
+  body.field({ 1: 2 });
+  const name = textOf(body.lengthDelimited(), body.where);
+  if (!body.isAtEnd) damaged('an item holds more than a name', { path: body.where });
+  return name;
+}
+
+function decodeExtension(body: ProtoReader): Item {
+  body.field({ 1: 2 });
+  const name = textOf(body.lengthDelimited(), body.where);
+  let format = 0;
+  if (!body.isAtEnd) {
+    body.field({ 2: 0 });
+    format = body.nonZero();
+  }
+  if (!body.isAtEnd) damaged('an extension holds more than name and format', { path: body.where });
+  return { kind: 'extension', name, format };
+}
+
+function decodeNode(body: ProtoReader): IavlNode {
+  let [key, value] = [NO_BYTES, NO_BYTES] as [Uint8Array, Uint8Array];
+  let [version, height] = [0, 0];
+  while (!body.isAtEnd) {
+    const field = body.field({ 1: 2, 2: 2, 3: 0, 4: 0 });
+    if (field === 1) key = body.lengthDelimited();
+    else if (field === 2) value = body.lengthDelimited();
+    else if (field === 3) version = body.nonZero();
+    else height = body.nonZero();
+  }
+  return { key, value, version, height };
+}
+
+/** A name of printable ASCII, which is all that a chain uses. */
+export function textOf(bytes: Uint8Array, where: string): string {
+  const text = Buffer.from(bytes).toString('latin1');
+  if (bytes.length > 0 && bytes.length <= MAX_NAME_BYTES && /^[\x21-\x7e]+$/u.test(text))
+    return text;
+  return damaged('a name is none', {
+    path: where,
+    expected: 'printable ASCII',
+    found: JSON.stringify(text.slice(0, 100)),
+  });
+}
+
+/**
+ * One zlib stream. What stands behind its end is left: writers before SDK 0.47 ended theirs twice. But it is read, for
+ * whoever checks the chunks.
+ */
+async function* inflate(
+  chunks: AsyncIterable<Uint8Array>,
+  location: string,
+): AsyncGenerator<Uint8Array> {
+  const source = Readable.from(chunks, { objectMode: true, highWaterMark: 1 });
+  const stream = createInflate({ chunkSize: PIECE_BYTES });
+  source.on('error', (error: Error) => stream.destroy(error));
+  source.pipe(stream);
+  try {
+    yield* stream as AsyncIterable<Buffer>;
+  } catch (cause) {
+    if (cause instanceof VerificationError) throw cause;
+    damaged('the chunks make no whole zlib stream', {
+      path: location,
+      found: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    });
+  } finally {
+    source.destroy();
+    stream.destroy();
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Cosmos SDK state-sync snapshots as files: the chunks in `<home>/data/snapshots/<height>/<format>/`, or an archive of
+ * `snapshots dump`. Formats 1 to 3 differ in how their writers ended the stream, and are read by the same reader.
+ *
+ * Sources: cosmos-sdk `snapshots/store.go`, `snapshots/chunk.go`, `client/snapshot/dump.go`.
+ */
+import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { VerificationError } from '../../errors.ts';
+
+/** Where a state-sync snapshot is. The height is a label: nothing in the chunks says it. */
+export interface FoundStateSync {
+  readonly kind: 'chunks' | 'archive';
+  readonly path: string;
+  readonly height: number;
+  readonly format: number;
+}
+
+const NUMBER = /^(?:0|[1-9]\d{0,14})$/u;
+const ARCHIVE = /^([1-9]\d{0,14})-(\d{1,4})\.tar\.gz$/u;
+
+/**
+ * The state-sync snapshot at a path: an archive, a directory of chunks, one of formats, or one of heights, of which
+ * the newest is taken.
+ * @returns undefined if there is none
+ */
+export function findStateSync(path: string): FoundStateSync | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isFile() === true) {
+    const [, height, format] = ARCHIVE.exec(basename(path)) ?? [];
+    if (height === undefined || format === undefined) return undefined;
+    return { kind: 'archive', path, height: Number(height), format: Number(format) };
+  }
+  if (stat?.isDirectory() !== true) return undefined;
+  return (
+    findChunks(path) ?? newestBelow(path, (dir) => findChunks(dir) ?? newestBelow(dir, findChunks))
+  );
+}
+
+function findChunks(path: string): FoundStateSync | undefined {
+  const [format, height] = [basename(path), basename(dirname(path))];
+  if (!NUMBER.test(format) || !NUMBER.test(height)) return undefined;
+  if (statSync(join(path, '0'), { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  return { kind: 'chunks', path, height: Number(height), format: Number(format) };
+}
+
+function newestBelow(
+  dir: string,
+  find: (dir: string) => FoundStateSync | undefined,
+): FoundStateSync | undefined {
+  const numbers = readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && NUMBER.test(entry.name))
+    .map(({ name }) => Number(name))
+    .sort((a, b) => b - a);
+  for (const number of numbers) {
+    const found = find(join(dir, String(number)));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/**
+ * The bytes of all chunks of a directory, in order.
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` if one is missing between others
+ */
+export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
+  const numbers = readdirSync(dir)
+    .filter((name) => NUMBER.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
+  for (const [expected, found] of numbers.entries()) {
+    const path = join(dir, String(expected));
+    if (found !== expected || !existsSync(path)) {
+      damaged('a chunk is missing', {
+        path,
+        expected: `chunk ${String(expected)}`,
+        found: `chunk ${String(found)}`,
+      });
+    }
+    yield* createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>;
+  }
+}
+
+/** @throws {VerificationError} `STATE_SYNC_DAMAGED`, always */
+export function damaged(
+  message: string,
+  facts: {
+    path?: string | undefined;
+    expected?: string | number | undefined;
+    found?: string | number | undefined;
+    hint?: string;
+    cause?: unknown;
+  },
+): never {
+  throw new VerificationError('STATE_SYNC_DAMAGED', message, {
+    hint: 'get the state-sync snapshot again, or another one',
+    ...facts,
+  });
+}
