@@ -78,6 +78,13 @@ export const exportDirOrStoreFlag = directory({
   helpValue: 'DIR',
 });
 
+/** For a command that can read any other form too. */
+export const fromFlag = directory({
+  summary: 'State-sync snapshot, snapshot or export directory to read, which is left as it is.',
+  exclusive: ['export-dir', 'state-dir', 'home'],
+  helpValue: 'SOURCE',
+});
+
 export const snapshotDirFlag = directory({
   summary: 'Directory that holds the snapshots, one directory per height.',
   env: 'SWINGSNAP_SNAPSHOT_DIR',
@@ -127,11 +134,31 @@ export const checkFlag = Flags.boolean({
   summary: 'Check space, rights and codec, and do nothing else.',
 });
 
+/** What a state-sync snapshot is held against. */
+export const trustFlags = {
+  'app-hash': Flags.string({
+    summary: 'The AppHash that a state-sync snapshot must have: header.app_hash of the next block.',
+    helpValue: 'HEX',
+    parse: (input) => {
+      if (/^[0-9a-f]{64}$/iu.test(input)) return Promise.resolve(input.toUpperCase());
+      throw new CLIError(`expected an AppHash of 64 hex digits, found ${input}`, {
+        exit: EXIT_CODES.usage,
+      });
+    },
+  }),
+  'mem-store': Flags.string({
+    summary: 'A memory store that the chain counts in its AppHash; may be repeated.',
+    helpValue: 'NAME',
+    multiple: true,
+  }),
+};
+
 /** SOURCE of restore and verify. Never taken from stdin, which under cron is a pipe that nobody writes to. */
 export const sourceArg = Args.string({
   name: 'source',
   description:
-    'A snapshot, a directory of snapshots (the newest is taken), or an export directory.',
+    'A snapshot, a directory of snapshots (the newest is taken), an export directory, or a state-sync snapshot: ' +
+    'its chunks, the data/snapshots of a node, or an archive of `snapshots dump`.',
   required: true,
   ignoreStdin: true,
   parse: parsePath,

@@ -11,6 +11,7 @@ import {
   scratchDirFlag,
   sourceArg,
   stateDirFlags,
+  trustFlags,
 } from '../cli/flags.ts';
 import { formatBytes } from '../cli/format.ts';
 import { expectFlag } from '../cli/hash-flag.ts';
@@ -53,6 +54,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     }),
     height: heightFlag,
     expect: expectFlag,
+    ...trustFlags,
     replace: Flags.boolean({
       summary: 'Move an existing store aside, and say how to bring it back.',
     }),
@@ -73,6 +75,8 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       artifactMode: flags['artifact-mode'],
       height: flags.height,
       expect: flags.expect,
+      appHash: flags['app-hash'],
+      memStores: flags['mem-store'],
       replace: flags.replace,
       requireProof: flags['require-proof'],
       paranoid: flags.paranoid,

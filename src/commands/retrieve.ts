@@ -8,12 +8,14 @@ import {
   checkFlag,
   concurrencyFlag,
   exportDirOrStoreFlag,
+  fromFlag,
   heightFlag,
   scratchDirFlag,
   snapshotDirFlag,
   stateDirFlags,
   storeView,
   storeViewFlags,
+  trustFlags,
   wholeNumber,
 } from '../cli/flags.ts';
 import { formatBytes } from '../cli/format.ts';
@@ -45,6 +47,7 @@ interface RetrieveResult {
 }
 
 const EXPORT_DIRECTORY_FLAGS = ['keep-export', 'delete-export', 'no-wait'] as const;
+const TRUST_FLAGS = ['app-hash', 'mem-store'] as const;
 const LIVE_STORE_FLAGS = [
   'artifact-mode',
   'at-height',
@@ -72,6 +75,8 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
     'snapshot-dir': snapshotDirFlag,
     'export-dir': exportDirOrStoreFlag,
     ...stateDirFlags,
+    from: fromFlag,
+    ...trustFlags,
     height: heightFlag,
     'artifact-mode': artifactModeFlag({
       summary: 'Which artifacts to take from a live store. [default: operational]',
@@ -154,6 +159,13 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
 
   #source(): RetrieveSource {
     const { flags } = this;
+    const { from, 'app-hash': appHash, 'mem-store': memStores } = flags;
+    if (from !== undefined) {
+      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', '--from');
+      this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', '--from');
+      return { from, appHash, memStores };
+    }
+    this.#refuseFlags(TRUST_FLAGS, '--from', 'something else');
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {
       this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', 'the live store');

@@ -10,10 +10,13 @@ import {
   scratchDirFlag,
   sourceArg,
   stateDirFlags,
+  trustFlags,
 } from '../cli/flags.ts';
 import { formatBytes } from '../cli/format.ts';
 import { expectFlag } from '../cli/hash-flag.ts';
 import { namedStateDir } from '../cli/locations.ts';
+import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
+import { appHashQuery } from '../formats/state-sync/open.ts';
 import type { StoreComparison } from '../operation/compare-with-store.ts';
 import {
   checkVerify,
@@ -27,6 +30,8 @@ interface FullResult extends ExportSummary {
   readonly source: string;
   readonly form: string;
   readonly quick: false;
+  /** Only of a state-sync snapshot. */
+  readonly appHash?: AppHashProof;
   /** Only with --state-dir or --home. */
   readonly store?: StoreComparison;
 }
@@ -61,6 +66,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     }),
     height: heightFlag,
     expect: expectFlag,
+    ...trustFlags,
     quick: Flags.boolean({
       summary: 'Only check that all chunks are there with the right hash.',
       exclusive: ['state-dir', 'home', 'artifact-mode'],
@@ -78,6 +84,8 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       artifactMode: flags['artifact-mode'],
       height: flags.height,
       expect: flags.expect,
+      appHash: flags['app-hash'],
+      memStores: flags['mem-store'],
       scratchDir: flags['scratch-dir'],
       concurrency: flags.concurrency,
       progress,
@@ -85,8 +93,15 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     };
     if (flags.check) return { checked: await checkVerify(options) };
     if (flags.quick) return { quick: true, ...(await quicklyVerifySource(options)) };
-    const { source, form, summary, store } = await verifySource(options);
-    return { quick: false, source, form, ...summary, ...(store === undefined ? {} : { store }) };
+    const { source, form, summary, proof, store } = await verifySource(options);
+    return {
+      quick: false,
+      source,
+      form,
+      ...summary,
+      ...(proof === undefined ? {} : { appHash: proof }),
+      ...(store === undefined ? {} : { store }),
+    };
   }
 
   protected render(result: Result): string[] {
@@ -99,13 +114,14 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
         `  contentHash  ${result.contentHash} (as the manifest says)`,
       ];
     }
-    const { height, artifactMode, exportData, artifacts, hashes, store } = result;
+    const { height, artifactMode, exportData, artifacts, hashes, appHash, store } = result;
     return [
       `ok: ${result.form} of height ${String(height)} (${artifactMode}): ${result.source}`,
       `  export data      ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
       `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
       `  contentHash      ${hashes?.contentHash ?? 'unknown: artifacts beyond the mode were not read'}`,
       `  operationalHash  ${hashes?.operationalHash ?? ''}`,
+      ...(appHash === undefined ? [] : renderProof(appHash, height)),
       ...(store === undefined
         ? []
         : [
@@ -114,4 +130,15 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
           ]),
     ];
   }
+}
+
+function renderProof({ appHash, memStores, isProved }: AppHashProof, height: number): string[] {
+  const counted =
+    memStores.length === 0 ? '' : `, with memory stores ${memStores.join(', ')} counted`;
+  return [
+    `  appHash          ${appHash}${counted}`,
+    isProved
+      ? 'proved: app hash'
+      : `proved: nothing; compare it with header.app_hash of a trusted node: ${appHashQuery(height)}`,
+  ];
 }

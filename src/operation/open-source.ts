@@ -16,15 +16,31 @@ import {
   MANIFEST_FILE as SNAPSHOT_MANIFEST_FILE,
 } from '../formats/snapshot/layout.ts';
 import { openSnapshot } from '../formats/snapshot/open.ts';
+import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
+import { findStateSync, type FoundStateSync } from '../formats/state-sync/layout.ts';
+import { openStateSync } from '../formats/state-sync/open.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 
 /** What a path was found to be. `path` is absolute. */
 export type FoundSource =
   | { readonly form: 'snapshot'; readonly path: string; readonly snapshot: StoredSnapshot }
-  | { readonly form: 'export directory'; readonly path: string };
+  | { readonly form: 'export directory'; readonly path: string }
+  | {
+      readonly form: 'state-sync snapshot';
+      readonly path: string;
+      readonly stateSync: FoundStateSync;
+    };
+
+/** What a state-sync snapshot is held against. */
+export interface Trust {
+  /** The AppHash from the header of the next block; hex. */
+  readonly appHash?: string | undefined;
+  /** Memory stores that the chain counts. */
+  readonly memStores?: readonly string[] | undefined;
+}
 
 /**
- * @param source a snapshot, a snapshot dir (its newest height is taken), or an export directory
+ * @param source a snapshot, a snapshot dir (its newest height is taken), an export directory, or a state-sync snapshot
  * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`
  * @throws {UsageError} `AMBIGUOUS_SOURCE`
  */
@@ -34,7 +50,7 @@ export function findSource(source: string): FoundSource {
   if (stat === undefined) {
     throw new NotFoundError('SOURCE_MISSING', 'nothing there', {
       path,
-      hint: 'name a snapshot, a snapshot dir or an export directory',
+      hint: 'name a snapshot, a snapshot dir, an export directory or a state-sync snapshot',
     });
   }
   const isSnapshot = existsSync(join(path, SNAPSHOT_MANIFEST_FILE));
@@ -51,6 +67,9 @@ export function findSource(source: string): FoundSource {
     return { form: 'snapshot', path, snapshot: storedDirectory(path) };
   }
   if (isExport) return { form: 'export directory', path };
+  const stateSync = findStateSync(path);
+  if (stateSync !== undefined)
+    return { form: 'state-sync snapshot', path: stateSync.path, stateSync };
   const newest = stat.isDirectory() ? newestHeight(path) : undefined;
   if (newest !== undefined) {
     const found = join(path, String(newest));
@@ -66,13 +85,32 @@ export function findSource(source: string): FoundSource {
 /** Opens what {@link findSource} found. Throws as the form does. */
 export async function openSource(
   found: FoundSource,
-  codec: ZstdCodec,
-  pool?: WorkerPool,
-): Promise<SwingStoreExport> {
+  { codec, pool, scratchDir, note, appHash, memStores }: OpenSourceOptions,
+): Promise<OpenedSource> {
+  if (found.form === 'state-sync snapshot') {
+    return openStateSync(found.stateSync, { appHash, memStores, scratchDir, note });
+  }
+  if (appHash !== undefined || memStores !== undefined) {
+    throw new UsageError('NO_APP_HASH', 'an AppHash proves state-sync snapshots only', {
+      path: found.path,
+      found: found.form,
+      hint: 'leave out --app-hash and --mem-store, and name its content hash with --expect',
+    });
+  }
   return found.form === 'snapshot'
     ? openSnapshot(found.snapshot, codec, pool)
     : openExportDirectory(found.path, pool);
 }
+
+export interface OpenSourceOptions extends Trust {
+  readonly codec: ZstdCodec;
+  readonly pool?: WorkerPool | undefined;
+  readonly scratchDir: string;
+  readonly note: (message: string) => void;
+}
+
+/** A source, with what the AppHash says of it, if it is of that form and has been read. */
+export type OpenedSource = SwingStoreExport & { readonly proof?: AppHashProof | undefined };
 
 function newestHeight(dir: string): number | undefined {
   const heights = readdirSync(dir, { withFileTypes: true })

@@ -10,6 +10,8 @@ import type { FoundSource } from './open-source.ts';
 
 /** @throws {SwingSnapError} `BLOB_TOO_LARGE`; as the form, if what lists its artifacts is damaged */
 export async function refuseLargeBundles(found: FoundSource, codec: ZstdCodec): Promise<void> {
+  // A state-sync snapshot lists nothing: what is too large is refused where it comes.
+  if (found.form === 'state-sync snapshot') return;
   const sizes = found.form === 'snapshot' ? sizesIn(found, codec) : sizesBelow(found.path);
   for await (const { name, size } of sizes) {
     if (name.startsWith('bundle.') && size > MAX_BLOB_BYTES) throw blobTooLarge(name, size);

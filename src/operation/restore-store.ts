@@ -8,7 +8,13 @@ import {
   UsageError,
   VerificationError,
 } from '../errors.ts';
-import { findSource, openSource, type FoundSource } from './open-source.ts';
+import {
+  findSource,
+  openSource,
+  type FoundSource,
+  type OpenedSource,
+  type Trust,
+} from './open-source.ts';
 import { buildSwingStore, removeDeadBuilds } from '../formats/swing-store/build.ts';
 import { refuseExistingStore, type InstalledStore } from '../formats/swing-store/install.ts';
 import { DEFAULT_GZIP_LEVEL } from '../formats/swing-store/heap-blob.ts';
@@ -32,7 +38,7 @@ import { ProgressMeter } from './progress-meter.ts';
 import { refuseHeight } from './refuse-height.ts';
 import { refuseLargeBundles } from './refuse-large-bundles.ts';
 
-export interface RestoreOptions {
+export interface RestoreOptions extends Trust {
   readonly source: string;
   readonly stateDir: string;
   /** By default the source's own, else `operational`. */
@@ -56,11 +62,11 @@ export interface RestoreOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What stands behind a restored store: that its content hash is the one the caller named, or nothing. */
-export type Proof = 'expected hash' | 'nothing';
+/** What stands behind a restored store: the AppHash or the content hash that the caller named, or nothing. */
+export type Proof = 'app hash' | 'expected hash' | 'nothing';
 
 export interface Restored {
-  readonly form: 'snapshot' | 'export directory';
+  readonly form: FoundSource['form'];
   /** Path of what was restored. */
   readonly source: string;
   readonly store: InstalledStore;
@@ -147,13 +153,14 @@ async function restoreLocked(options: PooledOptions, prepared: Prepared): Promis
     artifactMode,
     expect,
   });
-  const proved = expect === undefined ? 'nothing' : 'expected hash';
+  const byExpect = expect === undefined ? 'nothing' : 'expected hash';
+  const proved = source.proof?.isProved === true ? 'app hash' : byExpect;
   const { result: store, summary } = copied;
   return { form: found.form, source: found.path, store, summary, proved };
 }
 
 interface Prepared {
-  readonly source: SwingStoreExport;
+  readonly source: OpenedSource;
   readonly found: FoundSource;
   readonly scratchDir: string;
   readonly artifactMode: RestoreMode;
@@ -162,9 +169,9 @@ interface Prepared {
 async function prepare(
   options: RestoreOptions & { readonly pool?: WorkerPool },
 ): Promise<Prepared> {
-  if (options.requireProof && options.expect === undefined) {
+  if (options.requireProof && options.expect === undefined && options.appHash === undefined) {
     throw new UsageError('NO_PROOF', 'nothing would prove this restore', {
-      hint: 'name the content hash that retrieve printed, from a source that you trust, with --expect',
+      hint: 'name the content hash that retrieve printed, from a source that you trust, with --expect; or the AppHash of a state-sync snapshot with --app-hash',
     });
   }
   const stateDir = resolve(options.stateDir);
@@ -178,7 +185,10 @@ async function prepare(
   const scratchDir = chooseScratchDir(options.scratchDir, options.stateDir);
   const found = findSource(options.source);
   const codec = await loadZstdCodec();
-  const source = await openSource(found, codec, options.pool);
+  const note = (message: string): void => {
+    options.progress.note(message);
+  };
+  const source = await openSource(found, { ...options, codec, scratchDir, note });
   try {
     refuseHeight(source, options.height);
     await refuseLargeBundles(found, codec);

@@ -131,7 +131,7 @@ async function finishBegun(
   { source, snapshotDir, keepLast: keep, height: asked }: RetrieveOptions,
   storage: SnapshotStorage,
 ): Promise<Retrieved | undefined> {
-  if ('stateDir' in source || source.remove === 'never') return undefined;
+  if (!('exportDir' in source) || source.remove === 'never') return undefined;
   const finished = await finishRetrieve(resolve(source.exportDir), storage, asked);
   if (finished === undefined) return undefined;
   const { height } = finished.manifest;
@@ -147,6 +147,7 @@ async function finishBegun(
 
 /** The source without waiting for anything: a check tells what is so now. */
 function unhurried(source: RetrieveSource): RetrieveSource {
+  if ('from' in source) return source;
   return 'stateDir' in source ? { ...source, awaited: undefined } : { ...source, wait: false };
 }
 
@@ -174,7 +175,7 @@ async function prepare(options: RetrieveOptions): Promise<{
 }
 
 async function removeSource(source: RetrieveSource): Promise<Removal | undefined> {
-  if ('stateDir' in source || source.remove === 'never') return undefined;
+  if (!('exportDir' in source) || source.remove === 'never') return undefined;
   const dir = resolve(source.exportDir);
   if (!existsSync(dir)) return undefined;
   const remove = source.remove === 'always' || (await readRecord(dir)) !== undefined;

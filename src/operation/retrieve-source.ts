@@ -5,11 +5,13 @@ import { exportOfPinned } from '../formats/swing-store/open.ts';
 import type { WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import type { SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
+import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { awaitExport } from './await-export.ts';
 import type { AwaitedHeight } from './await-height.ts';
 import { followProgress } from './follow-progress.ts';
 import { lockedPathsOf, lockOperation, type OperationLock } from './operation-lock.ts';
 import { watchPin, type PinBounds } from './pin-bounds.ts';
+import { findSource, openSource, type Trust } from './open-source.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { refuseHeight } from './refuse-height.ts';
 import { openStoreView, type StoreViewOptions } from './store-view.ts';
@@ -31,7 +33,12 @@ export interface LiveStoreSource extends PinBounds {
   readonly timeout?: number | undefined;
 }
 
-export type RetrieveSource = ExportDirectorySource | LiveStoreSource;
+/** Any readable form, which is left as it is. */
+export interface OtherSource extends Trust {
+  readonly from: string;
+}
+
+export type RetrieveSource = ExportDirectorySource | LiveStoreSource | OtherSource;
 
 export interface SourceContext extends Pick<StoreViewOptions, 'height' | 'progress' | 'signal'> {
   readonly pool?: WorkerPool | undefined;
@@ -57,9 +64,31 @@ export async function holdSource(
   scratchDir: string,
 ): Promise<HeldSource> {
   const progress = new ProgressMeter(context.progress);
+  const metered = { ...context, progress };
+  if ('from' in source) return holdOther(source, metered, scratchDir);
   return 'stateDir' in source
-    ? holdStore(source, { ...context, progress }, scratchDir)
-    : holdExportDirectory(source, { ...context, progress });
+    ? holdStore(source, metered, scratchDir)
+    : holdExportDirectory(source, metered);
+}
+
+async function holdOther(
+  { from, appHash, memStores }: OtherSource,
+  { height, progress, signal, pool }: MeteredContext,
+  scratchDir: string,
+): Promise<HeldSource> {
+  const note = (message: string): void => {
+    progress.note(message);
+  };
+  const codec = await loadZstdCodec();
+  const options = { codec, pool, scratchDir, note, appHash, memStores };
+  const source = await openSource(findSource(from), options);
+  try {
+    refuseHeight(source, height);
+    return { source, progress, signal, release: async () => source.close() };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
 }
 
 type MeteredContext = SourceContext & { readonly progress: ProgressMeter };

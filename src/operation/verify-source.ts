@@ -1,7 +1,8 @@
 /** `verify`: proves that a snapshot or an export directory is whole, and that a store holds it. */
 import { resolve } from 'node:path';
 import { UsageError, VerificationError } from '../errors.ts';
-import { findSource, openSource, type FoundSource } from './open-source.ts';
+import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
+import { findSource, openSource, type FoundSource, type Trust } from './open-source.ts';
 import { quickVerifySnapshot } from '../formats/snapshot/quick-verify.ts';
 import type { Progress } from '../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
@@ -14,7 +15,7 @@ import { compareWithStore, type StoreComparison } from './compare-with-store.ts'
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { refuseHeight } from './refuse-height.ts';
 
-export interface VerifyOptions {
+export interface VerifyOptions extends Trust {
   readonly source: string;
   /** A state dir whose store must hold the export. */
   readonly stateDir?: string | undefined;
@@ -34,6 +35,8 @@ export interface Verified {
   readonly form: FoundSource['form'];
   readonly source: string;
   readonly summary: ExportSummary;
+  /** Only of a state-sync snapshot. */
+  readonly proof: AppHashProof | undefined;
   /** Only if a state dir was named. */
   readonly store: StoreComparison | undefined;
 }
@@ -49,18 +52,23 @@ export async function verifySource(options: VerifyOptions): Promise<Verified> {
 
 async function verifyWith(options: VerifyOptions, pool: WorkerPool): Promise<Verified> {
   const { progress, signal, artifactMode, expect, stateDir } = options;
+  const note = (message: string): void => {
+    progress.note(message);
+  };
   const scratchDir = chooseScratchDir(options.scratchDir);
   const found = findSource(options.source);
-  const source = await openSource(found, await loadZstdCodec(), pool);
+  const codec = await loadZstdCodec();
+  const source = await openSource(found, { ...options, codec, pool, scratchDir, note });
   try {
     refuseHeight(source, options.height);
     const copyOptions = { progress, signal, pool, scratchDir, artifactMode, expect };
     if (stateDir !== undefined) {
       const compared = await compareWithStore(source, resolve(stateDir), copyOptions);
-      return { form: found.form, source: found.path, ...compared };
+      return { form: found.form, source: found.path, proof: source.proof, ...compared };
     }
     const { summary } = await copyVerified(source, async () => nullSink(), copyOptions);
-    return { form: found.form, source: found.path, summary, store: undefined };
+    const { proof } = source;
+    return { form: found.form, source: found.path, summary, proof, store: undefined };
   } finally {
     await source.close();
   }
@@ -71,7 +79,8 @@ export async function checkVerify(options: VerifyOptions): Promise<Check[]> {
   const scratchDir = chooseScratchDir(options.scratchDir);
   const found = findSource(options.source);
   const codec = await loadZstdCodec();
-  const source = await openSource(found, codec);
+  const note = (): void => undefined;
+  const source = await openSource(found, { ...options, codec, scratchDir, note });
   try {
     refuseHeight(source, options.height);
   } finally {
@@ -107,10 +116,14 @@ export async function quicklyVerifySource(
 ): Promise<QuicklyVerified> {
   const found = findSource(options.source);
   if (found.form !== 'snapshot') {
-    throw new UsageError('NO_CHUNKS', 'an export directory has no chunks to check quickly', {
-      path: found.path,
-      hint: 'leave out --quick',
-    });
+    throw new UsageError(
+      'NO_CHUNKS',
+      `${found.form === 'export directory' ? 'an export directory' : 'a state-sync snapshot'} has no chunks that name their hashes`,
+      {
+        path: found.path,
+        hint: 'leave out --quick',
+      },
+    );
   }
   const codec = await loadZstdCodec();
   const manifest = await withWorkerPool(options.concurrency, async (pool) =>

@@ -12,6 +12,10 @@ import { tinySpec } from '../fixtures/specs.ts';
 const fileDir = useTempDir('file');
 const docPath = fileURLToPath(new URL('../../docs/json-output.md', import.meta.url));
 
+const STATE_SYNC = fileURLToPath(
+  new URL('../fixtures/state-sync/format2-memstore-trailing/12345678-2.tar.gz', import.meta.url),
+);
+
 interface Field {
   readonly types: readonly string[];
   readonly optional: boolean;
@@ -115,6 +119,7 @@ describe('the documented JSON objects', () => {
     await hold('retrieve', 0, 'retrieve --state-dir @S --snapshot-dir @D --keep-last 1');
     await hold('verify', 0, 'verify @D');
     await hold('verify', 0, 'verify @D --state-dir @S');
+    await hold('verify', 0, `verify ${STATE_SYNC} --mem-store mem_capability`);
     await hold('verify --quick', 0, 'verify @D --quick');
     await hold('--check', 0, 'restore @D --check --state-dir @N');
     await hold('--check', 0, 'verify @D --check');

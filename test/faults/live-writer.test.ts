@@ -58,7 +58,11 @@ async function swingsnap(...args: string[]): Promise<Told> {
 async function expectOneCommit(path: string, height: number): Promise<void> {
   const { summary } = await verifySource({ source: path, progress: noProgress });
   expect(summary.height).toBe(height);
-  const source = await openSource(findSource(path), await loadZstdCodec());
+  const source = await openSource(findSource(path), {
+    codec: await loadZstdCodec(),
+    scratchDir: dir,
+    note: () => undefined,
+  });
   let text = '';
   for await (const block of source.exportData({ scratchDir: dir })) {
     text += Buffer.from(block).toString();

@@ -33,8 +33,7 @@ import {
 
 const fixtures = fileURLToPath(new URL('../../fixtures/state-sync/', import.meta.url));
 const fixture = (...names: string[]): string => path.join(fixtures, ...names);
-const json = <Type>(...names: string[]): Type =>
-  JSON.parse(readFileSync(fixture(...names), 'utf8')) as Type;
+const json = (...names: string[]): unknown => JSON.parse(readFileSync(fixture(...names), 'utf8'));
 
 interface Expected {
   readonly height: number;
@@ -63,14 +62,14 @@ async function verify(
 
 describe('known answers', () => {
   it('root hashes of trees, as published', async () => {
-    const { snapshots } = json<{
+    const { snapshots } = json('vectors', 'treehash.json') as {
       snapshots: {
         chunkDir: string;
         leaves: number;
         nodes: number;
         appHashOfThisSingleStore: string;
       }[];
-    }>('vectors', 'treehash.json');
+    };
     for (const { chunkDir, appHashOfThisSingleStore } of snapshots) {
       const found = findStateSync(fixture('vectors', chunkDir))!;
       const options = {
@@ -86,11 +85,11 @@ describe('known answers', () => {
   });
 
   it('hashes of small nodes and trees', () => {
-    const { exportTreeBasic, leafEmptyValue, emptyTreeRoot } = json<{
+    const { exportTreeBasic, leafEmptyValue, emptyTreeRoot } = json('vectors', 'small.json') as {
       exportTreeBasic: { nodesV3: VectorNode[]; rootV3: string };
       leafEmptyValue: VectorNode;
       emptyTreeRoot: string;
-    }>('vectors', 'small.json');
+    };
     const rootFrom = (nodes: readonly VectorNode[]): string => {
       const tree = new IavlHasher('a test', 1000);
       for (const { key, value, version, height } of nodes) {
@@ -109,10 +108,9 @@ describe('known answers', () => {
   });
 
   it('AppHashes of store maps, in any order', () => {
-    const { cases } = json<{ cases: { keys: string[]; values: string[]; hash: string }[] }>(
-      'vectors',
-      'merkle_map.json',
-    );
+    const { cases } = json('vectors', 'merkle_map.json') as {
+      cases: { keys: string[]; values: string[]; hash: string }[];
+    };
     for (const { keys, values, hash } of cases) {
       const stores = keys.map((name, i) => ({ name, root: Buffer.from(values[i]!) }));
       expect(computeAppHash(stores)).toBe(hash);
@@ -138,7 +136,7 @@ describe('the fixtures', () => {
     ['format2-memstore-trailing', ['data', 'snapshots']],
     ['format2-memstore-trailing', ['12345678-2.tar.gz']],
   ])('%s, %j, is proved by its AppHash and means what the export means', async (name, where) => {
-    const { appHash, height } = json<Expected>(name, 'expected.json');
+    const { appHash, height } = json(name, 'expected.json') as Expected;
     const notes: string[] = [];
     const { summary, proof, ...found } = await verify(fixture(name, ...where), appHash, { notes });
     expect(found.height).toBe(height);
@@ -159,7 +157,7 @@ describe('the fixtures', () => {
   });
 
   it('bad-value makes another AppHash, and nothing of it is delivered', async () => {
-    const { appHash } = json<Expected>('bad-value', 'expected.json');
+    const { appHash } = json('bad-value', 'expected.json') as Expected;
     const found = findStateSync(fixture('bad-value', '1000-3.tar.gz'))!;
     const opened = openStateSync(found, {
       appHash,
@@ -177,7 +175,7 @@ describe('the fixtures', () => {
 
   it('without an AppHash nothing is proved, which is said with the query that answers it', async () => {
     const notes: string[] = [];
-    const { appHash } = json<Expected>('format3', 'expected.json');
+    const { appHash } = json('format3', 'expected.json') as Expected;
     const { proof } = await verify(fixture('format3', '1000-3.tar.gz'), undefined, { notes });
     expect(proof).toEqual({ appHash: appHash.toUpperCase(), memStores: [], isProved: false });
     expect(notes.join('\n')).toContain('nothing was proved');

@@ -1,0 +1,132 @@
+/** The commands on Cosmos state-sync snapshots. */
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, describe, expect, it } from 'vitest';
+
+import { useTempDir } from '../fixtures/directories.ts';
+import { closeReference, referenceExport } from '../fixtures/reference.ts';
+import { runCli } from '../fixtures/run-cli.ts';
+import { ExportFiles } from '../end-to-end/export-files.ts';
+
+const fixtures = fileURLToPath(new URL('../fixtures/state-sync/', import.meta.url));
+const ARCHIVE = join(fixtures, 'format3', '1000-3.tar.gz');
+const BAD_ARCHIVE = join(fixtures, 'bad-value', '1000-3.tar.gz');
+const APP_HASH = '30f7c8ceedfecd75e25c0960db0c7e0706b2c9d6563f6ed1477e9de1a5bdc9d0';
+const PROVED = { appHash: APP_HASH.toUpperCase(), memStores: [], isProved: true };
+
+const tempDir = useTempDir();
+afterAll(closeReference);
+
+const swingsnap = async (...args: readonly string[]) => {
+  const { json, exitCode } = await runCli([...args, '--json']);
+  return { ...(json as Record<string, unknown>), exitCode };
+};
+
+describe('a state-sync snapshot', () => {
+  it('is verified: 0 with the right AppHash, 3 with another, and told that nothing is proved without', async () => {
+    expect(await swingsnap('verify', ARCHIVE, '--app-hash', APP_HASH)).toMatchObject({
+      exitCode: 0,
+      form: 'state-sync snapshot',
+      height: 1000,
+      appHash: PROVED,
+    });
+    expect(await swingsnap('verify', BAD_ARCHIVE, '--app-hash', APP_HASH)).toMatchObject({
+      exitCode: 3,
+      error: { code: 'APP_HASH', expected: PROVED.appHash },
+    });
+    const unproved = await runCli(['verify', ARCHIVE]);
+    expect(unproved.exitCode).toBe(0);
+    expect(unproved.stdout).toContain('proved: nothing');
+    expect(unproved.stdout).toContain('/commit?height=1001');
+  });
+
+  it('becomes a store from which the reference exports what the snapshot was made of', async () => {
+    const dir = await tempDir();
+    const S = join(dir, 'S');
+    expect(
+      await swingsnap(
+        'restore',
+        ARCHIVE,
+        '--state-dir',
+        S,
+        '--app-hash',
+        APP_HASH,
+        '--require-proof',
+      ),
+    ).toMatchObject({ exitCode: 0, proved: 'app hash', height: 1000 });
+    await mkdir(join(dir, 'E'));
+    await referenceExport(S, join(dir, 'E'), { artifactMode: 'operational' });
+    const { files } = await ExportFiles.read(join(fixtures, 'export'));
+    expect((await ExportFiles.read(join(dir, 'E'))).files).toEqual(files);
+    expect(
+      await swingsnap('verify', ARCHIVE, '--state-dir', S, '--app-hash', APP_HASH),
+    ).toMatchObject({ exitCode: 0, appHash: PROVED, store: { equal: 6 } });
+    expect(await swingsnap('restore', ARCHIVE, '--state-dir', join(dir, 'S2'))).toMatchObject({
+      exitCode: 0,
+      proved: 'nothing',
+    });
+  });
+
+  it('becomes nothing under another AppHash, or without one where proof is required', async () => {
+    const dir = await tempDir();
+    const to = ['--state-dir', join(dir, 'S')];
+    expect(await swingsnap('restore', BAD_ARCHIVE, ...to, '--app-hash', APP_HASH)).toMatchObject({
+      exitCode: 3,
+      error: { code: 'APP_HASH' },
+    });
+    expect(await swingsnap('restore', ARCHIVE, ...to, '--require-proof')).toMatchObject({
+      exitCode: 2,
+      error: { code: 'NO_PROOF' },
+    });
+    const from = ['--from', BAD_ARCHIVE, '--app-hash', APP_HASH];
+    expect(await swingsnap('retrieve', ...from, '--snapshot-dir', join(dir, 'D'))).toMatchObject({
+      exitCode: 3,
+    });
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  it('is packaged as a snapshot of the same content hash as any other form', async () => {
+    const D = join(await tempDir(), 'D');
+    const from = ['--from', ARCHIVE, '--app-hash', APP_HASH];
+    const made = await swingsnap('retrieve', ...from, '--snapshot-dir', D);
+    expect(made).toMatchObject({ exitCode: 0, height: 1000, written: true });
+    const contentHash = (made as { contentHash?: string }).contentHash ?? '';
+    const verify = async (source: string) => swingsnap('verify', source, '--expect', contentHash);
+    expect(await verify(D)).toMatchObject({ exitCode: 0 });
+    expect(await verify(ARCHIVE)).toMatchObject({ exitCode: 0 });
+    expect(await verify(join(fixtures, 'export'))).toMatchObject({ exitCode: 0 });
+    expect(await swingsnap('retrieve', ...from, '--snapshot-dir', D)).toMatchObject({
+      exitCode: 0,
+      written: false,
+    });
+  });
+
+  it('is told from what it is not, with what to do', async () => {
+    const dir = await tempDir();
+    const wrong = join(fixtures, 'export');
+    expect(await swingsnap('verify', wrong, '--app-hash', APP_HASH)).toMatchObject({
+      exitCode: 2,
+      error: { code: 'NO_APP_HASH' },
+    });
+    expect(await swingsnap('verify', ARCHIVE, '--app-hash', 'abc')).toMatchObject({ exitCode: 2 });
+    expect(await swingsnap('verify', ARCHIVE, '--quick')).toMatchObject({ exitCode: 2 });
+    expect(await swingsnap('verify', ARCHIVE, '--height', '7')).toMatchObject({ exitCode: 1 });
+    await writeFile(join(dir, '5-3.tar.gz'), 'no archive');
+    expect(await swingsnap('verify', join(dir, '5-3.tar.gz'))).toMatchObject({
+      exitCode: 3,
+      error: { code: 'STATE_SYNC_DAMAGED' },
+    });
+    await mkdir(join(dir, 'snapshots', '12', '3'), { recursive: true });
+    expect(await swingsnap('verify', join(dir, 'snapshots', '12', '3'))).toMatchObject({
+      exitCode: 5,
+    });
+    expect(
+      await swingsnap('retrieve', '--from', ARCHIVE, '--keep-export', '--snapshot-dir', dir),
+    ).toMatchObject({ exitCode: 2 });
+    expect(
+      await swingsnap('retrieve', '--home', dir, '--app-hash', APP_HASH, '--snapshot-dir', dir),
+    ).toMatchObject({ exitCode: 2 });
+  });
+});
