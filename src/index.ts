@@ -1,11 +1,12 @@
 /**
  * swingsnap as a library: what its commands are made of. Only what is named here is public.
  *
- * An export is opened from a form (`openSwingStore`, `openExportDirectory`, `openSnapshot`) and copied into another
- * (`buildSwingStore`, `writeExportDirectory`, `writeSnapshot`, or `nullSink` to verify only) with `copyVerified`.
+ * An export is opened from a form (`openSwingStore`, `openExportDirectory`, `openSnapshot`, `openStateSync`) and copied
+ * into another (`buildSwingStore`, `writeExportDirectory`, `writeSnapshot`, or `nullSink` to verify only) with `copyVerified`.
  */
 export * from './errors.ts';
 export { noProgress, type Progress, type ProgressTotal } from './io/progress.ts';
+export { inlinePool, withWorkerPool, type WorkerPool } from './io/worker-pool/pool.ts';
 export { ZSTD_CODEC_NAMES, type ZstdCodec, type ZstdCodecName } from './io/zstd/codec.ts';
 export { loadZstdCodec } from './io/zstd/load-codec.ts';
 
@@ -42,6 +43,20 @@ export {
 } from './formats/snapshot/write.ts';
 export { buildSwingStore, type BuildSwingStoreOptions } from './formats/swing-store/build.ts';
 export type { InstalledStore } from './formats/swing-store/install.ts';
+export {
+  computeAppHash,
+  proveAppHash,
+  type AppHashProof,
+  type StoreRoot,
+} from './formats/state-sync/app-hash.ts';
+export { IavlHasher, type IavlNode } from './formats/state-sync/iavl.ts';
+export { findStateSync, type FoundStateSync } from './formats/state-sync/layout.ts';
+export {
+  appHashQuery,
+  openStateSync,
+  type OpenStateSyncOptions,
+  type StateSyncExport,
+} from './formats/state-sync/open.ts';
 export {
   openSwingStore,
   type LiveSwingStore,

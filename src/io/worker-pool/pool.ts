@@ -66,16 +66,11 @@ class ThreadPool implements WorkerPool {
   readonly concurrency: number;
   #threads: Promise<Piscina> | undefined;
   #inlineBytes = 0;
-  /** Rejected when a thread ends that was at no task: one that cannot even start. */
-  readonly #broken: Promise<never>;
-  #break: (error: unknown) => void = () => undefined;
+  /** Ends each task that is under way, when a thread ends that was at none: one that cannot even start. */
+  readonly #underWay = new Set<(error: unknown) => void>();
 
   constructor(concurrency: number) {
     this.concurrency = concurrency;
-    this.#broken = new Promise((_, reject) => {
-      this.#break = reject;
-    });
-    this.#broken.catch(() => undefined);
   }
 
   async run<Input, Output>(
@@ -105,7 +100,9 @@ class ThreadPool implements WorkerPool {
       maxThreads: this.concurrency,
       idleTimeout: 1000,
     });
-    threads.on('error', this.#break);
+    threads.on('error', (error: unknown) => {
+      for (const fail of this.#underWay) fail(error);
+    });
     return threads;
   }
 
@@ -115,11 +112,8 @@ class ThreadPool implements WorkerPool {
     transferList: ArrayBuffer[],
   ): Promise<Outcome<Output>> {
     try {
-      const outcome: unknown = await Promise.race([
-        threads.run(order, { transferList }),
-        this.#broken,
-      ]);
-      return outcome as Outcome<Output>;
+      const run: Promise<unknown> = threads.run(order, { transferList });
+      return (await this.#ended(run)) as Outcome<Output>;
     } catch (cause) {
       throw new SwingSnapError('WORKER_FAILED', `a worker thread failed at ${order.name}`, {
         found: cause instanceof Error ? cause.message : String(cause),
@@ -127,6 +121,14 @@ class ThreadPool implements WorkerPool {
         cause,
       });
     }
+  }
+
+  /** Not a race with one promise for all: that would keep every result for as long as it is pending. */
+  async #ended<Result>(run: Promise<Result>): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      this.#underWay.add(reject);
+      run.then(resolve, reject).finally(() => this.#underWay.delete(reject));
+    });
   }
 
   async close(): Promise<void> {
