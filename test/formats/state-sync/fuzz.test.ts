@@ -1,0 +1,120 @@
+/** Streams that nobody has written: never a crash, a hang, or a wrong accept. */
+import { deflateSync } from 'node:zlib';
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { VerificationError } from '../../../src/errors.ts';
+import { proveAppHash, type StoreRoot } from '../../../src/formats/state-sync/app-hash.ts';
+import { IavlHasher } from '../../../src/formats/state-sync/iavl.ts';
+import { ItemReader } from '../../../src/formats/state-sync/items.ts';
+import {
+  insert,
+  nodeItem,
+  rootOf,
+  storeItem,
+  uvarint,
+  wireNodes,
+  type TreeNode,
+} from '../../fixtures/state-sync/make-snapshot.ts';
+
+const SEED = 202_611;
+const HEIGHT = 50;
+
+let tree: TreeNode | undefined;
+for (let i = 0; i < 60; i += 1) {
+  tree = insert(
+    tree,
+    Buffer.from(`key ${String((i * 37) % 60)}`),
+    Buffer.from(`v${String(i)}`),
+    Math.min(i + 1, HEIGHT),
+  );
+}
+const roots: StoreRoot[] = [
+  { name: 'one', root: rootOf(tree) },
+  { name: 'two', root: rootOf(undefined) },
+];
+const appHash = proveAppHash(roots, undefined)!.appHash;
+const items = [storeItem('one'), ...wireNodes(tree).map(nodeItem), storeItem('two')];
+const honest = Buffer.concat(items.map((item) => Buffer.concat([uvarint(item.length), item])));
+
+async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+/** Whether the reader takes a stream for one that the AppHash proves; all it may throw is a refusal. */
+async function accepts(raw: Buffer, pieceBytes: number): Promise<boolean> {
+  const reader = new ItemReader(inPieces(deflateSync(raw), pieceBytes), 'a test');
+  try {
+    const found: StoreRoot[] = [];
+    let item = await reader.next(() => {
+      throw new VerificationError('TEST', 'a node before any store');
+    });
+    while (item?.kind === 'store') {
+      const { name } = item;
+      const hasher = new IavlHasher(name, HEIGHT);
+      item = await reader.next((node) => {
+        hasher.add(node);
+        return undefined;
+      });
+      found.push({ name, root: hasher.finish() });
+    }
+    while (item !== undefined) {
+      item = await reader.next(() => {
+        throw new VerificationError('TEST', 'a node behind the stores');
+      });
+    }
+    return proveAppHash(found, appHash) !== undefined;
+  } catch (error) {
+    if (error instanceof VerificationError) return false;
+    throw error;
+  } finally {
+    await reader.close();
+  }
+}
+
+const check = async (property: fc.IAsyncProperty<unknown>, numRuns: number): Promise<void> => {
+  await fc.assert(property, { seed: SEED, numRuns });
+};
+
+describe('the reader of items', () => {
+  it('accepts what is right, cut into pieces of any size', async () => {
+    for (const size of [1, 2, 7, 100, 100_000]) expect(await accepts(honest, size)).toBe(true);
+  });
+
+  it('accepts nothing that differs in any way from what is right', async () => {
+    const edit = fc.record({
+      at: fc.nat(honest.length - 1),
+      remove: fc.nat(3),
+      add: fc.uint8Array({ maxLength: 3 }),
+    });
+    const property = fc.asyncProperty(
+      fc.array(edit, { minLength: 1, maxLength: 3 }),
+      async (edits) => {
+        let raw = honest;
+        for (const { at, remove, add } of edits) {
+          raw = Buffer.concat([raw.subarray(0, at), add, raw.subarray(at + remove)]);
+        }
+        fc.pre(!raw.equals(honest));
+        expect(await accepts(raw, 64)).toBe(false);
+      },
+    );
+    await check(property, 600);
+  });
+
+  it('accepts nothing made up, and ends', async () => {
+    const property = fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
+      expect(await accepts(Buffer.from(bytes), 50)).toBe(false);
+    });
+    await check(property, 400);
+  });
+
+  it('refuses the items of the honest stream in any other order', async () => {
+    const property = fc.asyncProperty(fc.shuffledSubarray(items), async (some) => {
+      const raw = Buffer.concat(some.map((item) => Buffer.concat([uvarint(item.length), item])));
+      fc.pre(!raw.equals(honest));
+      expect(await accepts(raw, 1000)).toBe(false);
+    });
+    await check(property, 200);
+  });
+});
