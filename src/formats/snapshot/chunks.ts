@@ -12,6 +12,7 @@ import {
   MAX_CHUNK_FILE_BYTES,
 } from './layout.ts';
 import type { SnapshotManifest } from './manifest.ts';
+import { refuseGone } from './gone.ts';
 import { unpacking } from './pack-chunk.ts';
 
 /** The entries of one chunk, which stand together in the list. */
@@ -91,7 +92,8 @@ export async function readChunkFile(
   try {
     return { path, bytes: await snapshot.read(chunkFile(chunk), MAX_CHUNK_FILE_BYTES) };
   } catch (cause) {
-    if (cause instanceof NotFoundError) damaged('a chunk is missing', { path, cause });
-    throw cause;
+    if (!(cause instanceof NotFoundError)) throw cause;
+    await refuseGone(snapshot, cause);
+    return damaged('a chunk is missing', { path, cause });
   }
 }

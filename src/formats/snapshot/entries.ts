@@ -15,6 +15,7 @@ import {
   MAX_ENTRIES_FRAME_RAW_BYTES,
   refuseUnreadable,
 } from './layout.ts';
+import { refuseGone } from './gone.ts';
 import type { SnapshotManifest } from './manifest.ts';
 
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -118,7 +119,10 @@ export async function* readEntries(
       }
     }
   } catch (cause) {
-    if (cause instanceof NotFoundError) damaged('the list of entries is missing', { path, cause });
+    if (cause instanceof NotFoundError) {
+      await refuseGone(snapshot, cause);
+      damaged('the list of entries is missing', { path, cause });
+    }
     refuseUnreadable(cause, 'the list of entries', path);
   }
   if (count !== expected.count) {
