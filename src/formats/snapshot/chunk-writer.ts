@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { SwingSnapError, VerificationError } from '../../errors.ts';
 import { hashing } from '../../io/digest.ts';
 import { InOrder } from '../../io/in-order.ts';
-import { itemsAhead, type WorkerPool } from '../../io/worker-pool/pool.ts';
+import { queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StagedFile, StagedSnapshot } from '../../storage/contract.ts';
 import type { EarlierSnapshot } from './earlier.ts';
@@ -77,7 +77,7 @@ export class ChunkWriter {
     this.#staged = staged;
     this.#options = options;
     this.#lines = new EntriesWriter(options.codec, options.level);
-    this.#stored = new InOrder(itemsAhead(options.pool), async (stored) => this.#list(stored));
+    this.#stored = new InOrder(queueFor(options.pool), async (stored) => this.#list(stored));
   }
 
   /**
@@ -86,7 +86,8 @@ export class ChunkWriter {
    * @throws {VerificationError} `DUPLICATE_ARTIFACT`
    */
   async add(entries: readonly PendingEntry[]): Promise<void> {
-    await this.#stored.add(this.#store(entries));
+    const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+    await this.#stored.add(this.#store(entries), bytes);
   }
 
   /**
@@ -96,7 +97,7 @@ export class ChunkWriter {
   async addHeld(entry: EntryDigest, artifact: SnapshotArtifact | undefined): Promise<boolean> {
     const stored = await this.#takeOver([entry], [artifact]);
     if (stored === undefined) return false;
-    await this.#stored.add(Promise.resolve(stored));
+    await this.#stored.add(Promise.resolve(stored), 0);
     return true;
   }
 

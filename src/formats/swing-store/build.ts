@@ -11,7 +11,7 @@ import { InOrder } from '../../io/in-order.ts';
 import { linesOf, wholeLines } from '../../io/lines.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
-import { inlinePool, itemsAhead, type WorkerPool } from '../../io/worker-pool/pool.ts';
+import { inlinePool, queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import { canonicalNestedEvaluateBundle } from '../../swing-store-export/check-bundle.ts';
@@ -131,7 +131,7 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
     this.#options = options;
     this.#db = db;
     this.#sql = prepareStatements(db);
-    this.#heapSnapshots = new InOrder(itemsAhead(options.pool ?? inlinePool), (packed) => {
+    this.#heapSnapshots = new InOrder(queueFor(options.pool ?? inlinePool), (packed) => {
       this.#addHeapSnapshot(packed);
     });
   }
@@ -163,7 +163,7 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
     switch (parsed.kind) {
       case 'snapshot':
         return 'bytes' in content
-          ? this.#heapSnapshots.add(this.#packed(parsed, content.bytes))
+          ? this.#heapSnapshots.add(this.#packed(parsed, content.bytes), content.bytes.length)
           : this.#writeHeapSnapshot(parsed, name, piecesOf(content));
       case 'transcript':
         return this.#writeSpan(parsed, piecesOf(content));

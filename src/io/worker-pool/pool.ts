@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import type { Piscina } from 'piscina';
 import { SwingSnapError } from '../../errors.ts';
 import type { AheadLimits } from '../ahead.ts';
+import type { QueueLimits } from '../in-order.ts';
 import { errorOf, type Outcome } from './error-message.ts';
 import { bytesIn, ownBuffers, type WorkerTask } from './task.ts';
 import type { Order } from './worker.ts';
@@ -34,14 +35,14 @@ export const inlinePool: WorkerPool = {
 /** Bytes that may be under way at once, whatever the number of threads. */
 const AHEAD_BYTES = 48 * 1024 * 1024;
 
-/** Things to have under way so that no thread waits for the next, while the results are taken in order. */
-export function itemsAhead({ concurrency }: WorkerPool): number {
-  return 2 * concurrency + 1;
+/** What to have under way so that no thread waits for the next, while the results are taken in order. */
+export function queueFor({ concurrency }: WorkerPool): QueueLimits {
+  return { items: 2 * concurrency + 1, bytes: AHEAD_BYTES };
 }
 
 /** How far ahead to work on things of known size, in bytes. */
 export function aheadOf<Item>(pool: WorkerPool, sizeOf: (item: Item) => number): AheadLimits<Item> {
-  return { items: itemsAhead(pool), bytes: AHEAD_BYTES, sizeOf };
+  return { ...queueFor(pool), sizeOf };
 }
 
 /** Bytes of input that are worked on before threads are started, which takes as long as to compress these. */
