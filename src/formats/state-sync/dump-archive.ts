@@ -9,6 +9,7 @@ import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { VerificationError } from '../../errors.ts';
+import { systemTrouble } from '../../io/system-error.ts';
 import { damaged, type FoundStateSync } from './layout.ts';
 import { ProtoReader } from './proto.ts';
 
@@ -72,7 +73,7 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
       next += 1;
     }
   } catch (cause) {
-    if (cause instanceof VerificationError) throw cause;
+    if (cause instanceof VerificationError || systemTrouble(cause) !== undefined) throw cause;
     damaged('the archive cannot be read', { path, cause, found: messageOf(cause) });
   } finally {
     file.destroy();
@@ -89,10 +90,7 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
   refuseOther(path, description.hash, whole.digest('hex'));
 }
 
-function decodeDescription(
-  bytes: Uint8Array,
-  { path, height, format }: FoundStateSync,
-): Description {
+function decodeDescription(bytes: Buffer, { path, height, format }: FoundStateSync): Description {
   const where = `${path}: _snapshot`;
   const reader = new ProtoReader(bytes, where);
   const description = { height: 0, format: 0, chunks: 0, hash: '', chunkHashes: [] as string[] };
@@ -123,7 +121,7 @@ function decodeDescription(
 }
 
 /** `Metadata`: the one field repeats, once for each chunk. */
-function decodeHashes(bytes: Uint8Array, where: string): string[] {
+function decodeHashes(bytes: Buffer, where: string): string[] {
   const hashes: string[] = [];
   let at = 0;
   while (at < bytes.length) {

@@ -4,12 +4,11 @@
  *
  * Sources: cosmos-sdk `snapshots/stream.go`, `proto/cosmos/store/snapshots/v1/snapshot.proto`.
  */
-import { Readable } from 'node:stream';
-import { createInflate } from 'node:zlib';
-import { VerificationError } from '../../errors.ts';
 import { WHOLE_MAX_BYTES } from '../../swing-store-export/swing-store-export.ts';
-import { damaged } from './layout.ts';
+import { inflate } from './inflate.ts';
 import type { IavlNode } from './iavl.ts';
+import { damaged } from './layout.ts';
+import { nodeAtHand } from './node-at-hand.ts';
 import { ProtoReader } from './proto.ts';
 
 const PIECE_BYTES = 1024 * 1024;
@@ -20,8 +19,6 @@ const MAX_PAYLOAD_BYTES = 2 * 2 ** 30;
 const MAX_NAME_BYTES = 1024;
 
 export type Item =
-  /** Nothing new: whoever takes the nodes wanted to pause. */
-  | { readonly kind: 'pause' }
   | { readonly kind: 'store'; readonly name: string }
   | { readonly kind: 'node'; readonly node: IavlNode }
   | { readonly kind: 'extension'; readonly name: string; readonly format: number }
@@ -33,13 +30,18 @@ const [STORE, NODE, EXTENSION, PAYLOAD] = [1, 2, 3, 4] as const;
 const WHOLE_KINDS = { [STORE]: 2, [NODE]: 2, [EXTENSION]: 2 };
 const PAYLOAD_TAG = PAYLOAD * 8 + 2;
 const PAYLOAD_FIELD_TAG = 1 * 8 + 2;
-const NO_BYTES = new Uint8Array();
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export class ItemReader {
   readonly #location: string;
-  readonly #pieces: AsyncIterator<Uint8Array>;
-  #buffer: Uint8Array = NO_BYTES;
+  readonly #signal: AbortSignal | undefined;
+  readonly #pieces: AsyncGenerator<Buffer>;
+  /** Bytes behind the end of the stream, once that was reached. */
+  bytesBehind = 0;
+  #buffer: Buffer = NO_BYTES;
   #at = 0;
+  /** Where the message at hand begins. */
+  #start = 0;
   #items = 0;
   /** Bytes of the payload that were not read yet. */
   #left = 0;
@@ -49,10 +51,14 @@ export class ItemReader {
   /**
    * @param chunks the bytes of all chunks; hostile
    * @param location names the snapshot in errors
+   * @param signal ends the reading with its reason
    */
-  constructor(chunks: AsyncIterable<Uint8Array>, location: string) {
+  constructor(chunks: AsyncIterable<Uint8Array>, location: string, signal?: AbortSignal) {
     this.#location = location;
-    this.#pieces = inflate(chunks, location)[Symbol.asyncIterator]();
+    this.#signal = signal;
+    this.#pieces = inflate(chunks, location, (bytes) => {
+      this.bytesBehind = bytes;
+    });
   }
 
   /** Where it is, for errors. */
@@ -61,50 +67,53 @@ export class ItemReader {
   }
 
   /**
-   * Calls `take` with nodes, one after the other and without waiting, until another item comes or it says that it
-   * wants to pause. A node's bytes may change once it has returned.
+   * Calls `take` with nodes, one after the other and without waiting, until another item comes. A node's bytes may
+   * change once it has returned.
    * @returns that item, or undefined at the end of the stream
    * @throws {VerificationError} `STATE_SYNC_DAMAGED`
    */
-  async next(take: (node: IavlNode) => 'pause' | undefined): Promise<Item | undefined> {
+  async next(take: (node: IavlNode) => void): Promise<Item | undefined> {
     await this.skip();
     for (;;) {
-      let message = this.#messageAtHand();
-      if (message === undefined) {
-        if (this.#at >= this.#buffer.length && !(await this.#more())) return undefined;
+      const end = this.#endOfMessage();
+      const node = end === undefined ? undefined : nodeAtHand(this.#buffer, this.#start, end);
+      if (node !== undefined && end !== undefined) {
         this.#items += 1;
-        const length = await this.#varint();
-        if ((await this.#peek()) === PAYLOAD_TAG) return this.#payload(length);
-        message = await this.#bytes(length);
+        this.#at = end;
+        take(node);
+        continue;
       }
-      const item = this.#decode(message);
+      if (this.#at >= this.#buffer.length && !(await this.#more())) return undefined;
+      this.#items += 1;
+      const length = await this.#varint();
+      if ((await this.#peek()) === PAYLOAD_TAG) return this.#payload(length);
+      const item = this.#decode(await this.#bytes(length));
       if (item.kind !== 'node') return item;
-      if (take(item.node) === 'pause') return { kind: 'pause' };
+      take(item.node);
     }
   }
 
-  /** The next message if all of it is in the buffer and it is no payload: nearly always, and without a promise. */
-  #messageAtHand(): Uint8Array | undefined {
-    const buffer = this.#buffer;
+  /**
+   * Where the next message ends if all of it is in the buffer: nearly always, and without a promise. It begins at
+   * `#start`.
+   */
+  #endOfMessage(): number | undefined {
     let at = this.#at;
     let length = 0;
     for (let factor = 1; factor <= 128 ** 3; factor *= 128) {
-      const byte = buffer[at];
+      const byte = this.#buffer[at];
       if (byte === undefined) return undefined;
       at += 1;
       length += (byte & 0x7f) * factor;
       if (byte >= 0x80) continue;
-      const isPlain =
-        length <= buffer.length - at && buffer[at] !== PAYLOAD_TAG && (byte > 0 || factor === 1);
-      if (!isPlain) return undefined;
-      this.#items += 1;
-      this.#at = at + length;
-      return buffer.subarray(at, at + length);
+      this.#start = at;
+      const isAtHand = length <= this.#buffer.length - at && (byte > 0 || factor === 1);
+      return isAtHand ? at + length : undefined;
     }
     return undefined;
   }
 
-  #decode(message: Uint8Array): Item {
+  #decode(message: Buffer): Item {
     const reader = new ProtoReader(message, this.where);
     const kind = reader.field(WHOLE_KINDS);
     const body = new ProtoReader(reader.lengthDelimited(), this.where);
@@ -168,7 +177,7 @@ export class ItemReader {
   }
 
   async close(): Promise<void> {
-    await this.#pieces.return?.();
+    await this.#pieces.return(undefined);
   }
 
   async #varint(): Promise<number> {
@@ -194,7 +203,7 @@ export class ItemReader {
   }
 
   /** So many bytes in one piece; a view that holds until the next call. */
-  async #bytes(length: number): Promise<Uint8Array> {
+  async #bytes(length: number): Promise<Buffer> {
     if (length > MAX_MESSAGE_BYTES) {
       damaged('an item is too large', {
         path: this.where,
@@ -222,6 +231,7 @@ export class ItemReader {
 
   async #more(): Promise<boolean> {
     for (;;) {
+      this.#signal?.throwIfAborted();
       const next = await this.#pieces.next();
       if (next.done === true) return false;
       this.#buffer = next.value;
@@ -255,7 +265,7 @@ function decodeExtension(body: ProtoReader): Item {
 }
 
 function decodeNode(body: ProtoReader): IavlNode {
-  let [key, value] = [NO_BYTES, NO_BYTES] as [Uint8Array, Uint8Array];
+  let [key, value] = [NO_BYTES, NO_BYTES];
   let [version, height] = [0, 0];
   while (!body.isAtEnd) {
     const field = body.field({ 1: 2, 2: 2, 3: 0, 4: 0 });
@@ -277,31 +287,4 @@ export function textOf(bytes: Uint8Array, where: string): string {
     expected: 'printable ASCII',
     found: JSON.stringify(text.slice(0, 100)),
   });
-}
-
-/**
- * One zlib stream. What stands behind its end is left: writers before SDK 0.47 ended theirs twice. But it is read, for
- * whoever checks the chunks.
- */
-async function* inflate(
-  chunks: AsyncIterable<Uint8Array>,
-  location: string,
-): AsyncGenerator<Uint8Array> {
-  const source = Readable.from(chunks, { objectMode: true, highWaterMark: 1 });
-  const stream = createInflate({ chunkSize: PIECE_BYTES });
-  source.on('error', (error: Error) => stream.destroy(error));
-  source.pipe(stream);
-  try {
-    yield* stream as AsyncIterable<Buffer>;
-  } catch (cause) {
-    if (cause instanceof VerificationError) throw cause;
-    damaged('the chunks make no whole zlib stream', {
-      path: location,
-      found: cause instanceof Error ? cause.message : String(cause),
-      cause,
-    });
-  } finally {
-    source.destroy();
-    stream.destroy();
-  }
 }

@@ -4,7 +4,7 @@
  *
  * Sources: cosmos-sdk `snapshots/store.go`, `snapshots/chunk.go`, `client/snapshot/dump.go`.
  */
-import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
+import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 
@@ -40,7 +40,7 @@ export function findStateSync(path: string): FoundStateSync | undefined {
 function findChunks(path: string): FoundStateSync | undefined {
   const [format, height] = [basename(path), basename(dirname(path))];
   if (!NUMBER.test(format) || !NUMBER.test(height)) return undefined;
-  if (statSync(join(path, '0'), { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  if (!isFile(join(path, '0'))) return undefined;
   return { kind: 'chunks', path, height: Number(height), format: Number(format) };
 }
 
@@ -70,7 +70,7 @@ export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
     .sort((a, b) => a - b);
   for (const [expected, found] of numbers.entries()) {
     const path = join(dir, String(expected));
-    if (found !== expected || !existsSync(path)) {
+    if (found !== expected || !isFile(path)) {
       damaged('a chunk is missing', {
         path,
         expected: `chunk ${String(expected)}`,
@@ -79,6 +79,11 @@ export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
     }
     yield* createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>;
   }
+}
+
+/** Opening a pipe would wait for somebody to write into it. */
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
 /** @throws {VerificationError} `STATE_SYNC_DAMAGED`, always */

@@ -3,16 +3,17 @@
  * proves; its artifacts are payloads of the extension `swingset`, which only the export data proves.
  *
  * Stores come first in the stream, so one pass does: while they are read their trees are hashed, and the export data
- * goes to the scratch file that sorts it; then the AppHash is held against the trusted one, before anything is
- * delivered; then the artifacts follow as they come. Two passes would inflate and parse everything twice to save a
- * scratch file of the size of the export data.
+ * goes to a scratch file; then the AppHash is held against the trusted one, before anything is delivered; then the
+ * artifacts follow as they come. Two passes would inflate and parse all stores twice, of which the export data is only
+ * a part, to save a scratch file of the size of the export data.
  *
  * Sources: agoric-sdk `golang/cosmos/x/swingset/keeper/{extension_snapshotter,keeper}.go`.
  */
 import { isUtf8 } from 'node:buffer';
 import { VerificationError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
-import { readExportData } from '../../swing-store-export/export-data.ts';
+import { MAX_LINE_BYTES } from '../../io/lines.ts';
+import type { ExportEntry } from '../../swing-store-export/records.ts';
 import {
   WHOLE_MAX_BYTES,
   type ExportArtifact,
@@ -20,9 +21,10 @@ import {
 } from '../../swing-store-export/swing-store-export.ts';
 import { proveAppHash, type AppHashProof, type StoreRoot } from './app-hash.ts';
 import { readArchive } from './dump-archive.ts';
-import { IavlHasher, type IavlNode } from './iavl.ts';
+import { asBuffer, IavlHasher, type IavlNode } from './iavl.ts';
 import { ItemReader, textOf, type Item } from './items.ts';
 import { damaged, readChunkFiles, type FoundStateSync } from './layout.ts';
+import { OrderedExportData } from './ordered-export-data.ts';
 
 export interface OpenStateSyncOptions {
   /** The trusted AppHash, from the header of the block after the snapshot's; hex. */
@@ -33,6 +35,8 @@ export interface OpenStateSyncOptions {
   readonly scratchDir: string;
   /** Told, as one line each, what an operator should know. */
   readonly note: (message: string) => void;
+  /** Ends the reading with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A state-sync snapshot as an export. */
@@ -62,11 +66,11 @@ const UNTRUSTED = 'UNTRUSTED-EXPORT-DATA';
 /** Tags of `SwingStoreArtifact { string name = 1; bytes data = 2 }`. */
 const [NAME_TAG, DATA_TAG] = [0x0a, 0x12];
 const MAX_HEADER_BYTES = 2048;
-/** Characters of lines that are gathered before they are passed on. */
-const BLOCK_LENGTH = 256 * 1024;
 /** No chain has nearly as many. */
 const MAX_STORES = 10_000;
 const MAX_EXTENSIONS = 1_000;
+/** What Go up to 1.18 leaves behind a zlib stream that is ended twice; later ones leave 4. */
+const USUAL_BYTES_BEHIND = 9;
 
 class OpenedStateSync implements StateSyncExport {
   readonly location: string;
@@ -76,8 +80,8 @@ class OpenedStateSync implements StateSyncExport {
   readonly #found: FoundStateSync;
   readonly #options: OpenStateSyncOptions;
   #reader: ItemReader | undefined;
-  /** The first item behind the stores, once they have been read. */
-  #behindStores: Item | undefined;
+  /** The first item behind the stores, if there is one, from when they have been read until it is used. */
+  #behindStores: { readonly item: Item | undefined } | undefined;
   proof: AppHashProof | undefined;
 
   constructor(found: FoundStateSync, options: OpenStateSyncOptions) {
@@ -91,17 +95,22 @@ class OpenedStateSync implements StateSyncExport {
     return { unit: part === 'export data' ? 'entries' : 'artifacts' };
   }
 
-  exportData(): AsyncIterable<Uint8Array> {
-    const { scratchDir } = this.#options;
-    return readExportData(this.#exportDataLines(), this.location, { scratchDir });
+  async *exportData(): AsyncGenerator<Uint8Array> {
+    const data = new OrderedExportData(this.#options.scratchDir);
+    try {
+      await this.#readStores(data);
+      yield* data.blocks(this.location);
+    } finally {
+      data.close();
+    }
   }
 
-  /** The export data in the order of the tree; the last is given only if the AppHash is right. */
-  async *#exportDataLines(): AsyncGenerator<Uint8Array> {
+  /** Reads all stores, and returns only if they make the right AppHash. */
+  async #readStores(data: OrderedExportData | undefined): Promise<void> {
     await this.close();
     const { kind, path } = this.#found;
     const chunks = kind === 'archive' ? readArchive(this.#found) : readChunkFiles(path);
-    const reader = new ItemReader(chunks, this.location);
+    const reader = new ItemReader(chunks, this.location, this.#options.signal);
     this.#reader = reader;
     this.proof = undefined;
     const roots: StoreRoot[] = [];
@@ -116,25 +125,17 @@ class OpenedStateSync implements StateSyncExport {
         damaged('the stores are out of order, or too many', { path: reader.where, found: name });
       }
       const tree = new IavlHasher(`${this.location}: store ${name}`, this.height);
-      const lines: string[] = [];
-      let length = 0;
-      const take = (node: IavlNode): 'pause' | undefined => {
+      const exportData = name === SWINGSET ? data : undefined;
+      item = await reader.next((node) => {
         tree.add(node);
-        if (name !== SWINGSET || !isExportData(node)) return undefined;
-        const line = lineOf(node, this.location);
-        lines.push(line);
-        length += line.length;
-        return length < BLOCK_LENGTH ? undefined : 'pause';
-      };
-      do {
-        item = await reader.next(take);
-        if (lines.length > 0) yield Buffer.from(lines.splice(0).join(''));
-        length = 0;
-      } while (item?.kind === 'pause');
+        if (exportData !== undefined && isExportData(node)) {
+          exportData.add(...entryOf(node, this.location));
+        }
+      });
       roots.push({ name, root: tree.finish() });
     }
     this.proof = this.#prove(roots);
-    this.#behindStores = item;
+    this.#behindStores = { item };
   }
 
   #prove(roots: readonly StoreRoot[]): AppHashProof {
@@ -158,11 +159,9 @@ class OpenedStateSync implements StateSyncExport {
   }
 
   async *artifacts(): AsyncGenerator<ExportArtifact> {
-    if (this.#behindStores === undefined) {
-      for await (const _ of this.#exportDataLines());
-    }
+    if (this.#behindStores === undefined) await this.#readStores(undefined);
     const reader = this.#reader;
-    let item = this.#behindStores;
+    let item = this.#behindStores?.item;
     this.#behindStores = undefined;
     if (reader === undefined) return;
     const names: string[] = [];
@@ -195,6 +194,11 @@ class OpenedStateSync implements StateSyncExport {
           `extension ${name}, format ${String(format)}, with ${String(payloads)} payloads was left`,
         );
       }
+    }
+    if (reader.bytesBehind > USUAL_BYTES_BEHIND) {
+      this.#options.note(
+        `${String(reader.bytesBehind)} bytes stand behind the end of the snapshot, and were left`,
+      );
     }
   }
 
@@ -251,13 +255,16 @@ function isExportData({ key, height }: IavlNode): boolean {
   return height === 0 && EXPORT_DATA_PREFIX.equals(key.subarray(0, EXPORT_DATA_PREFIX.length));
 }
 
-/** A leaf as a line of JSON, as `export-data.jsonl` has it. */
-function lineOf({ key, value }: IavlNode, location: string): string {
-  const name = Buffer.from(key.subarray(EXPORT_DATA_PREFIX.length));
-  if (!isUtf8(name) || !isUtf8(value)) {
-    damaged('an entry of the export data is no text', { path: location, found: name.toString() });
+/** A leaf as an entry of the export data. */
+function entryOf({ key, value }: IavlNode, location: string): ExportEntry {
+  const name = asBuffer(key).subarray(EXPORT_DATA_PREFIX.length);
+  if (!isUtf8(name) || !isUtf8(value) || value.length > MAX_LINE_BYTES) {
+    damaged('an entry of the export data is no text, or too long', {
+      path: location,
+      found: name.toString(),
+    });
   }
-  return `${JSON.stringify([name.toString(), Buffer.from(value).toString()])}\n`;
+  return [name.toString(), asBuffer(value).toString()];
 }
 
 /** Reads a payload up to the bytes of the artifact. */

@@ -6,14 +6,14 @@ import { damaged } from './layout.ts';
 
 /** A position in bytes that are all there. */
 export class ProtoReader {
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   at: number;
   readonly end: number;
   /** Names it in errors. */
   readonly where: string;
   #lastField = 0;
 
-  constructor(bytes: Uint8Array, where: string, at = 0, end = bytes.length) {
+  constructor(bytes: Buffer, where: string, at = 0, end = bytes.length) {
     this.bytes = bytes;
     this.at = at;
     this.end = end;
@@ -71,7 +71,7 @@ export class ProtoReader {
   }
 
   /** A view of bytes with their length before them. */
-  lengthDelimited(): Uint8Array {
+  lengthDelimited(): Buffer {
     const length = this.varint();
     if (length > this.end - this.at) return this.#short();
     this.at += length;
