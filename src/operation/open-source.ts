@@ -85,10 +85,10 @@ export function findSource(source: string): FoundSource {
 /** Opens what {@link findSource} found. Throws as the form does. */
 export async function openSource(
   found: FoundSource,
-  { codec, pool, scratchDir, note, appHash, memStores }: OpenSourceOptions,
+  { codec, pool, scratchDir, note, signal, appHash, memStores }: OpenSourceOptions,
 ): Promise<OpenedSource> {
   if (found.form === 'state-sync snapshot') {
-    return openStateSync(found.stateSync, { appHash, memStores, scratchDir, note });
+    return openStateSync(found.stateSync, { appHash, memStores, scratchDir, note, signal });
   }
   if (appHash !== undefined || memStores !== undefined) {
     throw new UsageError('NO_APP_HASH', 'an AppHash proves state-sync snapshots only', {
@@ -107,6 +107,8 @@ export interface OpenSourceOptions extends Trust {
   readonly pool?: WorkerPool | undefined;
   readonly scratchDir: string;
   readonly note: (message: string) => void;
+  /** Ends the reading of a state-sync snapshot, whose stores are read before anything is given. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A source, with what the AppHash says of it, if it is of that form and has been read. */
