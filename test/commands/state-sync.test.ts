@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference, referenceExport } from '../fixtures/reference.ts';
+import { storeItem, streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { ExportFiles } from '../end-to-end/export-files.ts';
 
@@ -85,6 +86,17 @@ describe('a state-sync snapshot', () => {
       exitCode: 3,
     });
     expect(await readdir(dir)).toEqual([]);
+  });
+
+  it('becomes nothing if it holds no SwingStore, whatever its AppHash', async () => {
+    const dir = await tempDir();
+    await mkdir(join(dir, 'home'));
+    const chunks = await writeChunks(join(dir, 'home'), 12, 3, [streamOf([storeItem('bank')])]);
+    expect(await swingsnap('restore', chunks, '--state-dir', join(dir, 'S'))).toMatchObject({
+      exitCode: 3,
+      error: { code: 'NO_EXPORT_DATA' },
+    });
+    expect(await readdir(dir)).toEqual(['home']);
   });
 
   it('is packaged as a snapshot of the same content hash as any other form', async () => {
