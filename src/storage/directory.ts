@@ -1,5 +1,5 @@
 /** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
-import { constants, existsSync, renameSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import {
   link,
   lstat,
@@ -16,6 +16,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import { syncDirectory, writeDurably, writeFully } from '../io/publish-file.ts';
+import { SourceFile } from '../io/source-file.ts';
 import { WorkDirectory } from '../io/work-directory.ts';
 import {
   checkSnapshotName,
@@ -126,8 +127,9 @@ class StoredDirectory implements StoredSnapshot {
   }
 
   async read(file: string, maxBytes: number): Promise<Uint8Array> {
-    const { handle, path, size } = await this.#open(file);
+    const { opened, path } = this.#open(file);
     try {
+      const { size } = opened.stats;
       if (size > maxBytes) {
         throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
           path,
@@ -135,38 +137,31 @@ class StoredDirectory implements StoredSnapshot {
           found: `${String(size)} bytes`,
         });
       }
-      return await handle.readFile();
+      return await opened.readWhole();
     } finally {
-      await handle.close();
+      opened.close();
     }
   }
 
   async *stream(file: string): AsyncGenerator<Uint8Array> {
-    const { handle } = await this.#open(file);
+    const { opened } = this.#open(file);
     try {
-      for (;;) {
-        // A buffer for each piece, since whoever takes them may keep them.
-        const buffer = Buffer.allocUnsafeSlow(STREAM_PIECE_BYTES);
-        const { bytesRead } = await handle.read(buffer, 0, STREAM_PIECE_BYTES);
-        if (bytesRead === 0) return;
-        yield buffer.subarray(0, bytesRead);
-      }
+      yield* opened.pieces(STREAM_PIECE_BYTES);
     } finally {
-      await handle.close();
+      opened.close();
     }
   }
 
-  async #open(file: string): Promise<{ handle: FileHandle; path: string; size: number }> {
+  #open(file: string): { opened: SourceFile; path: string } {
     const path = join(this.location, file);
-    // Opening a pipe would wait for somebody to write into it.
-    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
-      (error: unknown) => {
-        throw fileMissing(path, error);
-      },
-    );
-    const found = await handle.stat();
-    if (found.isFile()) return { handle, path, size: found.size };
-    await handle.close();
+    let opened: SourceFile;
+    try {
+      opened = SourceFile.open(path);
+    } catch (error) {
+      throw fileMissing(path, error);
+    }
+    if (opened.stats.isFile()) return { opened, path };
+    opened.close();
     throw new VerificationError('NOT_A_FILE', 'what should be a file of the snapshot is none', {
       path,
     });

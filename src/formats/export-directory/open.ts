@@ -1,9 +1,10 @@
 /** An export directory, ours or the node's own, as an export. */
-import { constants, existsSync, type Stats } from 'node:fs';
-import { open, stat, type FileHandle } from 'node:fs/promises';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { NotFoundError, VerificationError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
+import { SourceFile } from '../../io/source-file.ts';
+import { statIfThere } from '../../io/stat-if-there.ts';
 import { inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { readExportData } from '../../swing-store-export/export-data.ts';
@@ -43,9 +44,7 @@ export async function openExportDirectory(
     });
   }
   const dataPath = resolveInside(exportDir, manifest.data);
-  const { size } = await stat(dataPath).catch((cause: unknown) => {
-    throw fileMissing(dataPath, cause);
-  });
+  const { size } = sizeOf(dataPath);
   return new ExportDirectory(exportDir, manifest, dataPath, size, pool);
 }
 
@@ -93,7 +92,7 @@ class ExportDirectory implements SwingStoreExport {
   async *artifacts(): AsyncGenerator<ExportArtifact> {
     for (const [name, file] of this.#manifest.artifacts) {
       const path = resolveInside(this.location, file);
-      const size = (await stat(path).catch(() => undefined))?.size;
+      const size = statIfThere(path)?.size;
       const isSmall = size !== undefined && size <= WHOLE_MAX_BYTES;
       yield {
         name,
@@ -110,53 +109,44 @@ class ExportDirectory implements SwingStoreExport {
 
 /** @returns undefined if the file is larger than what is read as a whole */
 async function readWholeFile(path: string): Promise<WholeContent | undefined> {
-  const { file, size } = await openFile(path);
+  const file = openFile(path);
   try {
-    return size > WHOLE_MAX_BYTES ? undefined : { bytes: await file.readFile() };
+    return file.stats.size > WHOLE_MAX_BYTES ? undefined : { bytes: await file.readWhole() };
   } finally {
-    await file.close();
+    file.close();
   }
 }
 
 async function* readFileInPieces(path: string): AsyncGenerator<Uint8Array> {
-  const { file, size } = await openFile(path);
+  const file = openFile(path);
   try {
-    const pieceBytes = Math.max(1, Math.min(READ_PIECE_BYTES, size));
-    for (;;) {
-      // A buffer for each piece, since whoever takes them may keep them.
-      const piece = Buffer.allocUnsafeSlow(pieceBytes);
-      const { bytesRead } = await file.read(piece, 0, pieceBytes);
-      if (bytesRead === 0) return;
-      yield piece.subarray(0, bytesRead);
-    }
+    yield* file.pieces(READ_PIECE_BYTES);
   } finally {
-    await file.close();
+    file.close();
   }
 }
 
-async function openFile(path: string): Promise<{ file: FileHandle; size: number }> {
-  // Opening a pipe would wait for somebody to write into it.
-  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-  const file = await open(path, flags).catch((cause: unknown) => {
-    throw fileMissing(path, cause);
-  });
+function sizeOf(path: string): { size: number } {
   try {
-    const { size } = await file.stat().then(onlyFiles(path));
-    return { file, size };
-  } catch (error) {
-    await file.close();
-    throw error;
+    return statSync(path);
+  } catch (cause) {
+    throw fileMissing(path, cause);
   }
 }
 
-function onlyFiles(path: string): (stats: Stats) => Stats {
-  return (stats) => {
-    if (stats.isFile()) return stats;
-    throw new VerificationError('MISSING_FILE', 'what should be a file of the export is none', {
-      path,
-      hint: 'the export is damaged: make it again',
-    });
-  };
+function openFile(path: string): SourceFile {
+  let file: SourceFile;
+  try {
+    file = SourceFile.open(path);
+  } catch (cause) {
+    throw fileMissing(path, cause);
+  }
+  if (file.stats.isFile()) return file;
+  file.close();
+  throw new VerificationError('MISSING_FILE', 'what should be a file of the export is none', {
+    path,
+    hint: 'the export is damaged: make it again',
+  });
 }
 
 function fileMissing(path: string, cause: unknown): unknown {

@@ -3,9 +3,9 @@
  * name of the last line or artifact, so that a change in one place moves no cut elsewhere, and what did not change
  * keeps its bytes and therefore its name.
  */
-import { linesOf } from '../../io/lines.ts';
 import { SEGMENT_MAX_BYTES, SEGMENT_MEAN_REST_BYTES, SEGMENT_MIN_BYTES } from './layout.ts';
 
+const NEWLINE = 0x0a;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -16,25 +16,32 @@ export class SegmentCutter {
 
   /** @returns the segments that a block of whole lines completes */
   *add(block: Buffer): Generator<Buffer> {
+    /** Where what is not in a segment yet begins, and where the lines that were looked at end. */
     let start = 0;
     let end = 0;
-    for (const line of linesOf(block)) {
-      const length = this.#length + (end - start);
-      if (length > 0 && length + line.length > SEGMENT_MAX_BYTES) {
+    while (end < block.length) {
+      if (this.#length + block.length - start < SEGMENT_MIN_BYTES) break;
+      // No line that ends below the minimum cuts, and none of them goes beyond the maximum.
+      const skipped = start + SEGMENT_MIN_BYTES - this.#length;
+      if (end + 1 < skipped) end = Math.max(end, block.lastIndexOf(NEWLINE, skipped - 2) + 1);
+      const next = block.indexOf(NEWLINE, end) + 1;
+      const length = this.#length + end - start;
+      if (length > 0 && length + next - end > SEGMENT_MAX_BYTES) {
         yield this.#take(block.subarray(start, end));
         start = end;
+        continue;
       }
-      end += line.length;
-      if (this.#length + (end - start) >= SEGMENT_MIN_BYTES && endsSegment(line)) {
-        yield this.#take(block.subarray(start, end));
-        start = end;
+      const isLong = length + next - end >= SEGMENT_MIN_BYTES;
+      if (isLong && cutsAfterLine(block, end, next)) {
+        yield this.#take(block.subarray(start, next));
+        start = next;
       }
+      end = next;
     }
-    const rest = block.subarray(start, end);
-    if (rest.length > 0) {
+    if (start < block.length) {
       // A copy: the block may be used again by whoever gave it.
-      this.#pieces.push(Buffer.from(rest));
-      this.#length += rest.length;
+      this.#pieces.push(Buffer.from(block.subarray(start)));
+      this.#length += block.length - start;
     }
   }
 
@@ -51,16 +58,12 @@ export class SegmentCutter {
   }
 }
 
-function endsSegment(line: Buffer): boolean {
-  return cutsAfter(keyOf(line), line.length, SEGMENT_MEAN_REST_BYTES);
-}
-
-/** The key of a line of export data, as JSON spells it. */
-function keyOf(line: Buffer): Buffer {
-  const start = '["'.length;
-  let end = start;
-  while (end < line.length && line[end] !== QUOTE) end += line[end] === BACKSLASH ? 2 : 1;
-  return line.subarray(start, end);
+/** By the key of a line of export data, as JSON spells it. */
+function cutsAfterLine(block: Buffer, start: number, end: number): boolean {
+  const keyStart = start + '["'.length;
+  let keyEnd = keyStart;
+  while (keyEnd < end && block[keyEnd] !== QUOTE) keyEnd += block[keyEnd] === BACKSLASH ? 2 : 1;
+  return cutsAfter(block.subarray(keyStart, keyEnd), end - start, SEGMENT_MEAN_REST_BYTES);
 }
 
 /**

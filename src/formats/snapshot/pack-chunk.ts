@@ -1,7 +1,8 @@
 /** Entries to the bytes of a chunk's file and back, as tasks for a worker. */
 import { sha256Hex } from '../../io/digest.ts';
 import { workerTask } from '../../io/worker-pool/task.ts';
-import type { ZstdCodecName } from '../../io/zstd/codec.ts';
+import { withWorkspace } from '../../io/worker-pool/workspace.ts';
+import type { ZstdCodec, ZstdCodecName } from '../../io/zstd/codec.ts';
 import { loadZstdCodec } from '../../io/zstd/load-codec.ts';
 import type { ArtifactDigest } from '../../swing-store-export/swing-store-export.ts';
 import { damaged, refuseUnreadable, segmentEntryName } from './layout.ts';
@@ -39,10 +40,11 @@ export async function packChunk({
   readonly level: number;
 }): Promise<PackedChunk> {
   const digests = entries.map(digestOf);
-  const tar = await packTar(
-    entries.map(({ data }, at) => ({ name: digests[at]?.name ?? '', data })),
-  );
-  const bytes = (await loadZstdCodec(codec)).compress(tar, level);
+  const zstd = await loadZstdCodec(codec);
+  const bytes = await withWorkspace(maxTarBytes(digests), async (space) => {
+    const named = entries.map(({ data }, at) => ({ name: digests[at]?.name ?? '', data }));
+    return zstd.compress(await packTar(named, space), level);
+  });
   return { chunk: sha256Hex(bytes), bytes, entries: digests };
 }
 
@@ -79,23 +81,29 @@ export async function unpackChunk(file: ChunkFile): Promise<Uint8Array[]> {
   const { path, chunk, entries, bytes } = file;
   const hash = sha256Hex(bytes);
   if (hash !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found: hash });
-  const tar = await decompress(file);
-  const contents = await unpackTar(tar, entries, path);
-  entries.forEach(({ name, sha256 }, at) => {
-    const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
-    if (found !== sha256) {
-      damaged('an entry has another hash', { path: `${path}: ${name}`, expected: sha256, found });
-    }
+  const decoder = await loadZstdCodec(file.codec);
+  return withWorkspace(maxTarBytes(entries), async (space) => {
+    const tar = decompress(file, decoder, space);
+    const contents = await unpackTar(tar, entries, path);
+    entries.forEach(({ name, sha256 }, at) => {
+      const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
+      if (found !== sha256) {
+        damaged('an entry has another hash', { path: `${path}: ${name}`, expected: sha256, found });
+      }
+    });
+    return contents.map((content) => new Uint8Array(content));
   });
-  return contents;
 }
 
 export const unpacking = workerTask(import.meta.url, unpackChunk);
 
-async function decompress({ path, entries, bytes, codec }: ChunkFile): Promise<Uint8Array> {
-  const decoder = await loadZstdCodec(codec);
+function decompress(
+  { path, entries, bytes }: ChunkFile,
+  decoder: ZstdCodec,
+  space: Uint8Array,
+): Uint8Array {
   try {
-    return decoder.decompress(bytes, maxTarBytes(entries));
+    return decoder.decompress(bytes, maxTarBytes(entries), space);
   } catch (cause) {
     return refuseUnreadable(cause, 'a chunk', path);
   }

@@ -19,9 +19,24 @@ const END_BYTES = 2 * BLOCK_BYTES;
 /** `<length> path=` and the newline of a PAX record: its length has at most 4 digits for names of 1024 UTF-16 units. */
 const MAX_RECORD_REST_BYTES = 16;
 
-/** Packs entries into a tar, in memory. */
-export async function packTar(entries: readonly TarEntry[]): Promise<Buffer> {
-  return collect(tarOf(entries));
+/**
+ * Packs entries into a tar.
+ * @param space where it is put, if it is given: `maxTarBytes` of them are enough
+ */
+export async function packTar(
+  entries: readonly TarEntry[],
+  space: Uint8Array = new Uint8Array(maxTarBytes(entries.map(sized))),
+): Promise<Buffer> {
+  let length = 0;
+  for (const piece of await collect(tarOf(entries))) {
+    space.set(piece, length);
+    length += piece.length;
+  }
+  return Buffer.from(space.buffer, space.byteOffset, length);
+}
+
+function sized({ name, data }: TarEntry): { name: string; size: number } {
+  return { name, size: data.length };
 }
 
 /**
@@ -38,7 +53,7 @@ export function maxTarBytes(
 }
 
 /**
- * The contents of the entries of a tar that must be the one of exactly these entries.
+ * The contents of the entries of a tar that must be the one of exactly these entries, as views of it.
  * @param tar hostile
  * @param path names the chunk in errors
  * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is another
@@ -63,7 +78,7 @@ export async function unpackTar(
           found: `${type} ${JSON.stringify(name)}, ${String(size)} bytes`,
         });
       }
-      found.push({ name, data: await collect(entry) });
+      found.push({ name, data: joined(await collect(entry)) });
     }
   } catch (cause) {
     if (cause instanceof VerificationError) throw cause;
@@ -77,10 +92,19 @@ export async function unpackTar(
     });
   }
   // tar-stream overlooks headers that say more, what stands in paddings, and a missing end.
-  if (!(await packTar(found)).equals(tar)) {
+  if (!isMadeOf(tar, await collect(tarOf(found)))) {
     damaged('a chunk holds something besides its entries', { path });
   }
   return found.map(({ data }) => data);
+}
+
+function isMadeOf(whole: Uint8Array, pieces: readonly Uint8Array[]): boolean {
+  let at = 0;
+  for (const piece of pieces) {
+    if (Buffer.compare(whole.subarray(at, at + piece.length), piece) !== 0) return false;
+    at += piece.length;
+  }
+  return at === whole.length;
 }
 
 /** Every field is given: tar-stream would take the current time. */
@@ -97,10 +121,16 @@ function tarOf(entries: readonly TarEntry[]): Pack {
 }
 
 /** All that a stream of tar-stream's gives: bytes, though its types do not say so. */
-async function collect(stream: AsyncIterable<unknown>): Promise<Buffer> {
+async function collect(stream: AsyncIterable<unknown>): Promise<Uint8Array[]> {
   const pieces: Uint8Array[] = [];
   for await (const piece of stream) pieces.push(piece as Uint8Array);
-  return Buffer.concat(pieces);
+  return pieces;
+}
+
+/** Of a tar that is in memory, tar-stream gives the content of an entry as one view. */
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
 }
 
 function padded(size: number): number {

@@ -36,10 +36,11 @@ export interface ZstdCodec {
   /**
    * The content of one or more whole frames, joined. Allocates at most about `maxRawBytes` + 1 MiB (`node:zlib`, for
    * several frames, as much as the largest of them more), whatever the frames say of themselves. The result shares its ArrayBuffer with nothing else, but may be shorter than it.
+   * @param space where a codec that can puts the result, instead of a new buffer; at least `maxRawBytes`
    * @throws VerificationError `ZSTD_CORRUPT`, `ZSTD_WINDOW` (see `inspectZstdFrames`), or `ZSTD_TOO_LARGE` if the
    *   content has more than `maxRawBytes` bytes. The codec stays usable.
    */
-  decompress(frames: Uint8Array, maxRawBytes: number): Uint8Array;
+  decompress(frames: Uint8Array, maxRawBytes: number, space?: Uint8Array): Uint8Array;
 }
 
 /** @throws UsageError `ZSTD_LEVEL` if `level` is not a whole number from 1 to `codec.maxLevel` */
@@ -49,4 +50,19 @@ export function checkLevel(codec: Pick<ZstdCodec, 'name' | 'maxLevel'>, level: n
     expected: `1 to ${codec.maxLevel}`,
     found: level,
   });
+}
+
+/** Sizes of the tables in which a compressor looks for matches, as log2 of their entries. */
+export interface Tables {
+  readonly hashLog: number;
+  readonly chainLog: number;
+}
+
+/**
+ * The tables of a level, where zstd's own choice for inputs of our size is not the best. At level 3 it takes 0.75 MiB,
+ * which is more than the caches of two threads on one core hold. With these it is 7 to 17 % faster, and what comes out
+ * is at most 1.6 % larger (program code), or smaller (exports).
+ */
+export function tablesOf(level: number): Tables | undefined {
+  return level === 3 ? { hashLog: 16, chainLog: 14 } : undefined;
 }

@@ -2,7 +2,7 @@
 
 import zlib from 'node:zlib';
 import { UsageError } from '../../errors.ts';
-import { checkLevel, MAX_WINDOW_LOG } from './codec.ts';
+import { checkLevel, MAX_WINDOW_LOG, tablesOf } from './codec.ts';
 import type { ZstdCodec } from './codec.ts';
 import { cutZstdFrames } from './frame.ts';
 import { boundOutput, corruptContent } from './output-bound.ts';
@@ -13,7 +13,12 @@ interface NodeZstd {
   zstdCompressSync(raw: Uint8Array, options: NodeZstdOptions): Uint8Array;
   zstdDecompressSync(frames: Uint8Array, options: NodeZstdOptions): Uint8Array;
   readonly constants: Record<
-    'ZSTD_c_compressionLevel' | 'ZSTD_c_windowLog' | 'ZSTD_c_checksumFlag' | 'ZSTD_d_windowLogMax',
+    | 'ZSTD_c_compressionLevel'
+    | 'ZSTD_c_windowLog'
+    | 'ZSTD_c_hashLog'
+    | 'ZSTD_c_chainLog'
+    | 'ZSTD_c_checksumFlag'
+    | 'ZSTD_d_windowLogMax',
     number
   >;
 }
@@ -47,11 +52,16 @@ export function openNodeZlib(): ZstdCodec {
     maxLevel: 19,
     compress(raw, level) {
       checkLevel(codec, level);
+      const tables = tablesOf(level);
       const frame = node.zstdCompressSync(raw, {
         params: {
           [constants.ZSTD_c_compressionLevel]: level,
           [constants.ZSTD_c_windowLog]: MAX_WINDOW_LOG,
           [constants.ZSTD_c_checksumFlag]: 1,
+          ...(tables && {
+            [constants.ZSTD_c_hashLog]: tables.hashLog,
+            [constants.ZSTD_c_chainLog]: tables.chainLog,
+          }),
         },
         chunkSize: COMPRESS_CHUNK_SIZE,
         pledgedSrcSize: raw.length,

@@ -58,9 +58,9 @@ export async function openZstdCodec(): Promise<ZstdCodec> {
       }
       return withContentSize(pieces, raw.length);
     },
-    decompress(frames, maxRawBytes) {
+    decompress(frames, maxRawBytes, space) {
       const bound = boundOutput(frames, maxRawBytes);
-      const output = new Uint8Array(bound.capacity);
+      const output = space?.subarray(0, bound.capacity) ?? new Uint8Array(bound.capacity);
       let length = 0;
       const stream = new library.ZstdDecompressStreamBinding();
       try {

@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { UsageError } from '../../errors.ts';
-import { checkLevel, MAX_WINDOW_LOG } from './codec.ts';
+import { checkLevel, MAX_WINDOW_LOG, tablesOf } from './codec.ts';
 import type { ZstdCodec } from './codec.ts';
 import { boundOutput, corruptContent } from './output-bound.ts';
 
@@ -14,7 +14,10 @@ import { boundOutput, corruptContent } from './output-bound.ts';
 interface Binding {
   readonly CCtx: new () => CompressContext;
   readonly DCtx: new () => DecompressContext;
-  readonly CParameter: Record<'compressionLevel' | 'windowLog' | 'checksumFlag', number>;
+  readonly CParameter: Record<
+    'compressionLevel' | 'windowLog' | 'hashLog' | 'chainLog' | 'checksumFlag',
+    number
+  >;
   compressBound(rawBytes: number): number;
 }
 
@@ -37,6 +40,8 @@ export function openZstdNapi(): ZstdCodec {
   const { CParameter } = binding;
   const compressor = new binding.CCtx();
   const decompressor = new binding.DCtx();
+  /** For frames on their way out, since fresh memory is slow. */
+  let compressed = new Uint8Array();
   const codec: ZstdCodec = {
     name: 'zstd-napi',
     maxLevel: 19,
@@ -45,12 +50,16 @@ export function openZstdNapi(): ZstdCodec {
       compressor.setParameter(CParameter.compressionLevel, level);
       compressor.setParameter(CParameter.windowLog, MAX_WINDOW_LOG);
       compressor.setParameter(CParameter.checksumFlag, 1);
-      const output = new Uint8Array(binding.compressBound(raw.length));
-      return output.slice(0, compressor.compress2(output, raw));
+      const tables = tablesOf(level);
+      compressor.setParameter(CParameter.hashLog, tables?.hashLog ?? 0);
+      compressor.setParameter(CParameter.chainLog, tables?.chainLog ?? 0);
+      const bound = binding.compressBound(raw.length);
+      if (compressed.length < bound) compressed = new Uint8Array(bound);
+      return compressed.slice(0, compressor.compress2(compressed, raw));
     },
-    decompress(frames, maxRawBytes) {
+    decompress(frames, maxRawBytes, space) {
       const bound = boundOutput(frames, maxRawBytes);
-      const output = new Uint8Array(bound.capacity);
+      const output = space?.subarray(0, bound.capacity) ?? new Uint8Array(bound.capacity);
       try {
         return output.subarray(0, decompressor.decompress(output, frames));
       } catch (error) {
