@@ -56,6 +56,13 @@ export function* linesOf(block: Buffer): Generator<Buffer> {
   }
 }
 
+/** How many lines a block of whole lines has. */
+export function countLines(block: Uint8Array): number {
+  let lines = 0;
+  for (let at = block.indexOf(NEWLINE); at !== -1; at = block.indexOf(NEWLINE, at + 1)) lines += 1;
+  return lines;
+}
+
 /** Lines, given without their newlines, as one block. */
 export function blockOfLines(lines: readonly string[]): Buffer {
   const [first = ''] = lines;

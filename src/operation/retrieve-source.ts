@@ -124,7 +124,7 @@ async function holdStore(
       },
     );
     // As many threads again check and pack what they read.
-    await store.startReaders(Math.ceil((context.pool?.concurrency ?? 0) / 2));
+    await store.startReaders(context.pool?.concurrency ?? 0);
     lock.update({ height: store.height });
     const lookout = watchPin(store, source, context.signal);
     const opened = exportOfPinned(store, source.artifactMode, context.pool);

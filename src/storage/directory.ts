@@ -1,8 +1,6 @@
 /** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, linkSync, lstatSync, mkdirSync, renameSync } from 'node:fs';
 import {
-  link,
-  lstat,
   mkdir,
   open,
   readdir,
@@ -185,7 +183,7 @@ class StagedDirectory implements StagedSnapshot {
   }
 
   async put(file: string, bytes: Uint8Array): Promise<void> {
-    const path = await this.#pathFor(file);
+    const path = this.#pathFor(file);
     await writeDurably(path, bytes).catch((error: unknown) => {
       throw isThere(error) ? fileExists(path, error) : error;
     });
@@ -197,17 +195,22 @@ class StagedDirectory implements StagedSnapshot {
     maxBytes: number,
     accept: ((bytes: Uint8Array) => Promise<boolean>) | undefined,
   ): Promise<number | undefined> {
-    const path = await this.#pathFor(file);
+    const path = this.#pathFor(file);
     // Given its new name first: what is looked at then is what stays, whoever removes the other snapshot meanwhile.
     if (!(await secondName(join(from.location, file), path, maxBytes))) return undefined;
-    const isRight = accept === undefined || (await accept(await readFile(path)));
-    if (isRight) return (await stat(path)).size;
+    const opened = SourceFile.open(path);
+    try {
+      const isRight = accept === undefined || (await accept(await opened.readWhole()));
+      if (isRight) return opened.stats.size;
+    } finally {
+      opened.close();
+    }
     await rm(path);
     return undefined;
   }
 
   async create(file: string): Promise<StagedFile> {
-    const path = await this.#pathFor(file);
+    const path = this.#pathFor(file);
     const handle = await open(path, 'wx').catch((error: unknown) => {
       throw isThere(error) ? fileExists(path, error) : error;
     });
@@ -222,11 +225,11 @@ class StagedDirectory implements StagedSnapshot {
     };
   }
 
-  async #pathFor(file: string): Promise<string> {
+  #pathFor(file: string): string {
     const path = join(this.#staging, file);
     const dir = dirname(path);
     if (!this.#dirs.has(dir)) {
-      await mkdir(dir, { recursive: true });
+      mkdirSync(dir, { recursive: true });
       this.#dirs.add(dir);
     }
     return path;
@@ -281,12 +284,14 @@ async function exists(path: string): Promise<boolean> {
  */
 async function secondName(from: string, to: string, maxBytes: number): Promise<boolean> {
   try {
-    const found = await lstat(from);
+    const found = lstatSync(from);
     if (!found.isFile() || found.size > maxBytes) return false;
-    await link(from, to).catch(async (error: unknown) => {
+    try {
+      linkSync(from, to);
+    } catch (error) {
       if (isMissing(error) || isThere(error)) throw error;
       await writeDurably(to, await readFile(from));
-    });
+    }
     return true;
   } catch (error) {
     if (isMissing(error)) return false;

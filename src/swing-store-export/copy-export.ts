@@ -106,9 +106,10 @@ async function copyThrough(
   for await (const block of exportDataBlocks) {
     await breath.take();
     signal?.throwIfAborted();
+    const { length } = block;
     const entries = hasher.add(block);
     await sink.writeExportData(block);
-    progress.advance(block.length, entries);
+    progress.advance(length, entries);
   }
   const { exportDataHash, operationalHash, entries, size } = hasher.finish();
 

@@ -1,6 +1,7 @@
 /** Copies an export that nobody has to check. */
 import { mapAhead } from '../io/ahead.ts';
 import { Breath } from '../io/breath.ts';
+import { countLines } from '../io/lines.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
 import { aheadOf, inlinePool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode } from './artifact-mode.ts';
@@ -39,11 +40,12 @@ export async function copyUnverified<Result>(
       for await (const block of source.exportData()) {
         await breath.take();
         signal?.throwIfAborted();
-        await sink.writeExportData(block);
+        const { length } = block;
         const entries = countLines(block);
-        exportData.size += block.length;
+        await sink.writeExportData(block);
+        exportData.size += length;
         exportData.entries += entries;
-        progress.advance(block.length, entries);
+        progress.advance(length, entries);
       }
     }
     const artifacts = { count: 0, size: 0 };
@@ -114,10 +116,4 @@ async function* sized(
     add(piece.length);
     yield piece;
   }
-}
-
-function countLines(block: Uint8Array): number {
-  let lines = 0;
-  for (let at = block.indexOf(0x0a); at !== -1; at = block.indexOf(0x0a, at + 1)) lines += 1;
-  return lines;
 }

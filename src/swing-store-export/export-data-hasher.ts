@@ -1,12 +1,11 @@
 /** The two hashes of export data; see DESIGN, "Hashes". */
 import { createHash, type Hash } from 'node:crypto';
+import { countLines } from '../io/lines.ts';
 import type { RecordIndex } from './record-index.ts';
-import { entriesOfBlock, formatLine, refuseHostKey } from './export-data.ts';
+import { endOfKVLines, entriesOfBlock, formatLine, refuseHostKey } from './export-data.ts';
 import type { ExportEntry } from './records.ts';
 
-const KV_START = Buffer.from('["kv.');
 const HOST_START = Buffer.from('["kv.host.');
-const NEWLINE = 0x0a;
 
 /**
  * Takes canonical export data, block by block; adds its records to an index, and computes
@@ -40,7 +39,7 @@ export class ExportDataHasher {
     if (bytes.includes(HOST_START)) {
       for (const [key] of entriesOfBlock(bytes)) refuseHostKey(key);
     }
-    const kvEnd = this.#operational === undefined ? endOfKV(bytes) : 0;
+    const kvEnd = this.#operational === undefined ? endOfKVLines(bytes) : 0;
     let entries = countLines(bytes.subarray(0, kvEnd));
     this.#all.update(bytes.subarray(0, kvEnd));
     if (kvEnd < bytes.length) {
@@ -68,23 +67,6 @@ export class ExportDataHasher {
       operationalHash: operational.digest('hex'),
     };
   }
-}
-
-/** Where the `kv.` lines at the start of a block end. */
-function endOfKV(block: Buffer): number {
-  const lastLine = block.lastIndexOf(NEWLINE, block.length - 2) + 1;
-  if (block.subarray(lastLine, lastLine + KV_START.length).equals(KV_START)) return block.length;
-  let start = 0;
-  while (start < block.length && block.subarray(start, start + KV_START.length).equals(KV_START)) {
-    start = block.indexOf(NEWLINE, start) + 1;
-  }
-  return start;
-}
-
-function countLines(block: Buffer): number {
-  let count = 0;
-  for (let at = block.indexOf(NEWLINE); at !== -1; at = block.indexOf(NEWLINE, at + 1)) count += 1;
-  return count;
 }
 
 function isOperational([key, value]: ExportEntry): boolean {

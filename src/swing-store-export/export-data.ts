@@ -15,6 +15,7 @@ import type { ExportEntry } from './records.ts';
 
 /** How many bytes of lines are gathered into a block. */
 const BLOCK_BYTES = 256 * 1024;
+const NEWLINE = 0x0a;
 
 /** The line of one entry, without its newline. */
 export function formatLine(entry: ExportEntry): string {
@@ -43,6 +44,19 @@ export function* entriesOfBlock(block: Uint8Array): Generator<ExportEntry> {
   for (const line of text.split('\n')) {
     if (line !== '') yield JSON.parse(line) as ExportEntry;
   }
+}
+
+const KV_START = Buffer.from('["kv.');
+
+/** Where the `kv.` lines at the start of a canonical block end. */
+export function endOfKVLines(block: Buffer): number {
+  const lastLine = block.lastIndexOf(NEWLINE, block.length - 2) + 1;
+  if (block.subarray(lastLine, lastLine + KV_START.length).equals(KV_START)) return block.length;
+  let start = 0;
+  while (start < block.length && block.subarray(start, start + KV_START.length).equals(KV_START)) {
+    start = block.indexOf(NEWLINE, start) + 1;
+  }
+  return start;
 }
 
 export interface ReadExportDataOptions {

@@ -120,7 +120,7 @@ export interface ExportSink<Result> {
    * export data has been written.
    */
   holds?(identity: string): ArtifactDigest | undefined;
-  /** A block of whole lines. The sink must be done with the bytes when its promise resolves. */
+  /** A block of whole lines, whose bytes are given away. */
   writeExportData(block: Uint8Array): Promise<void>;
   /**
    * Takes an artifact. Pieces are to be read to their end, which throws if the artifact turns out to be wrong.

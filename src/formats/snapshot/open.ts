@@ -1,5 +1,6 @@
 /** A snapshot as an export. */
 import { mapAhead } from '../../io/ahead.ts';
+import { countLines } from '../../io/lines.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
 import { aheadOf, inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
@@ -126,7 +127,7 @@ class SnapshotExport implements SwingStoreExport {
         const data = contents[at] ?? Buffer.alloc(0);
         checker.next(entry, data);
         found.size += data.length;
-        found.entries += countNewlines(data);
+        found.entries += countLines(data);
         yield data;
       }
     }
@@ -320,10 +321,4 @@ async function* eachOf<Item>(items: Iterable<Item>): AsyncGenerator<Item> {
 
 function rawBytes({ entries }: PlannedChunk): number {
   return entries.reduce((sum, { size }) => sum + size, 0);
-}
-
-function countNewlines(data: Uint8Array): number {
-  let count = 0;
-  for (let at = data.indexOf(0x0a); at !== -1; at = data.indexOf(0x0a, at + 1)) count += 1;
-  return count;
 }

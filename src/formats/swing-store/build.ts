@@ -4,35 +4,28 @@
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { VerificationError } from '../../errors.ts';
 import { gzipWhole } from '../../io/gzip.ts';
 import { InOrder } from '../../io/in-order.ts';
-import { linesOf, wholeLines } from '../../io/lines.ts';
+import { countLines, wholeLines } from '../../io/lines.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { inlinePool, queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import { canonicalNestedEvaluateBundle } from '../../swing-store-export/check-bundle.ts';
-import { entriesOfBlock } from '../../swing-store-export/export-data.ts';
 import { parseArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
-import {
-  decodeBundleRecord,
-  decodeHeapSnapshotRecord,
-  decodeTranscriptSpanRecord,
-} from '../../swing-store-export/records.ts';
 import {
   piecesOf,
   type ArtifactContent,
   type ExportSink,
   type ExportSummary,
 } from '../../swing-store-export/swing-store-export.ts';
-import { itemOfLine } from '../../swing-store-export/verify-artifact.ts';
-import { findLack } from './completeness.ts';
+import { DatabaseWriter } from './database-writer.ts';
 import { packing } from './heap-blob.ts';
-import { installStore, refuseExistingStore, type InstalledStore } from './install.ts';
-import { blobTooLarge, DATABASE_FILE, MAX_BLOB_BYTES, SCHEMA } from './layout.ts';
+import { installStore, makeDurable, refuseExistingStore, type InstalledStore } from './install.ts';
+import { blobTooLarge, DATABASE_FILE, MAX_BLOB_BYTES } from './layout.ts';
+import type { StoredHeapSnapshot } from './new-database.ts';
 
 export interface BuildSwingStoreOptions {
   /** Moves an existing store aside instead of refusing. */
@@ -53,21 +46,42 @@ export function removeDeadBuilds(stateDir: string): void {
   removeLeftovers(stateDir, namesOf(WORK_PREFIX));
 }
 
-/**
- * Starts a SwingStore in `stateDir`, which is made if it is missing.
- * @throws {SwingSnapError} `STORE_EXISTS` if a `swingstore.sqlite*` is there and may not be replaced
- */
+/** A SwingStore that is complete and durable, and not where anybody looks for it. */
+export interface BuiltStore {
+  /** Moves it into place. Throws as `installStore`. */
+  install(): Promise<InstalledStore>;
+}
+
+/** Starts a SwingStore as {@link prepareSwingStore} does, which is in place when it is finished. */
 export async function buildSwingStore(
   stateDir: string,
   options: BuildSwingStoreOptions,
 ): Promise<ExportSink<InstalledStore>> {
+  const sink = await prepareSwingStore(stateDir, options);
+  return {
+    writeExportData: async (block) => sink.writeExportData(block),
+    writeArtifact: async (name, content, identity) => sink.writeArtifact(name, content, identity),
+    finish: async (summary) => (await sink.finish(summary)).install(),
+    abort: async () => sink.abort(),
+  };
+}
+
+/**
+ * Starts a SwingStore in `stateDir`, which is made if it is missing. It may be aborted until it is installed.
+ * @throws {SwingSnapError} `STORE_EXISTS` if a `swingstore.sqlite*` is there and may not be replaced
+ */
+export async function prepareSwingStore(
+  stateDir: string,
+  options: BuildSwingStoreOptions,
+): Promise<ExportSink<BuiltStore>> {
   if (!options.replace) await refuseExistingStore(stateDir);
   const made = await makeDirectory(stateDir);
   try {
     const work = WorkDirectory.make(stateDir, WORK_PREFIX);
     try {
-      const db = makeDatabase(join(work.path, DATABASE_FILE));
-      return new SwingStoreBuilder(stateDir, work, made, options, db);
+      const path = join(work.path, DATABASE_FILE);
+      const database = await DatabaseWriter.start(path, options.pool ?? inlinePool);
+      return new SwingStoreBuilder(stateDir, work, made, options, database);
     } catch (error) {
       work.remove();
       throw error;
@@ -78,84 +92,37 @@ export async function buildSwingStore(
   }
 }
 
-/** A database with the tables of a SwingStore, in a transaction that is never rolled back. */
-function makeDatabase(path: string): Database.Database {
-  const db = new Database(path);
-  try {
-    // Nobody sees this file before it is whole and synced, and a failed build is thrown away: no journal, no syncs.
-    db.pragma('journal_mode = OFF');
-    db.pragma('synchronous = OFF');
-    db.pragma('locking_mode = EXCLUSIVE');
-    // Rows come in key order, so a few MiB of cache hold all pages that are still being filled.
-    db.pragma('cache_size = -32768');
-    db.exec(SCHEMA);
-    db.exec('BEGIN');
-    return db;
-  } catch (error) {
-    db.close();
-    throw error;
-  }
-}
-
 type HeapSnapshotName = Extract<ArtifactName, { kind: 'snapshot' }>;
 
-/** A heap snapshot on its way into the database. */
-interface PackedHeap {
-  readonly vatID: string;
-  readonly snapPos: number;
-  /** Bytes of its content. */
-  readonly size: number;
-  readonly blob: Uint8Array;
-}
-
-class SwingStoreBuilder implements ExportSink<InstalledStore> {
+class SwingStoreBuilder implements ExportSink<BuiltStore> {
   readonly #stateDir: string;
   readonly #work: WorkDirectory;
   readonly #madeAbove: readonly string[];
   readonly #options: BuildSwingStoreOptions;
-  readonly #db: Database.Database;
-  readonly #sql: Statements;
+  readonly #database: DatabaseWriter;
   /** Those that are being gzipped. */
-  readonly #heapSnapshots: InOrder<PackedHeap>;
+  readonly #heapSnapshots: InOrder<StoredHeapSnapshot>;
 
   constructor(
     stateDir: string,
     work: WorkDirectory,
     madeAbove: readonly string[],
     options: BuildSwingStoreOptions,
-    db: Database.Database,
+    database: DatabaseWriter,
   ) {
     this.#stateDir = stateDir;
     this.#work = work;
     this.#madeAbove = madeAbove;
     this.#options = options;
-    this.#db = db;
-    this.#sql = prepareStatements(db);
-    this.#heapSnapshots = new InOrder(queueFor(options.pool ?? inlinePool), (packed) => {
-      this.#addHeapSnapshot(packed);
-    });
+    this.#database = database;
+    this.#heapSnapshots = new InOrder(queueFor(options.pool ?? inlinePool), async (heap) =>
+      this.#addHeapSnapshot(heap),
+    );
   }
 
   async writeExportData(block: Uint8Array): Promise<void> {
-    for (const [key, value] of entriesOfBlock(block)) {
-      if (key.startsWith('kv.')) this.#sql.addKV.run(key.slice('kv.'.length), value);
-      else this.#addRecord(key, value);
-    }
-  }
-
-  #addRecord(key: string, value: string): void {
-    if (key.startsWith('snapshot.')) {
-      const record = decodeHeapSnapshotRecord(key, value);
-      if (record === undefined) return;
-      const { vatID, snapPos, hash, inUse } = record;
-      this.#sql.addSnapshot.run(vatID, snapPos, hash, inUse ? 1 : null);
-    } else if (key.startsWith('transcript.')) {
-      const record = decodeTranscriptSpanRecord(key, value);
-      const { vatID, startPos, endPos, hash, isCurrent, incarnation } = record;
-      this.#sql.addSpan.run(vatID, startPos, endPos, hash, isCurrent ? 1 : null, incarnation);
-    } else {
-      this.#sql.addBundle.run(decodeBundleRecord(key, value));
-    }
+    const order = { method: 'addExportData', argument: block } as const;
+    await this.#database.add(order, block.length, [block]);
   }
 
   async writeArtifact(name: string, content: ArtifactContent): Promise<void> {
@@ -168,18 +135,23 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
       case 'transcript':
         return this.#writeSpan(parsed, piecesOf(content));
       case 'bundle':
-        return this.#writeBundle(parsed.bundleID, name, piecesOf(content));
+        return this.#writeBundle(parsed.bundleID, name, content);
     }
   }
 
-  async #packed({ vatID, snapPos }: HeapSnapshotName, bytes: Uint8Array): Promise<PackedHeap> {
+  async #packed(
+    { vatID, snapPos }: HeapSnapshotName,
+    bytes: Uint8Array,
+  ): Promise<StoredHeapSnapshot> {
     const { gzipLevel: level, pool = inlinePool } = this.#options;
     const size = bytes.length;
     return { vatID, snapPos, size, blob: await pool.run(packing, { bytes, level }, [bytes]) };
   }
 
-  #addHeapSnapshot({ vatID, snapPos, size, blob }: PackedHeap): void {
-    this.#sql.populateSnapshot.run(size, blob.length, blob, vatID, snapPos);
+  async #addHeapSnapshot(heap: StoredHeapSnapshot): Promise<void> {
+    const { blob } = heap;
+    const order = { method: 'addHeapSnapshot', argument: heap } as const;
+    await this.#database.add(order, blob.length, [blob]);
   }
 
   async #writeHeapSnapshot(
@@ -200,44 +172,40 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
       scratchFile: join(this.#work.path, 'heap.gz'),
       tooLarge: (bytes) => blobTooLarge(name, bytes),
     });
-    this.#addHeapSnapshot({ vatID, snapPos, size, blob });
+    await this.#addHeapSnapshot({ vatID, snapPos, size, blob });
   }
 
   async #writeSpan(
     { vatID, startPos }: Extract<ArtifactName, { kind: 'transcript' }>,
     data: AsyncIterable<Uint8Array>,
   ): Promise<void> {
-    const incarnation = this.#sql.incarnationOf.get(vatID, startPos);
     let position = startPos;
     for await (const block of wholeLines(data, vatID)) {
-      for (const line of linesOf(block)) {
-        this.#sql.addItem.run(vatID, itemOfLine(line), position, incarnation);
-        position += 1;
-      }
+      const items = countLines(block);
+      const argument = { vatID, startPos, position, block };
+      await this.#database.add({ method: 'addSpanLines', argument }, block.length, [block]);
+      position += items;
     }
   }
 
-  async #writeBundle(
-    bundleID: string,
-    name: string,
-    data: AsyncIterable<Uint8Array>,
-  ): Promise<void> {
+  async #writeBundle(bundleID: string, name: string, content: ArtifactContent): Promise<void> {
     const pieces: Uint8Array[] = [];
-    for await (const piece of data) pieces.push(piece);
+    for await (const piece of piecesOf(content)) pieces.push(piece);
     const [only] = pieces;
     const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
     if (bytes.length > MAX_BLOB_BYTES) throw blobTooLarge(name, bytes.length);
-    const stored = bundleID.startsWith('b0-') ? canonicalNestedEvaluateBundle(bytes) : bytes;
-    this.#sql.populateBundle.run(stored, bundleID);
+    const sha256 = 'bytes' in content ? content.sha256 : undefined;
+    const stored = bundleID.startsWith('b0-') ? textOf(bundleID, bytes, sha256) : bytes;
+    const order = { method: 'addBundle', argument: { bundleID, stored } } as const;
+    await this.#database.add(order, bytes.length, typeof stored === 'string' ? [] : [stored]);
   }
 
-  async finish(summary: ExportSummary): Promise<InstalledStore> {
+  async finish(summary: ExportSummary): Promise<BuiltStore> {
     await this.#heapSnapshots.end();
-    this.#sql.addKV.run('host.height', String(summary.height));
-    this.#db.exec('COMMIT');
+    const { height } = summary;
     const mode: RestoreMode =
       summary.artifactMode === 'none' ? 'operational' : summary.artifactMode;
-    const lack = findLack(this.#db, mode);
+    const lack = await this.#database.finish({ height, mode });
     if (lack !== undefined) {
       throw new VerificationError('INCOMPLETE', 'the new SwingStore would lack artifacts', {
         path: this.#stateDir,
@@ -245,53 +213,32 @@ class SwingStoreBuilder implements ExportSink<InstalledStore> {
         found: lack,
       });
     }
-    // The node expects WAL mode; an empty, checkpointed WAL goes away when the last handle closes.
-    this.#db.pragma('locking_mode = NORMAL');
-    this.#db.pragma('journal_mode = WAL');
-    this.#db.pragma('wal_checkpoint(TRUNCATE)');
-    this.#db.close();
     await this.#options.beforeInstall?.(this.#work.path, summary);
-    const installed = await installStore(this.#stateDir, this.#work.path, {
-      replace: this.#options.replace,
-      height: summary.height,
-    });
+    await makeDurable(this.#stateDir, this.#work.path);
+    return { install: async () => this.#install(summary.height) };
+  }
+
+  async #install(height: number): Promise<InstalledStore> {
+    const { replace } = this.#options;
+    const installed = await installStore(this.#stateDir, this.#work.path, { replace, height });
     this.#work.remove();
     return installed;
   }
 
   async abort(): Promise<void> {
     await this.#heapSnapshots.settled();
-    this.#db.close();
+    await this.#database.abort();
     this.#work.remove();
     await unmakeDirectories(this.#madeAbove);
   }
 }
 
-type Statements = ReturnType<typeof prepareStatements>;
-
-function prepareStatements(db: Database.Database) {
-  return {
-    addKV: db.prepare('INSERT INTO kvStore (key, value) VALUES (?, ?)'),
-    addSnapshot: db.prepare(
-      'INSERT INTO snapshots (vatID, snapPos, hash, inUse) VALUES (?, ?, ?, ?)',
-    ),
-    addSpan: db.prepare(
-      `INSERT INTO transcriptSpans (vatID, startPos, endPos, hash, isCurrent, incarnation)
-       VALUES (?, ?, ?, ?, ?, ?)`,
-    ),
-    addBundle: db.prepare('INSERT INTO bundles (bundleID, bundle) VALUES (?, NULL)'),
-    populateSnapshot: db.prepare(
-      `UPDATE snapshots SET uncompressedSize = ?, compressedSize = ?, compressedSnapshot = ?
-       WHERE vatID = ? AND snapPos = ?`,
-    ),
-    incarnationOf: db
-      .prepare('SELECT incarnation FROM transcriptSpans WHERE vatID = ? AND startPos = ?')
-      .pluck(),
-    addItem: db.prepare(
-      // An item comes as bytes of UTF-8, or as text.
-      `INSERT INTO transcriptItems (vatID, item, position, incarnation)
-       VALUES (?, CAST(? AS TEXT), ?, ?)`,
-    ),
-    populateBundle: db.prepare('UPDATE bundles SET bundle = ? WHERE bundleID = ?'),
-  };
+/**
+ * The text that a store keeps for a `b0-` bundle that was checked: what its id is the hash of.
+ * @param sha256 of `bytes`, where it is known
+ */
+function textOf(bundleID: string, bytes: Uint8Array, sha256: string | undefined): string {
+  return sha256 !== undefined && bundleID === `b0-${sha256}`
+    ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
+    : canonicalNestedEvaluateBundle(bytes);
 }

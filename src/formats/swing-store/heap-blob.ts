@@ -10,6 +10,9 @@ import { WHOLE_MAX_BYTES, type WholeContent } from '../../swing-store-export/swi
  */
 export const DEFAULT_GZIP_LEVEL = 1;
 
+/** zlib's tables at their largest: 5 to 15 % faster at level 1 than with its default of 8. */
+const GZIP_MEM_LEVEL = 9;
+
 /** Half as fast with the default of 16 KiB. */
 const PIECE_BYTES = 1024 * 1024;
 
@@ -53,7 +56,7 @@ export const unpacking = workerTask(import.meta.url, unpackWhole);
 
 /** Gzips the content of a heap snapshot, as a task for a worker. */
 export function packWhole({ bytes, level }: { bytes: Uint8Array; level: number }): Uint8Array {
-  return gzipSync(bytes, { level, chunkSize: PIECE_BYTES });
+  return gzipSync(bytes, { level, memLevel: GZIP_MEM_LEVEL, chunkSize: PIECE_BYTES });
 }
 
 export const packing = workerTask(import.meta.url, packWhole);

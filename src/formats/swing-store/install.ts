@@ -49,15 +49,8 @@ export async function refuseExistingStore(stateDir: string): Promise<void> {
   });
 }
 
-/**
- * Installs the database in `staging` as the SwingStore of `stateDir`. On failure the old store is where it was.
- * @throws {SwingSnapError} `STORE_EXISTS`; {@link BusyError} `STORE_OPEN` if a process has the old store open
- */
-export async function installStore(
-  stateDir: string,
-  staging: string,
-  { replace, height }: { readonly replace: boolean; readonly height: number },
-): Promise<InstalledStore> {
+/** Brings the database in `staging` to the disk, with the owner and the mode that it will have in `stateDir`. */
+export async function makeDurable(stateDir: string, staging: string): Promise<void> {
   const built = join(staging, DATABASE_FILE);
   await ownLike(stateDir, built);
   const file = await open(built);
@@ -66,6 +59,18 @@ export async function installStore(
   } finally {
     await file.close();
   }
+}
+
+/**
+ * Installs the durable database in `staging` as the SwingStore of `stateDir`. On failure the old store is where it was.
+ * @throws {SwingSnapError} `STORE_EXISTS`; {@link BusyError} `STORE_OPEN` if a process has the old store open
+ */
+export async function installStore(
+  stateDir: string,
+  staging: string,
+  { replace, height }: { readonly replace: boolean; readonly height: number },
+): Promise<InstalledStore> {
+  const built = join(staging, DATABASE_FILE);
   const { size } = await stat(built);
 
   const old = await existingStoreFiles(stateDir);

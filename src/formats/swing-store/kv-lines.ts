@@ -8,8 +8,8 @@ import { wellFormed } from '../../io/utf8.ts';
 import type { KVReaders } from './kv-readers.ts';
 
 /** About how long a block is, in bytes. */
-const BLOCK_BYTES = 256 * 1024;
-const MAX_BLOCK_LINES = 1024;
+const BLOCK_BYTES = 1024 * 1024;
+const MAX_BLOCK_LINES = 8192;
 /** A longer value gets a block of its own, so that a block stays small however many such stand together. */
 const LARGE_VALUE_BYTES = 32 * 1024;
 

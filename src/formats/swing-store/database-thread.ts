@@ -1,0 +1,10 @@
+/** The thread of `database-writer.ts`: fills a new database. */
+import { workerData } from 'node:worker_threads';
+import { answerOrders } from '../../io/asked-thread.ts';
+import { carryOut, type DatabaseOrder } from './database-writer.ts';
+import { NewDatabase } from './new-database.ts';
+
+answerOrders(() => {
+  const database = new NewDatabase(workerData as string);
+  return (order: DatabaseOrder) => carryOut(database, order);
+});
