@@ -12,10 +12,14 @@ const [QUOTE, COMMA, OPEN, CLOSE, NEWLINE, BACKSLASH] = [...Buffer.from('",[]\n\
   number,
 ];
 
-/** 1 for the bytes that do not stand for themselves in a string: control characters, quote and backslash. */
-const SPECIAL = Uint8Array.from({ length: 256 }, (_, byte) =>
-  byte < 0x20 || byte === QUOTE || byte === BACKSLASH ? 1 : 0,
-);
+const [PLAIN, END, ESCAPE, CONTROL] = [0, 1, 2, 3];
+
+/** What each byte is in a string: most stand for themselves. */
+const KIND = Uint8Array.from({ length: 256 }, (_, byte) => {
+  if (byte === QUOTE) return END;
+  if (byte === BACKSLASH) return ESCAPE;
+  return byte < 0x20 ? CONTROL : PLAIN;
+});
 
 /** 1 for what follows the backslash in an escape of two bytes. */
 const SHORT_ESCAPE = Uint8Array.from({ length: 256 }, (_, byte) =>
@@ -50,23 +54,29 @@ export function findCanonicalLine(block: Uint8Array, start: number): CanonicalLi
   return { keyEnd, end: valueEnd + 2 };
 }
 
-/** Behind the closing quote of the string that opens at `start`, or -1 if `JSON.stringify` writes no such string. */
+/**
+ * Behind the closing quote of the string that opens at `start`, or -1 if `JSON.stringify` writes no such string. All
+ * export data passes here, byte by byte: a loop this small takes two thirds of the time of one with more in it.
+ */
 function endOfString(block: Uint8Array, start: number): number {
   if (block[start] !== QUOTE) return -1;
-  for (let at = start + 1; at < block.length; at += 1) {
-    const byte = block[at] ?? QUOTE;
-    if (SPECIAL[byte] === 0) continue;
-    if (byte === QUOTE) return at + 1;
-    if (byte !== BACKSLASH) return -1;
-    const length = lengthOfEscape(block, at);
+  let at = start;
+  for (;;) {
+    let kind: number | undefined;
+    // Behind the end of the block there is nothing, and nothing plain.
+    do {
+      at += 1;
+      kind = KIND[block[at] ?? 0];
+    } while (kind === PLAIN);
+    if (kind === END) return at + 1;
+    if (kind !== ESCAPE) return -1;
+    const length = SHORT_ESCAPE[block[at + 1] ?? 0] === 1 ? 2 : lengthOfLongEscape(block, at);
     if (length === 0) return -1;
     at += length - 1;
   }
-  return -1;
 }
 
-function lengthOfEscape(block: Uint8Array, at: number): number {
-  if (SHORT_ESCAPE[block[at + 1] ?? 0] === 1) return 2;
+function lengthOfLongEscape(block: Uint8Array, at: number): number {
   const text = String.fromCharCode(...block.subarray(at + 1, at + 6));
   return text.startsWith('u00') && LONG_ESCAPES.has(text.slice(3)) ? 6 : 0;
 }
