@@ -5,7 +5,16 @@
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -47,7 +56,7 @@ if (!isMainThread) {
   const text = sample.subarray(0, readSync(file, sample, 0, SAMPLE_BYTES));
   closeSync(file);
   const pieces = [];
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const end = text.lastIndexOf(0x0a, at + MIB - 1) + 1;
     pieces.push(text.subarray(at, end > at ? end : text.length));
     at = end > at ? end : text.length;

@@ -10,9 +10,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { format, resolveConfig } from 'prettier';
-import { measure } from './measure.ts';
-import { checkBundles, makeTinySnapshot, racesOn, type Ground } from './races.ts';
-import { bundleLine, document, growth, surroundings, table, type Alone } from './report.ts';
+import { measure, type Command } from './measure.ts';
+import { checkBundles, makeTinySnapshot, measureFloors, racesOn, type Ground } from './races.ts';
+import {
+  bundleLine,
+  document,
+  floorTable,
+  growth,
+  surroundings,
+  table,
+  type Alone,
+  type Floors,
+} from './report.ts';
 import { runAlone, runRace, type Result } from './run.ts';
 import { BENCH_DIR, changedStore, storeOfSize } from './stores.ts';
 
@@ -49,6 +58,7 @@ async function onGround<Made>(
     await measure(makeTinySnapshot(stores.emptyStore, tinySnapshots));
     return await race({
       ...stores,
+      work,
       tinySnapshots,
       export: join(work, 'export'),
       snapshots: join(work, 'snapshots'),
@@ -66,6 +76,7 @@ interface Raced {
   readonly results: readonly Result[];
   /** Bytes and milliseconds of the check of b1 bundles. */
   readonly bundles: { readonly bytes: number; readonly milliseconds: number };
+  readonly floors: Floors;
 }
 
 async function raceOn(ground: Ground): Promise<Raced> {
@@ -78,8 +89,11 @@ async function raceOn(ground: Ground): Promise<Raced> {
     results.push(result);
     process.stderr.write(`${name}: ${race.title}: ratio ${result.ratio.toFixed(2)}\n`);
   }
-  const { stdout } = await measure(checkBundles(ground.export));
-  return { results, bundles: JSON.parse(stdout) as Raced['bundles'] };
+  const told = async (command: Command): Promise<unknown> =>
+    JSON.parse((await measure(command)).stdout);
+  const floors = (await told(measureFloors(ground.store, ground.export, ground.work))) as Floors;
+  const bundles = (await told(checkBundles(ground.export))) as Raced['bundles'];
+  return { results, bundles, floors };
 }
 
 async function aloneOn(ground: Ground): Promise<Alone[]> {
@@ -91,13 +105,13 @@ async function aloneOn(ground: Ground): Promise<Alone[]> {
 }
 
 await mkdir(BENCH_DIR, { recursive: true });
-const { results, bundles } = await onGround(name, raceOn);
+const { results, bundles, floors } = await onGround(name, raceOn);
 const sizes: Record<string, readonly Alone[]> = { [name]: results };
 for (const size of larger) sizes[size] = await onGround(size, aloneOn);
 
-const report = { ...surroundings(), runs, size: name, results, bundles, sizes };
+const report = { ...surroundings(), runs, size: name, results, bundles, floors, sizes };
 process.stdout.write(
-  `\n${name}\n${table(results)}\n\n${growth(sizes)}\n\n${bundleLine(bundles)}\n`,
+  `\n${name}\n${table(results)}\n\n${growth(sizes)}\n\n${floorTable(floors)}\n\n${bundleLine(bundles)}\n`,
 );
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
 if (values.write) {

@@ -11,6 +11,8 @@ export interface Ground {
   readonly changedVats: string;
   readonly changedKeys: string;
   readonly emptyStore: string;
+  /** Where the rest of them are, and what else a run makes. */
+  readonly work: string;
   /** A snapshot dir with a very small snapshot in it. */
   readonly tinySnapshots: string;
   readonly export: string;
@@ -223,4 +225,9 @@ export function makeTinySnapshot(store: string, snapshotDir: string): Command {
 /** Checks the `b1` bundles of an export directory, and tells bytes and milliseconds as JSON. */
 export function checkBundles(exportDir: string): Command {
   return [process.execPath, pathOf('./check-bundles.js'), exportDir];
+}
+
+/** Measures what the machine can do with the content of a store, and tells it as JSON. */
+export function measureFloors(stateDir: string, exportDir: string, scratchDir: string): Command {
+  return [process.execPath, pathOf('./floors.js'), stateDir, exportDir, scratchDir];
 }

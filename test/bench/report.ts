@@ -14,8 +14,17 @@ export interface Report {
   readonly results: readonly Result[];
   /** Bytes and milliseconds of the check of b1 bundles. */
   readonly bundles: { readonly bytes: number; readonly milliseconds: number };
+  readonly floors: Floors;
   /** Ours alone, by size of the store. */
   readonly sizes: Readonly<Record<string, readonly Alone[]>>;
+}
+
+/** What the machine can do, as `floors.js` tells it. */
+export interface Floors {
+  /** MB/s on one thread, by kind of work. */
+  readonly rates: Readonly<Record<string, number>>;
+  /** How much more two threads do at once. */
+  readonly twoThreads: number;
 }
 
 /** What one of our commands took. */
@@ -83,6 +92,16 @@ export function growth(sizes: Report['sizes']): string {
   ].join('\n');
 }
 
+export function floorTable({ rates, twoThreads }: Floors): string {
+  return [
+    '| work | MB/s on one thread |',
+    '| --- | --- |',
+    ...Object.entries(rates).map(([work, rate]) => `| ${work} | ${rate.toFixed(0)} |`),
+    '',
+    `Two threads at once do ${twoThreads.toFixed(2)} times as much as one (zstd of heap snapshots).`,
+  ].join('\n');
+}
+
 export function bundleLine({ bytes, milliseconds }: Report['bundles']): string {
   const rate = bytes / 1e3 / milliseconds;
   return `The check of the ${megabytes(bytes)} MB of \`b1\` bundles takes ${milliseconds.toFixed(0)} ms of one thread: ${rate.toFixed(0)} MB/s.`;
@@ -110,6 +129,12 @@ Of a second snapshot, only its new bytes are counted as made.
 ${table(report.results)}
 
 ${bundleLine(report.bundles)}
+
+## What the machine can do
+
+Each kind of work alone on one thread, with the content of the store; in memory, but for the last.
+
+${floorTable(report.floors)}
 
 ## Growth
 
