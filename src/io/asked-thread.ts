@@ -4,6 +4,7 @@
  */
 import { parentPort, Worker } from 'node:worker_threads';
 import { SwingSnapError } from '../errors.ts';
+import { noteSpent } from './spent-memory.ts';
 import { errorOf, failureOf, type Outcome } from './worker-pool/error-message.ts';
 import { bytesIn, ownBuffers } from './worker-pool/task.ts';
 
@@ -95,6 +96,7 @@ export function answerOrders(start: () => (order: never) => unknown): void {
     const answer = start();
     parentPort?.on('message', (order) => {
       say(() => answer(order as never));
+      for (const { byteLength } of bytesIn(order)) noteSpent(byteLength);
     });
     return undefined;
   });

@@ -6,6 +6,7 @@ import { mapAhead } from '../io/ahead.ts';
 import { Breath } from '../io/breath.ts';
 import { DigestTap } from '../io/digest.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
+import { noteSpent } from '../io/spent-memory.ts';
 import { defaultScratchDir } from '../io/scratch.ts';
 import { aheadOf, inlinePool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode, RestoreMode } from './artifact-mode.ts';
@@ -109,6 +110,7 @@ async function copyThrough(
     const { length } = block;
     const entries = hasher.add(block);
     await sink.writeExportData(block);
+    noteSpent(length);
     progress.advance(length, entries);
   }
   const { exportDataHash, operationalHash, entries, size } = hasher.finish();
@@ -146,6 +148,7 @@ async function copyThrough(
     index.notePresent(name, digest, true);
     artifacts.count += 1;
     artifacts.size += digest.size;
+    noteSpent(digest.size);
     progress.advance(0, 1);
   }
 

@@ -3,6 +3,7 @@ import { mapAhead } from '../io/ahead.ts';
 import { Breath } from '../io/breath.ts';
 import { countLines } from '../io/lines.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
+import { noteSpent } from '../io/spent-memory.ts';
 import { aheadOf, inlinePool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode } from './artifact-mode.ts';
 import { formatArtifactName, parseArtifactName } from './names.ts';
@@ -45,6 +46,7 @@ export async function copyUnverified<Result>(
         await sink.writeExportData(block);
         exportData.size += length;
         exportData.entries += entries;
+        noteSpent(length);
         progress.advance(length, entries);
       }
     }
@@ -62,6 +64,7 @@ export async function copyUnverified<Result>(
         const size = whole.bytes.length;
         await sink.writeArtifact(name, whole, undefined);
         artifacts.size += size;
+        noteSpent(size);
         progress.advance(size);
       } else {
         const counted = sized(artifact.data(), (size) => (artifacts.size += size));

@@ -6,6 +6,8 @@ import { prepareKVBlocks, type KVRange } from './kv-lines.ts';
 
 answerOrders(() => {
   const db = new Database(workerData as string, { readonly: true, fileMustExist: true });
+  // Each page is read once.
+  db.pragma('cache_size = -2000');
   db.exec('BEGIN');
   // The first read pins the view; the handle lives as long as the statements that the thread keeps.
   db.prepare('SELECT 1 FROM kvStore LIMIT 1').get();
