@@ -6,6 +6,7 @@ import { parentPort, Worker } from 'node:worker_threads';
 import { SwingSnapError } from '../errors.ts';
 import { noteSpent } from './spent-memory.ts';
 import { errorOf, failureOf, type Outcome } from './worker-pool/error-message.ts';
+import { THREAD_LIMITS } from './worker-pool/pool.ts';
 import { bytesIn, ownBuffers } from './worker-pool/task.ts';
 
 interface Waiting<Answer> {
@@ -29,7 +30,7 @@ export class AskedThread<Order, Answer> {
    */
   constructor(module: URL, data: unknown, what: string) {
     this.#what = what;
-    this.#thread = new Worker(module, { workerData: data });
+    this.#thread = new Worker(module, { workerData: data, resourceLimits: THREAD_LIMITS });
     this.ready = this.#answer();
     // Whoever asks hears of it too.
     this.ready.catch(() => undefined);

@@ -63,6 +63,12 @@ export async function withWorkerPool<Result>(
   }
 }
 
+/**
+ * What is young in a thread is soon dead, and V8 would let it grow to 48 MiB before it looks. It stays as small as that
+ * of a thread that has just begun.
+ */
+export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
+
 class ThreadPool implements WorkerPool {
   readonly concurrency: number;
   #threads: Promise<Piscina> | undefined;
@@ -100,6 +106,7 @@ class ThreadPool implements WorkerPool {
       minThreads: 0,
       maxThreads: this.concurrency,
       idleTimeout: 1000,
+      resourceLimits: THREAD_LIMITS,
     });
     threads.on('error', (error: unknown) => {
       for (const fail of this.#underWay) fail(error);
