@@ -85,6 +85,14 @@ export const fromFlag = directory({
   helpValue: 'SOURCE',
 });
 
+/** For `export`, which does without a store then. */
+export const exportFromFlag = directory({
+  summary:
+    'State-sync snapshot, snapshot or export directory to export instead of a store; it is left as it is.',
+  exclusive: ['state-dir', 'home'],
+  helpValue: 'SOURCE',
+});
+
 export const snapshotDirFlag = directory({
   summary: 'Directory that holds the snapshots, one directory per height.',
   env: 'SWINGSNAP_SNAPSHOT_DIR',

@@ -8,15 +8,21 @@ import {
   checkFlag,
   concurrencyFlag,
   exportDirFlag,
+  exportFromFlag,
   heightFlag,
   scratchDirFlag,
   stateDirFlags,
   storeView,
   storeViewFlags,
+  trustFlags,
 } from '../cli/flags.ts';
 import { formatBytes } from '../cli/format.ts';
 import { locateStateDir } from '../cli/locations.ts';
+import { renderProof } from '../cli/proof.ts';
 import { shellQuote } from '../cli/shell-quote.ts';
+import { UsageError } from '../errors.ts';
+import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
+import { checkExportSource, exportSource } from '../operation/export-source.ts';
 import { checkExport } from '../operation/export-store.ts';
 import { runExport, startDetachedExport, type StartedExport } from '../operation/start-export.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
@@ -33,14 +39,28 @@ interface StartedResult extends StartedExport {
   readonly stateDir: string;
 }
 
-type Result = ExportResult | StartedResult | CheckResult;
+/** With --from. */
+interface SourceResult extends ExportSummary {
+  readonly exportDir: string;
+  readonly source: string;
+  readonly form: string;
+  /** Only of a state-sync snapshot. */
+  readonly appHash?: AppHashProof;
+}
+
+type Result = ExportResult | SourceResult | StartedResult | CheckResult;
+
+const STORE_FLAGS = ['detach', 'at-height', 'every', 'timeout', 'max-wal', 'max-time'] as const;
 
 export default class Export extends BaseCommand<typeof Export, Result> {
-  static override summary = 'Export a SwingStore into a directory, while its node runs.';
+  static override summary =
+    'Export a SwingStore into a directory, while its node runs, or what another form holds.';
 
   static override description = withExitCodes(
     'Writes what the node itself would export (export-manifest.json, export-data.jsonl, one file per artifact) ' +
-      'as of the last commit. The store is only read. If anything fails, the export directory is as it was.',
+      'as of the last commit. The store is only read. If anything fails, the export directory is as it was. ' +
+      'With --from, the same is written from a snapshot, another export directory or a state-sync snapshot, ' +
+      'every artifact checked against the export data, and that by --app-hash.',
   );
 
   static override examples = [
@@ -48,13 +68,19 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     '<%= config.bin %> <%= command.id %> --home ~/.agoric --export-dir /backup/export --artifact-mode archival',
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export --detach',
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export --every 1000 --timeout 2h',
+    '<%= config.bin %> <%= command.id %> --from 20000000-3.tar.gz --app-hash <appHash> --export-dir /backup/export',
   ];
 
   static override flags = {
     'export-dir': exportDirFlag,
     ...stateDirFlags,
+    from: exportFromFlag,
+    ...trustFlags,
     height: heightFlag,
-    'artifact-mode': artifactModeFlag({ default: 'operational' }),
+    'artifact-mode': artifactModeFlag({
+      summary:
+        "Which artifacts the export holds. [default: operational, with --from the source's own]",
+    }),
     'export-data-mode': Flags.option({
       summary: 'Whether the export data is written, or artifacts only.',
       options: ['all', 'skip'] as const,
@@ -72,6 +98,8 @@ export default class Export extends BaseCommand<typeof Export, Result> {
 
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
+    if (flags.from !== undefined) return this.#exportSource(flags.from);
+    this.#refuseFlags(['app-hash', 'mem-store'], 'is for --from, and a store is read');
     const stateDir = locateStateDir(flags);
     const exportDir = resolve(flags['export-dir']);
     const scratchDir = flags['scratch-dir'];
@@ -79,7 +107,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
       stateDir,
       exportDir,
       height: flags.height,
-      artifactMode: flags['artifact-mode'],
+      artifactMode: flags['artifact-mode'] ?? 'operational',
       exportDataMode: flags['export-data-mode'],
       detached: flags.detach,
       concurrency: flags.concurrency,
@@ -94,9 +122,45 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     return { exportDir, stateDir, ...(await runExport({ request, progress, signal })) };
   }
 
+  async #exportSource(source: string): Promise<SourceResult | CheckResult> {
+    const { flags, progress, signal } = this;
+    this.#refuseFlags(STORE_FLAGS, 'is for a store, and --from is read');
+    if (flags['export-data-mode'] === 'skip') {
+      throw new UsageError('USAGE', '--export-data-mode skip is for a store, and --from is read', {
+        hint: 'swingsnap export --help',
+      });
+    }
+    const options = {
+      source,
+      exportDir: resolve(flags['export-dir']),
+      artifactMode: flags['artifact-mode'],
+      height: flags.height,
+      appHash: flags['app-hash'],
+      memStores: flags['mem-store'],
+      scratchDir: flags['scratch-dir'],
+      concurrency: flags.concurrency,
+      progress,
+      signal,
+    };
+    if (flags.check) return { checked: await checkExportSource(options) };
+    const { form, source: path, summary, proof } = await exportSource(options);
+    const { exportDir } = options;
+    const appHash = proof === undefined ? {} : { appHash: proof };
+    return { exportDir, source: path, form, ...summary, ...appHash };
+  }
+
+  #refuseFlags(names: readonly (keyof typeof this.flags)[], why: string): void {
+    const given = names.find(
+      (name) => this.flags[name] !== undefined && this.flags[name] !== false,
+    );
+    if (given === undefined) return;
+    throw new UsageError('USAGE', `--${given} ${why}`, { hint: 'swingsnap export --help' });
+  }
+
   protected render(result: Result): string[] {
     if ('checked' in result) return renderChecks(result);
     if ('started' in result) return renderStarted(result);
+    if ('source' in result) return renderSource(result);
     const { height, artifactMode, exportDir, exportData, artifacts } = result;
     const dir = shellQuote(exportDir);
     return [
@@ -106,6 +170,19 @@ export default class Export extends BaseCommand<typeof Export, Result> {
       `next: swingsnap retrieve --export-dir ${dir} --snapshot-dir <dir>, or swingsnap discard --export-dir ${dir}`,
     ];
   }
+}
+
+function renderSource({ height, artifactMode, appHash, ...result }: SourceResult): string[] {
+  const { source, form, exportDir, exportData, artifacts, hashes } = result;
+  return [
+    `exported height ${String(height)} (${artifactMode}) to ${exportDir}, from the ${form} ${source}`,
+    `  export data      ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
+    `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+    ...(hashes?.contentHash === undefined ? [] : [`  contentHash      ${hashes.contentHash}`]),
+    `  operationalHash  ${hashes?.operationalHash ?? ''}`,
+    ...(appHash === undefined ? [] : renderProof(appHash, height)),
+    `next: swingsnap verify ${shellQuote(exportDir)}`,
+  ];
 }
 
 function renderStarted({ height, pid, exportDir }: StartedResult): string[] {

@@ -15,8 +15,8 @@ import {
 import { formatBytes } from '../cli/format.ts';
 import { expectFlag } from '../cli/hash-flag.ts';
 import { namedStateDir } from '../cli/locations.ts';
+import { renderProof } from '../cli/proof.ts';
 import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
-import { appHashQuery } from '../formats/state-sync/open.ts';
 import type { StoreComparison } from '../operation/compare-with-store.ts';
 import {
   checkVerify,
@@ -130,15 +130,4 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
           ]),
     ];
   }
-}
-
-function renderProof({ appHash, memStores, isProved }: AppHashProof, height: number): string[] {
-  const counted =
-    memStores.length === 0 ? '' : `, with memory stores ${memStores.join(', ')} counted`;
-  return [
-    `  appHash          ${appHash}${counted}`,
-    isProved
-      ? 'proved: app hash'
-      : `proved: nothing; compare it with header.app_hash of a trusted node: ${appHashQuery(height)}`,
-  ];
 }

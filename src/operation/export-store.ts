@@ -1,27 +1,30 @@
 /** The work of `export`: a live store becomes an export directory. */
-import { existsSync, realpathSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
-import { join, relative, resolve, sep } from 'node:path';
-import { BusyError, SwingSnapError, UsageError } from '../errors.ts';
+import { join } from 'node:path';
 import { MANIFEST_FILE, RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
-import { discardedManifest, removeExportDirectory } from '../formats/export-directory/remove.ts';
+import { removeExportDirectory } from '../formats/export-directory/remove.ts';
 import { writeExportDirectory } from '../formats/export-directory/write.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { exportOfPinned } from '../formats/swing-store/open.ts';
 import type { PinnedStore } from '../formats/swing-store/pinned-store.ts';
-import { nearestExisting, refuseNoSpace } from '../io/free-space.ts';
-import { TEMPORARY_PREFIX } from '../io/scratch.ts';
-import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
+import { refuseNoSpace } from '../io/free-space.ts';
 import { withWorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import { copyUnverified } from '../swing-store-export/copy-unverified.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
+import {
+  inExportDirectory,
+  lookOutForDiscard,
+  refuseInside,
+  refuseOccupied,
+} from './export-target.ts';
 import { lockedPathsOf, lockOperation, type OperationLock } from './operation-lock.ts';
-import { lookOut, watchPin, type PinBounds } from './pin-bounds.ts';
+import { watchPin, type PinBounds } from './pin-bounds.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { ProgressMeter } from './progress-meter.ts';
-import { readRecord, reportOf, type OperationRecord } from './record.ts';
+import { reportOf } from './record.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { openStoreView, type StoreViewOptions } from './store-view.ts';
 
@@ -46,7 +49,7 @@ export interface ExportOptions extends ExportRequest, StoreViewOptions {
 
 /** Looks whether {@link exportStore} could start, without making anything. Throws as it does. */
 export async function checkExport(options: ExportOptions): Promise<Check[]> {
-  refuseInsideState(options.exportDir, options.stateDir);
+  refuseInside(options.exportDir, options.stateDir, 'state dir');
   await refuseOccupied(options.exportDir);
   const scratchDir = chooseScratchDir(options.scratchDir, options.exportDir);
   const { height } = options;
@@ -70,27 +73,13 @@ export async function checkExport(options: ExportOptions): Promise<Check[]> {
  */
 export async function exportStore(options: ExportOptions): Promise<ExportSummary> {
   const { exportDir, stateDir } = options;
-  refuseInsideState(exportDir, stateDir);
+  refuseInside(exportDir, stateDir, 'state dir');
   const scratchDir = chooseScratchDir(options.scratchDir, exportDir);
   const lock = lockOperation(lockedPathsOf(stateDir), { operation: 'export', stateDir, exportDir });
   try {
-    await refuseOccupied(exportDir);
-    checkWritable(exportDir, 'export directory');
-    const made = await makeDirectory(exportDir);
-    const dirLock = lockOperation([exportDir], { operation: 'export', stateDir, exportDir });
-    try {
-      if (dirLock.isEmpty) throw vanished(exportDir);
-      await refuseOccupied(exportDir);
-      const { left } = await removeExportDirectory(exportDir, { keepDirectory: true });
-      if (left.length > 0) throw occupied(exportDir, left, undefined);
-      return await exportLocked(options, scratchDir, [lock, dirLock]);
-    } catch (error) {
-      // While the lock is held: nobody else may have begun there.
-      await unmakeDirectories(made);
-      throw error;
-    } finally {
-      dirLock.release();
-    }
+    return await inExportDirectory(exportDir, { stateDir }, async (dirLock) =>
+      exportLocked(options, scratchDir, [lock, dirLock]),
+    );
   } finally {
     lock.release();
   }
@@ -122,8 +111,7 @@ async function exportLocked(
   const tell = (facts: Parameters<OperationLock['update']>[0]): void => {
     for (const lock of locks) lock.update(facts);
   };
-  const stopFile = join(exportDir, STOP_FILE);
-  const lookout = lookOut(() => (existsSync(stopFile) ? discarded() : undefined), options.signal);
+  const lookout = lookOutForDiscard(exportDir, options.signal);
   const { signal } = lookout;
   let started = false;
   let store: PinnedStore | undefined;
@@ -155,7 +143,7 @@ async function exportLocked(
     await keeper.stopFollowing();
     const failure = { error: reportOf(error), endedAt: new Date().toISOString() };
     try {
-      await rm(stopFile, { force: true });
+      await rm(join(exportDir, STOP_FILE), { force: true });
       // Whole, but no word of it could be written: nobody may take it for done.
       if (existsSync(join(exportDir, MANIFEST_FILE))) {
         await removeExportDirectory(exportDir, { keepDirectory: true });
@@ -171,13 +159,6 @@ async function exportLocked(
     lookout.end();
     await store?.close();
   }
-}
-
-/** The operation ended because `discard` asked it to. */
-function discarded(): SwingSnapError {
-  return new SwingSnapError('DISCARDED', 'the operation was discarded', {
-    hint: 'run the export again',
-  });
 }
 
 async function copyPinned(
@@ -209,59 +190,4 @@ function heapBytes({ db }: PinnedStore, artifactMode: ArtifactMode): number {
   if (artifactMode === 'none') return 0;
   const sql = 'SELECT coalesce(sum(uncompressedSize), 0) FROM snapshots WHERE inUse = 1';
   return Number(db.prepare(sql).pluck().get());
-}
-
-function refuseInsideState(exportDir: string, stateDir: string): void {
-  // The store's own directory, reached through any link, is no place for an export.
-  const existing = nearestExisting(exportDir);
-  const real = resolve(realpathSync(existing), relative(existing, exportDir));
-  const realState = existsSync(stateDir) ? realpathSync(stateDir) : stateDir;
-  const inside = relative(realState, real);
-  if (inside === '..' || inside.startsWith(`..${sep}`)) return;
-  throw new UsageError('EXPORT_DIR', 'the export directory would be in the state dir', {
-    path: exportDir,
-    found: databasePath(realState),
-    hint: 'name a directory elsewhere with --export-dir',
-  });
-}
-
-/** What a dead or failed operation of ours, or a removal that was cut short, has left does not count: it is removed. */
-async function refuseOccupied(exportDir: string): Promise<void> {
-  if (!existsSync(exportDir)) return;
-  const names = await readdir(exportDir).catch((cause: unknown) => {
-    // Removed at this very moment, by a discard.
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    const path = exportDir;
-    throw new UsageError('EXPORT_DIR', 'the export directory is no directory', { path, cause });
-  });
-  // Under a temporary name a killed run may leave something before its record is there.
-  if (names.every((name) => name.startsWith(TEMPORARY_PREFIX) && name !== RECORD_FILE)) return;
-  if ((await discardedManifest(exportDir)) !== undefined) return;
-  const record = await readRecord(exportDir);
-  if (record === undefined || record.state === 'done') throw occupied(exportDir, names, record);
-}
-
-function vanished(path: string): BusyError {
-  return new BusyError('BUSY', 'the export directory was removed at the same moment', {
-    path,
-    hint: 'run it again',
-  });
-}
-
-function occupied(
-  path: string,
-  names: readonly string[],
-  record: OperationRecord | undefined,
-): SwingSnapError {
-  return new SwingSnapError('EXPORT_DIR', 'the export directory is not empty', {
-    path,
-    found:
-      record === undefined
-        ? names.slice(0, 3).join(', ')
-        : `an export of height ${String(record.height)}, ${record.state}`,
-    hint:
-      record === undefined
-        ? 'name an empty or a new directory with --export-dir'
-        : `use it with: swingsnap retrieve --export-dir ${path} --snapshot-dir <dir>, or remove it with: swingsnap discard --export-dir ${path}`,
-  });
 }

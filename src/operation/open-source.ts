@@ -85,11 +85,12 @@ export function findSource(source: string): FoundSource {
 /** Opens what {@link findSource} found. Throws as the form does. */
 export async function openSource(
   found: FoundSource,
-  { codec, pool, scratchDir, note, signal, appHash, memStores }: OpenSourceOptions,
+  options: OpenSourceOptions,
 ): Promise<OpenedSource> {
   if (found.form === 'state-sync snapshot') {
-    return openStateSync(found.stateSync, { appHash, memStores, scratchDir, note, signal });
+    return openStateSync(found.stateSync, options);
   }
+  const { codec, pool, appHash, memStores } = options;
   if (appHash !== undefined || memStores !== undefined) {
     throw new UsageError('NO_APP_HASH', 'an AppHash proves state-sync snapshots only', {
       path: found.path,
@@ -107,6 +108,8 @@ export interface OpenSourceOptions extends Trust {
   readonly pool?: WorkerPool | undefined;
   readonly scratchDir: string;
   readonly note: (message: string) => void;
+  /** Whether a state-sync snapshot without a SwingStore is refused. */
+  readonly needsExportData?: boolean | undefined;
   /** Ends the reading of a state-sync snapshot, whose stores are read before anything is given. */
   readonly signal?: AbortSignal | undefined;
 }

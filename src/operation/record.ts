@@ -33,7 +33,10 @@ const recordSchema = v.object({
   version: v.literal(1),
   /** `waiting` for a height, with no view pinned yet; `started` from the moment that the view is pinned. */
   state: v.picklist(['waiting', 'started', 'done', 'failed']),
-  stateDir: v.string(),
+  /** Of the store that is exported. */
+  stateDir: v.optional(v.string()),
+  /** What is exported instead of a store. */
+  source: v.optional(v.string()),
   exportDir: v.string(),
   /** Whether the operation belongs to a worker that outlives the command. */
   detached: v.boolean(),

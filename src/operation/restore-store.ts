@@ -140,7 +140,6 @@ async function restoreLocked(options: PooledOptions, prepared: Prepared): Promis
   const { source, found, scratchDir, artifactMode } = prepared;
   const { replace, expect, progress, signal, pool, gzipLevel = DEFAULT_GZIP_LEVEL } = options;
   const beforeInstall = async (staging: string, summary: ExportSummary): Promise<void> => {
-    if (found.form === 'state-sync snapshot') refuseNoExportData(found.path, summary);
     if (!options.paranoid) return;
     await readAgain(staging, summary, { progress, signal, scratchDir, pool });
   };
@@ -158,17 +157,6 @@ async function restoreLocked(options: PooledOptions, prepared: Prepared): Promis
   const proved = source.proof?.isProved === true ? 'app hash' : byExpect;
   const { result: store, summary } = copied;
   return { form: found.form, source: found.path, store, summary, proved };
-}
-
-/** Every node of a chain with a SwingStore has export data: a snapshot without is of another chain, or too old. */
-function refuseNoExportData(path: string, { exportData }: ExportSummary): void {
-  if (exportData.entries > 0) return;
-  throw new VerificationError('NO_EXPORT_DATA', 'the state-sync snapshot has no export data', {
-    path,
-    expected: 'keys swingStore.… in its store swingset',
-    found: 'none',
-    hint: 'look whether it is of an Agoric chain, and of agoric-upgrade-11 or later',
-  });
 }
 
 interface Prepared {
@@ -200,7 +188,8 @@ async function prepare(
   const note = (message: string): void => {
     options.progress.note(message);
   };
-  const source = await openSource(found, { ...options, codec, scratchDir, note });
+  const opening = { ...options, codec, scratchDir, note, needsExportData: true };
+  const source = await openSource(found, opening);
   try {
     refuseHeight(source, options.height);
     await refuseLargeBundles(found, codec);

@@ -80,7 +80,8 @@ async function holdOther(
     progress.note(message);
   };
   const codec = await loadZstdCodec();
-  const options = { codec, pool, scratchDir, note, appHash, memStores };
+  const trust = { appHash, memStores, needsExportData: true };
+  const options = { codec, pool, scratchDir, note, signal, ...trust };
   const source = await openSource(findSource(from), options);
   try {
     refuseHeight(source, height);

@@ -61,7 +61,7 @@ export async function statusOfExport(exportDir: string): Promise<OperationStatus
     host,
     since: startedAt,
     progress,
-    walBytes: fate === 'running' ? walBytes(stateDir) : undefined,
+    walBytes: fate === 'running' && stateDir !== undefined ? walBytes(stateDir) : undefined,
     failure: error,
   };
 }

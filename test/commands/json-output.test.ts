@@ -112,6 +112,11 @@ describe('the documented JSON objects', () => {
     await hold('--check', 0, 'export --check --state-dir @S --export-dir @E');
     await hold('retrieve', 0, 'retrieve --state-dir @older --snapshot-dir @D');
     await hold('export', 0, 'export --state-dir @S --export-dir @E');
+    await hold(
+      'export --from',
+      0,
+      `export --from ${STATE_SYNC} --mem-store mem_capability --export-dir @G`,
+    );
     await hold('--check', 0, 'retrieve --check --export-dir @E --snapshot-dir @D');
     await hold('status', 0, 'status --export-dir @E');
     await writeFile(join(base, 'E', 'strange'), '');
@@ -148,6 +153,7 @@ describe('the documented JSON objects', () => {
   it('have no field that nothing shows', () => {
     for (const section of [
       'export',
+      'export --from',
       'export --detach',
       'retrieve',
       'discard',

@@ -179,6 +179,15 @@ export const scenes: readonly Scene[] = [
     makes: 'new',
   },
   {
+    name: 'export --from',
+    role: 'command',
+    args: ['export', '--from', 'snapshots-new', '--export-dir', 'export'],
+    needs: ['snapshots-new'],
+    holds: exportHolds,
+    refusedWhenDone: [1],
+    makes: 'new',
+  },
+  {
     name: 'retrieve from an export directory',
     role: 'command',
     args: ['retrieve', '--export-dir', 'export', '--snapshot-dir', 'snapshots'],

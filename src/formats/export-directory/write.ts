@@ -20,7 +20,8 @@ import { readJournal } from './journal.ts';
 
 interface Header {
   readonly height: number;
-  readonly artifactMode: ArtifactMode;
+  /** Without it, the manifest names the mode that the copy found. */
+  readonly artifactMode?: ArtifactMode | undefined;
   readonly withExportData: boolean;
 }
 
@@ -124,7 +125,7 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
     if (this.#failure !== undefined) throw this.#failure;
     await syncDirectory(this.#dir);
     await publishFile(join(this.#dir, MANIFEST_FILE), async (file) => {
-      for await (const text of this.#manifest()) await writeFully(file, Buffer.from(text));
+      for await (const text of this.#manifest(summary)) await writeFully(file, Buffer.from(text));
     });
     await this.#journal.close();
     await rm(join(this.#dir, JOURNAL_FILE));
@@ -132,8 +133,8 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   }
 
   /** `JSON.stringify(manifest, null, 2)`, without the list of artifacts in memory. */
-  async *#manifest(): AsyncGenerator<string> {
-    const { height, artifactMode, withExportData } = this.#header;
+  async *#manifest(summary: ExportSummary): AsyncGenerator<string> {
+    const { height, artifactMode = summary.artifactMode, withExportData } = this.#header;
     yield `{\n  "blockHeight": ${String(height)},\n  "artifactMode": ${JSON.stringify(artifactMode)},\n  "artifacts": [`;
     let separator = '\n';
     for await (const name of readJournal(this.#dir)) {

@@ -31,6 +31,8 @@ export interface OpenStateSyncOptions {
   readonly appHash?: string | undefined;
   /** Memory stores that the chain counts, beside `mem_capability`, which is tried by itself. */
   readonly memStores?: readonly string[] | undefined;
+  /** Whether one without a SwingStore is refused. */
+  readonly needsExportData?: boolean | undefined;
   /** Where the scratch file that sorts the export data goes. */
   readonly scratchDir: string;
   /** Told, as one line each, what an operator should know. */
@@ -99,6 +101,9 @@ class OpenedStateSync implements StateSyncExport {
     const data = new OrderedExportData(this.#options.scratchDir);
     try {
       await this.#readStores(data);
+      if (data.isEmpty && this.#options.needsExportData === true) {
+        refuseNoExportData(this.location);
+      }
       yield* data.blocks(this.location);
     } finally {
       data.close();
@@ -249,6 +254,16 @@ class OpenedStateSync implements StateSyncExport {
     this.#behindStores = undefined;
     await reader?.close();
   }
+}
+
+/** Every node of a chain with a SwingStore has export data: a snapshot without is of another chain, or too old. */
+export function refuseNoExportData(path: string): never {
+  throw new VerificationError('NO_EXPORT_DATA', 'the state-sync snapshot has no export data', {
+    path,
+    expected: 'keys swingStore.… in its store swingset',
+    found: 'none',
+    hint: 'look whether it is of an Agoric chain, and of agoric-upgrade-11 or later',
+  });
 }
 
 function isExportData({ key, height }: IavlNode): boolean {

@@ -1,0 +1,123 @@
+/** The directory that `export` fills: empty and locked before, and as it was if nothing came of it. */
+import { existsSync, realpathSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join, relative, resolve, sep } from 'node:path';
+import { BusyError, SwingSnapError, UsageError } from '../errors.ts';
+import { RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
+import { discardedManifest, removeExportDirectory } from '../formats/export-directory/remove.ts';
+import { nearestExisting } from '../io/free-space.ts';
+import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
+import { TEMPORARY_PREFIX } from '../io/scratch.ts';
+import { lockOperation, type OperationLock } from './operation-lock.ts';
+import { lookOut } from './pin-bounds.ts';
+import { checkWritable } from './preflight.ts';
+import { readRecord, type OperationRecord } from './record.ts';
+
+/**
+ * Makes the export directory where it is missing, locks it, clears away what a dead operation of ours has left, and
+ * does the work.
+ * @param facts what the lock's notice says beside the directory
+ * @throws {SwingSnapError} `EXPORT_DIR` if it is not empty
+ * @throws {BusyError} `BUSY` if an operation on it is in progress
+ * @throws what the work throws; directories that were made for it are unmade then
+ */
+export async function inExportDirectory<Result>(
+  exportDir: string,
+  facts: { readonly stateDir?: string },
+  work: (lock: OperationLock) => Promise<Result>,
+): Promise<Result> {
+  await refuseOccupied(exportDir);
+  checkWritable(exportDir, 'export directory');
+  const made = await makeDirectory(exportDir);
+  const lock = lockOperation([exportDir], { operation: 'export', ...facts, exportDir });
+  try {
+    if (lock.isEmpty) throw vanished(exportDir);
+    await refuseOccupied(exportDir);
+    const { left } = await removeExportDirectory(exportDir, { keepDirectory: true });
+    if (left.length > 0) throw occupied(exportDir, left, undefined);
+    return await work(lock);
+  } catch (error) {
+    // While the lock is held: nobody else may have begun there.
+    await unmakeDirectories(made);
+    throw error;
+  } finally {
+    lock.release();
+  }
+}
+
+/** A lookout for a `discard` that asks the operation in `exportDir` to stop. */
+export function lookOutForDiscard(
+  exportDir: string,
+  signal: AbortSignal | undefined,
+): ReturnType<typeof lookOut> {
+  const stopFile = join(exportDir, STOP_FILE);
+  return lookOut(() => (existsSync(stopFile) ? discarded() : undefined), signal);
+}
+
+function discarded(): SwingSnapError {
+  return new SwingSnapError('DISCARDED', 'the operation was discarded', {
+    hint: 'run the export again',
+  });
+}
+
+/**
+ * Refuses an export directory in what is exported, reached through any link.
+ * @param what what that is, for the message: `state dir`
+ * @throws {UsageError} `EXPORT_DIR`
+ */
+export function refuseInside(exportDir: string, exported: string, what: string): void {
+  const existing = nearestExisting(exportDir);
+  const real = resolve(realpathSync(existing), relative(existing, exportDir));
+  const realExported = existsSync(exported) ? realpathSync(exported) : exported;
+  const inside = relative(realExported, real);
+  if (inside === '..' || inside.startsWith(`..${sep}`)) return;
+  throw new UsageError('EXPORT_DIR', `the export directory would be in the ${what}`, {
+    path: exportDir,
+    found: realExported,
+    hint: 'name a directory elsewhere with --export-dir',
+  });
+}
+
+/**
+ * What a dead or failed operation of ours, or a removal that was cut short, has left does not count: it is removed.
+ * @throws {SwingSnapError} `EXPORT_DIR`
+ */
+export async function refuseOccupied(exportDir: string): Promise<void> {
+  if (!existsSync(exportDir)) return;
+  const names = await readdir(exportDir).catch((cause: unknown) => {
+    // Removed at this very moment, by a discard.
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    const path = exportDir;
+    throw new UsageError('EXPORT_DIR', 'the export directory is no directory', { path, cause });
+  });
+  // Under a temporary name a killed run may leave something before its record is there.
+  if (names.every((name) => name.startsWith(TEMPORARY_PREFIX) && name !== RECORD_FILE)) return;
+  if ((await discardedManifest(exportDir)) !== undefined) return;
+  const record = await readRecord(exportDir);
+  if (record === undefined || record.state === 'done') throw occupied(exportDir, names, record);
+}
+
+function vanished(path: string): BusyError {
+  return new BusyError('BUSY', 'the export directory was removed at the same moment', {
+    path,
+    hint: 'run it again',
+  });
+}
+
+function occupied(
+  path: string,
+  names: readonly string[],
+  record: OperationRecord | undefined,
+): SwingSnapError {
+  return new SwingSnapError('EXPORT_DIR', 'the export directory is not empty', {
+    path,
+    found:
+      record === undefined
+        ? names.slice(0, 3).join(', ')
+        : `an export of height ${String(record.height)}, ${record.state}`,
+    hint:
+      record === undefined
+        ? 'name an empty or a new directory with --export-dir'
+        : `use it with: swingsnap retrieve --export-dir ${path} --snapshot-dir <dir>, or remove it with: swingsnap discard --export-dir ${path}`,
+  });
+}
