@@ -49,11 +49,13 @@ export {
   type AppHashProof,
   type StoreRoot,
 } from './formats/state-sync/app-hash.ts';
+export type { ByteCode } from './formats/state-sync/code-payload.ts';
 export { IavlHasher, type IavlNode } from './formats/state-sync/iavl.ts';
 export { findStateSync, type FoundStateSync } from './formats/state-sync/layout.ts';
 export {
   appHashQuery,
   openStateSync,
+  type ByteCodes,
   type OpenStateSyncOptions,
   type StateSyncExport,
 } from './formats/state-sync/open.ts';

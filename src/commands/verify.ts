@@ -17,6 +17,7 @@ import { expectFlag } from '../cli/hash-flag.ts';
 import { namedStateDir } from '../cli/locations.ts';
 import { renderProof } from '../cli/proof.ts';
 import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
+import type { ByteCodes } from '../formats/state-sync/open.ts';
 import type { StoreComparison } from '../operation/compare-with-store.ts';
 import {
   checkVerify,
@@ -32,6 +33,8 @@ interface FullResult extends ExportSummary {
   readonly quick: false;
   /** Only of a state-sync snapshot. */
   readonly appHash?: AppHashProof;
+  /** Only of a state-sync snapshot with a store `wasm`. */
+  readonly codes?: ByteCodes;
   /** Only with --state-dir or --home. */
   readonly store?: StoreComparison;
 }
@@ -93,13 +96,14 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     };
     if (flags.check) return { checked: await checkVerify(options) };
     if (flags.quick) return { quick: true, ...(await quicklyVerifySource(options)) };
-    const { source, form, summary, proof, store } = await verifySource(options);
+    const { source, form, summary, proof, codes, store } = await verifySource(options);
     return {
       quick: false,
       source,
       form,
       ...summary,
       ...(proof === undefined ? {} : { appHash: proof }),
+      ...(codes === undefined ? {} : { codes }),
       ...(store === undefined ? {} : { store }),
     };
   }
@@ -114,13 +118,16 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
         `  contentHash  ${result.contentHash} (as the manifest says)`,
       ];
     }
-    const { height, artifactMode, exportData, artifacts, hashes, appHash, store } = result;
+    const { height, artifactMode, exportData, artifacts, hashes, appHash, codes, store } = result;
     return [
       `ok: ${result.form} of height ${String(height)} (${artifactMode}): ${result.source}`,
       `  export data      ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
       `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
       `  contentHash      ${hashes?.contentHash ?? 'unknown: artifacts beyond the mode were not read'}`,
       `  operationalHash  ${hashes?.operationalHash ?? ''}`,
+      ...(codes === undefined
+        ? []
+        : [`  byte codes       ${String(codes.count)}, ${formatBytes(codes.size)}`]),
       ...(appHash === undefined ? [] : renderProof(appHash, height)),
       ...(store === undefined
         ? []

@@ -18,7 +18,11 @@ import {
 import { openSnapshot } from '../formats/snapshot/open.ts';
 import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
 import { findStateSync, type FoundStateSync } from '../formats/state-sync/layout.ts';
-import { openStateSync } from '../formats/state-sync/open.ts';
+import {
+  openStateSync,
+  type ByteCodes,
+  type OpenStateSyncOptions,
+} from '../formats/state-sync/open.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 
 /** What a path was found to be. `path` is absolute. */
@@ -103,7 +107,7 @@ export async function openSource(
     : openExportDirectory(found.path, pool);
 }
 
-export interface OpenSourceOptions extends Trust {
+export interface OpenSourceOptions extends Trust, Pick<OpenStateSyncOptions, 'onCode'> {
   readonly codec: ZstdCodec;
   readonly pool?: WorkerPool | undefined;
   readonly scratchDir: string;
@@ -115,7 +119,10 @@ export interface OpenSourceOptions extends Trust {
 }
 
 /** A source, with what the AppHash says of it, if it is of that form and has been read. */
-export type OpenedSource = SwingStoreExport & { readonly proof?: AppHashProof | undefined };
+export type OpenedSource = SwingStoreExport & {
+  readonly proof?: AppHashProof | undefined;
+  readonly codes?: ByteCodes | undefined;
+};
 
 function newestHeight(dir: string): number | undefined {
   const heights = readdirSync(dir, { withFileTypes: true })

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { UsageError, VerificationError } from '../errors.ts';
 import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
+import type { ByteCodes } from '../formats/state-sync/open.ts';
 import { findSource, openSource, type FoundSource, type Trust } from './open-source.ts';
 import { quickVerifySnapshot } from '../formats/snapshot/quick-verify.ts';
 import type { Progress } from '../io/progress.ts';
@@ -37,6 +38,8 @@ export interface Verified {
   readonly summary: ExportSummary;
   /** Only of a state-sync snapshot. */
   readonly proof: AppHashProof | undefined;
+  /** Only of a state-sync snapshot with a store `wasm`. */
+  readonly codes: ByteCodes | undefined;
   /** Only if a state dir was named. */
   readonly store: StoreComparison | undefined;
 }
@@ -64,11 +67,12 @@ async function verifyWith(options: VerifyOptions, pool: WorkerPool): Promise<Ver
     const copyOptions = { progress, signal, pool, scratchDir, artifactMode, expect };
     if (stateDir !== undefined) {
       const compared = await compareWithStore(source, resolve(stateDir), copyOptions);
-      return { form: found.form, source: found.path, proof: source.proof, ...compared };
+      const { proof, codes } = source;
+      return { form: found.form, source: found.path, proof, codes, ...compared };
     }
     const { summary } = await copyVerified(source, async () => nullSink(), copyOptions);
-    const { proof } = source;
-    return { form: found.form, source: found.path, summary, proof, store: undefined };
+    const { proof, codes } = source;
+    return { form: found.form, source: found.path, summary, proof, codes, store: undefined };
   } finally {
     await source.close();
   }

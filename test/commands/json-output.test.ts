@@ -7,6 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
+import { makeChain, storeItems, wasmItems, wasmLeaves } from '../fixtures/state-sync/make-chain.ts';
+import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 import { tinySpec } from '../fixtures/specs.ts';
 
 const fileDir = useTempDir('file');
@@ -107,6 +109,13 @@ function isBelowEmpty(name: string, found: readonly [string, string][]): boolean
   return rest !== undefined && !found.some(([other]) => other.startsWith(`${array}[]`));
 }
 
+async function chainWithCodes(): Promise<string> {
+  const code = Buffer.from('a byte code');
+  const chain = makeChain(7, { wasm: wasmLeaves([code]) });
+  const stream = streamOf([...storeItems(chain), ...wasmItems([code])]);
+  return writeChunks(join(base, 'chain'), 7, 3, [stream]);
+}
+
 describe('the documented JSON objects', () => {
   it('are what each command prints, to the last field', async () => {
     await hold('--check', 0, 'export --check --state-dir @S --export-dir @E');
@@ -125,6 +134,7 @@ describe('the documented JSON objects', () => {
     await hold('verify', 0, 'verify @D');
     await hold('verify', 0, 'verify @D --state-dir @S');
     await hold('verify', 0, `verify ${STATE_SYNC} --mem-store mem_capability`);
+    await hold('verify', 0, `verify ${await chainWithCodes()}`);
     await hold('verify --quick', 0, 'verify @D --quick');
     await hold('--check', 0, 'restore @D --check --state-dir @N');
     await hold('--check', 0, 'verify @D --check');

@@ -1,0 +1,127 @@
+/**
+ * The code hashes of the IAVL store `wasm`, which the AppHash proves, and which of them a byte code was found for.
+ *
+ * Source: CosmWasm/wasmd `x/wasm/types/keys.go`, `proto/cosmwasm/wasm/v1/types.proto` (`CodeInfo`).
+ */
+import type Database from 'better-sqlite3';
+import { VerificationError } from '../../errors.ts';
+import { openScratchDatabase } from '../../io/scratch.ts';
+import { asBuffer, type IavlNode } from './iavl.ts';
+import { damaged } from './layout.ts';
+import { ProtoReader } from './proto.ts';
+
+/** A key is this and the code id, a big-endian u64. */
+const CODE_PREFIX = 0x01;
+const KEY_BYTES = 9;
+const HASH_BYTES = 32;
+/** How many missing ones are named. */
+const NAMED_MISSING = 10;
+
+export class CodeHashes {
+  readonly #scratchDir: string;
+  readonly #location: string;
+  #db: Database.Database | undefined;
+  #add: Database.Statement | undefined;
+  /** Whether the snapshot has the store: without it, nothing says which byte codes the chain has. */
+  hasStore = false;
+
+  /**
+   * @param scratchDir where they go, once there is one
+   * @param location names the snapshot in errors
+   */
+  constructor(scratchDir: string, location: string) {
+    this.#scratchDir = scratchDir;
+    this.#location = location;
+  }
+
+  /**
+   * Takes a leaf of the store, if it is of a code.
+   * @throws {VerificationError} `STATE_SYNC_DAMAGED` if that has no code hash
+   */
+  addLeaf({ key, value, height }: IavlNode): void {
+    if (height > 0 || key.length !== KEY_BYTES || key[0] !== CODE_PREFIX) return;
+    const where = `${this.#location}: store wasm, key ${asBuffer(key).toString('hex')}`;
+    const info = new ProtoReader(asBuffer(value), where);
+    // The first field of `CodeInfo`; what follows is of no concern here.
+    info.field({ 1: 2 });
+    const hash = info.lengthDelimited();
+    if (hash.length !== HASH_BYTES) {
+      damaged('a code has no code hash', {
+        path: where,
+        expected: `${String(HASH_BYTES)} bytes`,
+        found: `${String(hash.length)} bytes`,
+      });
+    }
+    // Codes that were stored twice have one byte code.
+    this.#add ??= this.#open();
+    this.#add.run(hash.toString('hex'));
+  }
+
+  #open(): Database.Statement {
+    this.#db = openScratchDatabase(this.#scratchDir);
+    this.#db.exec(
+      'CREATE TABLE codes (n INTEGER PRIMARY KEY, checksum TEXT UNIQUE, found INTEGER DEFAULT 0)',
+    );
+    return this.#db.prepare('INSERT INTO codes (checksum) VALUES (?) ON CONFLICT DO NOTHING');
+  }
+
+  /**
+   * Notes that a byte code is there.
+   * @param checksum its SHA-256 in hex
+   * @param where names its payload in errors
+   * @throws {VerificationError} `UNKNOWN_CODE` if no code of the chain has it; `DUPLICATE_CODE`
+   */
+  noteFound(checksum: string, where: string): void {
+    const found = this.#db
+      ?.prepare('SELECT found FROM codes WHERE checksum = ?')
+      .pluck()
+      .get(checksum);
+    if (found === undefined) {
+      throw new VerificationError('UNKNOWN_CODE', 'no code of the chain has this byte code', {
+        path: where,
+        expected: 'a code hash of the store wasm',
+        found: checksum,
+        hint: 'get the state-sync snapshot again, or another one',
+      });
+    }
+    if (found !== 0) {
+      throw new VerificationError('DUPLICATE_CODE', 'a byte code is there twice', {
+        path: where,
+        found: checksum,
+        hint: 'get the state-sync snapshot again, or another one',
+      });
+    }
+    this.#db?.prepare('UPDATE codes SET found = 1 WHERE checksum = ?').run(checksum);
+  }
+
+  /** All of them, as hex, in the order of the code ids at which they first appear. */
+  *checksums(): Generator<string> {
+    const all = this.#db?.prepare('SELECT checksum FROM codes ORDER BY n').pluck().iterate();
+    if (all !== undefined) yield* all as Iterable<string>;
+  }
+
+  /**
+   * @param hint what to do about it
+   * @throws {VerificationError} `MISSING_CODE` if no byte code was found for some
+   */
+  refuseMissing(hint = 'get the state-sync snapshot again, or another one'): void {
+    const missing = (this.#db
+      ?.prepare('SELECT checksum FROM codes WHERE found = 0 ORDER BY n LIMIT ?')
+      .pluck()
+      .all(NAMED_MISSING) ?? []) as string[];
+    if (missing.length === 0) return;
+    const count = this.#db?.prepare('SELECT count(*) FROM codes WHERE found = 0').pluck().get();
+    throw new VerificationError('MISSING_CODE', 'byte codes of the chain are missing', {
+      path: this.#location,
+      expected: missing.join(', '),
+      found: `${String(count)} are missing`,
+      hint,
+    });
+  }
+
+  close(): void {
+    this.#db?.close();
+    this.#db = undefined;
+    this.#add = undefined;
+  }
+}

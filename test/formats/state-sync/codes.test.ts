@@ -1,0 +1,167 @@
+/** Byte code in the extension `wasm`, held against the code hashes of the store `wasm`. */
+import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+
+import { describe, expect, it } from 'vitest';
+
+import type { ByteCode } from '../../../src/formats/state-sync/code-payload.ts';
+import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
+import { openStateSync } from '../../../src/formats/state-sync/open.ts';
+import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
+import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
+import { useTempDir } from '../../fixtures/directories.ts';
+import {
+  makeChain,
+  someLeaves,
+  storeItems,
+  swingsetItems,
+  swingsetLeaves,
+  wasmItems,
+  wasmLeaves,
+  type Leaf,
+} from '../../fixtures/state-sync/make-chain.ts';
+import {
+  extensionItem,
+  payloadItem,
+  cut,
+  streamOf,
+  writeChunks,
+} from '../../fixtures/state-sync/make-snapshot.ts';
+import { runCli } from '../../fixtures/run-cli.ts';
+
+const HEIGHT = 1000;
+const exportDir = new URL('../../fixtures/state-sync/export/', import.meta.url).pathname;
+const tempDir = useTempDir();
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const code = (n: number): Buffer => Buffer.from(`\0asm${String(n).repeat(500)}`);
+const codes = Array.from({ length: 20 }, (_, n) => code(n));
+
+/** A chain with these leaves in its store `wasm`, and these items behind the extension `swingset`. */
+async function chainWith(wasm: readonly Leaf[] | undefined, items: readonly Buffer[]) {
+  const chain = makeChain(HEIGHT, {
+    bank: someLeaves(20, 1),
+    swingset: await swingsetLeaves(exportDir),
+    ...(wasm !== undefined && { wasm }),
+  });
+  const stream = streamOf([...storeItems(chain), ...(await swingsetItems(exportDir)), ...items]);
+  const dir = await writeChunks(await tempDir(), HEIGHT, 3, cut(stream, 5000));
+  return { dir, appHash: chain.appHash };
+}
+
+async function read({ dir, appHash }: { readonly dir: string; readonly appHash: string }) {
+  const notes: string[] = [];
+  const given: ByteCode[] = [];
+  const scratchDir = await tempDir();
+  const opened = openStateSync(findStateSync(dir)!, {
+    appHash,
+    scratchDir,
+    note: (message) => void notes.push(message),
+    onCode: async (each) => void given.push(each),
+  });
+  try {
+    await copyVerified(opened, async () => nullSink(), { scratchDir });
+    return { codes: opened.codes, notes, given };
+  } finally {
+    await opened.close();
+    expect(await readdir(scratchDir)).toEqual([]);
+  }
+}
+
+describe('byte codes', () => {
+  it('are all given, each once, with the checksum that the chain calls it by', async () => {
+    const found = await read(await chainWith(wasmLeaves(codes), wasmItems(codes)));
+    expect(found.given.map(({ checksum }) => checksum)).toEqual(codes.map(sha256));
+    expect(found.given.map(({ data }) => Buffer.from(data))).toEqual(codes);
+    expect(found.codes).toEqual({ count: 20, size: Buffer.concat(codes).length });
+    expect(found.notes).toEqual([]);
+  });
+
+  it('are there once where two codes have the same, and in any order', async () => {
+    const twice = wasmLeaves([...codes, code(3), code(0)]);
+    const found = await read(await chainWith(twice, wasmItems(codes.toReversed())));
+    expect(found.codes?.count).toBe(20);
+  });
+
+  it('may be none, with or without the extension', async () => {
+    expect((await read(await chainWith(wasmLeaves([]), wasmItems([])))).codes?.count).toBe(0);
+    expect((await read(await chainWith(wasmLeaves([]), []))).codes?.count).toBe(0);
+    const without = await read(await chainWith(undefined, []));
+    expect(without).toEqual({ codes: undefined, notes: [], given: [] });
+  });
+
+  it('that no store names prove nothing: they are not given, which is said', async () => {
+    const found = await read(await chainWith(undefined, wasmItems(codes)));
+    expect(found).toMatchObject({ codes: undefined, given: [] });
+    expect(found.notes).toEqual([expect.stringContaining('20 byte codes')]);
+  });
+
+  it.each<[string, string, readonly Buffer[], string]>([
+    ['a missing one', 'MISSING_CODE', wasmItems(codes.toSpliced(7, 1)), sha256(code(7))],
+    ['all of them missing', 'MISSING_CODE', [], sha256(code(0))],
+    ['one that no code has', 'UNKNOWN_CODE', wasmItems([...codes, code(77)]), sha256(code(77))],
+    ['a changed one', 'UNKNOWN_CODE', wasmItems(codes.with(4, code(78))), sha256(code(78))],
+    ['one that is there twice', 'DUPLICATE_CODE', wasmItems([...codes, code(5)]), sha256(code(5))],
+  ])('are refused with %s, by its checksum', async (_, error, items, checksum) => {
+    const chain = await chainWith(wasmLeaves(codes), items);
+    const refusal = await read(chain).catch((thrown: unknown) => thrown);
+    expect(refusal).toMatchObject({ code: error, exitCode: 3 });
+    expect(JSON.stringify(refusal)).toContain(checksum);
+  });
+
+  const gzipped = gzipSync(code(0));
+  it.each<[string, Buffer]>([
+    ['two gzip members', Buffer.concat([gzipped, gzipSync(Buffer.from('more'))])],
+    ['something behind the gzip', Buffer.concat([gzipped, Buffer.of(1)])],
+    ['half a gzip', gzipped.subarray(0, 20)],
+    ['no gzip', code(0)],
+    ['nothing', Buffer.alloc(0)],
+    ['more than byte code may be', gzipSync(Buffer.alloc(65 * 1024 * 1024))],
+  ])('are refused with a payload of %s, also where no store names them', async (_, payload) => {
+    const items = [extensionItem('wasm', 1), payloadItem(payload)];
+    for (const leaves of [wasmLeaves([code(0)]), undefined]) {
+      await expect(read(await chainWith(leaves, items))).rejects.toMatchObject({
+        code: 'STATE_SYNC_DAMAGED',
+        exitCode: 3,
+      });
+    }
+  });
+
+  it('are refused in a format that nobody knows, and under a code without a hash', async () => {
+    const items = [extensionItem('wasm', 2), ...wasmItems(codes).slice(1)];
+    const unknown = await chainWith(wasmLeaves(codes), items);
+    await expect(read(unknown)).rejects.toMatchObject({ code: 'STATE_SYNC_DAMAGED' });
+    const [[key]] = wasmLeaves(codes) as [Leaf];
+    for (const value of ['', '0a03616161', '1a03616161', '0a40']) {
+      const leaves: Leaf[] = [[key, Buffer.from(value, 'hex')]];
+      await expect(read(await chainWith(leaves, []))).rejects.toMatchObject({ exitCode: 3 });
+    }
+  });
+
+  it('are looked at by verify, restore, retrieve and export alike, and nothing is left of a refusal', async () => {
+    const right = await chainWith(wasmLeaves(codes), wasmItems(codes));
+    const wrong = await chainWith(wasmLeaves(codes), wasmItems(codes.slice(1)));
+    const out = await tempDir();
+    const commands = (source: string): string[][] => [
+      ['verify', source],
+      ['restore', source, '--state-dir', path.join(out, 'S')],
+      ['retrieve', '--from', source, '--snapshot-dir', path.join(out, 'D')],
+      ['export', '--from', source, '--export-dir', path.join(out, 'E')],
+    ];
+    for (const command of commands(wrong.dir)) {
+      const { exitCode, json } = await runCli([...command, '--app-hash', wrong.appHash, '--json']);
+      expect({ exitCode, json }).toMatchObject({
+        exitCode: 3,
+        json: { error: { code: 'MISSING_CODE', expected: sha256(code(0)) } },
+      });
+    }
+    expect(await readdir(out)).toEqual([]);
+    for (const command of commands(right.dir)) {
+      const { exitCode, json } = await runCli([...command, '--app-hash', right.appHash, '--json']);
+      expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { notes: [] } });
+      if (command[0] === 'verify') expect(json).toMatchObject({ codes: { count: 20 } });
+    }
+  });
+});
