@@ -59,6 +59,7 @@ export {
   type OpenStateSyncOptions,
   type StateSyncExport,
 } from './formats/state-sync/open.ts';
+export { repackStateSync, type Repacked, type RepackOptions } from './formats/state-sync/repack.ts';
 export {
   openSwingStore,
   type LiveSwingStore,

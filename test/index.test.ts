@@ -34,6 +34,7 @@ it('has these values, and no others', () => {
     'openStateSync',
     'openSwingStore',
     'proveAppHash',
+    'repackStateSync',
     'storedDirectory',
     'withWorkerPool',
     'writeExportDirectory',

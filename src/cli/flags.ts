@@ -47,7 +47,8 @@ const parsePath = async (input: string): Promise<string> => {
   throw new CLIError('expected a path, found nothing', { exit: EXIT_CODES.usage });
 };
 
-const directory = Flags.custom({ parse: parsePath });
+/** A path of a directory or a file. */
+export const directory = Flags.custom({ parse: parsePath });
 
 /** Where the SwingStore is: resolve with `locateStateDir`. */
 export const stateDirFlags = {

@@ -23,10 +23,17 @@ import { chooseSource } from '../cli/locations.ts';
 import { UsageError } from '../errors.ts';
 import { programName } from '../cli/program.ts';
 import { shellQuote } from '../cli/shell-quote.ts';
+import {
+  renderStateSync,
+  stateSyncFlags,
+  stateSyncResult,
+  type StateSyncResult,
+} from '../cli/state-sync-flags.ts';
 import type { SnapshotManifest } from '../formats/snapshot/manifest.ts';
 import type { Reused } from '../formats/snapshot/chunk-writer.ts';
 import { checkRetrieve, retrieveSnapshot } from '../operation/retrieve-snapshot.ts';
 import type { RetrieveSource } from '../operation/retrieve-source.ts';
+import { checkRetrieveStateSync, retrieveStateSync } from '../operation/retrieve-state-sync.ts';
 
 interface RetrieveResult {
   /** The snapshot's directory. */
@@ -48,6 +55,17 @@ interface RetrieveResult {
 
 const EXPORT_DIRECTORY_FLAGS = ['keep-export', 'delete-export', 'no-wait'] as const;
 const TRUST_FLAGS = ['app-hash', 'mem-store'] as const;
+const STATE_SYNC_FLAGS = ['stores-from', 'wasm-dir'] as const;
+/** What is of no use in an archive, or would remove what it was made of. */
+const SNAPSHOT_FLAGS = [
+  'keep-export',
+  'delete-export',
+  'keep-last',
+  'chunk-size',
+  'level',
+  'no-reuse',
+  'no-recheck',
+] as const;
 const LIVE_STORE_FLAGS = [
   'artifact-mode',
   'at-height',
@@ -57,18 +75,22 @@ const LIVE_STORE_FLAGS = [
   'max-time',
 ] as const;
 
-export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResult | CheckResult> {
+type Result = RetrieveResult | StateSyncResult | CheckResult;
+
+export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
   static override summary = 'Package an export, or the live store itself, as a verified snapshot.';
 
   static override description = withExitCodes(
     'Reads an export directory (--export-dir) or the live store (--state-dir, --home), checks every artifact ' +
       'against the export data, and publishes D/<height>/ only if all of it is right. ' +
-      'An export directory that swingsnap made is then removed.',
+      'An export directory that swingsnap made is then removed. With --format state-sync it writes ' +
+      'D/<height>-<format>.tar.gz instead: the stores of --stores-from, unchanged, with these artifacts behind them.',
   );
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export --snapshot-dir /backup/snapshots',
     '<%= config.bin %> <%= command.id %> --home ~/.agoric --snapshot-dir /backup/snapshots --keep-last 3',
+    '<%= config.bin %> <%= command.id %> --format state-sync --stores-from ~/.agoric/data/snapshots --export-dir /backup/export --snapshot-dir /backup',
   ];
 
   static override flags = {
@@ -77,6 +99,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
     ...stateDirFlags,
     from: fromFlag,
     ...trustFlags,
+    ...stateSyncFlags,
     height: heightFlag,
     'artifact-mode': artifactModeFlag({
       summary: 'Which artifacts to take from a live store. [default: operational]',
@@ -116,8 +139,13 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
     check: checkFlag,
   };
 
-  protected async execute(): Promise<RetrieveResult | CheckResult> {
+  protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
+    if (flags.format === 'state-sync') return this.#retrieveStateSync();
+    this.#refuseFlags(STATE_SYNC_FLAGS, '--format state-sync', 'a snapshot of our own is written');
+    if (flags.from === undefined) {
+      this.#refuseFlags(TRUST_FLAGS, '--from', 'something else is read');
+    }
     const options = {
       source: this.#source(),
       snapshotDir: flags['snapshot-dir'],
@@ -157,38 +185,66 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, RetrieveResul
     };
   }
 
+  async #retrieveStateSync(): Promise<StateSyncResult | CheckResult> {
+    const { flags, progress, signal } = this;
+    this.#refuseFlags(SNAPSHOT_FLAGS, 'a snapshot of our own', 'an archive is written');
+    const storesFrom = flags['stores-from'];
+    if (storesFrom === undefined) {
+      throw new UsageError('USAGE', '--format state-sync needs the stores of a chain', {
+        hint: 'name a state-sync snapshot of the same height with --stores-from',
+      });
+    }
+    const source = this.#source();
+    const options = {
+      source: 'exportDir' in source ? { ...source, remove: 'never' as const } : source,
+      storesFrom,
+      wasmDir: flags['wasm-dir'],
+      snapshotDir: flags['snapshot-dir'],
+      height: flags.height,
+      appHash: flags['app-hash'],
+      memStores: flags['mem-store'],
+      replace: flags.replace,
+      scratchDir: flags['scratch-dir'],
+      concurrency: flags.concurrency,
+      progress,
+      signal,
+    };
+    if (flags.check) return { checked: await checkRetrieveStateSync(options) };
+    return stateSyncResult(await retrieveStateSync(options));
+  }
+
   #source(): RetrieveSource {
     const { flags } = this;
     const { from, 'app-hash': appHash, 'mem-store': memStores } = flags;
     if (from !== undefined) {
-      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', '--from');
-      this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', '--from');
+      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', '--from is read');
+      this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', '--from is read');
       return { from, appHash, memStores };
     }
-    this.#refuseFlags(TRUST_FLAGS, '--from', 'something else');
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {
-      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', 'the live store');
+      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', 'the live store is read');
       const artifactMode = flags['artifact-mode'] ?? 'operational';
       return { stateDir: source.stateDir, artifactMode, ...storeView(flags) };
     }
-    this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', 'an export directory');
+    this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', 'an export directory is read');
     const remove = flags['keep-export'] ? 'never' : flags['delete-export'] ? 'always' : 'ours';
     return { exportDir: source.path, remove, wait: !flags['no-wait'] };
   }
 
-  #refuseFlags(names: readonly (keyof typeof this.flags)[], of: string, read: string): void {
+  #refuseFlags(names: readonly (keyof typeof this.flags)[], of: string, but: string): void {
     const given = names.find(
       (name) => this.flags[name] !== undefined && this.flags[name] !== false,
     );
     if (given === undefined) return;
-    throw new UsageError('USAGE', `--${given} is for ${of}, and ${read} is read`, {
+    throw new UsageError('USAGE', `--${given} is for ${of}, and ${but}`, {
       hint: 'swingsnap retrieve --help',
     });
   }
 
-  protected render(result: RetrieveResult | CheckResult): string[] {
+  protected render(result: Result): string[] {
     if ('checked' in result) return renderChecks(result);
+    if ('stores' in result) return renderStateSync(result);
     const { swingset } = result.modules;
     const { exportData, artifacts } = swingset;
     const verb = result.written ? 'snapshot of' : 'there already, the same snapshot of';

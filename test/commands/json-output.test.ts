@@ -7,7 +7,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
-import { makeChain, storeItems, wasmItems, wasmLeaves } from '../fixtures/state-sync/make-chain.ts';
+import {
+  makeChain,
+  storeItems,
+  wasmItems,
+  wasmLeaves,
+  type Leaf,
+} from '../fixtures/state-sync/make-chain.ts';
 import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 import { tinySpec } from '../fixtures/specs.ts';
 
@@ -111,7 +117,8 @@ function isBelowEmpty(name: string, found: readonly [string, string][]): boolean
 
 async function chainWithCodes(): Promise<string> {
   const code = Buffer.from('a byte code');
-  const chain = makeChain(7, { wasm: wasmLeaves([code]) });
+  const entry: Leaf = [Buffer.from('swingStore.kv.a'), Buffer.from('1')];
+  const chain = makeChain(7, { swingset: [entry], wasm: wasmLeaves([code]) });
   const stream = streamOf([...storeItems(chain), ...wasmItems([code])]);
   return writeChunks(join(base, 'chain'), 7, 3, [stream]);
 }
@@ -131,10 +138,18 @@ describe('the documented JSON objects', () => {
     await writeFile(join(base, 'E', 'strange'), '');
     await hold('retrieve', 0, 'retrieve --export-dir @E --snapshot-dir @D');
     await hold('retrieve', 0, 'retrieve --state-dir @S --snapshot-dir @D --keep-last 1');
+    const repack = 'retrieve --format state-sync --snapshot-dir @A --stores-from';
+    await hold(
+      'retrieve --format state-sync',
+      0,
+      `${repack} ${STATE_SYNC} --from ${STATE_SYNC} --mem-store mem_capability`,
+    );
+    const codes = await chainWithCodes();
+    await hold('retrieve --format state-sync', 0, `${repack} ${codes} --from ${codes}`);
     await hold('verify', 0, 'verify @D');
     await hold('verify', 0, 'verify @D --state-dir @S');
     await hold('verify', 0, `verify ${STATE_SYNC} --mem-store mem_capability`);
-    await hold('verify', 0, `verify ${await chainWithCodes()}`);
+    await hold('verify', 0, `verify ${codes}`);
     await hold('verify --quick', 0, 'verify @D --quick');
     await hold('--check', 0, 'restore @D --check --state-dir @N');
     await hold('--check', 0, 'verify @D --check');
@@ -166,6 +181,7 @@ describe('the documented JSON objects', () => {
       'export --from',
       'export --detach',
       'retrieve',
+      'retrieve --format state-sync',
       'discard',
       'restore',
       'verify',

@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { noProgress } from '../../src/io/progress.ts';
 import { verifySource } from '../../src/operation/verify-source.ts';
 import { buildStore } from '../fixtures/reference.ts';
+import { loadArchive } from '../fixtures/state-sync/load-archive.ts';
+import { makeChain, storeItems, swingsetLeaves } from '../fixtures/state-sync/make-chain.ts';
+import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 import type { StoreSpec } from '../fixtures/store-spec.ts';
 import { makePlace, run, type Place, type Role } from './faults.ts';
 
@@ -58,7 +61,7 @@ export interface Template {
 
 /**
  * Below `dir`: the stores `state` (with a `-wal`), `other` and `old` (with a `-wal`, for `restored`); `export`, an
- * export of `state`; snapshot dirs `snapshots-new`, `snapshots-other` and `snapshots-many`.
+ * export of `state`; `chain`, the home of a node with a state-sync snapshot of the same height; snapshot dirs `snapshots-new`, `snapshots-other` and `snapshots-many`.
  */
 export async function makeTemplate(dir: string): Promise<Template> {
   const place = await makePlace(dir);
@@ -81,6 +84,8 @@ export async function makeTemplate(dir: string): Promise<Template> {
   await succeed('export', '--state-dir', 'state', '--export-dir', 'export');
   const contentHash = await retrieve('state', 'snapshots-new');
   const otherHash = await retrieve('other', 'snapshots-other');
+  const chain = makeChain(1000, { bank: [], swingset: await swingsetLeaves(at('export')) });
+  await writeChunks(at('chain'), 1000, 3, [streamOf(storeItems(chain))]);
   await retrieve('store-998', 'snapshots-many');
   await retrieve('store-999', 'snapshots-many');
   return { dir: place.root, contentHash, otherHash };
@@ -123,6 +128,13 @@ async function snapshotHolds({ root }: Place, template: Template): Promise<Holdi
   if (hash === template.contentHash) return 'new';
   if (hash === template.otherHash) return 'old';
   throw new Error('another snapshot');
+}
+
+function archiveHolds({ root }: Place): Promise<Holding> {
+  const file = join(root, 'archives', '1000-3.tar.gz');
+  if (!existsSync(file)) return Promise.resolve('nothing');
+  // Throws if it is not whole.
+  return Promise.resolve(loadArchive(file).height === 1000 ? 'new' : 'old');
 }
 
 const STORE_FILES = ['swingstore.sqlite', 'swingstore.sqlite-wal'];
@@ -194,6 +206,18 @@ export const scenes: readonly Scene[] = [
     needs: ['state', 'export'],
     holds: snapshotHolds,
     refusedWhenDone: [5],
+    makes: 'new',
+  },
+  {
+    name: 'retrieve --format state-sync',
+    role: 'command',
+    args: [
+      ...['retrieve', '--format', 'state-sync', '--stores-from', 'chain/data/snapshots'],
+      ...['--export-dir', 'export', '--snapshot-dir', 'archives'],
+    ],
+    needs: ['chain', 'export'],
+    holds: archiveHolds,
+    refusedWhenDone: [],
     makes: 'new',
   },
   {

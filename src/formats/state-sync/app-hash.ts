@@ -5,6 +5,7 @@
  * (RFC 6962).
  */
 import { createHash } from 'node:crypto';
+import { uvarint } from './encode-item.ts';
 
 /** Name and root hash of a store. */
 export interface StoreRoot {
@@ -43,13 +44,6 @@ function merkleRoot(items: readonly Uint8Array[]): Buffer {
   if (items.length === 1) return sha256(Buffer.of(0), only);
   const split = 2 ** Math.floor(Math.log2(items.length - 1));
   return sha256(Buffer.of(1), merkleRoot(items.slice(0, split)), merkleRoot(items.slice(split)));
-}
-
-function uvarint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-  return Buffer.from([...bytes, rest]);
 }
 
 /** What the AppHash of a snapshot was held against. Hashes as upper-case hex, as an RPC spells them. */

@@ -7,7 +7,8 @@ import {
   WHOLE_MAX_BYTES,
   type ExportArtifact,
 } from '../../swing-store-export/swing-store-export.ts';
-import { textOf, type ItemReader } from './items.ts';
+import { textOf } from './decode-item.ts';
+import type { ItemReader } from './items.ts';
 import { damaged } from './layout.ts';
 
 const [NAME_TAG, DATA_TAG] = [0x0a, 0x12];

@@ -16,10 +16,12 @@ const KEY_BYTES = 9;
 const HASH_BYTES = 32;
 /** How many missing ones are named. */
 const NAMED_MISSING = 10;
+const AGAIN = 'get the state-sync snapshot again, or another one';
 
 export class CodeHashes {
   readonly #scratchDir: string;
   readonly #location: string;
+  readonly #hint: string;
   #db: Database.Database | undefined;
   #add: Database.Statement | undefined;
   /** Whether the snapshot has the store: without it, nothing says which byte codes the chain has. */
@@ -28,10 +30,12 @@ export class CodeHashes {
   /**
    * @param scratchDir where they go, once there is one
    * @param location names the snapshot in errors
+   * @param hint what to do about byte code that is wrong
    */
-  constructor(scratchDir: string, location: string) {
+  constructor(scratchDir: string, location: string, hint = AGAIN) {
     this.#scratchDir = scratchDir;
     this.#location = location;
+    this.#hint = hint;
   }
 
   /**
@@ -81,14 +85,14 @@ export class CodeHashes {
         path: where,
         expected: 'a code hash of the store wasm',
         found: checksum,
-        hint: 'get the state-sync snapshot again, or another one',
+        hint: this.#hint,
       });
     }
     if (found !== 0) {
       throw new VerificationError('DUPLICATE_CODE', 'a byte code is there twice', {
         path: where,
         found: checksum,
-        hint: 'get the state-sync snapshot again, or another one',
+        hint: this.#hint,
       });
     }
     this.#db?.prepare('UPDATE codes SET found = 1 WHERE checksum = ?').run(checksum);
@@ -96,15 +100,18 @@ export class CodeHashes {
 
   /** All of them, as hex, in the order of the code ids at which they first appear. */
   *checksums(): Generator<string> {
-    const all = this.#db?.prepare('SELECT checksum FROM codes ORDER BY n').pluck().iterate();
-    if (all !== undefined) yield* all as Iterable<string>;
+    // One at a time: nothing can be noted while a query goes on.
+    const after = this.#db?.prepare('SELECT n, checksum FROM codes WHERE n > ? ORDER BY n LIMIT 1');
+    for (let last = 0; ;) {
+      const next = after?.get(last) as { n: number; checksum: string } | undefined;
+      if (next === undefined) return;
+      yield next.checksum;
+      last = next.n;
+    }
   }
 
-  /**
-   * @param hint what to do about it
-   * @throws {VerificationError} `MISSING_CODE` if no byte code was found for some
-   */
-  refuseMissing(hint = 'get the state-sync snapshot again, or another one'): void {
+  /** @throws {VerificationError} `MISSING_CODE` if no byte code was found for some */
+  refuseMissing(): void {
     const missing = (this.#db
       ?.prepare('SELECT checksum FROM codes WHERE found = 0 ORDER BY n LIMIT ?')
       .pluck()
@@ -115,7 +122,7 @@ export class CodeHashes {
       path: this.#location,
       expected: missing.join(', '),
       found: `${String(count)} are missing`,
-      hint,
+      hint: this.#hint,
     });
   }
 

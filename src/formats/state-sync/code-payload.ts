@@ -10,7 +10,7 @@ import type { ItemReader } from './items.ts';
 import { damaged } from './layout.ts';
 
 /** Twenty times what a proposal of governance may store. */
-const MAX_CODE_BYTES = 64 * 1024 * 1024;
+export const MAX_CODE_BYTES = 64 * 1024 * 1024;
 
 /** Byte code of a contract. */
 export interface ByteCode {

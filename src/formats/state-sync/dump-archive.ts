@@ -26,9 +26,10 @@ interface Description {
 
 /**
  * The bytes of all chunks of an archive, in order, each checked when it has ended.
+ * @returns the hash of all of them, as hex
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
-export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8Array> {
+export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8Array, string> {
   const { path } = found;
   const tar = extract();
   const file = createReadStream(path, { highWaterMark: 1024 * 1024 });
@@ -88,6 +89,19 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
     });
   }
   refuseOther(path, description.hash, whole.digest('hex'));
+  return description.hash;
+}
+
+/**
+ * The hash of an archive's chunks, all of which are read and checked.
+ * @throws as {@link readArchive}
+ */
+export async function readArchiveHash(found: FoundStateSync): Promise<string> {
+  const chunks = readArchive(found);
+  for (;;) {
+    const next = await chunks.next();
+    if (next.done === true) return next.value;
+  }
 }
 
 function decodeDescription(bytes: Buffer, { path, height, format }: FoundStateSync): Description {

@@ -1,10 +1,11 @@
 /** What stands behind the stores of a state-sync snapshot: extensions, each with its payloads. */
-import type { Item, ItemReader } from './items.ts';
+import type { Item } from './decode-item.ts';
+import type { ItemReader } from './items.ts';
 import { damaged } from './layout.ts';
 
 const MAX_EXTENSIONS = 1_000;
 /** The formats of `swingset` and of `wasm`: the same ever since there are these extensions. */
-const KNOWN_FORMAT = 1;
+export const KNOWN_FORMAT = 1;
 
 export interface Extension {
   readonly name: string;

@@ -7,34 +7,33 @@
 import { WHOLE_MAX_BYTES } from '../../swing-store-export/swing-store-export.ts';
 import { inflate } from './inflate.ts';
 import type { IavlNode } from './iavl.ts';
+import { decodeItem, type Item } from './decode-item.ts';
+import { uvarint } from './encode-item.ts';
 import { damaged } from './layout.ts';
 import { nodeAtHand } from './node-at-hand.ts';
-import { ProtoReader } from './proto.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 /** Of a message that is taken whole: any but a payload. */
 const MAX_MESSAGE_BYTES = 1_000_000_000;
 /** Of a payload. */
 const MAX_PAYLOAD_BYTES = 2 * 2 ** 30;
-const MAX_NAME_BYTES = 1024;
 
-export type Item =
-  | { readonly kind: 'store'; readonly name: string }
-  | { readonly kind: 'node'; readonly node: IavlNode }
-  | { readonly kind: 'extension'; readonly name: string; readonly format: number }
-  /** Its bytes are to be read, or left, before the next item is asked for. */
-  | { readonly kind: 'payload'; readonly size: number };
-
-/** Field numbers of `SnapshotItem`. */
-const [STORE, NODE, EXTENSION, PAYLOAD] = [1, 2, 3, 4] as const;
-const WHOLE_KINDS = { [STORE]: 2, [NODE]: 2, [EXTENSION]: 2 };
+/** The field of `SnapshotItem` that has a payload. */
+const PAYLOAD = 4;
 const PAYLOAD_TAG = PAYLOAD * 8 + 2;
 const PAYLOAD_FIELD_TAG = 1 * 8 + 2;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
+export interface ItemReaderOptions {
+  /** Ends the reading with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Given the bytes of all stores and nodes as they are in the stream, lengths included; they do not change. */
+  readonly copy?: ((bytes: Buffer) => Promise<void>) | undefined;
+}
+
 export class ItemReader {
   readonly #location: string;
-  readonly #signal: AbortSignal | undefined;
+  readonly #options: ItemReaderOptions;
   readonly #pieces: AsyncGenerator<Buffer>;
   /** Bytes behind the end of the stream, once that was reached. */
   bytesBehind = 0;
@@ -51,11 +50,14 @@ export class ItemReader {
   /**
    * @param chunks the bytes of all chunks; hostile
    * @param location names the snapshot in errors
-   * @param signal ends the reading with its reason
    */
-  constructor(chunks: AsyncIterable<Uint8Array>, location: string, signal?: AbortSignal) {
+  constructor(
+    chunks: AsyncIterable<Uint8Array>,
+    location: string,
+    options: ItemReaderOptions = {},
+  ) {
     this.#location = location;
-    this.#signal = signal;
+    this.#options = options;
     this.#pieces = inflate(chunks, location, (bytes) => {
       this.bytesBehind = bytes;
     });
@@ -73,23 +75,39 @@ export class ItemReader {
    * @throws {VerificationError} `STATE_SYNC_DAMAGED`
    */
   async next(take: (node: IavlNode) => void): Promise<Item | undefined> {
+    const { copy } = this.#options;
     await this.skip();
     for (;;) {
-      const end = this.#endOfMessage();
-      const node = end === undefined ? undefined : nodeAtHand(this.#buffer, this.#start, end);
-      if (node !== undefined && end !== undefined) {
-        this.#items += 1;
-        this.#at = end;
-        take(node);
-        continue;
+      const start = this.#at;
+      this.#takeAtHand(take);
+      if (copy !== undefined && this.#at > start) {
+        await copy(this.#buffer.subarray(start, this.#at));
       }
       if (this.#at >= this.#buffer.length && !(await this.#more())) return undefined;
       this.#items += 1;
       const length = await this.#varint();
       if ((await this.#peek()) === PAYLOAD_TAG) return this.#payload(length);
-      const item = this.#decode(await this.#bytes(length));
+      const message = await this.#bytes(length);
+      const item = decodeItem(message, this.where);
+      if (copy !== undefined && item.kind !== 'extension') {
+        await copy(uvarint(length));
+        await copy(message);
+      }
       if (item.kind !== 'node') return item;
       take(item.node);
+    }
+  }
+
+  /** Takes nodes for as long as all of the next one is in the buffer. */
+  #takeAtHand(take: (node: IavlNode) => void): void {
+    for (;;) {
+      const end = this.#endOfMessage();
+      if (end === undefined) return;
+      const node = nodeAtHand(this.#buffer, this.#start, end);
+      if (node === undefined) return;
+      this.#items += 1;
+      this.#at = end;
+      take(node);
     }
   }
 
@@ -111,15 +129,6 @@ export class ItemReader {
       return isAtHand ? at + length : undefined;
     }
     return undefined;
-  }
-
-  #decode(message: Buffer): Item {
-    const reader = new ProtoReader(message, this.where);
-    const kind = reader.field(WHOLE_KINDS);
-    const body = new ProtoReader(reader.lengthDelimited(), this.where);
-    if (!reader.isAtEnd) damaged('an item holds more than one thing', { path: this.where });
-    if (kind === STORE) return { kind: 'store', name: decodeName(body) };
-    return kind === NODE ? { kind: 'node', node: decodeNode(body) } : decodeExtension(body);
   }
 
   /** What `SnapshotExtensionPayload { bytes payload }` says of its size. */
@@ -231,7 +240,7 @@ export class ItemReader {
 
   async #more(): Promise<boolean> {
     for (;;) {
-      this.#signal?.throwIfAborted();
+      this.#options.signal?.throwIfAborted();
       const next = await this.#pieces.next();
       if (next.done === true) return false;
       this.#buffer = next.value;
@@ -243,48 +252,4 @@ export class ItemReader {
   #endsEarly(): never {
     return damaged('the stream ends in the middle of an item', { path: this.where });
   }
-}
-
-function decodeName(body: ProtoReader): string {
-  body.field({ 1: 2 });
-  const name = textOf(body.lengthDelimited(), body.where);
-  if (!body.isAtEnd) damaged('an item holds more than a name', { path: body.where });
-  return name;
-}
-
-function decodeExtension(body: ProtoReader): Item {
-  body.field({ 1: 2 });
-  const name = textOf(body.lengthDelimited(), body.where);
-  let format = 0;
-  if (!body.isAtEnd) {
-    body.field({ 2: 0 });
-    format = body.nonZero();
-  }
-  if (!body.isAtEnd) damaged('an extension holds more than name and format', { path: body.where });
-  return { kind: 'extension', name, format };
-}
-
-function decodeNode(body: ProtoReader): IavlNode {
-  let [key, value] = [NO_BYTES, NO_BYTES];
-  let [version, height] = [0, 0];
-  while (!body.isAtEnd) {
-    const field = body.field({ 1: 2, 2: 2, 3: 0, 4: 0 });
-    if (field === 1) key = body.lengthDelimited();
-    else if (field === 2) value = body.lengthDelimited();
-    else if (field === 3) version = body.nonZero();
-    else height = body.nonZero();
-  }
-  return { key, value, version, height };
-}
-
-/** A name of printable ASCII, which is all that a chain uses. */
-export function textOf(bytes: Uint8Array, where: string): string {
-  const text = Buffer.from(bytes).toString('latin1');
-  if (bytes.length > 0 && bytes.length <= MAX_NAME_BYTES && /^[\x21-\x7e]+$/u.test(text))
-    return text;
-  return damaged('a name is none', {
-    path: where,
-    expected: 'printable ASCII',
-    found: JSON.stringify(text.slice(0, 100)),
-  });
 }

@@ -23,7 +23,8 @@ import { CodeHashes } from './code-hashes.ts';
 import { readCode, type ByteCode } from './code-payload.ts';
 import { readArchive } from './dump-archive.ts';
 import { extensionsOf, refuseFormat, type Extension } from './extensions.ts';
-import { ItemReader, type Item } from './items.ts';
+import type { Item } from './decode-item.ts';
+import { ItemReader } from './items.ts';
 import { readChunkFiles, type FoundStateSync } from './layout.ts';
 import { OrderedExportData } from './ordered-export-data.ts';
 import { readStores } from './read-stores.ts';
@@ -121,7 +122,7 @@ class OpenedStateSync implements StateSyncExport {
     await this.close();
     const { location, height } = this;
     const { scratchDir, signal } = this.#options;
-    const reader = new ItemReader(chunksOf(this.#found), location, signal);
+    const reader = new ItemReader(chunksOf(this.#found), location, { signal });
     const codes = new CodeHashes(scratchDir, location);
     this.#reader = reader;
     this.#codeHashes = codes;
@@ -178,9 +179,7 @@ class OpenedStateSync implements StateSyncExport {
     }
     if (hashes.hasStore) this.codes = codes;
     else if (codes.count > 0) {
-      this.#options.note(
-        `${String(codes.count)} byte codes of the extension wasm were left: without a store wasm, nothing proves them`,
-      );
+      this.#options.note(unprovedCodes(codes, 'left'));
     }
   }
 
@@ -221,6 +220,11 @@ export function proveStores(
     );
   }
   return proof;
+}
+
+/** What is said of byte code that no store names. */
+export function unprovedCodes({ count }: ByteCodes, fate: 'left' | 'copied'): string {
+  return `${String(count)} byte codes of the extension wasm were ${fate}: without a store wasm, nothing proves them`;
 }
 
 async function leftExtension({ name, format, payloads }: Extension): Promise<string> {

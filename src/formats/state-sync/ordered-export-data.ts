@@ -4,12 +4,10 @@
  * records, of which there are few, are sorted, by the index that knows their rules. To let SQLite sort all entries
  * takes several times as long.
  */
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
-import { StorageError, VerificationError } from '../../errors.ts';
+import { closeSync, readSync, writeSync } from 'node:fs';
+import { VerificationError } from '../../errors.ts';
 import { blockOfLines, wholeLines } from '../../io/lines.ts';
-import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
-import { WorkDirectory } from '../../io/work-directory.ts';
+import { openScratchFile } from '../../io/scratch-file.ts';
 import { blocksOfLines, formatLine, refuseHostKey } from '../../swing-store-export/export-data.ts';
 import { RecordIndex } from '../../swing-store-export/record-index.ts';
 
@@ -117,23 +115,5 @@ function lineOf(key: string, value: string): string {
       path: key.slice(0, 100),
       cause,
     });
-  }
-}
-
-/** A file without a name. */
-function openScratchFile(dir: string): number {
-  let work: WorkDirectory | undefined;
-  try {
-    work = WorkDirectory.make(dir, `${TEMPORARY_PREFIX}scratch-`);
-    return openSync(join(work.path, 'lines'), 'wx+');
-  } catch (cause) {
-    throw new StorageError('SCRATCH', 'cannot make a scratch file', {
-      path: dir,
-      found: cause instanceof Error ? cause.message : String(cause),
-      hint: 'name a writable directory on a disk with --scratch-dir',
-      cause,
-    });
-  } finally {
-    work?.remove();
   }
 }

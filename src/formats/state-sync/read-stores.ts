@@ -3,7 +3,8 @@ import type { StoreRoot } from './app-hash.ts';
 import type { CodeHashes } from './code-hashes.ts';
 import { entryOf, isExportData } from './export-data-leaf.ts';
 import { IavlHasher } from './iavl.ts';
-import type { Item, ItemReader } from './items.ts';
+import type { Item } from './decode-item.ts';
+import type { ItemReader } from './items.ts';
 import { damaged } from './layout.ts';
 import type { OrderedExportData } from './ordered-export-data.ts';
 

@@ -4,8 +4,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { VerificationError } from '../../../src/errors.ts';
+import type { Item } from '../../../src/formats/state-sync/decode-item.ts';
 import { IavlHasher, type IavlNode } from '../../../src/formats/state-sync/iavl.ts';
-import { ItemReader, type Item } from '../../../src/formats/state-sync/items.ts';
+import { ItemReader } from '../../../src/formats/state-sync/items.ts';
 import { nodeAtHand } from '../../../src/formats/state-sync/node-at-hand.ts';
 import {
   artifactPayload,
