@@ -23,6 +23,7 @@ import {
   type Floors,
 } from './report.ts';
 import { runAlone, runRace, type Result } from './run.ts';
+import { stateSyncRaces } from './state-sync.ts';
 import { BENCH_DIR, changedStore, storeOfSize } from './stores.ts';
 
 const { values } = parseArgs({
@@ -81,7 +82,7 @@ interface Raced {
 
 async function raceOn(ground: Ground): Promise<Raced> {
   const results: Result[] = [];
-  for (const race of racesOn(ground)) {
+  for (const race of [...racesOn(ground), ...(await stateSyncRaces(name))]) {
     // A race that is left out is still run once, since later ones build on what it makes.
     const wanted = race.title.includes(values.only);
     const result = await runRace(race, wanted ? runs : 1);
