@@ -6,12 +6,12 @@
 import type Database from 'better-sqlite3';
 import { VerificationError } from '../../errors.ts';
 import { openScratchDatabase } from '../../io/scratch.ts';
-import { asBuffer, type IavlNode } from './iavl.ts';
+import { asBuffer, type ReadNode } from './iavl.ts';
 import { damaged } from './layout.ts';
 import { ProtoReader } from './proto.ts';
 
 /** A key is this and the code id, a big-endian u64. */
-const CODE_PREFIX = 0x01;
+const CODE_PREFIX = '\u0001';
 const KEY_BYTES = 9;
 const HASH_BYTES = 32;
 /** How many missing ones are named. */
@@ -38,27 +38,11 @@ export class CodeHashes {
     this.#hint = hint;
   }
 
-  /**
-   * Takes a leaf of the store, if it is of a code.
-   * @throws {VerificationError} `STATE_SYNC_DAMAGED` if that has no code hash
-   */
-  addLeaf({ key, value, height }: IavlNode): void {
-    if (height > 0 || key.length !== KEY_BYTES || key[0] !== CODE_PREFIX) return;
-    const where = `${this.#location}: store wasm, key ${asBuffer(key).toString('hex')}`;
-    const info = new ProtoReader(asBuffer(value), where);
-    // The first field of `CodeInfo`; what follows is of no concern here.
-    info.field({ 1: 2 });
-    const hash = info.lengthDelimited();
-    if (hash.length !== HASH_BYTES) {
-      damaged('a code has no code hash', {
-        path: where,
-        expected: `${String(HASH_BYTES)} bytes`,
-        found: `${String(hash.length)} bytes`,
-      });
-    }
-    // Codes that were stored twice have one byte code.
+  /** Takes code hashes of the store, as hex, in its order. Codes that were stored twice have one byte code. */
+  add(checksums: readonly string[]): void {
+    if (checksums.length === 0) return;
     this.#add ??= this.#open();
-    this.#add.run(hash.toString('hex'));
+    for (const checksum of checksums) this.#add.run(checksum);
   }
 
   #open(): Database.Statement {
@@ -131,4 +115,24 @@ export class CodeHashes {
     this.#db = undefined;
     this.#add = undefined;
   }
+}
+
+/**
+ * The code hash in a leaf of the store, as hex; undefined if that is not of a code.
+ * @param store names the store in errors
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` if a code has none
+ */
+export function codeHashOf({ key, value, height }: ReadNode, store: string): string | undefined {
+  if (height > 0 || key.length !== KEY_BYTES || !key.startsWith(CODE_PREFIX)) return undefined;
+  const where = `${store}, key ${Buffer.from(key, 'latin1').toString('hex')}`;
+  const info = new ProtoReader(asBuffer(value), where);
+  // The first field of `CodeInfo`; what follows is of no concern here.
+  info.field({ 1: 2 });
+  const hash = info.lengthDelimited();
+  if (hash.length === HASH_BYTES) return hash.toString('hex');
+  return damaged('a code has no code hash', {
+    path: where,
+    expected: `${String(HASH_BYTES)} bytes`,
+    found: `${String(hash.length)} bytes`,
+  });
 }

@@ -1,34 +1,44 @@
 /** Messages of a state-sync snapshot, taken apart. */
-import type { IavlNode } from './iavl.ts';
+import { bytesOf, type ReadNode } from './iavl.ts';
 import { damaged } from './layout.ts';
 import { ProtoReader } from './proto.ts';
 
 const MAX_NAME_BYTES = 1024;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
-export type Item =
+/** An item that is no node. */
+export type OtherItem =
   | { readonly kind: 'store'; readonly name: string }
-  | { readonly kind: 'node'; readonly node: IavlNode }
   | { readonly kind: 'extension'; readonly name: string; readonly format: number }
   /** Its bytes are to be read, or left, before the next item is asked for. */
   | { readonly kind: 'payload'; readonly size: number };
 
 /** Field numbers of `SnapshotItem`. */
 const [STORE, NODE, EXTENSION] = [1, 2, 3] as const;
-const WHOLE_KINDS = { [STORE]: 2, [NODE]: 2, [EXTENSION]: 2 };
 
 /**
  * `SnapshotItem`, of which payloads are read otherwise.
  * @param where names it in errors
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
-export function decodeItem(message: Buffer, where: string): Item {
+export function decodeItem(message: Buffer, where: string): OtherItem {
   const reader = new ProtoReader(message, where);
-  const kind = reader.field(WHOLE_KINDS);
-  const body = new ProtoReader(reader.lengthDelimited(), where);
-  if (!reader.isAtEnd) damaged('an item holds more than one thing', { path: where });
-  if (kind === STORE) return { kind: 'store', name: decodeName(body) };
-  return kind === NODE ? { kind: 'node', node: decodeNode(body) } : decodeExtension(body);
+  const kind = reader.field({ [STORE]: 2, [EXTENSION]: 2 });
+  const body = bodyOf(reader);
+  return kind === STORE ? { kind: 'store', name: decodeName(body) } : decodeExtension(body);
+}
+
+/** `SnapshotItem { SnapshotIAVLItem }`; otherwise as {@link decodeItem}. */
+export function decodeNode(message: Buffer, where: string): ReadNode {
+  const reader = new ProtoReader(message, where);
+  reader.field({ [NODE]: 2 });
+  return nodeOf(bodyOf(reader));
+}
+
+function bodyOf(item: ProtoReader): ProtoReader {
+  const body = new ProtoReader(item.lengthDelimited(), item.where);
+  if (!item.isAtEnd) damaged('an item holds more than one thing', { path: item.where });
+  return body;
 }
 
 function decodeName(body: ProtoReader): string {
@@ -38,7 +48,7 @@ function decodeName(body: ProtoReader): string {
   return name;
 }
 
-function decodeExtension(body: ProtoReader): Item {
+function decodeExtension(body: ProtoReader): OtherItem {
   body.field({ 1: 2 });
   const name = textOf(body.lengthDelimited(), body.where);
   let format = 0;
@@ -50,7 +60,7 @@ function decodeExtension(body: ProtoReader): Item {
   return { kind: 'extension', name, format };
 }
 
-function decodeNode(body: ProtoReader): IavlNode {
+function nodeOf(body: ProtoReader): ReadNode {
   let [key, value] = [NO_BYTES, NO_BYTES];
   let [version, height] = [0, 0];
   while (!body.isAtEnd) {
@@ -60,7 +70,7 @@ function decodeNode(body: ProtoReader): IavlNode {
     else if (field === 3) version = body.nonZero();
     else height = body.nonZero();
   }
-  return { key, value, version, height };
+  return { key: bytesOf(key), value, version, height };
 }
 
 /** A name of printable ASCII, which is all that a chain uses. */

@@ -1,5 +1,5 @@
 /** What stands behind the stores of a state-sync snapshot: extensions, each with its payloads. */
-import type { Item } from './decode-item.ts';
+import type { OtherItem } from './decode-item.ts';
 import type { ItemReader } from './items.ts';
 import { damaged } from './layout.ts';
 
@@ -21,7 +21,7 @@ export interface Extension {
  */
 export async function* extensionsOf(
   reader: ItemReader,
-  first: Item | undefined,
+  first: OtherItem | undefined,
 ): AsyncGenerator<Extension> {
   const names: string[] = [];
   let item = first;

@@ -1,6 +1,7 @@
 /**
  * The root hash of an IAVL tree from its exported nodes, which come depth first, children before their parent. Only
- * one path of the tree is in memory.
+ * one path of the tree is in memory. Nodes that follow each other anywhere in the tree can be hashed by themselves: what
+ * remains of them is a *part*, the subtrees that are whole in it, and the inner nodes that wait for a child before it.
  *
  * Source: cosmos/iavl `node.go` (`writeHashBytes`), `export.go`, `import.go`; the same from 0.15 to 1.3.
  */
@@ -15,6 +16,11 @@ export interface IavlNode {
   readonly height: number;
 }
 
+/** A node as it is read: its key is text of Latin-1, of which there is need several times. */
+export interface ReadNode extends Omit<IavlNode, 'key'> {
+  readonly key: ByteString;
+}
+
 /** Root hash of a tree without nodes: the SHA-256 of nothing. */
 export const EMPTY_TREE_HASH: Buffer = createHash('sha256').digest();
 
@@ -22,9 +28,9 @@ export const EMPTY_TREE_HASH: Buffer = createHash('sha256').digest();
  * Bytes as a string of Latin-1 characters, which compare as the bytes do. Of a few dozen bytes it is made, compared and
  * hashed in a third of the time that a buffer takes, and a tree has three hashes for each leaf.
  */
-type ByteString = string;
+export type ByteString = string;
 
-interface Subtree {
+export interface Subtree {
   readonly hash: ByteString;
   readonly height: number;
   /** Number of leaves. */
@@ -33,10 +39,32 @@ interface Subtree {
   readonly smallestKey: ByteString;
 }
 
+/** An inner node of a part, of which a child is not in it. */
+export interface OpenNode {
+  readonly key: ByteString;
+  readonly version: number;
+  readonly height: number;
+  /** Which node of the tree it is. */
+  readonly number: number;
+}
+
+/** What remains of nodes that follow each other. */
+export interface TreePart {
+  /** In the order of the nodes: an open node takes the two before it. */
+  readonly rest: readonly (Subtree | OpenNode)[];
+  /** Keys of the first and the last leaf, if there is one. */
+  readonly firstKey: ByteString | undefined;
+  readonly lastKey: ByteString;
+  readonly leaves: number;
+  readonly nodes: number;
+}
+
 const HASH_BYTES = 32;
 
 /** Of an AVL tree: more leaves than there are bytes in the world need no more. */
 const MAX_HEIGHT = 127;
+/** Of what remains of a part: on either side, and waiting, as many as the tree is high. */
+const MAX_REST = 3 * MAX_HEIGHT;
 /** Eight times what the Cosmos SDK takes as a key. One for each level of a tree is in memory. */
 const MAX_KEY_BYTES = 1024 * 1024;
 /** Views of shorter preimages are kept: to make one takes as long as to hash it. */
@@ -45,21 +73,30 @@ const MAX_KEPT_VIEW = 256;
 export class IavlHasher {
   readonly #where: string;
   readonly #maxVersion: number;
-  readonly #stack: Subtree[] = [];
+  readonly #isPart: boolean;
+  readonly #first: number;
+  readonly #stack: (Subtree | OpenNode)[] = [];
+  /** How many subtrees are on top of the stack. */
+  #subtrees = 0;
+  #firstKey: ByteString | undefined;
   #lastKey: ByteString = '';
   #preimage = Buffer.alloc(4096);
   #views: (Buffer | undefined)[] = [];
   #length = 0;
   leaves = 0;
-  nodes = 0;
+  nodes: number;
 
   /**
    * @param where names the store in errors
    * @param maxVersion height of the snapshot: no node can be newer
+   * @param partFrom for the nodes of a part: how many come before it
    */
-  constructor(where: string, maxVersion: number) {
+  constructor(where: string, maxVersion: number, partFrom?: number) {
     this.#where = where;
     this.#maxVersion = maxVersion;
+    this.#isPart = partFrom !== undefined;
+    this.#first = partFrom ?? 0;
+    this.nodes = this.#first;
   }
 
   /**
@@ -67,72 +104,127 @@ export class IavlHasher {
    * @throws {VerificationError} `STATE_SYNC_DAMAGED` if it cannot be the next node of an AVL tree
    */
   add(node: IavlNode): void {
-    this.nodes += 1;
-    if (node.version < 1 || node.version > this.#maxVersion) {
-      this.#refuse(
-        'a node has a version that it cannot have',
-        node,
-        `1 to ${String(this.#maxVersion)}`,
-        node.version,
-      );
-    }
-    if (node.height === 0) this.#addLeaf(node);
-    else this.#addInner(node);
+    this.addRead({ ...node, key: bytesOf(node.key) });
   }
 
-  #addLeaf(node: IavlNode): void {
-    const { value, version } = node;
-    const key = bytesOf(node.key);
+  /** {@link add} for a node as it is read. */
+  addRead(node: ReadNode): void {
+    this.nodes += 1;
+    const { key, value, version, height } = node;
+    if (version < 1 || version > this.#maxVersion) {
+      const expected = `1 to ${String(this.#maxVersion)}`;
+      this.#refuse('a node has a version that it cannot have', key, expected, version);
+    }
+    if (height === 0) {
+      this.#addLeaf(node);
+      return;
+    }
+    if (value.length > 0) this.#refuse('an inner node has a value', key);
+    this.#addInner(key, version, height);
+  }
+
+  /**
+   * Adds the nodes of a part.
+   * @throws as {@link add}, for what could not be seen in the part
+   */
+  addPart({ rest, firstKey, lastKey, leaves, nodes }: TreePart): void {
+    const before = this.nodes;
+    if (firstKey !== undefined && firstKey <= this.#lastKey) this.#refuseOrder(firstKey);
+    if (firstKey !== undefined) this.#lastKey = lastKey;
+    for (const each of rest) {
+      if ('hash' in each) {
+        this.#refuseTooMany(each.smallestKey);
+        this.#push(each);
+      } else {
+        this.nodes = each.number;
+        this.#addInner(each.key, each.version, each.height);
+      }
+    }
+    this.leaves += leaves;
+    this.nodes = before + nodes;
+  }
+
+  #addLeaf({ key, value, version }: ReadNode): void {
     // Also of the first: an empty key is above none.
-    if (key <= this.#lastKey) {
-      this.#refuse(
-        'the keys of a store do not ascend',
-        node,
-        `a key above ${hex(this.#lastKey)}`,
-        hex(key),
-      );
-    }
-    if (key.length > MAX_KEY_BYTES || this.#stack.length > MAX_HEIGHT) {
-      this.#refuse('a key is too long, or nodes between the leaves are missing', node);
-    }
+    if (key <= this.#lastKey) this.#refuseOrder(key);
+    if (key.length > MAX_KEY_BYTES) this.#refuse('a key is too long', key);
+    this.#refuseTooMany(key);
+    this.#firstKey ??= key;
     this.#lastKey = key;
     this.leaves += 1;
     this.#begin(0, 1, version, key.length + 2 * HASH_BYTES);
     this.#putUvarint(key.length);
     this.#put(key);
     this.#putHash(sha256(value));
-    this.#stack.push({ hash: this.#digest(), height: 0, size: 1, version, smallestKey: key });
+    this.#push({ hash: this.#digest(), height: 0, size: 1, version, smallestKey: key });
   }
 
-  #addInner(node: IavlNode): void {
-    const right = this.#stack.pop();
-    const left = this.#stack.pop();
-    if (left === undefined || right === undefined)
-      this.#refuse('an inner node has no two children', node);
-    const { key, value, version, height } = node;
+  #push(subtree: Subtree): void {
+    this.#stack.push(subtree);
+    this.#subtrees += 1;
+  }
+
+  #addInner(key: ByteString, version: number, height: number): void {
+    const right = this.#stack.at(-1);
+    const left = this.#stack.at(-2);
+    const areThere = left !== undefined && right !== undefined && 'hash' in left && 'hash' in right;
+    if (!areThere) {
+      if (!this.#isPart || this.#stack.length > MAX_REST) {
+        this.#refuse('an inner node has no two children', key);
+      }
+      this.#stack.push({ key, version, height, number: this.nodes });
+      this.#subtrees = 0;
+      return;
+    }
     const higher = Math.max(left.height, right.height);
     if (height !== higher + 1 || Math.abs(left.height - right.height) > 1) {
-      this.#refuse('the tree is not balanced', node, higher + 1, height);
+      this.#refuse('the tree is not balanced', key, higher + 1, height);
     }
-    if (value.length > 0) this.#refuse('an inner node has a value', node);
     if (version < left.version || version < right.version) {
-      this.#refuse('an inner node is older than its children', node);
+      this.#refuse('an inner node is older than its children', key);
     }
     // The hash does not cover it.
-    if (bytesOf(key) !== right.smallestKey) {
+    if (key !== right.smallestKey) {
       this.#refuse(
         'an inner node has another key than its right side',
-        node,
+        key,
         hex(right.smallestKey),
-        hex(bytesOf(key)),
+        hex(key),
       );
     }
+    this.#stack.length -= 2;
+    this.#subtrees -= 2;
     const size = left.size + right.size;
     this.#begin(height, size, version, 2 * HASH_BYTES);
     this.#putHash(left.hash);
     this.#putHash(right.hash);
     const { smallestKey } = left;
-    this.#stack.push({ hash: this.#digest(), height, size, version, smallestKey });
+    this.#push({ hash: this.#digest(), height, size, version, smallestKey });
+  }
+
+  #refuseOrder(key: ByteString): never {
+    return this.#refuse(
+      'the keys of a store do not ascend',
+      key,
+      `a key above ${hex(this.#lastKey)}`,
+      hex(key),
+    );
+  }
+
+  #refuseTooMany(key: ByteString): void {
+    if (this.#subtrees <= MAX_HEIGHT && this.#stack.length <= MAX_REST) return;
+    this.#refuse('nodes between the leaves are missing', key);
+  }
+
+  /** What remains of the nodes of a part. */
+  part(): TreePart {
+    return {
+      rest: this.#stack,
+      firstKey: this.#firstKey,
+      lastKey: this.#lastKey,
+      leaves: this.leaves,
+      nodes: this.nodes - this.#first,
+    };
   }
 
   /** The root hash. @throws {VerificationError} `STATE_SYNC_DAMAGED` if nodes are missing */
@@ -145,7 +237,9 @@ export class IavlHasher {
       });
     }
     const [root] = this.#stack;
-    return root === undefined ? EMPTY_TREE_HASH : Buffer.from(root.hash, 'latin1');
+    return root === undefined || !('hash' in root)
+      ? EMPTY_TREE_HASH
+      : Buffer.from(root.hash, 'latin1');
   }
 
   #begin(height: number, size: number, version: number, moreBytes: number): void {
@@ -190,12 +284,12 @@ export class IavlHasher {
 
   #refuse(
     message: string,
-    node: IavlNode,
+    key: ByteString,
     expected?: string | number,
     found?: string | number,
   ): never {
     return damaged(message, {
-      path: `${this.#where}, node ${String(this.nodes)}, key ${hex(bytesOf(node.key))}`,
+      path: `${this.#where}, node ${String(this.nodes)}, key ${hex(key)}`,
       expected,
       found,
     });
@@ -206,7 +300,7 @@ function sha256(bytes: Uint8Array): ByteString {
   return hash('sha256', bytes, 'binary');
 }
 
-function bytesOf(bytes: Uint8Array): ByteString {
+export function bytesOf(bytes: Uint8Array): ByteString {
   return asBuffer(bytes).toString('latin1');
 }
 

@@ -6,11 +6,9 @@
  */
 import { WHOLE_MAX_BYTES } from '../../swing-store-export/swing-store-export.ts';
 import { inflate } from './inflate.ts';
-import type { IavlNode } from './iavl.ts';
-import { decodeItem, type Item } from './decode-item.ts';
+import { decodeItem, type OtherItem } from './decode-item.ts';
 import { uvarint } from './encode-item.ts';
 import { damaged } from './layout.ts';
-import { nodeAtHand } from './node-at-hand.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 /** Of a message that is taken whole: any but a payload. */
@@ -18,11 +16,19 @@ const MAX_MESSAGE_BYTES = 1_000_000_000;
 /** Of a payload. */
 const MAX_PAYLOAD_BYTES = 2 * 2 ** 30;
 
-/** The field of `SnapshotItem` that has a payload. */
-const PAYLOAD = 4;
+/** Fields of `SnapshotItem`. */
+const [NODE, PAYLOAD] = [2, 4];
 const PAYLOAD_TAG = PAYLOAD * 8 + 2;
+const NODE_TAG = NODE * 8 + 2;
 const PAYLOAD_FIELD_TAG = 1 * 8 + 2;
 const NO_BYTES: Buffer = Buffer.alloc(0);
+
+/** Messages of nodes, each with its length before it. */
+export interface NodeBlock {
+  readonly bytes: Buffer;
+  /** How many there are. */
+  readonly count: number;
+}
 
 export interface ItemReaderOptions {
   /** Ends the reading with its reason. */
@@ -69,45 +75,46 @@ export class ItemReader {
   }
 
   /**
-   * Calls `take` with nodes, one after the other and without waiting, until another item comes. A node's bytes may
-   * change once it has returned.
+   * Gives nodes to `take`, as the bytes of one or more messages with their lengths, until another item comes. What is in
+   * them is for `nodesIn` to judge. The bytes do not change.
    * @returns that item, or undefined at the end of the stream
    * @throws {VerificationError} `STATE_SYNC_DAMAGED`
    */
-  async next(take: (node: IavlNode) => void): Promise<Item | undefined> {
+  async next(take: (nodes: NodeBlock) => Promise<void> | void): Promise<OtherItem | undefined> {
     const { copy } = this.#options;
     await this.skip();
     for (;;) {
       const start = this.#at;
-      this.#takeAtHand(take);
-      if (copy !== undefined && this.#at > start) {
-        await copy(this.#buffer.subarray(start, this.#at));
+      const count = this.#passNodes();
+      if (count > 0) {
+        const bytes = this.#buffer.subarray(start, this.#at);
+        await copy?.(bytes);
+        await take({ bytes, count });
       }
       if (this.#at >= this.#buffer.length && !(await this.#more())) return undefined;
       this.#items += 1;
       const length = await this.#varint();
-      if ((await this.#peek()) === PAYLOAD_TAG) return this.#payload(length);
-      const message = await this.#bytes(length);
-      const item = decodeItem(message, this.where);
-      if (copy !== undefined && item.kind !== 'extension') {
-        await copy(uvarint(length));
-        await copy(message);
+      const tag = await this.#peek();
+      if (tag === PAYLOAD_TAG) return this.#payload(length);
+      const bytes = await this.#message(length);
+      if (tag !== NODE_TAG) {
+        const message = bytes.subarray(bytes.length - length);
+        const item = decodeItem(message, this.where);
+        if (item.kind === 'store') await copy?.(bytes);
+        return item;
       }
-      if (item.kind !== 'node') return item;
-      take(item.node);
+      await copy?.(bytes);
+      await take({ bytes, count: 1 });
     }
   }
 
-  /** Takes nodes for as long as all of the next one is in the buffer. */
-  #takeAtHand(take: (node: IavlNode) => void): void {
-    for (;;) {
+  /** Passes the nodes of which all is in the buffer, and counts them. */
+  #passNodes(): number {
+    for (let count = 0; ; count += 1) {
       const end = this.#endOfMessage();
-      if (end === undefined) return;
-      const node = nodeAtHand(this.#buffer, this.#start, end);
-      if (node === undefined) return;
+      if (end === undefined || this.#buffer[this.#start] !== NODE_TAG) return count;
       this.#items += 1;
       this.#at = end;
-      take(node);
     }
   }
 
@@ -132,7 +139,7 @@ export class ItemReader {
   }
 
   /** What `SnapshotExtensionPayload { bytes payload }` says of its size. */
-  async #payload(length: number): Promise<Item> {
+  async #payload(length: number): Promise<OtherItem> {
     const start = this.#taken;
     await this.#varint();
     const body = await this.#varint();
@@ -211,8 +218,8 @@ export class ItemReader {
     return this.#buffer[this.#at] ?? 0;
   }
 
-  /** So many bytes in one piece; a view that holds until the next call. */
-  async #bytes(length: number): Promise<Buffer> {
+  /** The message of so many bytes, with its length before it, in one piece. */
+  async #message(length: number): Promise<Buffer> {
     if (length > MAX_MESSAGE_BYTES) {
       damaged('an item is too large', {
         path: this.where,
@@ -220,22 +227,16 @@ export class ItemReader {
         found: length,
       });
     }
-    if (this.#buffer.length - this.#at < length) await this.#gather(length);
-    this.#at += length;
-    return this.#buffer.subarray(this.#at - length, this.#at);
-  }
-
-  /** Puts so many bytes side by side. What was promised is not allocated before it is there. */
-  async #gather(length: number): Promise<void> {
-    const pieces = [this.#buffer.subarray(this.#at)];
-    let size = pieces[0]?.length ?? 0;
-    while (size < length) {
-      if (!(await this.#more())) this.#endsEarly();
-      pieces.push(this.#buffer);
-      size += this.#buffer.length;
+    // What was promised is not allocated before it is there.
+    const pieces: Buffer[] = [uvarint(length)];
+    for (let left = length; left > 0;) {
+      if (this.#at >= this.#buffer.length && !(await this.#more())) this.#endsEarly();
+      const piece = this.#buffer.subarray(this.#at, this.#at + left);
+      pieces.push(piece);
+      this.#at += piece.length;
+      left -= piece.length;
     }
-    this.#buffer = Buffer.concat(pieces, size);
-    this.#at = 0;
+    return Buffer.concat(pieces);
   }
 
   async #more(): Promise<boolean> {

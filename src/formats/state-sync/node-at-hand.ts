@@ -3,7 +3,7 @@
  * nearly every item of a snapshot. Nothing is judged here: whatever is unusual is left to the reader that says what is
  * wrong with it.
  */
-import type { IavlNode } from './iavl.ts';
+import type { ReadNode } from './iavl.ts';
 
 const [NODE_TAG, KEY_TAG, VALUE_TAG, VERSION_TAG, HEIGHT_TAG] = [0x12, 0x0a, 0x12, 0x18, 0x20];
 const NO_BYTES: Buffer = Buffer.alloc(0);
@@ -37,10 +37,10 @@ class Cursor {
 const cursor = new Cursor();
 
 /**
- * The node in the message from `at` to `end`, with views of its bytes.
+ * The node in the message from `at` to `end`, with a view of its value.
  * @returns undefined if it is another item, or unusual
  */
-export function nodeAtHand(bytes: Buffer, at: number, end: number): IavlNode | undefined {
+export function nodeAtHand(bytes: Buffer, at: number, end: number): ReadNode | undefined {
   cursor.bytes = bytes;
   cursor.at = at;
   cursor.end = end;
@@ -49,7 +49,7 @@ export function nodeAtHand(bytes: Buffer, at: number, end: number): IavlNode | u
   if (length === 0 || length !== end - cursor.at || !cursor.takes(KEY_TAG)) return undefined;
   const keySize = cursor.positive();
   if (keySize === 0 || keySize > end - cursor.at) return undefined;
-  const key = bytes.subarray(cursor.at, cursor.at + keySize);
+  const key = bytes.toString('latin1', cursor.at, cursor.at + keySize);
   cursor.at += keySize;
   let value = NO_BYTES;
   if (cursor.takes(VALUE_TAG)) {

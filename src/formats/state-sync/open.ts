@@ -12,6 +12,7 @@
  */
 import { VerificationError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
+import { inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import { UNTRUSTED_EXPORT_DATA } from '../../swing-store-export/names.ts';
 import type {
   ExportArtifact,
@@ -23,7 +24,7 @@ import { CodeHashes } from './code-hashes.ts';
 import { readCode, type ByteCode } from './code-payload.ts';
 import { readArchive } from './dump-archive.ts';
 import { extensionsOf, refuseFormat, type Extension } from './extensions.ts';
-import type { Item } from './decode-item.ts';
+import type { OtherItem } from './decode-item.ts';
 import { ItemReader } from './items.ts';
 import { readChunkFiles, type FoundStateSync } from './layout.ts';
 import { OrderedExportData } from './ordered-export-data.ts';
@@ -42,6 +43,8 @@ export interface OpenStateSyncOptions {
   readonly scratchDir: string;
   /** Told, as one line each, what an operator should know. */
   readonly note: (message: string) => void;
+  /** Hashes the stores; by default this thread does. */
+  readonly pool?: WorkerPool | undefined;
   /** Ends the reading with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -89,7 +92,7 @@ class OpenedStateSync implements StateSyncExport {
   #reader: ItemReader | undefined;
   #codeHashes: CodeHashes | undefined;
   /** The first item behind the stores, if there is one, from when they have been read until it is used. */
-  #behindStores: { readonly item: Item | undefined } | undefined;
+  #behindStores: { readonly item: OtherItem | undefined } | undefined;
   proof: AppHashProof | undefined;
   codes: ByteCodes | undefined;
 
@@ -121,14 +124,16 @@ class OpenedStateSync implements StateSyncExport {
   async #readStores(exportData: OrderedExportData | undefined): Promise<void> {
     await this.close();
     const { location, height } = this;
-    const { scratchDir, signal } = this.#options;
+    const { scratchDir, signal, pool = inlinePool } = this.#options;
     const reader = new ItemReader(chunksOf(this.#found), location, { signal });
     const codes = new CodeHashes(scratchDir, location);
     this.#reader = reader;
     this.#codeHashes = codes;
     this.proof = undefined;
     this.codes = undefined;
-    const { roots, behind } = await readStores(reader, { location, height }, { exportData, codes });
+    const { roots, behind } = await readStores(reader, {
+      ...{ location, height, exportData, codes, pool },
+    });
     this.proof = proveStores(this.#found, roots, this.#options);
     this.#behindStores = { item: behind };
   }

@@ -5,21 +5,20 @@
  * takes several times as long.
  */
 import { closeSync, readSync, writeSync } from 'node:fs';
-import { VerificationError } from '../../errors.ts';
-import { blockOfLines, wholeLines } from '../../io/lines.ts';
+import { wholeLines } from '../../io/lines.ts';
 import { openScratchFile } from '../../io/scratch-file.ts';
 import { blocksOfLines, formatLine, refuseHostKey } from '../../swing-store-export/export-data.ts';
 import { RecordIndex } from '../../swing-store-export/record-index.ts';
+import type { HashedNodes } from './hash-nodes.ts';
 
-/** Characters of lines that are gathered before they are written. */
-const BLOCK_LENGTH = 256 * 1024;
 const READ_BYTES = 1024 * 1024;
+
+/** Entries of the export data, as far as they are worked out already. */
+export type OrderedEntries = Pick<HashedNodes, 'lines' | 'kvEntries' | 'hostKey' | 'records'>;
 
 export class OrderedExportData {
   readonly #file: number;
   readonly #index: RecordIndex;
-  #lines: string[] = [];
-  #length = 0;
   #entries = 0;
   /** What is wrong with an entry. It is kept, since nothing is said of entries before they are proved. */
   #wrong: unknown;
@@ -35,22 +34,20 @@ export class OrderedExportData {
     }
   }
 
-  /** The next entry, in the order of the bytes of keys. */
-  add(key: string, value: string): void {
-    this.#entries += 1;
-    if (!key.startsWith('kv.')) {
+  /** The next entries, in the order of the bytes of keys. */
+  add({ lines, kvEntries, hostKey, records }: OrderedEntries): void {
+    this.#entries += kvEntries + records.length;
+    if (hostKey !== undefined) {
+      this.#keepWrong(() => {
+        refuseHostKey(hostKey);
+      });
+    }
+    for (const [key, value] of records) {
       this.#keepWrong(() => {
         this.#index.add(key, value);
       });
-      return;
     }
-    this.#keepWrong(() => {
-      refuseHostKey(key);
-    });
-    const line = lineOf(key, value);
-    this.#lines.push(line);
-    this.#length += line.length;
-    if (this.#length >= BLOCK_LENGTH) this.#write();
+    for (let at = 0; at < lines.length;) at += writeSync(this.#file, lines, at);
   }
 
   #keepWrong(add: () => void): void {
@@ -59,14 +56,6 @@ export class OrderedExportData {
     } catch (error) {
       this.#wrong ??= error;
     }
-  }
-
-  #write(): void {
-    if (this.#lines.length === 0) return;
-    const block = blockOfLines(this.#lines);
-    for (let at = 0; at < block.length;) at += writeSync(this.#file, block, at);
-    this.#lines = [];
-    this.#length = 0;
   }
 
   get isEmpty(): boolean {
@@ -79,7 +68,6 @@ export class OrderedExportData {
    */
   async *blocks(location: string): AsyncGenerator<Uint8Array> {
     if (this.#wrong !== undefined) throw this.#wrong as Error;
-    this.#write();
     yield* wholeLines(this.#pieces(), location);
     yield* blocksOfLines(this.#recordLines());
   }
@@ -102,18 +90,5 @@ export class OrderedExportData {
   close(): void {
     this.#index.close();
     closeSync(this.#file);
-  }
-}
-
-/** @throws {VerificationError} `LINE_TOO_LONG` */
-function lineOf(key: string, value: string): string {
-  try {
-    return formatLine([key, value]);
-  } catch (cause) {
-    // Escapes can make six times as many characters of a value, and a string has an end.
-    throw new VerificationError('LINE_TOO_LONG', 'a line of the export data is too long', {
-      path: key.slice(0, 100),
-      cause,
-    });
   }
 }

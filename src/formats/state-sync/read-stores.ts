@@ -1,35 +1,45 @@
 /** The stores of a state-sync snapshot, which all come before the first extension. */
+import { InOrder } from '../../io/in-order.ts';
+import { queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { StoreRoot } from './app-hash.ts';
 import type { CodeHashes } from './code-hashes.ts';
-import { entryOf, isExportData } from './export-data-leaf.ts';
+import type { OtherItem } from './decode-item.ts';
+import { hashingNodes, type HashedNodes, type NodesToHash } from './hash-nodes.ts';
 import { IavlHasher } from './iavl.ts';
-import type { Item } from './decode-item.ts';
 import type { ItemReader } from './items.ts';
 import { damaged } from './layout.ts';
 import type { OrderedExportData } from './ordered-export-data.ts';
 
 /** No chain has nearly as many. */
 const MAX_STORES = 10_000;
-const [SWINGSET, WASM] = ['swingset', 'wasm'];
+/** What is inflated at a time. */
+const BUFFER_BYTES = 1024 * 1024;
+const WANTED: Readonly<Record<string, NodesToHash['wanted']>> = {
+  swingset: 'export data',
+  wasm: 'code hashes',
+};
 
-/** Where to put what is wanted of the stores beside their root hashes. */
-export interface WantedOfStores {
-  readonly exportData?: OrderedExportData | undefined;
+export interface ReadStoresOptions {
+  /** Names the snapshot in errors. */
+  readonly location: string;
+  /** Of the snapshot: no node is newer. */
+  readonly height: number;
+  /** Where the export data goes, if it is wanted. */
+  readonly exportData: OrderedExportData | undefined;
   readonly codes: CodeHashes;
+  /** Hashes the nodes. */
+  readonly pool: WorkerPool;
 }
 
 /**
  * Reads all stores, of which nothing is proved before the AppHash of their roots is.
- * @param location names the snapshot in errors
- * @param height of the snapshot: no node is newer
  * @returns also the first item behind the stores, if there is one
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
 export async function readStores(
   reader: ItemReader,
-  { location, height }: { readonly location: string; readonly height: number },
-  { exportData, codes }: WantedOfStores,
-): Promise<{ readonly roots: readonly StoreRoot[]; readonly behind: Item | undefined }> {
+  options: ReadStoresOptions,
+): Promise<{ readonly roots: readonly StoreRoot[]; readonly behind: OtherItem | undefined }> {
   const roots: StoreRoot[] = [];
   let item = await reader.next(() =>
     damaged('a node stands before any store', { path: reader.where }),
@@ -40,16 +50,46 @@ export async function readStores(
     if (!isOrdered || roots.length >= MAX_STORES) {
       damaged('the stores are out of order, or too many', { path: reader.where, found: name });
     }
-    const tree = new IavlHasher(`${location}: store ${name}`, height);
-    const entries = name === SWINGSET ? exportData : undefined;
-    const hashes = name === WASM ? codes : undefined;
-    if (hashes !== undefined) hashes.hasStore = true;
-    item = await reader.next((node) => {
-      tree.add(node);
-      if (entries !== undefined && isExportData(node)) entries.add(...entryOf(node, location));
-      hashes?.addLeaf(node);
-    });
-    roots.push({ name, root: tree.finish() });
+    const { root, behind } = await readStore(reader, name, options);
+    roots.push({ name, root });
+    item = behind;
   }
   return { roots, behind: item };
+}
+
+/** Reads one tree: its nodes are hashed in parts, at the same time, and the parts are put together in order. */
+async function readStore(
+  reader: ItemReader,
+  name: string,
+  { location, height, exportData, codes, pool }: ReadStoresOptions,
+): Promise<{ readonly root: Uint8Array; readonly behind: OtherItem | undefined }> {
+  const where = `${location}: store ${name}`;
+  const wanted = WANTED[name];
+  if (wanted === 'code hashes') codes.hasStore = true;
+  const tree = new IavlHasher(where, height);
+  const spare: Uint8Array[] = [];
+  const parts = new InOrder<HashedNodes>(queueFor(pool), (hashed) => {
+    spare.push(hashed.bytes);
+    tree.addPart(hashed.part);
+    exportData?.add(hashed);
+    codes.add(hashed.codes);
+  });
+  let before = 0;
+  const behind = await reader.next(async ({ bytes, count }) => {
+    const size = bytes.length;
+    const given = pool.concurrency === 0 ? bytes : copied(bytes, spare.pop());
+    const task = { bytes: given, size, before, where, maxVersion: height, wanted };
+    before += count;
+    await parts.add(pool.run(hashingNodes, task, [given]), size);
+  });
+  await parts.end();
+  return { root: tree.finish(), behind };
+}
+
+/** A copy that can be given away to another thread, where it fits in a buffer that has come back from there. */
+function copied(bytes: Buffer, spare: Uint8Array | undefined): Uint8Array {
+  const fits = spare !== undefined && spare.length >= bytes.length;
+  const copy = fits ? spare : Buffer.allocUnsafeSlow(Math.max(bytes.length, BUFFER_BYTES));
+  copy.set(bytes);
+  return copy;
 }

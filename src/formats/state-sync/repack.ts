@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import { VerificationError } from '../../errors.ts';
 import { noProgress } from '../../io/progress.ts';
+import { inlinePool } from '../../io/worker-pool/pool.ts';
 import type { AppHashProof } from './app-hash.ts';
 import { ChunkStream } from './chunk-stream.ts';
 import { CodeHashes } from './code-hashes.ts';
@@ -58,7 +59,7 @@ export async function repackStateSync(
 ): Promise<Repacked> {
   const { path: location, height, format } = found;
   refuseOtherHeight(found, options);
-  const { scratchDir, signal, progress = noProgress } = options;
+  const { scratchDir, signal, progress = noProgress, pool = inlinePool } = options;
   const hashes = new CodeHashes(
     scratchDir,
     location,
@@ -73,11 +74,9 @@ export async function repackStateSync(
   const exportData = new OrderedExportData(scratchDir);
   try {
     progress.phase('stores');
-    const { roots, behind } = await readStores(
-      reader,
-      { location, height },
-      { exportData, codes: hashes },
-    );
+    const { roots, behind } = await readStores(reader, {
+      ...{ location, height, exportData, codes: hashes, pool },
+    });
     const proof = proveStores(found, roots, options);
     if (exportData.isEmpty) refuseNoExportData(location);
     const exportDataHash = await hashOf(exportData.blocks(location));

@@ -12,7 +12,7 @@ import type { ChunkStream } from './chunk-stream.ts';
 import { readCodeFile } from './code-files.ts';
 import type { CodeHashes } from './code-hashes.ts';
 import { readCode } from './code-payload.ts';
-import type { Item } from './decode-item.ts';
+import type { OtherItem } from './decode-item.ts';
 import { extensionItem, payloadHead } from './encode-item.ts';
 import { extensionsOf, KNOWN_FORMAT, refuseFormat, type Extension } from './extensions.ts';
 import type { ItemReader } from './items.ts';
@@ -54,7 +54,7 @@ const gzipWhole = promisify(gzip);
  * @throws {UsageError} `WASM_DIR` if one is named for a chain without byte code
  */
 export async function rewriteExtensions(
-  behind: Item | undefined,
+  behind: OtherItem | undefined,
   options: RewriteOptions,
 ): Promise<RewrittenExtensions> {
   const { reader, hashes, wasmDir } = options;

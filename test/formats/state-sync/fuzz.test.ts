@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 
 import { VerificationError } from '../../../src/errors.ts';
 import { proveAppHash, type StoreRoot } from '../../../src/formats/state-sync/app-hash.ts';
+import { nodesIn } from '../../../src/formats/state-sync/hash-nodes.ts';
 import { IavlHasher } from '../../../src/formats/state-sync/iavl.ts';
 import { ItemReader } from '../../../src/formats/state-sync/items.ts';
 import {
@@ -53,9 +54,8 @@ async function accepts(raw: Buffer, pieceBytes: number): Promise<boolean> {
     while (item?.kind === 'store') {
       const { name } = item;
       const hasher = new IavlHasher(name, HEIGHT);
-      item = await reader.next((node) => {
-        hasher.add(node);
-        return undefined;
+      item = await reader.next(({ bytes }) => {
+        for (const node of nodesIn(bytes, name)) hasher.addRead(node);
       });
       found.push({ name, root: hasher.finish() });
     }

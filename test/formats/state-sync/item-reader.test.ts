@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { VerificationError } from '../../../src/errors.ts';
-import type { Item } from '../../../src/formats/state-sync/decode-item.ts';
+import type { OtherItem } from '../../../src/formats/state-sync/decode-item.ts';
+import { nodesIn } from '../../../src/formats/state-sync/hash-nodes.ts';
 import { IavlHasher, type IavlNode } from '../../../src/formats/state-sync/iavl.ts';
 import { ItemReader } from '../../../src/formats/state-sync/items.ts';
 import { nodeAtHand } from '../../../src/formats/state-sync/node-at-hand.ts';
@@ -39,13 +40,17 @@ async function readAll(raw: Buffer, chunkBytes: number): Promise<unknown[]> {
   const said: unknown[] = [];
   try {
     for (;;) {
-      const item: Item | undefined = await reader.next(({ key, value, version, height }) => {
-        said.push([
-          Buffer.from(key).toString('hex'),
-          Buffer.from(value).toString('hex'),
-          version,
-          height,
-        ]);
+      const item: OtherItem | undefined = await reader.next(({ bytes: block, count }) => {
+        const nodes = [...nodesIn(block, 'fuzz')];
+        expect(nodes).toHaveLength(count);
+        for (const { key, value, version, height } of nodes) {
+          said.push([
+            Buffer.from(key, 'latin1').toString('hex'),
+            Buffer.from(value).toString('hex'),
+            version,
+            height,
+          ]);
+        }
       });
       if (item === undefined) return said;
       said.push(item);
@@ -148,7 +153,7 @@ describe('the item reader', () => {
       // Larger versions are for the strict way.
       if (damages.length === 0) expect(found === undefined).toBe(node.version >= 2 ** 49);
       if (found === undefined) return;
-      const [key, value] = [Buffer.from(found.key), Buffer.from(found.value)];
+      const [key, value] = [Buffer.from(found.key, 'latin1'), Buffer.from(found.value)];
       expect(nodeItem({ ...found, key, value }).equals(message)).toBe(true);
     });
     fc.assert(property, options(3000));
@@ -172,6 +177,50 @@ describe('a tree', () => {
     for (const node of nodes) hasher.add(node);
     return hasher.finish().toString('hex');
   };
+
+  it('has the same root, or the same refusal, however its nodes are cut into parts', () => {
+    const entry = fc.tuple(fc.uint8Array({ minLength: 1, maxLength: 2 }), bytes(2));
+    const change = fc.record({ at: fc.nat(), version: fc.nat(50), drop: fc.boolean() });
+    const property = fc.property(
+      fc.array(entry, { maxLength: 60 }),
+      fc.array(fc.nat(130), { maxLength: 6 }),
+      fc.option(change),
+      (entries, cuts, changed) => {
+        let tree: TreeNode | undefined;
+        for (const [i, [key, value]] of entries.entries()) {
+          tree = insert(tree, Buffer.from(key), value, i + 1);
+        }
+        const nodes: IavlNode[] = wireNodes(tree);
+        const at = (changed?.at ?? 0) % Math.max(1, nodes.length);
+        const node = nodes[at];
+        if (changed !== null && node !== undefined) {
+          const put = changed.drop ? [] : [{ ...node, version: changed.version }];
+          nodes.splice(at, 1, ...put);
+        }
+        const ofParts = (): string => {
+          const hasher = new IavlHasher('fuzz', 1_000_000);
+          const borders = [0, ...cuts.toSorted((a, b) => a - b), nodes.length];
+          for (const [i, from] of borders.slice(0, -1).entries()) {
+            const part = new IavlHasher('fuzz', 1_000_000, from);
+            for (const each of nodes.slice(from, borders[i + 1])) part.add(each);
+            hasher.addPart(part.part());
+          }
+          expect(hasher.nodes).toBe(nodes.length);
+          return hasher.finish().toString('hex');
+        };
+        const told = (root: () => string): string => {
+          try {
+            return root();
+          } catch (error) {
+            expect(error).toBeInstanceOf(VerificationError);
+            return 'refused';
+          }
+        };
+        expect(told(ofParts)).toBe(told(() => rootFrom(nodes)));
+      },
+    );
+    fc.assert(property, options(500));
+  });
 
   it('has the root of another implementation, and no other nodes have it', () => {
     const entry = fc.tuple(fc.uint8Array({ minLength: 1, maxLength: 3 }), bytes(4));
