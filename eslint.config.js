@@ -18,12 +18,13 @@ const ROOMS = {
     why: 'a storage keeps named bytes and knows no format',
   },
   formats: {
-    may: ['errors.ts', 'io', 'swing-store-export', 'storage'],
+    // Of modules, the zones below leave little.
+    may: ['errors.ts', 'io', 'swing-store-export', 'storage', 'modules'],
     why: 'a form of an export is read and built without knowing who asks',
   },
   modules: {
-    may: ['errors.ts', 'io', 'swing-store-export'],
-    why: 'a module is driven by the snapshot layer and knows neither formats nor storage',
+    may: ['errors.ts', 'io', 'swing-store-export', 'storage', 'formats'],
+    why: 'a module brings its state to the contract, from the formats that it has',
   },
   operation: {
     may: ['errors.ts', 'io', 'swing-store-export', 'storage', 'formats', 'modules'],
@@ -52,6 +53,19 @@ const zones = Object.entries(ROOMS).map(([room, { may, why }]) => ({
   ),
   message: `src/${room} may import only ${[...may, 'itself'].join(', ')}: ${why}.`,
 }));
+zones.push(
+  {
+    target: './src/formats/snapshot',
+    from: './src/modules',
+    except: ['./contract.ts'],
+    message: 'A snapshot is packed from modules by their contract, without knowing any.',
+  },
+  {
+    target: './src/formats/!(snapshot)/**/*',
+    from: './src/modules',
+    message: 'Only src/formats/snapshot has to do with modules, by their contract.',
+  },
+);
 zones.push({
   target: './src/commands',
   from: ['./src/commands'],

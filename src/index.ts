@@ -35,12 +35,8 @@ export type {
 export { openExportDirectory } from './formats/export-directory/open.ts';
 export { writeExportDirectory } from './formats/export-directory/write.ts';
 export type { SnapshotManifest } from './formats/snapshot/manifest.ts';
-export { openSnapshot } from './formats/snapshot/open.ts';
-export {
-  writeSnapshot,
-  type WriteSnapshotOptions,
-  type WrittenSnapshot,
-} from './formats/snapshot/write.ts';
+export type { WriteSnapshotOptions, WrittenSnapshot } from './formats/snapshot/build.ts';
+export { openSnapshot, writeSnapshot } from './modules/swingset/snapshot.ts';
 export { buildSwingStore, type BuildSwingStoreOptions } from './formats/swing-store/build.ts';
 export type { InstalledStore } from './formats/swing-store/install.ts';
 export {

@@ -14,8 +14,16 @@ export interface StateDirFlags {
 /** The state dir: `--state-dir`, else `data/agoric` of `--home`, of `AGORIC_HOME`, of `~/.agoric`. */
 export function locateStateDir(flags: StateDirFlags, env: NodeJS.ProcessEnv = process.env): string {
   if (flags['state-dir'] !== undefined) return resolve(flags['state-dir']);
-  const home = flags.home ?? variable(env, 'AGORIC_HOME') ?? join(homedir(), '.agoric');
-  return resolve(home, 'data', 'agoric');
+  return join(locateHome(flags, env) ?? '', 'data', 'agoric');
+}
+
+/** The home of the node: `--home`, else `AGORIC_HOME`, else `~/.agoric`; undefined if a state dir is named instead. */
+export function locateHome(
+  flags: StateDirFlags,
+  env: NodeJS.ProcessEnv = process.env,
+): string | undefined {
+  if (flags['state-dir'] !== undefined) return undefined;
+  return resolve(flags.home ?? variable(env, 'AGORIC_HOME') ?? join(homedir(), '.agoric'));
 }
 
 /** The state dir where a flag names one, for a command that does without; the environment asks for nothing. */

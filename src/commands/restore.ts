@@ -15,9 +15,12 @@ import {
 } from '../cli/flags.ts';
 import { formatBytes } from '../cli/format.ts';
 import { expectFlag } from '../cli/hash-flag.ts';
-import { locateStateDir } from '../cli/locations.ts';
+import { locateHome, locateStateDir } from '../cli/locations.ts';
+import { moduleFlag, placesOf } from '../cli/module-flag.ts';
+import { renderModules } from '../cli/modules.ts';
 import { shellQuote } from '../cli/shell-quote.ts';
 import { checkRestore, restoreStore, type Proof } from '../operation/restore-store.ts';
+import type { ModuleResult } from '../operation/modules-of-snapshot.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface RestoreResult extends ExportSummary {
@@ -27,6 +30,8 @@ interface RestoreResult extends ExportSummary {
   /** Bytes of the database file. */
   readonly databaseSize: number;
   readonly proved: Proof;
+  /** What was restored, or only verified. */
+  readonly modules: readonly ModuleResult[];
   /** Where the old store is, and the command that brings it back, if there was one. */
   readonly replaced?: { readonly movedTo: string; readonly undo: string };
 }
@@ -49,6 +54,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
 
   static override flags = {
     ...stateDirFlags,
+    module: moduleFlag(),
     'artifact-mode': restoreModeFlag({
       summary: "Which artifacts the store must have. [default: the source's, else operational]",
     }),
@@ -72,6 +78,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     const options = {
       source: this.args.source,
       stateDir,
+      modules: placesOf(flags.module, locateHome(flags), 'install'),
       artifactMode: flags['artifact-mode'],
       height: flags.height,
       expect: flags.expect,
@@ -87,11 +94,11 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       signal,
     };
     if (flags.check) return { checked: await checkRestore(options) };
-    const { source, form, store, summary, proved } = await restoreStore(options);
+    const { source, form, store, summary, proved, modules } = await restoreStore(options);
     const { movedTo, size: databaseSize } = store;
     const replaced =
       movedTo === undefined ? {} : { replaced: { movedTo, undo: undo(stateDir, movedTo) } };
-    return { source, form, stateDir, databaseSize, ...summary, proved, ...replaced };
+    return { source, form, stateDir, databaseSize, ...summary, proved, modules, ...replaced };
   }
 
   protected render(result: RestoreResult | CheckResult): string[] {
@@ -103,6 +110,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       `  artifacts    ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
       `  database     ${formatBytes(result.databaseSize)}`,
       ...(hashes?.contentHash === undefined ? [] : [`  contentHash  ${hashes.contentHash}`]),
+      ...renderModules(result.modules, 'restored'),
       ...(replaced === undefined
         ? []
         : [`the old store is in ${replaced.movedTo}`, `to undo: ${replaced.undo}`]),

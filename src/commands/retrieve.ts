@@ -20,6 +20,7 @@ import {
 } from '../cli/flags.ts';
 import { formatBytes } from '../cli/format.ts';
 import { chooseSource } from '../cli/locations.ts';
+import { moduleFlag, placesOf } from '../cli/module-flag.ts';
 import { UsageError } from '../errors.ts';
 import { programName } from '../cli/program.ts';
 import { shellQuote } from '../cli/shell-quote.ts';
@@ -98,6 +99,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     'export-dir': exportDirOrStoreFlag,
     ...stateDirFlags,
     from: fromFlag,
+    module: moduleFlag(),
     ...trustFlags,
     ...stateSyncFlags,
     height: heightFlag,
@@ -149,6 +151,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     const options = {
       source: this.#source(),
       snapshotDir: flags['snapshot-dir'],
+      modules: placesOf(flags.module, flags.home, 'read'),
       height: flags.height,
       keepLast: flags['keep-last'],
       replace: flags.replace,
@@ -252,6 +255,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       `${verb} height ${String(result.height)} (${swingset.artifactMode}): ${result.path}`,
       `  export data      ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
       `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+      ...renderFields(result.modules),
       `  chunks           ${String(result.chunks.count)}, ${formatBytes(result.chunks.size)} (${result.codec}, level ${String(result.level)})`,
       `  contentHash      ${result.contentHash}`,
       `  operationalHash  ${swingset.operationalHash}`,
@@ -265,4 +269,13 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       `next: swingsnap verify ${shellQuote(result.path)}`,
     ];
   }
+}
+
+/** A line for each module but `swingset`. */
+function renderFields(modules: SnapshotManifest['modules']): string[] {
+  return Object.entries(modules).flatMap(([name, fields]) => {
+    if (!('kind' in fields)) return [];
+    const { count, size } = fields.artifacts;
+    return [`  module ${name} (${fields.kind})  ${String(count)} artifacts, ${formatBytes(size)}`];
+  });
 }

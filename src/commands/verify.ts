@@ -16,6 +16,8 @@ import { formatBytes } from '../cli/format.ts';
 import { expectFlag } from '../cli/hash-flag.ts';
 import { namedStateDir } from '../cli/locations.ts';
 import { renderProof } from '../cli/proof.ts';
+import { moduleFlag, placesOf } from '../cli/module-flag.ts';
+import { renderModules } from '../cli/modules.ts';
 import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
 import type { ByteCodes } from '../formats/state-sync/open.ts';
 import type { StoreComparison } from '../operation/compare-with-store.ts';
@@ -25,6 +27,7 @@ import {
   verifySource,
   type QuicklyVerified,
 } from '../operation/verify-source.ts';
+import type { ModuleResult } from '../operation/modules-of-snapshot.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface FullResult extends ExportSummary {
@@ -37,6 +40,8 @@ interface FullResult extends ExportSummary {
   readonly codes?: ByteCodes;
   /** Only with --state-dir or --home. */
   readonly store?: StoreComparison;
+  /** What was verified, or compared with its place. */
+  readonly modules: readonly ModuleResult[];
 }
 
 type QuickResult = QuicklyVerified & { readonly quick: true };
@@ -63,6 +68,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
 
   static override flags = {
     ...stateDirFlags,
+    module: moduleFlag({ exclusive: ['quick'] }),
     'artifact-mode': artifactModeFlag({
       summary: "Which artifacts must be there. [default: those of the source's mode]",
       exclusive: ['quick'],
@@ -84,6 +90,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     const options = {
       source: this.args.source,
       stateDir: namedStateDir(flags),
+      modules: placesOf(flags.module, flags.home, 'install'),
       artifactMode: flags['artifact-mode'],
       height: flags.height,
       expect: flags.expect,
@@ -96,12 +103,13 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     };
     if (flags.check) return { checked: await checkVerify(options) };
     if (flags.quick) return { quick: true, ...(await quicklyVerifySource(options)) };
-    const { source, form, summary, proof, codes, store } = await verifySource(options);
+    const { source, form, summary, proof, codes, store, modules } = await verifySource(options);
     return {
       quick: false,
       source,
       form,
       ...summary,
+      modules,
       ...(proof === undefined ? {} : { appHash: proof }),
       ...(codes === undefined ? {} : { codes }),
       ...(store === undefined ? {} : { store }),
@@ -129,6 +137,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
         ? []
         : [`  byte codes       ${String(codes.count)}, ${formatBytes(codes.size)}`]),
       ...(appHash === undefined ? [] : renderProof(appHash, height)),
+      ...renderModules(result.modules, 'verified'),
       ...(store === undefined
         ? []
         : [

@@ -57,8 +57,9 @@ export async function compareWithStore(
     let artifactMode = options.artifactMode ?? 'operational';
     const { summary } = await copyVerified(source, async () => nullSink(), {
       ...options,
-      inspect: (index, mode) => {
-        artifactMode = options.artifactMode ?? lesserMode(mode, store);
+      inspect: (index, verified) => {
+        options.inspect?.(index, verified);
+        artifactMode = options.artifactMode ?? lesserMode(verified.artifactMode, store);
         comparison.expectArtifacts(index, artifactMode);
       },
     });

@@ -15,14 +15,15 @@ import {
   heightOfName,
   MANIFEST_FILE as SNAPSHOT_MANIFEST_FILE,
 } from '../formats/snapshot/layout.ts';
-import { openSnapshot } from '../formats/snapshot/open.ts';
 import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
+import type { SnapshotManifest } from '../formats/snapshot/manifest.ts';
 import { findStateSync, type FoundStateSync } from '../formats/state-sync/layout.ts';
 import {
   openStateSync,
   type ByteCodes,
   type OpenStateSyncOptions,
 } from '../formats/state-sync/open.ts';
+import { openSnapshot } from '../modules/swingset/snapshot.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 
 /** What a path was found to be. `path` is absolute. */
@@ -122,6 +123,8 @@ export interface OpenSourceOptions extends Trust, Pick<OpenStateSyncOptions, 'on
 export type OpenedSource = SwingStoreExport & {
   readonly proof?: AppHashProof | undefined;
   readonly codes?: ByteCodes | undefined;
+  /** Only of a snapshot. */
+  readonly manifest?: SnapshotManifest | undefined;
 };
 
 function newestHeight(dir: string): number | undefined {

@@ -15,17 +15,24 @@ import {
   type OpenedSource,
   type Trust,
 } from './open-source.ts';
-import { buildSwingStore, removeDeadBuilds } from '../formats/swing-store/build.ts';
+import { removeDeadBuilds } from '../formats/swing-store/build.ts';
 import { refuseExistingStore, type InstalledStore } from '../formats/swing-store/install.ts';
 import { DEFAULT_GZIP_LEVEL } from '../formats/swing-store/heap-blob.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { refuseOpenDatabase } from '../formats/swing-store/open-handles.ts';
 import { openSwingStore } from '../formats/swing-store/open.ts';
+import { otherModules } from '../formats/snapshot/manifest.ts';
+import { unpackModules } from '../formats/snapshot/unpack-modules.ts';
+import type { StateModule } from '../modules/contract.ts';
+import { SWINGSET } from '../modules/swingset/layout.ts';
+import { swingsetModule } from '../modules/swingset/module.ts';
+import { buildStoreFrom } from '../modules/swingset/receive.ts';
 import { freeBytes, refuseNoSpace } from '../io/free-space.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { Progress } from '../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
+import type { ZstdCodec } from '../io/zstd/codec.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { maySatisfy, type RestoreMode } from '../swing-store-export/artifact-mode.ts';
 import { copyVerified } from '../swing-store-export/copy-export.ts';
@@ -33,6 +40,14 @@ import { nullSink } from '../swing-store-export/null-sink.ts';
 import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
 import { followProgress } from './follow-progress.ts';
 import { lockedPathsOf, lockOperation } from './operation-lock.ts';
+import {
+  modulesToWrite,
+  refuseMissing,
+  resultOf,
+  withContentHash,
+  type ModuleResult,
+  type NamedPlace,
+} from './modules-of-snapshot.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { refuseHeight } from './refuse-height.ts';
@@ -41,6 +56,8 @@ import { refuseLargeBundles } from './refuse-large-bundles.ts';
 export interface RestoreOptions extends Trust {
   readonly source: string;
   readonly stateDir: string;
+  /** Where the states of other modules go. */
+  readonly modules?: readonly NamedPlace[] | undefined;
   /** By default the source's own, else `operational`. */
   readonly artifactMode?: RestoreMode | undefined;
   /** The height that the source must be at. */
@@ -72,6 +89,7 @@ export interface Restored {
   readonly store: InstalledStore;
   readonly summary: ExportSummary;
   readonly proved: Proof;
+  readonly modules: readonly ModuleResult[];
 }
 
 /** Looks whether {@link restoreStore} could start, without making anything. Throws as it does. */
@@ -84,8 +102,20 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
       path: source.location,
     },
     checkWritable(options.stateDir, 'state dir'),
+    ...placesFor(source, options.modules).map(({ name, dir }) =>
+      checkWritable(dir, `place of module ${name}`),
+    ),
     checkWritable(scratchDir, 'scratch dir'),
   ];
+}
+
+/** The places that something of the source goes to. */
+function placesFor(
+  { manifest }: OpenedSource,
+  places: readonly NamedPlace[] = [],
+): readonly NamedPlace[] {
+  const held = manifest === undefined ? [] : otherModules(manifest).map(([name]) => name);
+  return places.filter(({ name }) => held.includes(name));
 }
 
 /**
@@ -137,33 +167,56 @@ async function restoreWith(options: PooledOptions): Promise<Restored> {
 }
 
 async function restoreLocked(options: PooledOptions, prepared: Prepared): Promise<Restored> {
-  const { source, found, scratchDir, artifactMode } = prepared;
+  const { source, found, codec, scratchDir, artifactMode } = prepared;
   const { replace, expect, progress, signal, pool, gzipLevel = DEFAULT_GZIP_LEVEL } = options;
   const beforeInstall = async (staging: string, summary: ExportSummary): Promise<void> => {
     if (!options.paranoid) return;
     await readAgain(staging, summary, { progress, signal, scratchDir, pool });
   };
-  const makeSink = async () =>
-    buildSwingStore(options.stateDir, { replace, gzipLevel, beforeInstall, pool });
-  const copied = await copyVerified(source, makeSink, {
-    progress,
-    signal,
+  let summary: ExportSummary | undefined;
+  let store: InstalledStore | undefined;
+  const receive = buildStoreFrom(options.stateDir, {
+    replace,
+    gzipLevel,
+    beforeInstall,
     pool,
-    scratchDir,
     artifactMode,
-    expect,
+    onCopied: (copied) => (summary = copied),
+    onInstalled: (installed) => (store = installed),
   });
+  const common = { progress, signal, pool, scratchDir, expect };
+  let contentHash: string | undefined;
+  let modules: readonly ModuleResult[];
+  if (found.form === 'snapshot') {
+    const swingset = swingsetModule({ target: { location: found.path, receive } });
+    const all = [swingset, ...prepared.modules];
+    const unpacked = await unpackModules(found.snapshot, all, { ...common, codec });
+    ({ contentHash } = unpacked);
+    modules = unpacked.modules.map(resultOf);
+  } else {
+    const received = await receive(source, common);
+    const installed = await received.install().catch(async (error: unknown) => {
+      await received.discard();
+      throw error;
+    });
+    const unpacked = { name: SWINGSET, kind: SWINGSET, installed };
+    modules = [resultOf(unpacked)];
+  }
+  if (summary === undefined || store === undefined) throw new Error('nothing was installed');
   const byExpect = expect === undefined ? 'nothing' : 'expected hash';
   const proved = source.proof?.isProved === true ? 'app hash' : byExpect;
-  const { result: store, summary } = copied;
-  return { form: found.form, source: found.path, store, summary, proved };
+  const whole = withContentHash(summary, contentHash);
+  return { form: found.form, source: found.path, store, summary: whole, proved, modules };
 }
 
 interface Prepared {
   readonly source: OpenedSource;
   readonly found: FoundSource;
+  readonly codec: ZstdCodec;
   readonly scratchDir: string;
   readonly artifactMode: RestoreMode;
+  /** For what the source holds beside the SwingStore. */
+  readonly modules: readonly StateModule[];
 }
 
 async function prepare(
@@ -203,11 +256,25 @@ async function prepare(
         `the new SwingStore may need up to ${String(most)} bytes: less are free at ${stateDir}`,
       );
     }
-    return { source, found, scratchDir, artifactMode };
+    const modules = modulesFor(source, options, note);
+    return { source, found, codec, scratchDir, artifactMode, modules };
   } catch (error) {
     await source.close();
     throw error;
   }
+}
+
+/** Throws as `modulesToWrite`. */
+function modulesFor(
+  { manifest }: OpenedSource,
+  { modules: places = [], replace }: RestoreOptions,
+  note: (message: string) => void,
+): StateModule[] {
+  if (manifest === undefined) {
+    refuseMissing([], places);
+    return [];
+  }
+  return modulesToWrite(manifest, places, { purpose: 'install', replace, note });
 }
 
 /**

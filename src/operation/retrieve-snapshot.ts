@@ -11,23 +11,29 @@ import {
   MIN_CHUNK_BYTES,
   snapshotName,
 } from '../formats/snapshot/layout.ts';
-import { readSnapshotManifest } from '../formats/snapshot/manifest.ts';
-import { writeSnapshot, type WrittenSnapshot } from '../formats/snapshot/write.ts';
+import { otherModules, readSnapshotManifest } from '../formats/snapshot/manifest.ts';
+import type { WrittenSnapshot } from '../formats/snapshot/build.ts';
+import { packModules } from '../formats/snapshot/pack-modules.ts';
+import { swingsetContent } from '../modules/swingset/content.ts';
+import { swingsetModule } from '../modules/swingset/module.ts';
 import type { Progress } from '../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import { checkLevel, type ZstdCodec } from '../io/zstd/codec.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
-import { copyVerified } from '../swing-store-export/copy-export.ts';
 import { finishRetrieve } from './finish-retrieve.ts';
+import { modulesToRead, type NamedPlace } from './modules-of-snapshot.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
+import type { OpenedSource } from './open-source.ts';
 import { readRecord } from './record.ts';
 import { holdSource, type RetrieveSource } from './retrieve-source.ts';
 
 export interface RetrieveOptions {
   readonly source: RetrieveSource;
   readonly snapshotDir: string;
+  /** What is read beside the SwingStore. */
+  readonly modules?: readonly NamedPlace[] | undefined;
   /** The height that the source must be at. */
   readonly height?: number | undefined;
   /** Keeps so many of the highest heights, this one included, and removes the others. */
@@ -101,16 +107,22 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
     const note = (message: string): void => {
       progress.note(message);
     };
+    noteLeft(source, note);
     const earlier =
       options.reuse === false
         ? undefined
-        : await EarlierSnapshot.open(storage, height, { codec, scratchDir, note });
+        : await EarlierSnapshot.open(storage, height, {
+            codec,
+            scratchDir,
+            note,
+            leadContent: swingsetContent,
+          });
     try {
       const { recheck } = options;
       const pack = { height, codec, level, chunkBytes, replace, madeBy, pool, earlier, recheck };
-      const makeSink = async () => writeSnapshot(storage, pack);
-      const copyOptions = { progress, signal, pool, scratchDir };
-      const { result } = await copyVerified(source, makeSink, copyOptions);
+      const modules = [swingsetModule({ source }), ...modulesToRead(options.modules ?? [])];
+      const packOptions = { ...pack, progress, signal, scratchDir };
+      const result = await packModules(storage, modules, packOptions);
       return {
         ...result,
         reusedFrom: earlier?.height,
@@ -124,6 +136,12 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
   } finally {
     await held.release();
   }
+}
+
+/** What a snapshot holds beside its SwingStore is not repackaged. */
+function noteLeft({ manifest }: OpenedSource, note: (message: string) => void): void {
+  const left = manifest === undefined ? [] : otherModules(manifest).map(([name]) => name);
+  if (left.length > 0) note(`modules of the source that were left: ${left.join(', ')}`);
 }
 
 /** What is left to do where a retrieve was killed after its snapshot was published. */

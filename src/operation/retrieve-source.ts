@@ -11,7 +11,7 @@ import type { AwaitedHeight } from './await-height.ts';
 import { followProgress } from './follow-progress.ts';
 import { lockedPathsOf, lockOperation, type OperationLock } from './operation-lock.ts';
 import { watchPin, type PinBounds } from './pin-bounds.ts';
-import { findSource, openSource, type Trust } from './open-source.ts';
+import { findSource, openSource, type OpenedSource, type Trust } from './open-source.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { refuseHeight } from './refuse-height.ts';
 import { openStoreView, type StoreViewOptions } from './store-view.ts';
@@ -46,7 +46,7 @@ export interface SourceContext extends Pick<StoreViewOptions, 'height' | 'progre
 
 /** A source that is open and locked. */
 export interface HeldSource {
-  readonly source: SwingStoreExport;
+  readonly source: OpenedSource;
   readonly progress: ProgressMeter;
   /** Aborted when the caller's signal is, or a bound is passed. */
   readonly signal: AbortSignal | undefined;

@@ -4,15 +4,28 @@ import { UsageError, VerificationError } from '../errors.ts';
 import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
 import type { ByteCodes } from '../formats/state-sync/open.ts';
 import { findSource, openSource, type FoundSource, type Trust } from './open-source.ts';
+import { ChunkReader } from '../formats/snapshot/chunk-reader.ts';
+import { unpackModules } from '../formats/snapshot/unpack-modules.ts';
 import { quickVerifySnapshot } from '../formats/snapshot/quick-verify.ts';
 import type { Progress } from '../io/progress.ts';
+import { SWINGSET } from '../modules/swingset/layout.ts';
+import { swingsetModule } from '../modules/swingset/module.ts';
+import { nothingToInstall } from '../modules/swingset/receive.ts';
 import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
-import { copyVerified } from '../swing-store-export/copy-export.ts';
+import { copyVerified, type VerifiedCopyOptions } from '../swing-store-export/copy-export.ts';
 import { nullSink } from '../swing-store-export/null-sink.ts';
-import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
+import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
 import { compareWithStore, type StoreComparison } from './compare-with-store.ts';
+import {
+  modulesToWrite,
+  refuseMissing,
+  resultOf,
+  withContentHash,
+  type ModuleResult,
+  type NamedPlace,
+} from './modules-of-snapshot.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { refuseHeight } from './refuse-height.ts';
 
@@ -20,6 +33,8 @@ export interface VerifyOptions extends Trust {
   readonly source: string;
   /** A state dir whose store must hold the export. */
   readonly stateDir?: string | undefined;
+  /** What other modules must hold, where they are compared. */
+  readonly modules?: readonly NamedPlace[] | undefined;
   /** By default the source's own. */
   readonly artifactMode?: ArtifactMode | undefined;
   readonly height?: number | undefined;
@@ -42,6 +57,7 @@ export interface Verified {
   readonly codes: ByteCodes | undefined;
   /** Only if a state dir was named. */
   readonly store: StoreComparison | undefined;
+  readonly modules: readonly ModuleResult[];
 }
 
 /**
@@ -54,7 +70,7 @@ export async function verifySource(options: VerifyOptions): Promise<Verified> {
 }
 
 async function verifyWith(options: VerifyOptions, pool: WorkerPool): Promise<Verified> {
-  const { progress, signal, artifactMode, expect, stateDir } = options;
+  const { progress, signal, artifactMode, expect } = options;
   const note = (message: string): void => {
     progress.note(message);
   };
@@ -62,19 +78,86 @@ async function verifyWith(options: VerifyOptions, pool: WorkerPool): Promise<Ver
   const found = findSource(options.source);
   const codec = await loadZstdCodec();
   const source = await openSource(found, { ...options, codec, pool, scratchDir, note });
+  const verification = new Verification(options);
+  const common = { form: found.form, source: found.path };
   try {
     refuseHeight(source, options.height);
-    const copyOptions = { progress, signal, pool, scratchDir, artifactMode, expect };
-    if (stateDir !== undefined) {
-      const compared = await compareWithStore(source, resolve(stateDir), copyOptions);
+    if (found.form !== 'snapshot' || source.manifest === undefined) {
+      refuseMissing([], options.modules ?? []);
+      const copyOptions = { progress, signal, pool, scratchDir, artifactMode, expect };
+      await verification.receive(source, copyOptions);
+      const modules = [{ name: SWINGSET, kind: SWINGSET }];
       const { proof, codes } = source;
-      return { form: found.form, source: found.path, proof, codes, ...compared };
+      return { ...common, ...verification.result(undefined), proof, codes, modules };
     }
-    const { summary } = await copyVerified(source, async () => nullSink(), copyOptions);
-    const { proof, codes } = source;
-    return { form: found.form, source: found.path, summary, proof, codes, store: undefined };
+    const { manifest } = source;
+    const places = options.modules ?? [];
+    const purpose = places.length > 0 ? 'compare' : 'verify';
+    const swingset = swingsetModule({
+      target: {
+        location: found.path,
+        receive: async (received, copyOptions) => {
+          await verification.receive(received, copyOptions);
+          return nothingToInstall(verification.storePath);
+        },
+        again: () => new ChunkReader(found.snapshot, manifest, codec, pool).chunks(SWINGSET),
+      },
+    });
+    const { contentHash, modules } = await unpackModules(
+      found.snapshot,
+      [swingset, ...modulesToWrite(manifest, places, { purpose, note })],
+      { codec, pool, scratchDir, expect, progress, signal },
+    );
+    const results = modules.map(resultOf);
+    return {
+      ...common,
+      ...verification.result(contentHash),
+      proof: undefined,
+      codes: undefined,
+      modules: results,
+    };
   } finally {
     await source.close();
+  }
+}
+
+/** Verifies an export, or compares it with a store, and keeps what came of it. */
+class Verification {
+  readonly #options: VerifyOptions;
+  #summary: ExportSummary | undefined;
+  #store: StoreComparison | undefined;
+
+  constructor(options: VerifyOptions) {
+    this.#options = options;
+  }
+
+  async receive(source: SwingStoreExport, options: VerifiedCopyOptions): Promise<void> {
+    const { stateDir, artifactMode } = this.#options;
+    const copyOptions = { ...options, artifactMode };
+    if (stateDir === undefined) {
+      ({ summary: this.#summary } = await copyVerified(
+        source,
+        async () => nullSink(),
+        copyOptions,
+      ));
+      return;
+    }
+    const scratchDir = options.scratchDir ?? chooseScratchDir(undefined);
+    const compare = { ...copyOptions, scratchDir };
+    const compared = await compareWithStore(source, resolve(stateDir), compare);
+    ({ summary: this.#summary, store: this.#store } = compared);
+  }
+
+  /** The database of the store, if it was compared with one. */
+  get storePath(): string | undefined {
+    return this.#store?.path;
+  }
+
+  /** @param contentHash that of the whole snapshot, if it is one */
+  result(contentHash: string | undefined): Pick<Verified, 'summary' | 'store'> {
+    const summary = this.#summary;
+    if (summary === undefined) throw new Error('nothing was received');
+    return { summary: withContentHash(summary, contentHash), store: this.#store };
   }
 }
 

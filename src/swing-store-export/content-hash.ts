@@ -1,5 +1,5 @@
 /** The hash that names an export whatever its form; see DESIGN, "Hashes". */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { PresentArtifact } from './record-index.ts';
 
 /**
@@ -20,9 +20,14 @@ export class ContentHasher {
     this.#line(['swingset', name, size, sha256]);
   }
 
-  /** Ends it. */
+  /** The hash of the lines so far, for whoever adds others. */
+  lines(): Hash {
+    return this.#hash.copy();
+  }
+
+  /** Of the lines so far. */
   digest(): string {
-    return this.#hash.digest('hex');
+    return this.lines().digest('hex');
   }
 
   #line(value: unknown): void {

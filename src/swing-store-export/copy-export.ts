@@ -39,8 +39,8 @@ export interface VerifiedCopyOptions extends CopyOptions {
   readonly scratchDir?: string | undefined;
   /** The content hash that the export must have. */
   readonly expect?: string | undefined;
-  /** Called with the index of what was verified, before it is closed, and the mode that it was verified for. */
-  readonly inspect?: ((index: RecordIndex, mode: ArtifactMode) => void) | undefined;
+  /** Called with the index of what was verified, before it is closed, and what was copied. */
+  readonly inspect?: ((index: RecordIndex, summary: ExportSummary) => void) | undefined;
 }
 
 /** What a verified copy came to. */
@@ -86,7 +86,7 @@ async function attempt<Result>(
     const index = new RecordIndex(scratchDir);
     try {
       const summary = await copyThrough(source, sink, options, index, exportData);
-      options.inspect?.(index, summary.artifactMode);
+      options.inspect?.(index, summary);
       return { result: await sink.finish(summary), summary };
     } finally {
       index.close();

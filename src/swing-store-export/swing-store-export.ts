@@ -42,7 +42,8 @@ export interface SwingStoreExport {
 export interface PromisedHashes {
   readonly exportDataHash: string;
   readonly operationalHash: string;
-  readonly contentHash: string;
+  /** Undefined where it covers more than this export. */
+  readonly contentHash: string | undefined;
 }
 
 /** One artifact of an export, not yet read. */

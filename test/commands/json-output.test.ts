@@ -1,4 +1,5 @@
 /** docs/json-output.md, held against what the commands print. */
+import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -74,6 +75,11 @@ beforeAll(async () => {
   await buildStore(join(base, 'S'), { ...tinySpec, leaveWal: 'last-commit' });
   await cp(join(base, 'S'), join(base, 'R'), { recursive: true });
   await mkdir(join(base, 'X'));
+  await mkdir(join(base, 'W'));
+  const code = Buffer.from('byte code');
+  await writeFile(join(base, 'W', createHash('sha256').update(code).digest('hex')), code);
+  await mkdir(join(base, 'F0'));
+  await writeFile(join(base, 'F0', 'file'), 'content');
   await cp(join(base, 'S'), join(base, 'older'), { recursive: true });
   const older = new Database(join(base, 'older', 'swingstore.sqlite'));
   older.exec(`UPDATE kvStore SET value = '900' WHERE key = 'host.height'`);
@@ -84,8 +90,14 @@ afterAll(closeReference);
 /** Which documented fields some output has shown. */
 const seen = new Map<string, Set<string>>();
 
-async function hold(section: string, exitCode: number, args: string): Promise<void> {
-  const words = args.split(' ').map((word) => word.replace(/^@/u, `${base}/`));
+/** @param module stands for the documented `wasm` in what is found */
+async function hold(
+  section: string,
+  exitCode: number,
+  args: string,
+  module = 'wasm',
+): Promise<void> {
+  const words = args.split(' ').map((word) => word.replace(/(?<=^|:)@/u, `${base}/`));
   const result = await runCli([...words, '--json']);
   expect({ args, stderr: result.stderr, exitCode: result.exitCode }).toEqual({
     args,
@@ -95,7 +107,9 @@ async function hold(section: string, exitCode: number, args: string): Promise<vo
   expect(result.stdout.split('\n')).toHaveLength(2);
   const common = section === 'error' ? undefined : document.get('');
   const documented = new Map([...(common ?? []), ...(document.get(section) ?? [])]);
-  const found = fieldsOf(result.json as object);
+  const found = fieldsOf(result.json as object).map(
+    ([name, type]) => [name.replace(`modules.${module}`, 'modules.wasm'), type] as const,
+  );
   const shown = seen.get(section) ?? new Set();
   seen.set(section, shown);
   for (const [name, type] of found) {
@@ -110,7 +124,7 @@ async function hold(section: string, exitCode: number, args: string): Promise<vo
 }
 
 /** Whether a field is one of the elements of an array that has none. */
-function isBelowEmpty(name: string, found: readonly [string, string][]): boolean {
+function isBelowEmpty(name: string, found: readonly (readonly [string, string])[]): boolean {
   const [array = '', rest] = name.split('[]');
   return rest !== undefined && !found.some(([other]) => other.startsWith(`${array}[]`));
 }
@@ -155,6 +169,14 @@ describe('the documented JSON objects', () => {
     await hold('--check', 0, 'verify @D --check');
     await hold('restore', 0, 'restore @D --state-dir @N');
     await hold('restore', 0, 'restore @D --state-dir @R --replace');
+    const [toW, toF] = ['--module wasm=wasm:@W', '--module ibc=files:@F0'];
+    await hold('retrieve', 0, `retrieve --state-dir @S --snapshot-dir @M ${toW}`);
+    await hold('retrieve', 0, `retrieve --state-dir @S --snapshot-dir @MF ${toF}`, 'ibc');
+    await hold('verify', 0, `verify @M --state-dir @S ${toW}`);
+    await hold('restore', 0, `restore @M --state-dir @N3 --module wasm=wasm:@W3`);
+    await mkdir(join(base, 'F1'));
+    await writeFile(join(base, 'F1', 'old'), '');
+    await hold('restore', 0, 'restore @MF --state-dir @N4 --replace --module ibc=files:@F1');
     await hold('export --detach', 0, 'export --detach --state-dir @S --export-dir @F');
     await writeFile(join(base, 'F', 'strange'), '');
     await hold('discard', 0, 'discard --export-dir @F');

@@ -1,18 +1,25 @@
 /**
- * Entries become chunks, several at a time; chunks become files, and lines of the list of entries, in order. A chunk
- * that an earlier snapshot has is taken over from it.
+ * Entries become chunks, several at a time, and chunks become files. A chunk that an earlier snapshot has is taken over
+ * from it. Each module has a section of the list of entries, in the order of its chunks, whichever is ready first.
  */
-import { createHash } from 'node:crypto';
 import { SwingSnapError, VerificationError } from '../../errors.ts';
 import { hashing } from '../../io/digest.ts';
 import { InOrder } from '../../io/in-order.ts';
 import { queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import type { StagedFile, StagedSnapshot } from '../../storage/contract.ts';
-import type { EarlierSnapshot } from './earlier.ts';
-import { EntriesWriter, type SnapshotArtifact } from './entries.ts';
-import { chunkFile, ENTRIES_FILE, MAX_CHUNK_FILE_BYTES } from './layout.ts';
-import { digesting, packing, type EntryDigest } from './pack-chunk.ts';
+import type {
+  EntryDigest,
+  HeldArtifact,
+  HeldState,
+  StateArtifact,
+  StateChunk,
+  StateEntry,
+} from '../../modules/contract.ts';
+import type { StagedSnapshot } from '../../storage/contract.ts';
+import { signatureOf, type EarlierSnapshot } from './earlier.ts';
+import { EntriesFile } from './entries-file.ts';
+import { chunkFile, MAX_CHUNK_FILE_BYTES } from './layout.ts';
+import { digesting, packing } from './pack-chunk.ts';
 
 export interface ChunkWriterOptions {
   readonly codec: ZstdCodec;
@@ -23,19 +30,8 @@ export interface ChunkWriterOptions {
   readonly earlier?: EarlierSnapshot | undefined;
   /** Whether a chunk is hashed again before it is taken over. */
   readonly recheck: boolean;
-}
-
-/** An entry that is not in a chunk yet. */
-export interface PendingEntry {
-  /** Undefined for a segment of export data, which is named by its hash. */
-  readonly name: string | undefined;
-  /** Its bytes, or where to get them if an earlier snapshot turns out not to have them. */
-  readonly data: Uint8Array | (() => Promise<Uint8Array>);
-  readonly size: number;
-  /** Known, or else hashed on the way. */
-  readonly sha256?: string | undefined;
-  /** On the last (or only) entry of an artifact. */
-  readonly artifact?: SnapshotArtifact | undefined;
+  /** Where the lines of all sections but the first wait. */
+  readonly scratchDir: string;
 }
 
 /** What was taken over from an earlier snapshot. */
@@ -59,49 +55,57 @@ interface StoredChunk {
   readonly size: number;
   readonly isReused: boolean;
   readonly entries: readonly EntryDigest[];
-  readonly artifacts: readonly (SnapshotArtifact | undefined)[];
+  readonly artifacts: readonly (StateArtifact | undefined)[];
 }
 
-export class ChunkWriter {
+export class ChunkWriter implements HeldState {
   readonly #staged: StagedSnapshot;
   readonly #options: ChunkWriterOptions;
-  readonly #stored: InOrder<StoredChunk>;
-  readonly #lines: EntriesWriter;
-  readonly #hash = createHash('sha256');
-  #file: StagedFile | undefined;
-  #size = 0;
+  readonly #sections: ReadonlyMap<string, InOrder<StoredChunk>>;
+  readonly #list: EntriesFile;
+  /** Chunks that were taken over, and wait for their place in the list; by what they hold. */
+  readonly #taken = new Map<string, StoredChunk>();
   readonly #chunks = { count: 0, size: 0 };
   readonly #reused = { chunks: 0, size: 0, rechecked: 0 };
 
-  constructor(staged: StagedSnapshot, options: ChunkWriterOptions) {
+  /** @param modules in the order of their sections */
+  constructor(staged: StagedSnapshot, modules: readonly string[], options: ChunkWriterOptions) {
     this.#staged = staged;
     this.#options = options;
-    this.#lines = new EntriesWriter(options.codec, options.level);
-    this.#stored = new InOrder(queueFor(options.pool), async (stored) => this.#list(stored));
+    this.#list = new EntriesFile(staged, modules, options);
+    const { items, bytes } = queueFor(options.pool);
+    // Together they hold no more than one would.
+    const limits = { items, bytes: bytes / modules.length };
+    this.#sections = new Map(
+      modules.map((name) => [
+        name,
+        new InOrder<StoredChunk>(limits, async (stored) => this.#enlist(name, stored)),
+      ]),
+    );
   }
 
-  /**
-   * Adds a chunk of these entries, whose bytes are given away. Waits while too many are under way, and throws what
-   * went wrong with any before it.
-   * @throws {VerificationError} `DUPLICATE_ARTIFACT`
-   */
-  async add(entries: readonly PendingEntry[]): Promise<void> {
-    const bytes = entries.reduce((sum, { size }) => sum + size, 0);
-    await this.#stored.add(this.#store(entries), bytes);
+  artifact(module: string, identity: string): HeldArtifact | undefined {
+    return this.#options.earlier?.artifact(module, identity);
   }
 
-  /**
-   * Adds a chunk of one entry if the earlier snapshot has it.
-   * @returns false if it has not, and nothing was added
-   */
-  async addHeld(entry: EntryDigest, artifact: SnapshotArtifact | undefined): Promise<boolean> {
-    const stored = await this.#takeOver([entry], [artifact]);
+  async take(entries: readonly EntryDigest[]): Promise<boolean> {
+    const stored = await this.#takeOver(entries, []);
     if (stored === undefined) return false;
-    await this.#stored.add(Promise.resolve(stored), 0);
+    this.#taken.set(signatureOf(entries), stored);
     return true;
   }
 
-  async #store(pending: readonly PendingEntry[]): Promise<StoredChunk> {
+  /**
+   * Adds a module's next chunk, whose bytes are given away. Waits while too many are under way, and throws what went
+   * wrong with any before it.
+   * @throws {VerificationError} `DUPLICATE_ARTIFACT`
+   */
+  async add(module: string, { entries }: StateChunk): Promise<void> {
+    const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+    await this.#sections.get(module)?.add(this.#store(entries), bytes);
+  }
+
+  async #store(pending: readonly StateEntry[]): Promise<StoredChunk> {
     const artifacts = pending.map(({ artifact }) => artifact);
     const entries = this.#options.earlier === undefined ? pending : await this.#digested(pending);
     const known = entries.every(isDigested) ? await this.#takeOver(entries, artifacts) : undefined;
@@ -109,11 +113,11 @@ export class ChunkWriter {
   }
 
   /** With names and hashes, by which an earlier chunk can be found. */
-  async #digested(pending: readonly PendingEntry[]): Promise<readonly PendingEntry[]> {
+  async #digested(pending: readonly StateEntry[]): Promise<readonly StateEntry[]> {
     return Promise.all(
       pending.map(async (entry) => {
         const { name, data, sha256 } = entry;
-        if (data instanceof Function || (name !== undefined && sha256 !== undefined)) return entry;
+        if (data instanceof Function || isDigested(entry)) return entry;
         const digested = await this.#options.pool.run(digesting, { name, data, sha256 }, [data]);
         return { ...entry, ...digested };
       }),
@@ -125,8 +129,15 @@ export class ChunkWriter {
     artifacts: StoredChunk['artifacts'],
   ): Promise<StoredChunk | undefined> {
     const { earlier, recheck, pool } = this.#options;
-    const chunk = earlier?.chunkOf(entries);
-    if (earlier === undefined || chunk === undefined) return undefined;
+    if (earlier === undefined) return undefined;
+    const signature = signatureOf(entries);
+    const taken = this.#taken.get(signature);
+    if (taken !== undefined) {
+      this.#taken.delete(signature);
+      return { ...taken, artifacts };
+    }
+    const chunk = earlier.chunkOf(signature);
+    if (chunk === undefined) return undefined;
     const accept = async (bytes: Uint8Array): Promise<boolean> =>
       (await pool.run(hashing, bytes, [bytes])) === chunk;
     const size = await this.#staged
@@ -138,7 +149,7 @@ export class ChunkWriter {
   }
 
   async #pack(
-    pending: readonly PendingEntry[],
+    pending: readonly StateEntry[],
     artifacts: StoredChunk['artifacts'],
   ): Promise<StoredChunk> {
     const { codec, level, pool } = this.#options;
@@ -157,7 +168,10 @@ export class ChunkWriter {
     return { chunk, size, isReused: false, entries, artifacts };
   }
 
-  async #list({ chunk, size, isReused, entries, artifacts }: StoredChunk): Promise<void> {
+  async #enlist(
+    module: string,
+    { chunk, size, isReused, entries, artifacts }: StoredChunk,
+  ): Promise<void> {
     this.#chunks.count += 1;
     this.#chunks.size += size;
     if (isReused) {
@@ -168,36 +182,26 @@ export class ChunkWriter {
     for (const [at, { name, size, sha256 }] of entries.entries()) {
       const artifact = artifacts[at];
       const line = { chunk, name, size, sha256, ...(artifact === undefined ? {} : { artifact }) };
-      await this.#writeFrame(this.#lines.add(line));
+      await this.#list.add(module, line);
     }
-  }
-
-  async #writeFrame(frame: Uint8Array | undefined): Promise<void> {
-    if (frame === undefined) return;
-    this.#file ??= await this.#staged.create(ENTRIES_FILE);
-    await this.#file.write(frame);
-    this.#hash.update(frame);
-    this.#size += frame.length;
   }
 
   /** Ends the list. Throws as {@link add}. */
   async finish(): Promise<WrittenChunks> {
-    await this.#stored.end();
-    await this.#writeFrame(this.#lines.finish());
-    await this.#file?.close();
-    const { count } = this.#lines;
-    const entries = { count, size: this.#size, sha256: this.#hash.digest('hex') };
+    for (const section of this.#sections.values()) await section.end();
+    const entries = await this.#list.finish();
     return { entries, chunks: { ...this.#chunks }, reused: { ...this.#reused } };
   }
 
-  /** Waits until nothing is being written any more. */
+  /** Waits until nothing is being written any more, and frees what was needed for it. */
   async settled(): Promise<void> {
-    await this.#stored.settled();
+    for (const section of this.#sections.values()) await section.settled();
+    this.#list.close();
   }
 }
 
-function isDigested(entry: PendingEntry): entry is PendingEntry & EntryDigest {
-  return entry.name !== undefined && entry.sha256 !== undefined;
+function isDigested(entry: StateEntry): entry is StateEntry & EntryDigest {
+  return typeof entry.name === 'string' && entry.sha256 !== undefined;
 }
 
 /** Names are part of a chunk's bytes: the same chunk again is the same artifact again. */

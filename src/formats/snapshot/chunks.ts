@@ -2,6 +2,7 @@
 import { NotFoundError } from '../../errors.ts';
 import type { WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
+import { moduleOf } from '../../modules/contract.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { readEntries, type SnapshotEntry } from './entries.ts';
 import {
@@ -11,7 +12,7 @@ import {
   MAX_CHUNK_ENTRIES,
   MAX_CHUNK_FILE_BYTES,
 } from './layout.ts';
-import type { SnapshotManifest } from './manifest.ts';
+import { moduleNames, type SnapshotManifest } from './manifest.ts';
 import { refuseGone } from './gone.ts';
 import { unpacking } from './pack-chunk.ts';
 
@@ -22,7 +23,8 @@ export interface PlannedChunk {
 }
 
 /**
- * The chunks of a snapshot in order, by its list of entries; no chunk is read.
+ * The chunks of a snapshot in order, by its list of entries; no chunk is read. Those of a module stand together, and
+ * modules in the order of their names.
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`
  */
 export async function* planChunks(
@@ -31,11 +33,25 @@ export async function* planChunks(
   codec: ZstdCodec,
 ): AsyncGenerator<PlannedChunk> {
   let count = 0;
+  let section = '';
   let entries: SnapshotEntry[] = [];
   let bytes = 0;
   for await (const entry of readEntries(snapshot, manifest, codec)) {
     const [first] = entries;
-    if (first !== undefined && first.chunk !== entry.chunk) {
+    const isNew = first?.chunk !== entry.chunk;
+    const module = moduleOf(entry.name);
+    if (
+      module !== section &&
+      (!isNew || module < section || !Object.hasOwn(manifest.modules, module))
+    ) {
+      damaged('an entry stands where none of its module can', {
+        path: snapshot.location,
+        expected: moduleNames(manifest.modules).join(', '),
+        found: entry.name.slice(0, 200),
+      });
+    }
+    section = module;
+    if (first !== undefined && isNew) {
       yield { chunk: first.chunk, entries };
       count += 1;
       entries = [];

@@ -4,22 +4,16 @@ import { workerTask } from '../../io/worker-pool/task.ts';
 import { withWorkspace } from '../../io/worker-pool/workspace.ts';
 import type { ZstdCodec, ZstdCodecName } from '../../io/zstd/codec.ts';
 import { loadZstdCodec } from '../../io/zstd/load-codec.ts';
-import type { ArtifactDigest } from '../../swing-store-export/swing-store-export.ts';
-import { damaged, refuseUnreadable, segmentEntryName } from './layout.ts';
+import type { EntryDigest, NameByHash } from '../../modules/contract.ts';
+import { damaged, refuseUnreadable } from './layout.ts';
 import { maxTarBytes, packTar, unpackTar } from './tar.ts';
 
 /** An entry that is to be packed. */
 export interface RawEntry {
-  /** Undefined for a segment of export data, which is named by its hash. */
-  readonly name: string | undefined;
+  readonly name: string | NameByHash;
   readonly data: Uint8Array;
   /** Of `data`, where it is known. */
   readonly sha256?: string | undefined;
-}
-
-/** Name, size in bytes and SHA-256 of an entry. */
-export interface EntryDigest extends ArtifactDigest {
-  readonly name: string;
 }
 
 /** A chunk as a file, by the SHA-256 of its bytes. */
@@ -49,7 +43,8 @@ export async function packChunk({
 }
 
 function digestOf({ name, data, sha256 = sha256Hex(data) }: RawEntry): EntryDigest {
-  return { name: name ?? segmentEntryName(sha256, undefined), size: data.length, sha256 };
+  const spelled = typeof name === 'string' ? name : name.before + sha256 + name.after;
+  return { name: spelled, size: data.length, sha256 };
 }
 
 export const packing = workerTask(import.meta.url, packChunk);

@@ -15,7 +15,7 @@ import type { StoredSnapshot } from '../../../src/storage/contract.ts';
 import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
 import { directoryStorage, storedDirectory } from '../../../src/storage/directory.ts';
-import { writeSnapshot } from '../../../src/formats/snapshot/write.ts';
+import { writeSnapshot } from '../../../src/modules/swingset/snapshot.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { makeContent, openContent, smallSpec, type MadeSpec } from './made-export.ts';
 import { restore, verify, verifyQuickly } from './refusal.ts';

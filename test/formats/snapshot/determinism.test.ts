@@ -3,8 +3,7 @@ import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { readEntries } from '../../../src/formats/snapshot/entries.ts';
-import { openSnapshot } from '../../../src/formats/snapshot/open.ts';
-import { writeSnapshot } from '../../../src/formats/snapshot/write.ts';
+import { openSnapshot, writeSnapshot } from '../../../src/modules/swingset/snapshot.ts';
 import type { ZstdCodec } from '../../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';
 import type { SnapshotStorage } from '../../../src/storage/contract.ts';

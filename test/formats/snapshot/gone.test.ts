@@ -3,8 +3,7 @@ import path from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { openSnapshot } from '../../../src/formats/snapshot/open.ts';
-import { writeSnapshot } from '../../../src/formats/snapshot/write.ts';
+import { openSnapshot, writeSnapshot } from '../../../src/modules/swingset/snapshot.ts';
 import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';
 import { directoryStorage } from '../../../src/storage/directory.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';

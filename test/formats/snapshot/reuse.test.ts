@@ -4,8 +4,8 @@ import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { EarlierSnapshot } from '../../../src/formats/snapshot/earlier.ts';
-import { openSnapshot } from '../../../src/formats/snapshot/open.ts';
-import { writeSnapshot } from '../../../src/formats/snapshot/write.ts';
+import { swingsetContent } from '../../../src/modules/swingset/content.ts';
+import { openSnapshot, writeSnapshot } from '../../../src/modules/swingset/snapshot.ts';
 import type { WorkerPool } from '../../../src/io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';
@@ -98,7 +98,12 @@ async function write(dir: string, spec: MadeSpec, options: Options = {}) {
   const { height } = content;
   const note = (message: string): void => void notes.push(message);
   const earlier = reuse
-    ? await EarlierSnapshot.open(storage, height, { codec, scratchDir: path.dirname(dir), note })
+    ? await EarlierSnapshot.open(storage, height, {
+        codec,
+        scratchDir: path.dirname(dir),
+        note,
+        leadContent: swingsetContent,
+      })
     : undefined;
   const base = { height, codec, level: 1, chunkBytes, replace: false, madeBy: 'a test' };
   const read: string[] = [];
@@ -169,6 +174,20 @@ describe('a snapshot after another', () => {
     });
   }
 
+  it.each(['archival', 'debug'] as const)(
+    'takes over from a list that has small artifacts behind large ones (%s)',
+    async (artifactMode) => {
+      const dir = await snapshotDir();
+      const small = vat('v0', 1000, ['a']);
+      const mixed: MadeSpec = { artifactMode, vats: [small, ...vats, vat('w9', 2 * MIB, ['z'])] };
+      await write(dir, { ...mixed, height: 7 });
+      const notes: string[] = [];
+      const { manifest, reused } = await write(dir, { ...mixed, height: 8 }, { notes });
+      expect(notes).toEqual([]);
+      expect(reused.chunks).toBe(manifest.chunks.count);
+    },
+  );
+
   it('is the same from a source that can be read in order only', async () => {
     const dir = await snapshotDir();
     await write(dir, before, { seekable: false });
@@ -235,7 +254,7 @@ describe('a snapshot after another', () => {
     await write(dir, { ...before, height: 9 }, { reuse: false });
     await writeFile(path.join(dir, '6', 'manifest.json'), 'no manifest');
     const note = (): void => undefined;
-    const options = { codec, scratchDir: dir, note };
+    const options = { codec, scratchDir: dir, note, leadContent: swingsetContent };
     const earlier = await EarlierSnapshot.open(directoryStorage(dir), 8, options);
     expect(earlier?.height).toBe(5);
     earlier?.close();

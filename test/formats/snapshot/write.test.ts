@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { SwingSnapError } from '../../../src/errors.ts';
-import { writeSnapshot } from '../../../src/formats/snapshot/write.ts';
+import { writeSnapshot } from '../../../src/modules/swingset/snapshot.ts';
 import { noProgress } from '../../../src/io/progress.ts';
 import type { ZstdCodec } from '../../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';

@@ -1,7 +1,17 @@
 /** Manifests that say something else than what is there, or say it differently. */
 import { artifactChunk, type Case } from './case.ts';
+import { sha256 } from './forge.ts';
 
 const MIB = 1024 * 1024;
+
+/** What is hashed of a module `wasm` without byte code. */
+const EMPTY_WASM = '["swingsnap-module",1,"wasm"]\n';
+
+const fieldsOf = (kind: string) => ({
+  kind,
+  contentHash: '0'.repeat(64),
+  artifacts: { count: 0, size: 0 },
+});
 
 export const manifests: readonly Case[] = [
   ...(
@@ -84,16 +94,52 @@ export const manifests: readonly Case[] = [
     'UNKNOWN_MODULE',
     (draft) => {
       draft.manifest = (manifest) => {
+        manifest.modules['other'] = fieldsOf('strange');
+      };
+    },
+  ],
+  [
+    'a module without a kind',
+    'SNAPSHOT_DAMAGED',
+    (draft) => {
+      draft.manifest = (manifest) => {
         manifest.modules['wasm'] = {};
       };
     },
   ],
   [
-    'an unknown module instead of ours',
-    'UNKNOWN_MODULE',
+    'another module instead of ours',
+    'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.manifest = (manifest) => {
-        Object.assign(manifest, { modules: { files: {} } });
+        Object.assign(manifest, { modules: { wasm: fieldsOf('wasm') } });
+      };
+    },
+  ],
+  [
+    'a module that is not there',
+    'HASH_MISMATCH',
+    (draft) => {
+      draft.manifest = (manifest) => {
+        manifest.modules['wasm'] = { ...fieldsOf('wasm'), contentHash: sha256(EMPTY_WASM) };
+      };
+    },
+  ],
+  ...['Wasm', '../wasm', 'a/b', '', 'x'.repeat(33)].map((name): Case => [
+    `a module called ${JSON.stringify(name)}`,
+    'SNAPSHOT_DAMAGED',
+    (draft) => {
+      draft.manifest = (manifest) => {
+        manifest.modules[name] = fieldsOf('wasm');
+      };
+    },
+  ]),
+  [
+    'more modules than anybody has',
+    'SNAPSHOT_DAMAGED',
+    (draft) => {
+      draft.manifest = (manifest) => {
+        for (let i = 0; i < 16; i += 1) manifest.modules[`wasm${i}`] = fieldsOf('wasm');
       };
     },
   ],

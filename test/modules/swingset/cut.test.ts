@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 
-import { cutsAfter, SegmentCutter } from '../../../src/formats/snapshot/cut.ts';
+import { cutsAfter } from '../../../src/modules/group.ts';
+import { SegmentCutter } from '../../../src/modules/swingset/cut.ts';
 import {
   SEGMENT_MAX_BYTES,
   SEGMENT_MEAN_REST_BYTES,
   SEGMENT_MIN_BYTES,
-} from '../../../src/formats/snapshot/layout.ts';
+} from '../../../src/modules/swingset/layout.ts';
 
 /** The rule of docs/snapshot-format.md, line by line. */
 function cutByRule(lines: readonly Buffer[]): Buffer[] {

@@ -1,10 +1,11 @@
-/** A snapshot as an export. */
+/** Chunks of the module `swingset` as an export. */
 import { mapAhead } from '../../io/ahead.ts';
 import { countLines } from '../../io/lines.ts';
+import { sha256Hex } from '../../io/digest.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
-import { aheadOf, inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
-import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import type { StoredSnapshot } from '../../storage/contract.ts';
+import { aheadOf, type WorkerPool } from '../../io/worker-pool/pool.ts';
+import type { SwingsetFields } from '../../formats/snapshot/manifest.ts';
+import { damaged, MIN_CHUNK_BYTES } from '../../formats/snapshot/layout.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { NotCanonicalError } from '../../swing-store-export/canonical-blocks.ts';
 import { readExportData } from '../../swing-store-export/export-data.ts';
@@ -16,90 +17,72 @@ import {
   type PromisedHashes,
   type SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
-import { loadChunk, planChunks, type PlannedChunk } from './chunks.ts';
-import type { SnapshotArtifact, SnapshotEntry } from './entries.ts';
-import {
-  artifactEntryName,
-  damaged,
-  isSegmentEntry,
-  MAX_PARTS,
-  MIN_CHUNK_BYTES,
-} from './layout.ts';
-import { readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
+import type { StateArtifact, StateChunk, StateEntry } from '../contract.ts';
+import { bytesOf, nameOf } from '../entry.ts';
+import { MAX_PARTS } from '../group.ts';
+import { artifactEntryName, isSegmentEntry } from './layout.ts';
 import { SegmentChecker } from './segments.ts';
 
-/**
- * Opens a stored snapshot. Everything that is read from it is checked on the way; `promised` is what its manifest
- * says, for the reader of the whole to hold against what it got.
- * @param pool unpacks chunks; by default this thread does
- * @throws as `readSnapshotManifest`
- */
-export async function openSnapshot(
-  snapshot: StoredSnapshot,
-  codec: ZstdCodec,
-  pool: WorkerPool = inlinePool,
-): Promise<SwingStoreExport & { readonly manifest: SnapshotManifest }> {
-  return new SnapshotExport(snapshot, await readSnapshotManifest(snapshot), codec, pool);
+export interface EntriesExportOptions {
+  /** Names the snapshot in errors. */
+  readonly location: string;
+  readonly height: number;
+  /** What is said of it, to be held against what comes, as far as anything is. */
+  readonly fields: Partial<SwingsetFields>;
+  /** Undefined where it covers more than this export. */
+  readonly contentHash: string | undefined;
+  /** Its chunks, anew at each call. */
+  readonly chunks: () => AsyncGenerator<StateChunk>;
+  /** Waits until no chunk is being loaded any more, and looks whether all of them were right. */
+  readonly settle?: (() => Promise<void>) | undefined;
+  readonly pool: WorkerPool;
 }
 
 /** An entry, and how to get it. */
 interface Part {
-  readonly entry: SnapshotEntry;
+  readonly name: string;
+  readonly size: number;
+  readonly sha256: string | undefined;
+  readonly artifact: StateArtifact | undefined;
   readonly load: () => Promise<Uint8Array>;
 }
 
-class SnapshotExport implements SwingStoreExport {
-  readonly #snapshot: StoredSnapshot;
-  readonly #codec: ZstdCodec;
-  readonly manifest: SnapshotManifest;
+/** Everything that is read from it is checked on the way; artifacts that nobody asks for are not loaded. */
+export class EntriesExport implements SwingStoreExport {
+  readonly location: string;
+  readonly height: number;
+  readonly promised?: PromisedHashes;
+  readonly #options: EntriesExportOptions;
   /** Goes on behind the export data when the artifacts are asked for. */
-  #plan: AsyncGenerator<PlannedChunk> | undefined;
-  #next: PlannedChunk | undefined;
-  #loaded = { count: 0, size: 0 };
-  readonly #loading = new Set<Promise<unknown>>();
+  #chunks: AsyncGenerator<StateChunk> | undefined;
+  #next: StateChunk | undefined;
 
-  readonly #pool: WorkerPool;
-
-  constructor(
-    snapshot: StoredSnapshot,
-    manifest: SnapshotManifest,
-    codec: ZstdCodec,
-    pool: WorkerPool,
-  ) {
-    this.#snapshot = snapshot;
-    this.#codec = codec;
-    this.#pool = pool;
-    this.manifest = manifest;
+  constructor(options: EntriesExportOptions) {
+    this.#options = options;
+    this.location = options.location;
+    this.height = options.height;
+    const { fields, contentHash } = options;
+    const { exportDataHash, operationalHash } = fields;
+    if (exportDataHash !== undefined && operationalHash !== undefined) {
+      this.promised = { exportDataHash, operationalHash, contentHash };
+    }
   }
 
-  get location(): string {
-    return this.#snapshot.location;
-  }
-
-  get height(): number {
-    return this.manifest.height;
-  }
-
-  get artifactMode(): ArtifactMode {
-    return this.manifest.modules.swingset.artifactMode;
-  }
-
-  get promised(): PromisedHashes {
-    const { exportDataHash, operationalHash } = this.manifest.modules.swingset;
-    return { contentHash: this.manifest.contentHash, exportDataHash, operationalHash };
+  get artifactMode(): ArtifactMode | undefined {
+    return this.#options.fields.artifactMode;
   }
 
   estimate(part: 'export data' | 'artifacts'): ProgressTotal {
-    const { exportData, artifacts } = this.manifest.modules.swingset;
+    const { exportData, artifacts } = this.#options.fields;
     return part === 'export data'
-      ? { bytes: exportData.size, items: exportData.entries, unit: 'entries' }
-      : { bytes: artifacts.size, items: artifacts.count, unit: 'artifacts' };
+      ? { bytes: exportData?.size, items: exportData?.entries, unit: 'entries' }
+      : { bytes: artifacts?.size, items: artifacts?.count, unit: 'artifacts' };
   }
 
   /** A snapshot holds export data in canonical order and text: no other is sorted, it is refused. */
   async *exportData(): AsyncGenerator<Uint8Array> {
     try {
-      yield* readExportData(this.#segments(), this.location, { pool: this.#pool });
+      yield* readExportData(this.#segments(), this.location, { pool: this.#options.pool });
     } catch (cause) {
       if (!(cause instanceof NotCanonicalError)) throw cause;
       damaged('the export data of a snapshot is not in canonical order and text', {
@@ -112,51 +95,47 @@ class SnapshotExport implements SwingStoreExport {
 
   async *#segments(): AsyncGenerator<Uint8Array> {
     await this.close();
-    this.#plan = planChunks(this.#snapshot, this.manifest, this.#codec);
+    this.#chunks = this.#options.chunks();
     this.#next = undefined;
-    this.#loaded = { count: 0, size: 0 };
     const found = { entries: 0, size: 0 };
     const checker = new SegmentChecker(this.location);
     const loading = mapAhead(
       this.#segmentChunks(),
-      aheadOf(this.#pool, rawBytes),
-      async (planned) => ({ planned, contents: await this.#load(planned) }),
+      aheadOf(this.#options.pool, rawBytes),
+      async ({ entries }) => Promise.all(entries.map(loaded)),
     );
-    for await (const { planned, contents } of loading) {
-      for (const [at, entry] of planned.entries.entries()) {
-        const data = contents[at] ?? Buffer.alloc(0);
-        checker.next(entry, data);
+    for await (const segments of loading) {
+      for (const { name, sha256, data } of segments) {
+        checker.next({ name, size: data.length, sha256 }, data);
         found.size += data.length;
         found.entries += countLines(data);
         yield data;
       }
     }
     checker.finish();
-    const { exportData } = this.manifest.modules.swingset;
-    this.#compare('export data', 'entries', exportData.entries, found.entries);
-    this.#compare('export data', 'bytes', exportData.size, found.size);
+    const { exportData } = this.#options.fields;
+    this.#compare('export data', 'entries', exportData?.entries, found.entries);
+    this.#compare('export data', 'bytes', exportData?.size, found.size);
   }
 
   /** The chunks of the export data. */
-  async *#segmentChunks(): AsyncGenerator<PlannedChunk> {
-    for await (const planned of this.#chunks()) {
-      if (!isSegmentEntry(planned.entries[0]?.name ?? '')) {
-        this.#next = planned;
+  async *#segmentChunks(): AsyncGenerator<StateChunk> {
+    for await (const chunk of this.#rest()) {
+      const [first] = chunk.entries;
+      if (first === undefined || !isSegmentEntry(nameOf(first))) {
+        this.#next = chunk;
         return;
       }
-      yield planned;
+      yield chunk;
     }
   }
 
   async *artifacts(): AsyncGenerator<ExportArtifact> {
     const found = { count: 0, size: 0 };
     for await (const parts of this.#artifactParts()) {
-      const artifact = parts.at(-1)?.entry.artifact;
+      const artifact = parts.at(-1)?.artifact;
       if (artifact === undefined) continue;
-      this.#checkParts(
-        parts.map(({ entry }) => entry),
-        artifact,
-      );
+      this.#checkParts(parts, artifact);
       found.count += 1;
       found.size += artifact.size;
       yield {
@@ -166,44 +145,36 @@ class SnapshotExport implements SwingStoreExport {
         ...wholeOf(parts),
       };
     }
-    const { artifacts } = this.manifest.modules.swingset;
-    this.#compare('artifacts', 'artifacts', artifacts.count, found.count);
-    this.#compare('artifacts', 'bytes', artifacts.size, found.size);
-    // What was asked for ahead is counted when it is there; that it fails is for whoever asked.
-    await Promise.allSettled(this.#loading);
-    const { chunks } = this.manifest;
-    if (this.#loaded.count >= chunks.count) {
-      this.#compare('chunks', 'compressed bytes', chunks.size, this.#loaded.size);
-    }
+    const { artifacts } = this.#options.fields;
+    this.#compare('artifacts', 'artifacts', artifacts?.count, found.count);
+    this.#compare('artifacts', 'bytes', artifacts?.size, found.size);
+    await this.#options.settle?.();
   }
 
   /** The entries of each artifact: one, or its parts, of which the last says what they are parts of. */
   async *#artifactParts(): AsyncGenerator<readonly Part[]> {
     let parts: Part[] = [];
-    for await (const planned of this.#chunks()) {
-      let loaded: Promise<Uint8Array[]> | undefined;
-      for (const [at, entry] of planned.entries.entries()) {
-        const load = async (): Promise<Uint8Array> => {
-          loaded ??= this.#load(planned);
-          return (await loaded)[at] ?? new Uint8Array();
-        };
-        parts.push({ entry, load });
-        if (entry.artifact !== undefined) {
+    for await (const { entries } of this.#rest()) {
+      for (const entry of entries) {
+        const { size, sha256, artifact } = entry;
+        const name = nameOf(entry);
+        parts.push({ name, size, sha256, artifact, load: async () => bytesOf(entry) });
+        if (artifact !== undefined) {
           yield parts;
           parts = [];
         } else if (parts.length >= MAX_PARTS) {
-          damaged('an artifact has too many parts', { path: `${this.location}: ${entry.name}` });
+          damaged('an artifact has too many parts', { path: `${this.location}: ${name}` });
         }
       }
     }
     const [first] = parts;
     if (first !== undefined) {
-      damaged('an artifact has no last part', { path: `${this.location}: ${first.entry.name}` });
+      damaged('an artifact has no last part', { path: `${this.location}: ${first.name}` });
     }
   }
 
   /** Entry names follow from the artifact's name, sizes of parts from the first part's and the artifact's. */
-  #checkParts(parts: readonly SnapshotEntry[], artifact: SnapshotArtifact): void {
+  #checkParts(parts: readonly Part[], artifact: StateArtifact): void {
     const parsed = parseArtifactName(artifact.name);
     const isSplit = parts.length > 1;
     const partSize = isSplit ? (parts[0]?.size ?? 0) : artifact.size;
@@ -229,7 +200,8 @@ class SnapshotExport implements SwingStoreExport {
     const size = parts.reduce((sum, part) => sum + part.size, 0);
     this.#compare(artifact.name, 'bytes', artifact.size, size);
     const [only] = parts;
-    if (!isSplit && only !== undefined && only.sha256 !== artifact.sha256) {
+    const isOther = only?.sha256 !== undefined && only.sha256 !== artifact.sha256;
+    if (!isSplit && isOther) {
       damaged('an entry and its artifact have different hashes', {
         path: `${this.location}: ${artifact.name}`,
         expected: artifact.sha256,
@@ -246,40 +218,27 @@ class SnapshotExport implements SwingStoreExport {
     }
   }
 
-  /** The rest of the plan, without ending it when the caller stops early. */
-  async *#chunks(): AsyncGenerator<PlannedChunk> {
+  /** The rest of the chunks, without ending them when the caller stops early. */
+  async *#rest(): AsyncGenerator<StateChunk> {
     if (this.#next !== undefined) {
       const next = this.#next;
       this.#next = undefined;
       yield next;
     }
     for (;;) {
-      const result = await this.#plan?.next();
+      const result = await this.#chunks?.next();
       if (result === undefined || result.done === true) return;
       yield result.value;
     }
   }
 
-  async #load(planned: PlannedChunk): Promise<Uint8Array[]> {
-    const loading = loadChunk(this.#snapshot, this.#codec, planned, this.#pool);
-    this.#loading.add(loading);
-    try {
-      const { contents, fileBytes } = await loading;
-      this.#loaded.count += 1;
-      this.#loaded.size += fileBytes;
-      return contents;
-    } finally {
-      this.#loading.delete(loading);
-    }
-  }
-
   #readParts(parts: readonly Part[]): AsyncIterable<Uint8Array> {
-    const limits = aheadOf(this.#pool, ({ entry }: Part) => entry.size);
+    const limits = aheadOf(this.#options.pool, ({ size }: Part) => size);
     return mapAhead(eachOf(parts), limits, async ({ load }) => load());
   }
 
-  #compare(what: string, unit: string, expected: number, found: number): void {
-    if (expected === found) return;
+  #compare(what: string, unit: string, expected: number | undefined, found: number): void {
+    if (expected === undefined || expected === found) return;
     damaged(`the snapshot holds another number of ${unit} than it says`, {
       path: `${this.location}: ${what}`,
       expected,
@@ -288,12 +247,12 @@ class SnapshotExport implements SwingStoreExport {
   }
 
   async close(): Promise<void> {
-    await this.#plan?.return(undefined);
+    await this.#chunks?.return(undefined);
   }
 }
 
 /** The identity of an artifact, as far as it follows from the rest; the hash of a span is taken as it stands. */
-function identityOf(name: ArtifactName, { sha256, identity }: SnapshotArtifact): string {
+function identityOf(name: ArtifactName, { sha256, identity }: StateArtifact): string {
   switch (name.kind) {
     case 'snapshot':
       return artifactIdentity({ kind: 'snapshot', hash: sha256 });
@@ -310,15 +269,23 @@ function identityOf(name: ArtifactName, { sha256, identity }: SnapshotArtifact):
 /** An artifact of one part can be read as a whole. */
 function wholeOf(parts: readonly Part[]): Pick<ExportArtifact, 'whole'> {
   const [part] = parts;
-  if (parts.length !== 1 || part === undefined || part.entry.size > WHOLE_MAX_BYTES) return {};
-  const { size, sha256 } = part.entry;
+  if (parts.length !== 1 || part === undefined || part.size > WHOLE_MAX_BYTES) return {};
+  const { size, sha256 } = part;
   return { whole: { size, load: async () => ({ bytes: await part.load(), sha256 }) } };
+}
+
+/** An entry, loaded. */
+async function loaded(
+  entry: StateEntry,
+): Promise<{ name: string; sha256: string; data: Uint8Array }> {
+  const data = await bytesOf(entry);
+  return { name: nameOf(entry), sha256: entry.sha256 ?? sha256Hex(data), data };
 }
 
 async function* eachOf<Item>(items: Iterable<Item>): AsyncGenerator<Item> {
   yield* items;
 }
 
-function rawBytes({ entries }: PlannedChunk): number {
+function rawBytes({ entries }: StateChunk): number {
   return entries.reduce((sum, { size }) => sum + size, 0);
 }

@@ -1,5 +1,4 @@
 /** Artifacts in parts of at most a chunk. */
-import { SwingSnapError } from '../../errors.ts';
 import { DigestTap, sha256Hex } from '../../io/digest.ts';
 import { parseArtifactName } from '../../swing-store-export/names.ts';
 import {
@@ -9,9 +8,9 @@ import {
   type HeldContent,
   type WholeContent,
 } from '../../swing-store-export/swing-store-export.ts';
-import type { ChunkWriter, PendingEntry } from './chunk-writer.ts';
-import type { EarlierSnapshot } from './earlier.ts';
-import { artifactEntryName, MAX_PARTS } from './layout.ts';
+import type { HeldState, StateChunk, StateEntry } from '../contract.ts';
+import { refuseTooManyParts } from '../group.ts';
+import { artifactEntryName, SWINGSET } from './layout.ts';
 
 /** The digest of an artifact, and what is left to be written of it. */
 export interface WrittenParts extends ArtifactDigest {
@@ -22,7 +21,7 @@ export interface WrittenParts extends ArtifactDigest {
 interface LastPart {
   /** Its number, or undefined if it is all. */
   readonly part: number | undefined;
-  readonly data: PendingEntry['data'];
+  readonly data: StateEntry['data'];
   /** Bytes of the part. */
   readonly partSize: number;
 }
@@ -30,15 +29,18 @@ interface LastPart {
 interface PartsOptions {
   /** Bytes of a part at most. */
   readonly chunkBytes: number;
-  readonly earlier?: EarlierSnapshot | undefined;
+  readonly held?: HeldState | undefined;
 }
 
+/** Takes a finished chunk; resolves when there is room for the next. */
+export type EmitChunk = (chunk: StateChunk) => Promise<void>;
+
 export class ArtifactParts {
-  readonly #chunks: ChunkWriter;
+  readonly #emit: EmitChunk;
   readonly #options: PartsOptions;
 
-  constructor(chunks: ChunkWriter, options: PartsOptions) {
-    this.#chunks = chunks;
+  constructor(emit: EmitChunk, options: PartsOptions) {
+    this.#emit = emit;
     this.#options = options;
   }
 
@@ -62,15 +64,16 @@ export class ArtifactParts {
     { size, sha256 }: ArtifactDigest,
     identity: string,
   ): Promise<number | 'all'> {
-    const { earlier, chunkBytes } = this.#options;
-    const parts = earlier?.artifact(identity)?.entries ?? [];
-    if (parts.length === 0) return 0;
+    const { held, chunkBytes } = this.#options;
+    const parts = held?.artifact(SWINGSET, identity)?.entries ?? [];
+    if (held === undefined || parts.length === 0) return 0;
     if (parts.some((part, at) => part.size !== chunkBytes && at < parts.length - 1)) return 0;
     const parsed = parseArtifactName(name);
     for (const [at, part] of parts.entries()) {
       const entry = { ...part, name: artifactEntryName(parsed, parts.length > 1 ? at : undefined) };
+      if (!(await held.take([entry]))) return at;
       const artifact = at === parts.length - 1 ? { name, size, sha256, identity } : undefined;
-      if (!(await this.#chunks.addHeld(entry, artifact))) return at;
+      await this.#emit({ entries: [{ ...entry, data: neverAsked, artifact }] });
     }
     return 'all';
   }
@@ -95,7 +98,7 @@ export class ArtifactParts {
           refuseTooManyParts(part + 1, name);
           const data = Buffer.concat(held);
           const entry = { name: artifactEntryName(parsed, part), data, size: length };
-          if (part >= taken) await this.#chunks.add([entry]);
+          if (part >= taken) await this.#emit({ entries: [entry] });
           part += 1;
           held = [];
           length = 0;
@@ -112,13 +115,9 @@ export class ArtifactParts {
   }
 }
 
-/** @throws {SwingSnapError} `TOO_LARGE` if `part` is a number that no part may have */
-export function refuseTooManyParts(part: number, what: string): void {
-  if (part < MAX_PARTS) return;
-  throw new SwingSnapError('TOO_LARGE', `${what} is too large for chunks of this size`, {
-    expected: `at most ${String(MAX_PARTS)} parts`,
-    hint: 'use a larger --chunk-size',
-  });
+/** The data of what was taken over. */
+async function neverAsked(): Promise<Uint8Array> {
+  throw new Error('the data of an entry that was taken over is asked for');
 }
 
 function onePart({ bytes, sha256 = sha256Hex(bytes) }: WholeContent): WrittenParts {

@@ -1,8 +1,5 @@
-/**
- * Where entries end: export-data segments, and chunks of several small artifacts. What ends is decided by the key or
- * name of the last line or artifact, so that a change in one place moves no cut elsewhere, and what did not change
- * keeps its bytes and therefore its name.
- */
+/** Where export-data segments end: by the key of the last line, as `group.ts` has it for artifacts. */
+import { cutsAfter } from '../group.ts';
 import { SEGMENT_MAX_BYTES, SEGMENT_MEAN_REST_BYTES, SEGMENT_MIN_BYTES } from './layout.ts';
 
 const NEWLINE = 0x0a;
@@ -64,18 +61,4 @@ function cutsAfterLine(block: Buffer, start: number, end: number): boolean {
   let keyEnd = keyStart;
   while (keyEnd < end && block[keyEnd] !== QUOTE) keyEnd += block[keyEnd] === BACKSLASH ? 2 : 1;
   return cutsAfter(block.subarray(keyStart, keyEnd), end - start, SEGMENT_MEAN_REST_BYTES);
-}
-
-/**
- * Whether something of `size` bytes called `name` is the last before a cut. Of many, one in so many is that the
- * bytes between two cuts are `meanBytes` on average, however large each is.
- */
-export function cutsAfter(name: Uint8Array, size: number, meanBytes: number): boolean {
-  // FNV-1a, and the last steps of MurmurHash3, which spread what FNV leaves in the low bits.
-  let hash = 0x811c9dc5;
-  for (const byte of name) hash = Math.imul(hash ^ byte, 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  hash = (hash ^ (hash >>> 16)) >>> 0;
-  return hash < (size / meanBytes) * 2 ** 32;
 }

@@ -1,7 +1,9 @@
 /** Whether entries are the segments of export data that their names say, in whole lines, with no part missing. */
 import { createHash, type Hash } from 'node:crypto';
-import type { SnapshotEntry } from './entries.ts';
-import { damaged, MAX_PARTS, MIN_CHUNK_BYTES, segmentEntryName } from './layout.ts';
+import { damaged, MIN_CHUNK_BYTES } from '../../formats/snapshot/layout.ts';
+import type { EntryDigest } from '../contract.ts';
+import { MAX_PARTS } from '../group.ts';
+import { segmentEntryName } from './layout.ts';
 
 const NEWLINE = 0x0a;
 /** The hash that stands in the name of a part of a segment. */
@@ -18,7 +20,7 @@ export class SegmentChecker {
   }
 
   /** @throws {VerificationError} `SNAPSHOT_DAMAGED` */
-  next(entry: SnapshotEntry, data: Uint8Array): void {
+  next(entry: EntryDigest, data: Uint8Array): void {
     const parts = this.#parts;
     const whole = PART_NAME.exec(entry.name)?.[1];
     if (parts !== undefined && whole !== parts.sha256) this.finish();

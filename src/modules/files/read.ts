@@ -1,0 +1,40 @@
+/** A tree of files, as artifacts that are sent. */
+import { DigestTap } from '../../io/digest.ts';
+import { ModuleHasher, type ModuleFields } from '../contract.ts';
+import type { SentArtifact } from '../sent-artifacts.ts';
+import { directoryEntryName, fileEntryName, FILES, formatIdentity } from './layout.ts';
+import { walkTree, type TreeNode } from './walk.ts';
+
+export async function* treeArtifacts(module: string, root: string): AsyncGenerator<SentArtifact> {
+  for await (const { path, kind, mode, size, read } of walkTree(root)) {
+    const name = kind === 'file' ? fileEntryName : directoryEntryName;
+    yield {
+      name: path,
+      entryName: name(module, path),
+      size,
+      identityOf: (sha256) => formatIdentity({ kind, mode, sha256 }),
+      read,
+    };
+  }
+}
+
+/** What a node of a tree is, by its content. */
+export async function identityOfNode({ kind, mode, read }: TreeNode): Promise<{
+  readonly size: number;
+  readonly sha256: string;
+  readonly identity: string;
+}> {
+  const tap = new DigestTap();
+  for await (const _ of tap.through(read()));
+  const { size, sha256 } = tap.finish();
+  return { size, sha256, identity: formatIdentity({ kind, mode, sha256 }) };
+}
+
+/** What a manifest would say of a tree. Throws as `walkTree`. */
+export async function fieldsOfTree(root: string): Promise<ModuleFields> {
+  const hasher = new ModuleHasher(FILES);
+  for await (const node of walkTree(root)) {
+    hasher.add({ name: node.path, ...(await identityOfNode(node)) });
+  }
+  return hasher.fields();
+}

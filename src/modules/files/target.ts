@@ -1,0 +1,92 @@
+/** What becomes of a tree that is received. */
+import { resolve } from 'node:path';
+import type { InstalledState, StateArtifact } from '../contract.ts';
+import { differences } from '../differences.ts';
+import { compareNames } from '../contract.ts';
+import { identityOfNode } from './read.ts';
+import { walkTree, type TreeNode } from './walk.ts';
+import { ROOT } from './layout.ts';
+
+/** Paths come in order, each behind its directory, and were looked at. */
+export interface TreeTarget {
+  directory(path: string): Promise<void>;
+  /** All that is in a directory has come. */
+  leave(path: string, mode: number): Promise<void>;
+  file(path: string): Promise<TreeFile>;
+  /** An artifact is complete. */
+  took(artifact: StateArtifact): Promise<void>;
+  /** All of them are: what was written is durable. @throws {VerificationError} if the target is not right */
+  done(): Promise<void>;
+  install(): Promise<InstalledState>;
+  /** Leaves nothing; may be called again. */
+  abort(): Promise<void>;
+}
+
+export interface TreeFile {
+  write(bytes: Uint8Array): Promise<void>;
+  finish(mode: number): Promise<void>;
+}
+
+const nothing = async (): Promise<void> => undefined;
+
+/** Keeps nothing. @param path where the same tree is already, if it is */
+export function verifyTree(path?: string): TreeTarget {
+  return {
+    directory: nothing,
+    leave: nothing,
+    file: async () => ({ write: nothing, finish: nothing }),
+    took: nothing,
+    done: nothing,
+    install: async () => ({ path, undo: nothing }),
+    abort: nothing,
+  };
+}
+
+/** Looks whether the tree in `dir` is the same, to the last file. */
+export function compareTree(dir: string): TreeTarget {
+  const path = resolve(dir);
+  const found = differences(path);
+  const walk = walkTree(path);
+  let next: TreeNode | undefined;
+  let isStarted = false;
+  const advance = async (): Promise<void> => {
+    const result = await walk.next();
+    next = result.done === true ? undefined : result.value;
+    isStarted = true;
+  };
+  const passTo = async (name: string | undefined): Promise<void> => {
+    if (!isStarted) await advance();
+    while (next !== undefined && (name === undefined || isBefore(next.path, name))) {
+      found.differs(`${next.path} is there only`);
+      await advance();
+    }
+  };
+  return {
+    ...verifyTree(),
+    took: async ({ name, identity }) => {
+      await passTo(name);
+      if (next?.path !== name) {
+        found.differs(`${name} is missing`);
+        return;
+      }
+      const there = (await identityOfNode(next)).identity;
+      if (there === identity) found.equal();
+      else found.differs(`${name} differs: expected ${identity}, found ${there}`);
+      await advance();
+    },
+    done: async () => {
+      await passTo(undefined);
+      found.refuse('the directory does not hold this tree');
+    },
+    install: async () => ({ path, compared: found.counts(), undo: nothing }),
+    abort: async () => {
+      await walk.return(undefined);
+    },
+  };
+}
+
+/** The root is before all others. */
+function isBefore(path: string, other: string): boolean {
+  if (path === other || other === ROOT) return false;
+  return path === ROOT || compareNames(path, other) < 0;
+}

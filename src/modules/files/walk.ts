@@ -1,0 +1,132 @@
+/** Goes through a tree of files, in the order of its paths. */
+import { isUtf8 } from 'node:buffer';
+import { constants, type BigIntStats } from 'node:fs';
+import { lstat, open, readdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { NotFoundError, SwingSnapError, VerificationError } from '../../errors.ts';
+import { isTreePath, ROOT } from './layout.ts';
+
+const READ_PIECE_BYTES = 1024 * 1024;
+
+/** Something in a tree, as it was when it was met. */
+export interface TreeNode {
+  readonly path: string;
+  readonly kind: 'file' | 'directory';
+  /** Permission bits. */
+  readonly mode: number;
+  /** Bytes of a file; 0 for a directory. */
+  readonly size: number;
+  /** The bytes of a file, once. @throws {SwingSnapError} `FILE_CHANGED` if it is not as it was */
+  readonly read: () => AsyncIterable<Uint8Array>;
+}
+
+/**
+ * The root, and all that is below it. Of the names, those of the directories on the way are in memory.
+ * @throws {NotFoundError} `FILES_MISSING`; {@link VerificationError} `NOT_A_FILE` for links and special files, `TREE_PATH`
+ *   for names that cannot be carried; {@link SwingSnapError} `FILE_CHANGED` if it changes meanwhile
+ */
+export async function* walkTree(root: string): AsyncGenerator<TreeNode> {
+  const real = await realpath(root).catch((cause: unknown) => {
+    throw new NotFoundError('FILES_MISSING', 'the directory cannot be read', {
+      path: root,
+      found: (cause as NodeJS.ErrnoException).code,
+      cause,
+    });
+  });
+  const found = await lstat(real, { bigint: true });
+  if (!found.isDirectory()) throw notAFile(root, found);
+  yield* walk(real, ROOT, found);
+}
+
+async function* walk(root: string, path: string, before: BigIntStats): AsyncGenerator<TreeNode> {
+  const dir = join(root, path);
+  yield { path, kind: 'directory', mode: modeOf(before), size: 0, read: nothing };
+  const names = await readdir(dir, { encoding: 'buffer' });
+  for (const name of names.sort((a, b) => Buffer.compare(a, b))) {
+    const below = path === ROOT ? name.toString() : `${path}/${name.toString()}`;
+    const full = join(root, below);
+    if (!isUtf8(name) || !isTreePath(below)) {
+      throw new VerificationError('TREE_PATH', 'a name cannot be carried', {
+        path: full,
+        expected: 'UTF-8, and a path of at most 960 characters',
+        found: JSON.stringify(name.toString()),
+      });
+    }
+    const found = await lstat(full, { bigint: true }).catch((cause: unknown) => {
+      throw changed(full, cause);
+    });
+    if (found.isDirectory()) yield* walk(root, below, found);
+    else if (found.isFile()) yield fileNode(full, below, found);
+    else throw notAFile(full, found);
+  }
+  const after = await lstat(dir, { bigint: true }).catch((cause: unknown) => {
+    throw changed(dir, cause);
+  });
+  if (!isSame(before, after)) throw changed(dir);
+}
+
+function fileNode(full: string, path: string, found: BigIntStats): TreeNode {
+  const size = Number(found.size);
+  return { path, kind: 'file', mode: modeOf(found), size, read: () => readFile(full, found) };
+}
+
+async function* readFile(path: string, before: BigIntStats): AsyncGenerator<Uint8Array> {
+  // Opening a pipe would wait for somebody to write into it.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+  const file = await open(path, flags).catch((cause: unknown) => {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw code === 'ENOENT' || code === 'ELOOP' ? changed(path, cause) : cause;
+  });
+  try {
+    if (!isSame(before, await file.stat({ bigint: true }))) throw changed(path);
+    let size = 0n;
+    for (;;) {
+      // A buffer for each piece, since whoever takes them may keep them.
+      const piece = Buffer.allocUnsafeSlow(Math.min(READ_PIECE_BYTES, Number(before.size) + 1));
+      const { bytesRead } = await file.read(piece, 0, piece.length);
+      if (bytesRead === 0) break;
+      size += BigInt(bytesRead);
+      yield piece.subarray(0, bytesRead);
+    }
+    const isRight = size === before.size && isSame(before, await file.stat({ bigint: true }));
+    if (!isRight) throw changed(path);
+  } finally {
+    await file.close();
+  }
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {
+  // A directory has no bytes.
+}
+
+function modeOf({ mode }: BigIntStats): number {
+  return Number(mode) & 0o777;
+}
+
+function isSame(before: BigIntStats, after: BigIntStats): boolean {
+  return (['dev', 'ino', 'mode', 'size', 'mtimeNs', 'ctimeNs'] as const).every(
+    (field) => before[field] === after[field],
+  );
+}
+
+function changed(path: string, cause?: unknown): SwingSnapError {
+  return new SwingSnapError('FILE_CHANGED', 'something changed while it was read', {
+    path,
+    hint: 'run it again when nobody writes there: stop the node, or take a copy',
+    cause,
+  });
+}
+
+function whatIs(found: BigIntStats): string {
+  if (found.isSymbolicLink()) return 'a symbolic link';
+  return found.isFile() ? 'a file' : 'a special file';
+}
+
+function notAFile(path: string, found: BigIntStats): VerificationError {
+  return new VerificationError('NOT_A_FILE', 'a tree of files holds something else', {
+    path,
+    expected: 'regular files and directories',
+    found: whatIs(found),
+    hint: 'move it away, or name a directory that holds none',
+  });
+}

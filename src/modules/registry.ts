@@ -1,0 +1,48 @@
+/** The kinds of modules there are, to which anybody may add. */
+import { SwingSnapError, VerificationError } from '../errors.ts';
+import type { StateModule } from './contract.ts';
+import { filesKind } from './files/module.ts';
+import type { ModuleKind, ModulePlace } from './place.ts';
+import { swingsetKind } from './swingset/kind.ts';
+import { wasmKind } from './wasm/module.ts';
+
+export class ModuleRegistry {
+  readonly #kinds = new Map<string, ModuleKind>();
+
+  /** @throws {SwingSnapError} `MODULE_KIND` if there is one of that name, or it is no name */
+  register(kind: ModuleKind): this {
+    if (this.#kinds.has(kind.kind) || !/^[a-z][a-z0-9-]{0,31}$/u.test(kind.kind)) {
+      throw new SwingSnapError('MODULE_KIND', 'a kind of module cannot be called this', {
+        expected: 'another name, of a small letter and at most 31 letters, digits and -',
+        found: kind.kind,
+      });
+    }
+    this.#kinds.set(kind.kind, kind);
+    return this;
+  }
+
+  /** Names of all kinds. */
+  get kinds(): readonly string[] {
+    return [...this.#kinds.keys()];
+  }
+
+  /**
+   * @param kind hostile
+   * @throws {VerificationError} `UNKNOWN_MODULE`
+   */
+  make(kind: string, place: ModulePlace): StateModule {
+    const found = this.#kinds.get(kind);
+    if (found !== undefined) return found.make(place);
+    throw new VerificationError('UNKNOWN_MODULE', 'this program does not know a module', {
+      path: place.name,
+      expected: this.kinds.join(', '),
+      found: kind,
+      hint: 'install a swingsnap that knows it',
+    });
+  }
+}
+
+/** A registry of the kinds that are ours: `swingset`, `wasm`, `files`. */
+export function moduleRegistry(): ModuleRegistry {
+  return new ModuleRegistry().register(swingsetKind).register(wasmKind).register(filesKind);
+}

@@ -1,0 +1,76 @@
+/** The module `swingset` of a state dir, for whoever has modules by their places. */
+import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
+import { openSwingStore } from '../../formats/swing-store/open.ts';
+import { UsageError } from '../../errors.ts';
+import {
+  noSuchSide,
+  type ChunkedReadable,
+  type ReadContext,
+  type StateModule,
+} from '../contract.ts';
+import type { ModuleKind, ModulePlace } from '../place.ts';
+import { SWINGSET } from './layout.ts';
+import { swingsetModule } from './module.ts';
+import { buildStoreFrom, verifyExport } from './receive.ts';
+import type { ReceiveExport } from './write.ts';
+
+export const swingsetKind: ModuleKind = {
+  kind: SWINGSET,
+  make(place) {
+    if (place.name !== SWINGSET) {
+      throw new UsageError('MODULE_NAME', 'the module of the SwingStore has one name', {
+        expected: SWINGSET,
+        found: place.name,
+      });
+    }
+    const { dir, purpose } = place;
+    if (purpose === 'read' && dir !== undefined) return readingFrom(dir);
+    const receive = receiverOf(place);
+    if (receive === undefined) throw noSuchSide(SWINGSET, 'written');
+    return swingsetModule({ target: { receive, location: 'snapshot' } });
+  },
+};
+
+function receiverOf({ dir, purpose, replace = false }: ModulePlace): ReceiveExport | undefined {
+  if (purpose === 'verify') return verifyExport();
+  if (purpose !== 'install' || dir === undefined) return undefined;
+  return buildStoreFrom(dir, { replace, gzipLevel: DEFAULT_GZIP_LEVEL });
+}
+
+/** Reads the operational artifacts of the store in `stateDir`, which is open as long as it is read. */
+function readingFrom(stateDir: string): StateModule {
+  return {
+    ...swingsetModule({}),
+    beginReadState: async (context) => open(stateDir, context),
+  };
+}
+
+async function open(stateDir: string, context: ReadContext): Promise<ChunkedReadable> {
+  const { scratchDir, pool, progress } = context;
+  const store = await openSwingStore(stateDir, {
+    artifactMode: 'operational',
+    scratchDir,
+    pool,
+    note: (message) => {
+      progress.note(message);
+    },
+  });
+  try {
+    const readable = await swingsetModule({ source: store }).beginReadState(context);
+    return {
+      readChunk: async () => readable.readChunk(),
+      done: async () => {
+        const description = await readable.done();
+        await store.close();
+        return description;
+      },
+      abort: async (error) => {
+        await readable.abort(error);
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The module `swingset`: a SwingStore, through `SwingStoreExport`. It reads any form of an export, and hands what it
+ * receives, again as an export, to whoever builds a store from it, compares it with one, or only verifies it.
+ */
+import type { SwingStoreExport } from '../../swing-store-export/swing-store-export.ts';
+import { noSuchSide, type StateContext, type StateModule } from '../contract.ts';
+import { SWINGSET } from './layout.ts';
+import { SwingsetReadable } from './read.ts';
+import { SwingsetWritable, type SwingsetWritableOptions } from './write.ts';
+
+export interface SwingsetModuleOptions {
+  /** What is read, if anything is; whoever gives it closes it. */
+  readonly source?: SwingStoreExport | undefined;
+  /** What becomes of what is received, if anything is. */
+  readonly target?: SwingsetWritableOptions | undefined;
+}
+
+export function swingsetModule({ source, target }: SwingsetModuleOptions): StateModule {
+  let isSorted = true;
+  return {
+    name: SWINGSET,
+    kind: SWINGSET,
+    anyOrder: false,
+    installs: 'last',
+    async beginReadState(context) {
+      if (source === undefined) throw noSuchSide(SWINGSET, 'read');
+      const asRead = isSorted ? source : sorting(source, context);
+      return new SwingsetReadable(asRead, context, () => {
+        isSorted = false;
+      });
+    },
+    async beginWriteState(context) {
+      if (target === undefined) throw noSuchSide(SWINGSET, 'written');
+      return new SwingsetWritable(context, target);
+    },
+  };
+}
+
+/** The same export, with its export data brought into canonical order first. */
+function sorting(source: SwingStoreExport, { scratchDir }: StateContext): SwingStoreExport {
+  const { location, height, artifactMode, promised } = source;
+  return {
+    location,
+    height,
+    artifactMode,
+    ...(promised === undefined ? {} : { promised }),
+    estimate: (part) => source.estimate(part),
+    exportData: () => source.exportData({ scratchDir }),
+    artifacts: () => source.artifacts(),
+    close: async () => source.close(),
+  };
+}

@@ -1,0 +1,59 @@
+/**
+ * Where CosmWasm keeps the byte code of contracts, which is in no store of the chain: one file for each, called by the
+ * SHA-256 of its bytes in lower-case hex (wasmvm, `state/wasm` of its cache).
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { VerificationError } from '../../errors.ts';
+import { statIfThere } from '../../io/stat-if-there.ts';
+
+export const WASM = 'wasm';
+
+/** Below the home of a node; that of today, that of chains which keep it beside their data, and the older one. */
+const PLACES = [
+  ['wasm', 'wasm', 'state', 'wasm'],
+  ['data', 'wasm', 'state', 'wasm'],
+  ['wasm', 'state', 'wasm'],
+] as const;
+
+/** The directory of byte code in a node's home; undefined if it has none. */
+export function findWasmDir(home: string): string | undefined {
+  return PLACES.map((names) => join(home, ...names)).find(
+    (dir) => statIfThere(dir)?.isDirectory() === true,
+  );
+}
+
+/** Where it would be made. */
+export function usualWasmDir(home: string): string {
+  return join(home, ...PLACES[0]);
+}
+
+/** Whether any byte code is in `dir`. */
+export function holdsByteCode(dir: string): boolean {
+  return readdirSync(dir).some(isChecksum);
+}
+
+export function isChecksum(name: string): boolean {
+  return /^[0-9a-f]{64}$/u.test(name);
+}
+
+/** Name of the entry of a byte code. */
+export function wasmEntryName(module: string, checksum: string): string {
+  return `${module}/code/${checksum}`;
+}
+
+/** The identity of a byte code: nothing else has this checksum. */
+export function wasmIdentity(checksum: string): string {
+  return `wasm:${checksum}`;
+}
+
+/** @throws {VerificationError} `WASM_CHECKSUM` if `found` is not the checksum that a byte code is called by */
+export function refuseOtherChecksum(path: string, checksum: string, found: string): void {
+  if (found === checksum) return;
+  throw new VerificationError('WASM_CHECKSUM', 'a byte code is not what its name says', {
+    path,
+    expected: checksum,
+    found,
+    hint: 'get this file from another node: every node of the chain has the same',
+  });
+}

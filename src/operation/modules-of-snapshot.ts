@@ -1,0 +1,115 @@
+/** Which modules a snapshot's states go to. */
+import { NotFoundError, UsageError } from '../errors.ts';
+import type { UnpackedModule } from '../formats/snapshot/unpack-modules.ts';
+import { otherModules, type SnapshotManifest } from '../formats/snapshot/manifest.ts';
+import type { ComparedState, StateModule } from '../modules/contract.ts';
+import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
+import { moduleRegistry, type ModuleRegistry } from '../modules/registry.ts';
+import type { ModulePlace } from '../modules/place.ts';
+
+/** Where the state of a module is, or goes. */
+export interface NamedPlace {
+  readonly name: string;
+  readonly kind: string;
+  readonly dir: string;
+  /** Whether it was only guessed: then a snapshot need not hold such a module. */
+  readonly isGuess?: boolean | undefined;
+}
+
+/** Modules that are read from these places. */
+export function modulesToRead(
+  places: readonly NamedPlace[],
+  registry: ModuleRegistry = moduleRegistry(),
+): StateModule[] {
+  return places.map(({ name, kind, dir }) => registry.make(kind, { name, dir, purpose: 'read' }));
+}
+
+/**
+ * A module for each state of the snapshot but `swingset`. One without a place is only verified, which is noted.
+ * @throws {VerificationError} `UNKNOWN_MODULE`; {@link NotFoundError} `MODULE_MISSING` for a place whose module the
+ *   snapshot does not hold; {@link UsageError} `MODULE_KIND` for a place of another kind
+ */
+export function modulesToWrite(
+  manifest: SnapshotManifest,
+  places: readonly NamedPlace[],
+  {
+    purpose,
+    replace,
+    note,
+    registry = moduleRegistry(),
+  }: Pick<ModulePlace, 'purpose' | 'replace'> & {
+    readonly note: (message: string) => void;
+    readonly registry?: ModuleRegistry;
+  },
+): StateModule[] {
+  const held = otherModules(manifest);
+  refuseMissing(
+    held.map(([name]) => name),
+    places,
+  );
+  return held.map(([name, { kind }]) => {
+    const place = places.find((one) => one.name === name);
+    if (place === undefined) {
+      if (purpose !== 'verify') {
+        note(`module ${name} (${kind}) has no place to go, and is only verified: see --module`);
+      }
+      return registry.make(kind, { name, purpose: 'verify' });
+    }
+    if (place.kind !== kind) {
+      throw new UsageError('MODULE_KIND', `module ${name} is of another kind`, {
+        expected: kind,
+        found: place.kind,
+        hint: `name its place with --module ${name}=${kind}:${place.dir}`,
+      });
+    }
+    return registry.make(kind, { name, dir: place.dir, purpose, replace });
+  });
+}
+
+/** @throws {NotFoundError} `MODULE_MISSING` if a module was asked for that is not held */
+export function refuseMissing(held: readonly string[], places: readonly NamedPlace[]): void {
+  const missing = places.find(({ name, isGuess }) => isGuess !== true && !held.includes(name));
+  if (missing === undefined) return;
+  throw new NotFoundError('MODULE_MISSING', 'the source holds no such module', {
+    expected: missing.name,
+    found: ['swingset', ...held].join(', '),
+    hint: `leave out --module ${missing.name}=…`,
+  });
+}
+
+/** A module, and what became of its state. */
+export interface ModuleResult {
+  readonly name: string;
+  readonly kind: string;
+  /** Where its state is; undefined if it was only verified. */
+  readonly path?: string;
+  /** Where what was there before is. */
+  readonly movedTo?: string;
+  /** How it compares with what is there. */
+  readonly compared?: ComparedState;
+}
+
+export function resultOf({
+  name,
+  kind,
+  installed,
+}: Pick<UnpackedModule, 'name' | 'kind' | 'installed'>): ModuleResult {
+  const { path, movedTo, compared } = installed;
+  return {
+    name,
+    kind,
+    ...(path === undefined ? {} : { path }),
+    ...(movedTo === undefined ? {} : { movedTo }),
+    ...(compared === undefined ? {} : { compared }),
+  };
+}
+
+/** What was copied, with the content hash of the snapshot that it was a part of. */
+export function withContentHash(
+  summary: ExportSummary,
+  contentHash: string | undefined,
+): ExportSummary {
+  const { hashes } = summary;
+  if (contentHash === undefined || hashes === undefined) return summary;
+  return { ...summary, hashes: { ...hashes, contentHash } };
+}

@@ -1,0 +1,329 @@
+/** What travels beside the SwingStore, from one node's directories to another's. */
+import { chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { listTree, useTempDir } from '../fixtures/directories.ts';
+import { buildStore, closeReference } from '../fixtures/reference.ts';
+import { runCli } from '../fixtures/run-cli.ts';
+import { tinySpec } from '../fixtures/specs.ts';
+import { sha256 } from '../modules/hashes.ts';
+
+const fileDir = useTempDir('file');
+const WASM = ['wasm', 'wasm', 'state', 'wasm'] as const;
+const codes = ['one code', 'another code', 'x'.repeat(2_000_000)].map((text) => Buffer.from(text));
+
+/** Never changed: the home of a node, a tree of files, and a snapshot of both. */
+let base: string;
+const home = (...names: string[]): string => join(base, 'home', ...names);
+const tree = (...names: string[]): string => join(base, 'ibc', ...names);
+const snapshots = (): string => join(base, 'D');
+const toTree = (dir: string): string[] => ['--module', `ibc=files:${dir}`];
+
+interface Told {
+  readonly exitCode: number | null;
+  readonly contentHash: string;
+  readonly modules: unknown;
+  readonly notes: readonly string[];
+  readonly error?: Record<string, unknown>;
+}
+
+async function told(...args: string[]): Promise<Told> {
+  const { exitCode, json } = await runCli([...args, '--json']);
+  return { ...(json as Told), exitCode };
+}
+
+beforeAll(async () => {
+  base = await fileDir();
+  await buildStore(home('data', 'agoric'), tinySpec);
+  await mkdir(home(...WASM), { recursive: true });
+  for (const code of codes) await writeFile(home(...WASM, sha256(code)), code);
+  await mkdir(tree('clients', 'empty'), { recursive: true });
+  await writeFile(tree('clients', 'run'), '#!/bin/sh\n', { mode: 0o755 });
+  await writeFile(tree('state.db'), Buffer.alloc(300_000, 'state'), { mode: 0o600 });
+  await chmod(tree('clients', 'empty'), 0o700);
+  const retrieve = ['retrieve', '--home', home(), '--snapshot-dir', snapshots()];
+  const { exitCode } = await told(...retrieve, ...toTree(tree()));
+  expect(exitCode).toBe(0);
+});
+afterAll(closeReference);
+
+/** A node that has nothing yet. */
+async function freshNode() {
+  const dir = await fileDir();
+  return { dir, home: join(dir, 'home'), tree: join(dir, 'made', 'ibc') };
+}
+
+describe('retrieve', () => {
+  it('takes byte code from the home, and lists what it took in the manifest', async () => {
+    const manifest = JSON.parse(
+      await readFile(join(snapshots(), '1000', 'manifest.json'), 'utf8'),
+    ) as {
+      readonly modules: unknown;
+    };
+    const size = codes.reduce((sum, code) => sum + code.length, 0);
+    expect(manifest.modules).toMatchObject({
+      ibc: { kind: 'files', artifacts: { count: 5, size: 300_010 } },
+      wasm: { kind: 'wasm', artifacts: { count: 3, size } },
+    });
+  });
+
+  it('makes the snapshot that it always made where there is nothing else', async () => {
+    const dir = await fileDir();
+    const alone = ['retrieve', '--state-dir', home('data', 'agoric'), '--snapshot-dir'];
+    const { contentHash, modules } = await told(...alone, join(dir, 'D'));
+    expect(Object.keys(modules as object)).toEqual(['swingset']);
+    const withAll = await told('verify', snapshots());
+    expect(withAll.exitCode).toBe(0);
+    expect(contentHash).not.toBe(
+      (withAll as { hashes?: { contentHash: string } }).hashes?.contentHash,
+    );
+  });
+
+  it('makes the same bytes again, though modules are read at the same time', async () => {
+    const dir = await fileDir();
+    const retrieve = ['retrieve', '--home', home(), ...toTree(tree()), '--snapshot-dir'];
+    await told(...retrieve, join(dir, 'D'), '--concurrency', '3');
+    expect(await listTree(join(dir, 'D'))).toEqual(await listTree(snapshots()));
+  });
+
+  it.each([
+    ['a link', async (dir: string) => symlink('state.db', join(dir, 'link')), 'NOT_A_FILE'],
+    ['no directory', async (dir: string) => rm(dir, { recursive: true }), 'FILES_MISSING'],
+  ])('publishes nothing of any module if the files have %s', async (_what, spoil, code) => {
+    const dir = await fileDir();
+    const copy = join(dir, 'ibc');
+    await cp(tree(), copy, { recursive: true });
+    await spoil(copy);
+    const retrieve = ['retrieve', '--home', home(), '--snapshot-dir', join(dir, 'made', 'D')];
+    const { error } = await told(...retrieve, ...toTree(copy));
+    expect(error).toMatchObject({ code });
+    expect(await readdir(dir)).not.toContain('made');
+  });
+
+  it('refuses byte code that is not what its name says', async () => {
+    const dir = await fileDir();
+    const wrong = sha256('something else');
+    await writeFile(join(dir, wrong), 'not that');
+    const D = join(dir, 'made', 'D');
+    const retrieve = ['retrieve', '--home', home(), '--snapshot-dir', D];
+    const { exitCode, error } = await told(...retrieve, '--module', `wasm=wasm:${dir}`);
+    expect({ exitCode, error }).toMatchObject({
+      exitCode: 3,
+      error: { code: 'WASM_CHECKSUM', path: join(dir, wrong), expected: wrong },
+    });
+    expect(await readdir(dir)).toEqual([wrong]);
+  });
+
+  it('does not read byte code again that an earlier height has', async () => {
+    const { dir, home: other } = await freshNode();
+    await cp(home(), other, { recursive: true });
+    const D = join(dir, 'D');
+    await cp(join(snapshots(), '1000'), join(D, '900'), { recursive: true });
+    const older = JSON.parse(await readFile(join(D, '900', 'manifest.json'), 'utf8')) as object;
+    expect(older).toMatchObject({ height: 1000 });
+    await rm(join(D, '900'), { recursive: true });
+    await buildStore(join(dir, 'older'), { ...tinySpec, height: 900 });
+    const wasm = ['--module', `wasm=wasm:${join(other, ...WASM)}`, '--snapshot-dir', D];
+    await told('retrieve', '--state-dir', join(dir, 'older'), ...wasm, ...toTree(tree()));
+    // What is not read is not found to be wrong: the chunk of the earlier height is right.
+    for (const code of codes)
+      await writeFile(join(other, ...WASM, sha256(code)), Buffer.alloc(code.length));
+    const { exitCode, ...result } = await told(
+      'retrieve',
+      '--home',
+      other,
+      ...wasm,
+      ...toTree(tree()),
+    );
+    expect({ exitCode, ...result }).toMatchObject({ exitCode: 0, reused: { from: 900 } });
+    expect((await told('verify', D)).exitCode).toBe(0);
+  });
+});
+
+describe('restore', () => {
+  it('brings all of it to another node, where verify finds it', async () => {
+    const node = await freshNode();
+    const args = ['--home', node.home, ...toTree(node.tree)];
+    const { exitCode, modules, notes } = await told('restore', snapshots(), ...args);
+    expect({ exitCode, modules, notes }).toMatchObject({
+      exitCode: 0,
+      notes: [],
+      modules: [
+        { name: 'wasm', path: join(node.home, ...WASM) },
+        { name: 'ibc', path: node.tree },
+        { name: 'swingset', path: join(node.home, 'data', 'agoric', 'swingstore.sqlite') },
+      ],
+    });
+    expect(await listTree(node.tree)).toEqual(await listTree(tree()));
+    expect(await listTree(join(node.home, 'wasm'))).toEqual(await listTree(home('wasm')));
+    const compared = await told('verify', snapshots(), ...args);
+    expect(compared).toMatchObject({ exitCode: 0 });
+    expect(compared.modules).toMatchObject([
+      { name: 'wasm', compared: { equal: 3, onlyThere: 0 } },
+      { name: 'ibc', compared: { equal: 5, onlyThere: 0 } },
+      { name: 'swingset' },
+    ]);
+  });
+
+  it('says in text what was restored and where', async () => {
+    const node = await freshNode();
+    const args = ['restore', snapshots(), '--home', node.home];
+    const { stdout, stderr } = await runCli(args);
+    expect(stdout).toContain(`  module wasm (wasm)  restored: ${join(node.home, ...WASM)}`);
+    expect(stdout).toContain('  module ibc (files)  verified');
+    expect(stderr).toContain('module ibc (files) has no place to go');
+  });
+
+  it('verifies what has no place to go, and does not install it', async () => {
+    const node = await freshNode();
+    const S = join(node.dir, 'S');
+    const { exitCode, modules, notes } = await told('restore', snapshots(), '--state-dir', S);
+    expect({ exitCode, notes }).toEqual({
+      exitCode: 0,
+      notes: [
+        expect.stringContaining('module ibc (files)'),
+        expect.stringContaining('module wasm (wasm)'),
+      ] as unknown,
+    });
+    expect(modules).toMatchObject([{ name: 'wasm' }, { name: 'ibc' }, { name: 'swingset' }]);
+    expect(await readdir(node.dir)).toEqual(['S']);
+  });
+
+  it('finds byte code where the home has it already, and keeps it', async () => {
+    const node = await freshNode();
+    const older = join(node.home, 'wasm', 'state', 'wasm');
+    await mkdir(older, { recursive: true });
+    const [code] = codes;
+    await writeFile(join(older, sha256(code!)), code!);
+    await writeFile(join(older, sha256('one more')), 'one more');
+    const before = (await listTree(older))[sha256('one more')];
+    const { exitCode } = await told('restore', snapshots(), '--home', node.home);
+    expect(exitCode).toBe(0);
+    const after = await listTree(older);
+    expect(Object.keys(after)).toHaveLength(4);
+    expect(after[sha256('one more')]).toEqual(before);
+  });
+
+  const refusals: readonly (readonly [
+    string,
+    string,
+    (node: Awaited<ReturnType<typeof freshNode>>) => Promise<unknown>,
+  ])[] = [
+    [
+      'byte code is there that is wrong',
+      'WASM_CHECKSUM',
+      async (node) => {
+        await mkdir(join(node.home, ...WASM), { recursive: true });
+        await writeFile(join(node.home, ...WASM, sha256(codes[0]!)), 'rotten');
+      },
+    ],
+    [
+      'other files are there',
+      'FILES_EXIST',
+      async (node) => {
+        await mkdir(node.tree, { recursive: true });
+        await writeFile(join(node.tree, 'mine'), 'stays');
+      },
+    ],
+    [
+      'a store is there',
+      'STORE_EXISTS',
+      async (node) => {
+        await mkdir(join(node.home, 'data', 'agoric'), { recursive: true });
+        await writeFile(join(node.home, 'data', 'agoric', 'swingstore.sqlite'), 'stays');
+      },
+    ],
+  ];
+  it.each(refusals)('installs nothing of any module if %s', async (_what, code, spoil) => {
+    const node = await freshNode();
+    await spoil(node);
+    const before = await listTree(node.dir);
+    const { error } = await told('restore', snapshots(), '--home', node.home, ...toTree(node.tree));
+    expect(error).toMatchObject({ code, hint: expect.any(String) as string });
+    expect(await listTree(node.dir)).toEqual(before);
+  });
+
+  it('installs nothing of any module if one of them is damaged', async () => {
+    const { dir, home: to, tree: toFiles } = await freshNode();
+    const D = join(dir, 'D');
+    for (const file of await readdir(join(snapshots(), '1000', 'chunks'))) {
+      await cp(snapshots(), D, { recursive: true });
+      await writeFile(join(D, '1000', 'chunks', file), 'rotten');
+      const before = await listTree(dir);
+      const { exitCode } = await told('restore', D, '--home', to, ...toTree(toFiles));
+      expect({ file, exitCode }).toEqual({ file, exitCode: 3 });
+      expect(await listTree(dir)).toEqual(before);
+      await rm(D, { recursive: true });
+    }
+  });
+
+  it('moves other files aside with --replace, and keeps the same ones', async () => {
+    const node = await freshNode();
+    await mkdir(node.tree, { recursive: true });
+    await writeFile(join(node.tree, 'mine'), 'stays');
+    const restore = [
+      'restore',
+      snapshots(),
+      '--home',
+      node.home,
+      ...toTree(node.tree),
+      '--replace',
+    ];
+    const first = await told(...restore);
+    const [, moved] = first.modules as { movedTo: string }[];
+    expect(await readFile(join(moved!.movedTo, 'mine'), 'utf8')).toBe('stays');
+    expect(await listTree(node.tree)).toEqual(await listTree(tree()));
+    const second = await told(...restore);
+    expect(second.exitCode).toBe(0);
+    expect((second.modules as object[])[1]).toEqual({
+      name: 'ibc',
+      kind: 'files',
+      path: node.tree,
+    });
+  });
+});
+
+describe('verify', () => {
+  it('names what differs at a place, with exit code 3', async () => {
+    const { dir } = await freshNode();
+    const copy = join(dir, 'ibc');
+    await cp(tree(), copy, { recursive: true });
+    await chmod(join(copy, 'clients', 'run'), 0o644);
+    await writeFile(join(copy, 'more'), '');
+    const files = await told('verify', snapshots(), ...toTree(copy));
+    expect(files).toMatchObject({ exitCode: 3, error: { code: 'STATE_DIFFERS', path: copy } });
+    expect(files.error?.['found']).toMatch(/clients\/run differs.*more is there only/u);
+    const wasm = join(dir, 'wasm');
+    await mkdir(wasm);
+    await writeFile(join(wasm, sha256(codes[0]!)), 'rotten');
+    const compared = await told('verify', snapshots(), '--module', `wasm=wasm:${wasm}`);
+    expect(compared).toMatchObject({ exitCode: 3, error: { code: 'STATE_DIFFERS', path: wasm } });
+    expect(compared.error?.['found']).toMatch(/3 differences/u);
+  });
+
+  it('refuses a place whose module is not there, or of another kind, and flags that mean nothing', async () => {
+    const module = (place: string) => told('verify', snapshots(), '--module', place);
+    expect(await module('other=files:/x')).toMatchObject({
+      exitCode: 5,
+      error: { code: 'MODULE_MISSING', found: 'swingset, ibc, wasm' },
+    });
+    expect(await module('wasm=files:/x')).toMatchObject({
+      exitCode: 2,
+      error: { code: 'MODULE_KIND', hint: 'name its place with --module wasm=wasm:/x' },
+    });
+    for (const place of ['wasm', 'wasm=wasm', 'wasm=wasm:', '=files:/x', '../x=files:/x']) {
+      expect(await module(place), place).toMatchObject({ exitCode: 2 });
+    }
+    for (const place of ['swingset=files:/x', 'x=swingset:/x', 'X=files:/x']) {
+      expect(await module(place), place).toMatchObject({ exitCode: 2 });
+    }
+    const twice = ['--module', 'ibc=files:/x', '--module', 'ibc=files:/y'];
+    expect(await told('verify', snapshots(), ...twice)).toMatchObject({ exitCode: 2 });
+    const E = join(base, 'E');
+    await told('export', '--home', home(), '--export-dir', E);
+    expect(await told('verify', E, '--module', 'ibc=files:/x')).toMatchObject({ exitCode: 5 });
+    expect(await told('verify', E, '--home', home())).toMatchObject({ exitCode: 0 });
+  });
+});

@@ -1,0 +1,105 @@
+/** Every module passes the suite of modules, and so does one that is not ours. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import { DEFAULT_GZIP_LEVEL } from '../../src/formats/swing-store/heap-blob.ts';
+import { noProgress } from '../../src/io/progress.ts';
+import { filesModule } from '../../src/modules/files/module.ts';
+import { swingsetModule } from '../../src/modules/swingset/module.ts';
+import { buildStoreFrom } from '../../src/modules/swingset/receive.ts';
+import { wasmModule } from '../../src/modules/wasm/module.ts';
+import { verifySource } from '../../src/operation/verify-source.ts';
+import { listTree, useTempDir } from '../fixtures/directories.ts';
+import { makeContent, noise, openContent, splitSpec } from '../formats/snapshot/made-export.ts';
+import { sha256 } from '../modules/hashes.ts';
+import { notesModule, type Notes } from '../modules/toy.ts';
+import { describeModule } from './module.ts';
+
+const MIB = 1024 * 1024;
+const tempDir = useTempDir();
+
+async function treesEqual(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map(listTree));
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+describeModule('swingset', async () => {
+  const above = await tempDir();
+  const stateDir = path.join(above, 'made', 'S');
+  const receive = buildStoreFrom(stateDir, { replace: false, gzipLevel: DEFAULT_GZIP_LEVEL });
+  const E = path.join(await tempDir(), 'E');
+  const content = makeContent(splitSpec);
+  await mkdir(E);
+  await writeFile(path.join(E, 'export-data.jsonl'), content.lines.join(''));
+  for (const { name, data } of content.artifacts) await writeFile(path.join(E, name), data);
+  const manifest = {
+    blockHeight: 7,
+    artifactMode: 'archival',
+    artifacts: content.artifacts.map(({ name }) => [name, name]),
+    data: 'export-data.jsonl',
+  };
+  await writeFile(path.join(E, 'export-manifest.json'), JSON.stringify(manifest));
+  return {
+    sender: swingsetModule({ source: openContent(content) }),
+    stateHeight: 7,
+    receiver: swingsetModule({ target: { receive, location: 'chunks' } }),
+    state: async () => listTree(above),
+    isInstalled: async () => {
+      try {
+        await verifySource({ source: E, stateDir, progress: noProgress });
+        return true;
+      } catch {
+        return false;
+      }
+    },
+  };
+});
+
+describeModule('wasm', async () => {
+  const from = await tempDir();
+  for (const bytes of [0, 10, 2 * MIB, 4 * MIB, 9 * MIB + 1]) {
+    const code = Buffer.from(noise(bytes, `code of ${bytes}`));
+    await writeFile(path.join(from, sha256(code)), code);
+  }
+  const above = await tempDir();
+  const to = path.join(above, 'made', 'wasm');
+  return {
+    sender: wasmModule({ name: 'wasm', dir: from, purpose: 'read' }),
+    receiver: wasmModule({ name: 'wasm', dir: to, purpose: 'install' }),
+    state: async () => listTree(above),
+    isInstalled: async () => treesEqual(from, to),
+  };
+});
+
+describeModule('files', async () => {
+  const from = await tempDir();
+  await mkdir(path.join(from, 'a', 'empty'), { recursive: true });
+  await mkdir(path.join(from, 'a-b'), { mode: 0o750 });
+  await writeFile(path.join(from, 'a', 'large'), noise(9 * MIB, 'large'), { mode: 0o600 });
+  await writeFile(path.join(from, 'a', 'none'), '');
+  await writeFile(path.join(from, 'a-b', 'run'), '#!/bin/sh\n', { mode: 0o755 });
+  await writeFile(path.join(from, 'a.txt'), noise(3 * MIB, 'text'));
+  const above = await tempDir();
+  const to = path.join(above, 'made', 'tree');
+  return {
+    sender: filesModule({ name: 'ibc', dir: from, purpose: 'read' }),
+    receiver: filesModule({ name: 'ibc', dir: to, purpose: 'install' }),
+    state: async () => listTree(above),
+    isInstalled: async () => treesEqual(from, to),
+  };
+});
+
+describeModule('a module of somebody else', async () => {
+  const from: Notes = new Map([
+    ['one', 'first'],
+    ['two', 'second'],
+    ['three', ''],
+  ]);
+  const to: Notes = new Map();
+  return {
+    sender: notesModule('notes', from),
+    receiver: notesModule('notes', to),
+    state: async () => [...to],
+    isInstalled: async () => to.size === from.size,
+  };
+});
