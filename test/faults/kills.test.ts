@@ -64,6 +64,37 @@ describe.each(scenes)('$name, killed', (scene) => {
   );
 });
 
+it(
+  'a restore of several modules that is killed between two installs is completed by running it again',
+  async () => {
+    const scene = scenes.find(({ name }) => name === 'restore with modules')!;
+    const place = await setScene(join(dir, 'installs'), scene, template);
+    const dry = await runFaulty(place, scene.args);
+    // Three byte codes, a tree, a store.
+    const installs = dry.steps.filter(
+      ({ call, to }) =>
+        (call === 'link' || call === 'rename') &&
+        /\/(?:restored|node-\w+)(?:\/\w|$)/u.test(to ?? ''),
+    );
+    expect(installs.map(({ call }) => call)).toEqual(['link', 'link', 'link', 'rename', 'link']);
+    const reports: KillReport[] = [];
+    const killings = installs.flatMap(({ n, call, to }) =>
+      (['before', 'after'] as const).map((when) => ({
+        n,
+        when,
+        what: `${when} ${call} ${to ?? ''}`,
+      })),
+    );
+    await eachOf(killings, LANES, async ({ n, when, what }, lane) => {
+      const fault = { type: 'kill', role: 'command', at: n, when, who: 'self' } as const;
+      const wrong = await killAt(join(dir, `installs-${lane}`), scene, template, fault);
+      if (wrong.length > 0) reports.push({ kill: what, wrong });
+    });
+    expect(reports).toEqual([]);
+  },
+  TIMEOUT,
+);
+
 /** mulberry32: a small generator of numbers from 0 to 1, the same for the same seed. */
 function randomNumbers(seed: number): () => number {
   let state = seed;

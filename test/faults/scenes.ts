@@ -1,11 +1,12 @@
 /** Commands on small stores, what each may leave when it is cut short, and what it must have made in the end. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { cp, mkdir, readdir, rm } from 'node:fs/promises';
+import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { noProgress } from '../../src/io/progress.ts';
 import { verifySource } from '../../src/operation/verify-source.ts';
+import { sha256 } from '../modules/hashes.ts';
 import { buildStore } from '../fixtures/reference.ts';
 import { loadArchive } from '../fixtures/state-sync/load-archive.ts';
 import { makeChain, storeItems, swingsetLeaves } from '../fixtures/state-sync/make-chain.ts';
@@ -61,7 +62,8 @@ export interface Template {
 
 /**
  * Below `dir`: the stores `state` (with a `-wal`), `other` and `old` (with a `-wal`, for `restored`); `export`, an
- * export of `state`; `chain`, the home of a node with a state-sync snapshot of the same height; snapshot dirs `snapshots-new`, `snapshots-other` and `snapshots-many`.
+ * export of `state`; `chain`, the home of a node with a state-sync snapshot of the same height; `wasm` and `ibc`, what
+ * modules have; snapshot dirs `snapshots-with` (all of it), `snapshots-new`, `snapshots-other` and `snapshots-many`.
  */
 export async function makeTemplate(dir: string): Promise<Template> {
   const place = await makePlace(dir);
@@ -83,6 +85,8 @@ export async function makeTemplate(dir: string): Promise<Template> {
   };
   await succeed('export', '--state-dir', 'state', '--export-dir', 'export');
   const contentHash = await retrieve('state', 'snapshots-new');
+  await makeModules(at);
+  await succeed('retrieve', '--state-dir', 'state', '--snapshot-dir', 'snapshots-with', ...modules);
   const otherHash = await retrieve('other', 'snapshots-other');
   const chain = makeChain(1000, { bank: [], swingset: await swingsetLeaves(at('export')) });
   await writeChunks(at('chain'), 1000, 3, [streamOf(storeItems(chain))]);
@@ -90,6 +94,19 @@ export async function makeTemplate(dir: string): Promise<Template> {
   await retrieve('store-999', 'snapshots-many');
   return { dir: place.root, contentHash, otherHash };
 }
+
+const CODES = ['one code', 'another code', ''].map((text) => Buffer.from(text));
+
+/** `wasm` and `ibc`, what the modules of a node have. */
+async function makeModules(at: (name: string) => string): Promise<void> {
+  await mkdir(at('wasm'));
+  for (const code of CODES) await writeFile(join(at('wasm'), sha256(code)), code);
+  await mkdir(join(at('ibc'), 'clients', 'empty'), { recursive: true });
+  await writeFile(join(at('ibc'), 'clients', 'a'), 'a client');
+  await writeFile(join(at('ibc'), 'state'), 'a state', { mode: 0o600 });
+}
+
+const modules = ['--module', 'wasm=wasm:wasm', '--module', 'ibc=files:ibc'];
 
 /** What a template's names are called where a scene runs. */
 const RENAMED: Readonly<Record<string, string>> = {
@@ -178,6 +195,36 @@ async function replacedStoreHolds(place: Place, template: Template): Promise<Hol
   return storeHolds(place, template);
 }
 
+const PLACES = [
+  { name: 'wasm', kind: 'wasm' },
+  { name: 'ibc', kind: 'files' },
+] as const;
+
+/** Modules are each whole or not there, and all there when the store is. */
+async function nodeHolds(place: Place, template: Template): Promise<Holding> {
+  const source = join(template.dir, 'snapshots-with', '1000');
+  const at = (name: string): string => join(place.root, `node-${name}`);
+  const held = await storeHolds(place, template);
+  for (const { name, kind } of PLACES) {
+    const isHeld = await verifySource({
+      source,
+      modules: [{ name, kind, dir: at(name) }],
+      progress: noProgress,
+    }).then(
+      () => true,
+      () => false,
+    );
+    if (isHeld) continue;
+    if (held === 'new') throw new Error(`the store is there without ${name}`);
+    if (name === 'ibc' && existsSync(at(name))) throw new Error('half of the files are there');
+  }
+  for (const code of await readdir(at('wasm')).catch(() => [])) {
+    if (code.startsWith('.')) continue;
+    if (sha256(readFileSync(join(at('wasm'), code))) !== code) throw new Error('half a byte code');
+  }
+  return held;
+}
+
 const fromStore = ['retrieve', '--state-dir', 'state', '--snapshot-dir', 'snapshots'];
 
 export const scenes: readonly Scene[] = [
@@ -263,6 +310,33 @@ export const scenes: readonly Scene[] = [
     needs: ['snapshots-new', 'old'],
     holds: replacedStoreHolds,
     refusedWhenDone: [],
+    makes: 'new',
+  },
+  {
+    name: 'retrieve with modules',
+    role: 'command',
+    args: [...fromStore, ...modules],
+    needs: ['state', 'wasm', 'ibc'],
+    holds: async ({ root }) => {
+      const dir = join(root, 'snapshots', '1000');
+      if (!existsSync(dir)) return 'nothing';
+      const places = PLACES.map(({ name, kind }) => ({ name, kind, dir: join(root, name) }));
+      await verifySource({ source: dir, modules: places, progress: noProgress });
+      return 'new';
+    },
+    refusedWhenDone: [],
+    makes: 'new',
+  },
+  {
+    name: 'restore with modules',
+    role: 'command',
+    args: [
+      ...['restore', 'snapshots-with', '--state-dir', 'restored'],
+      ...['--module', 'wasm=wasm:node-wasm', '--module', 'ibc=files:node-ibc'],
+    ],
+    needs: ['snapshots-with'],
+    holds: nodeHolds,
+    refusedWhenDone: [1],
     makes: 'new',
   },
   {

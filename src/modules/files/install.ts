@@ -6,7 +6,7 @@ import { SwingSnapError } from '../../errors.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
 import { syncDirectory, writeFully } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
-import { WorkDirectory } from '../../io/work-directory.ts';
+import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
 import type { InstalledState, StateContext } from '../contract.ts';
 import { ROOT } from './layout.ts';
 import { fieldsOfTree } from './read.ts';
@@ -24,6 +24,9 @@ export async function installTree(
   { replace, context }: { readonly replace: boolean; readonly context: StateContext },
 ): Promise<TreeTarget> {
   const path = resolve(dir);
+  // Also where nothing has to be made: it may be what a killed restore has installed.
+  if (existsSync(dirname(path)))
+    removeLeftovers(dirname(path), namesOf(WORK_PREFIX), makeRemovable);
   if (await isOccupied(path)) {
     if (await isTheSame(path, context)) return verifyTree(path);
     if (!replace) throw filesExist(path);

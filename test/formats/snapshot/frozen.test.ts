@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { noProgress } from '../../../src/io/progress.ts';
 import { restoreStore } from '../../../src/operation/restore-store.ts';
+import { retrieveSnapshot } from '../../../src/operation/retrieve-snapshot.ts';
 import { quicklyVerifySource, verifySource } from '../../../src/operation/verify-source.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { dumpStore, type StoreDump } from '../../fixtures/dump-store.ts';
@@ -135,6 +136,135 @@ describe('frozen sample of snapshot format 1', () => {
     const exportDir = path.join(dir, 'export');
     await expect(runRecipe(dir, snapshot, exportDir)).rejects.toThrow();
     expect(Object.keys(await listTree(exportDir))).not.toContain('export-manifest.json');
+  });
+});
+
+describe('frozen sample of snapshot format 1 with modules', () => {
+  const tempDir = useTempDir();
+  const MODULES_HASH = '1183feeee976170132160372402a1930a95c1eb229f076d0bf774b8be4b3c4ba';
+  const withModules = fileURLToPath(new URL('../../fixtures/frozen/modules-1', import.meta.url));
+
+  it('verifies, with the hash that it was made with, and goes to its places', async () => {
+    const dir = await tempDir();
+    const places = [
+      { name: 'wasm', kind: 'wasm', dir: path.join(dir, 'wasm') },
+      { name: 'ibc', kind: 'files', dir: path.join(dir, 'ibc') },
+    ];
+    await restoreStore({
+      source: withModules,
+      stateDir: path.join(dir, 'state'),
+      modules: places,
+      expect: MODULES_HASH,
+      replace: false,
+      requireProof: true,
+      paranoid: true,
+      progress: noProgress,
+    });
+    const { modules } = await verifySource({
+      source: withModules,
+      stateDir: path.join(dir, 'state'),
+      modules: places,
+      expect: MODULES_HASH,
+      progress: noProgress,
+    });
+    expect(modules.map(({ name, compared }) => [name, compared?.equal])).toEqual([
+      ['wasm', 3],
+      ['ibc', 8],
+      ['swingset', undefined],
+    ]);
+    const tree = await listTree(path.join(dir, 'ibc'));
+    expect(Object.entries(tree).map(([name, { type, mode, size }]) => [name, type, mode, size]))
+      .toMatchInlineSnapshot(`
+      [
+        [
+          "a",
+          "directory",
+          "755",
+          0,
+        ],
+        [
+          "a-b",
+          "directory",
+          "700",
+          0,
+        ],
+        [
+          "a-b/run",
+          "file",
+          "755",
+          10,
+        ],
+        [
+          "a/"odd"
+        näme",
+          "file",
+          "600",
+          3,
+        ],
+        [
+          "a/empty",
+          "directory",
+          "755",
+          0,
+        ],
+        [
+          "a/large",
+          "file",
+          "644",
+          4194305,
+        ],
+        [
+          "none",
+          "file",
+          "644",
+          0,
+        ],
+      ]
+    `);
+    const wasm = await listTree(path.join(dir, 'wasm'));
+    expect(Object.entries(wasm).map(([name, { size, sha256 }]) => [name === sha256, size])).toEqual(
+      [
+        [true, 5 * 1024 * 1024],
+        [true, 11],
+        [true, 0],
+      ],
+    );
+  });
+
+  it('is written again with the same bytes', async () => {
+    const dir = await tempDir();
+    const places = [
+      { name: 'wasm', kind: 'wasm', dir: path.join(dir, 'wasm') },
+      { name: 'ibc', kind: 'files', dir: path.join(dir, 'ibc') },
+    ];
+    const stateDir = path.join(dir, 'state');
+    const common = { modules: places, replace: false, progress: noProgress };
+    const restore = { ...common, source: withModules, stateDir };
+    await restoreStore({ ...restore, requireProof: false, paranoid: false });
+    await retrieveSnapshot({
+      ...common,
+      source: { stateDir, artifactMode: 'operational' },
+      snapshotDir: path.join(dir, 'D'),
+      chunkBytes: 4 * 1024 * 1024,
+      level: 19,
+      madeBy: 'swingsnap 0.1.0',
+    });
+    const again = await quicklyVerifySource({
+      source: path.join(dir, 'D', '4343'),
+      progress: noProgress,
+    });
+    expect(again).toMatchObject({ contentHash: MODULES_HASH, chunks: { count: 9 } });
+  });
+
+  it('becomes by the shell recipe an export, with what else there is beside it', async () => {
+    const dir = await tempDir();
+    const exportDir = path.join(dir, 'export');
+    const { stdout } = await runRecipe(dir, withModules, exportDir);
+    expect(stdout).toBe(`height 4343, contentHash ${MODULES_HASH}\n`);
+    await verifySource({ source: exportDir, progress: noProgress });
+    const others = Object.keys(await listTree(path.join(exportDir, 'other-modules')));
+    expect(others).toContain('ibc/files/a-b/run');
+    expect(others.filter((name) => name.startsWith('wasm/code/'))).toHaveLength(5);
   });
 });
 
