@@ -7,7 +7,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelLock } from '../../src/io/kernel-lock.ts';
 import { runCli, type CliResult } from '../fixtures/run-cli.ts';
 
-export type Role = 'command' | 'worker';
+/** A process, or a thread of one, which counts its own steps. */
+export type Role = Process | `${Process} thread ${number}`;
+
+export type Process = 'command' | 'worker';
+
+/** Whether a step is taken by a thread other than the first of a process. */
+export function isThreadOf(process: Process, { role }: Pick<Step, 'role'>): boolean {
+  return role.startsWith(`${process} thread `);
+}
 
 interface Where {
   readonly role: Role;

@@ -7,13 +7,16 @@ import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
+import { isMainThread, threadId } from 'node:worker_threads';
 
 const { SWINGSNAP_FAULT } = process.env;
 if (SWINGSNAP_FAULT !== undefined) await install(JSON.parse(SWINGSNAP_FAULT));
 
 async function install(plan) {
   const original = { ...fs };
-  const role = process.argv[1]?.endsWith('export-worker.js') ? 'worker' : 'command';
+  const program = process.argv[1]?.endsWith('export-worker.js') ? 'worker' : 'command';
+  // Each thread counts for itself.
+  const role = isMainThread ? program : `${program} thread ${threadId}`;
   const log = original.openSync(plan.log, 'a');
   const isHere = plan.fault !== undefined && plan.fault.role === role;
   let count = 0;

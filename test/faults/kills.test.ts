@@ -4,13 +4,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference } from '../fixtures/reference.ts';
-import { runFaulty, runKilled, type Fault, type Step } from './faults.ts';
+import { isThreadOf, runFaulty, runKilled, type Fault, type Step } from './faults.ts';
 import { eachOf, killAt, pickSteps, troublesAfter, type KillReport } from './kills.ts';
 import { makeTemplate, scenes, setScene, type Template } from './scenes.ts';
 
 /** All steps in a soak; in a test run as many of each scene as there is time for. */
 const isSoak = process.env['SWINGSNAP_SOAK'] !== undefined;
 const AT_MOST = isSoak ? Infinity : 9;
+/** Of threads, the last ones: in those before, a database is filled that nobody has seen. */
+const THREAD_STEPS = isSoak ? Infinity : 4;
 const LANES = 2;
 const TIMEOUT = isSoak ? 3_600_000 : 120_000;
 
@@ -46,6 +48,12 @@ describe.each(scenes)('$name, killed', (scene) => {
         step: steps[at - 1]!,
         fault: { type: 'kill', role: scene.role, at, when: 'before', who },
       }));
+      // The threads of a process end with it, wherever they are.
+      const inThreads = dry.steps.filter((step) => isThreadOf(scene.role, step));
+      for (const step of inThreads.slice(-THREAD_STEPS)) {
+        const fault = { type: 'kill', role: step.role, at: step.n, when: 'before', who } as const;
+        killings.push({ step, fault });
+      }
       const last = steps.at(-1)!;
       killings.push({
         step: last,

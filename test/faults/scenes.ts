@@ -12,7 +12,7 @@ import { loadArchive } from '../fixtures/state-sync/load-archive.ts';
 import { makeChain, storeItems, swingsetLeaves } from '../fixtures/state-sync/make-chain.ts';
 import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 import type { StoreSpec } from '../fixtures/store-spec.ts';
-import { makePlace, run, type Place, type Role } from './faults.ts';
+import { makePlace, run, type Place, type Process } from './faults.ts';
 
 const smallSpec: StoreSpec = {
   height: 1000,
@@ -39,7 +39,7 @@ export type Holding = 'old' | 'nothing' | 'new';
 export interface Scene {
   readonly name: string;
   /** Where the steps are taken. */
-  readonly role: Role;
+  readonly role: Process;
   readonly args: readonly string[];
   /** Paths below the root that the template must have. */
   readonly needs: readonly string[];

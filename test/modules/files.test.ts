@@ -90,7 +90,7 @@ describe('a tree of files that comes', () => {
     'a\0b',
     '..',
     'x'.repeat(961),
-    `${'y'.repeat(256)}`,
+    'y'.repeat(256),
     '\ud800',
   ];
   it.each(hostile)('is refused with a file called %j', async (name) => {

@@ -5,19 +5,25 @@ import { SwingSnapError, type ErrorFacts } from '../../errors.ts';
 /** What became of a task. */
 export type Outcome<Output> = { readonly output: Output } | { readonly failure: Failure };
 
-interface Failure {
-  /** Name of the class, of `errors.ts`; undefined for errors of others, which are cloned. */
-  readonly kind: string | undefined;
-  readonly code: string;
-  readonly message: string;
-  readonly facts: ErrorFacts;
-  readonly error: unknown;
-}
+/** An error of `errors.ts`, or of others: of those, what the system and SQLite tell a cause by is kept. */
+type Failure =
+  | {
+      /** Name of the class. */
+      readonly kind: string;
+      readonly code: string;
+      readonly message: string;
+      readonly facts: ErrorFacts;
+    }
+  | { readonly error: unknown; readonly marks: Readonly<Record<string, unknown>> };
+
+/** Properties that Node and better-sqlite3 give their errors, and a clone lacks. */
+const MARKS = ['code', 'errno', 'syscall', 'path'] as const;
 
 /** An error as a message for another thread. */
 export function failureOf(error: unknown): Failure {
   if (!(error instanceof SwingSnapError)) {
-    return { kind: undefined, code: '', message: '', facts: {}, error };
+    const found = MARKS.map((name) => [name, (error as Record<string, unknown> | null)?.[name]]);
+    return { error, marks: Object.fromEntries(found.filter(([, value]) => value !== undefined)) };
   }
   const { name, code, message, path, expected, found, hint, cause } = error;
   // Of the cause, the text: what it is made of may not be cloneable.
@@ -28,14 +34,18 @@ export function failureOf(error: unknown): Failure {
     hint,
     cause: cause instanceof Error ? cause.stack : cause,
   };
-  return { kind: name, code, message, facts, error: undefined };
+  return { kind: name, code, message, facts };
 }
 
 const CLASSES: Record<string, unknown> = errors;
 
 /** The error that a {@link failureOf} tells of. */
-export function errorOf({ kind, code, message, facts, error }: Failure): unknown {
-  if (kind === undefined) return error;
+export function errorOf(failure: Failure): unknown {
+  if ('error' in failure) {
+    const { error, marks } = failure;
+    return error instanceof Error ? Object.assign(error, marks) : error;
+  }
+  const { kind, code, message, facts } = failure;
   const found = CLASSES[kind];
   const ErrorClass = isErrorClass(found) ? found : SwingSnapError;
   return new ErrorClass(code, message, facts);
