@@ -10,7 +10,13 @@ import { buildStoreFrom } from '../../src/modules/swingset/receive.ts';
 import { wasmModule } from '../../src/modules/wasm/module.ts';
 import { verifySource } from '../../src/operation/verify-source.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
-import { makeContent, noise, openContent, splitSpec } from '../formats/snapshot/made-export.ts';
+import {
+  makeContent,
+  noise,
+  openContent,
+  splitSpec,
+  writeExportDir,
+} from '../formats/snapshot/made-export.ts';
 import { sha256 } from '../modules/hashes.ts';
 import { notesModule, type Notes } from '../modules/toy.ts';
 import { describeModule } from './module.ts';
@@ -27,18 +33,8 @@ describeModule('swingset', async () => {
   const above = await tempDir();
   const stateDir = path.join(above, 'made', 'S');
   const receive = buildStoreFrom(stateDir, { replace: false, gzipLevel: DEFAULT_GZIP_LEVEL });
-  const E = path.join(await tempDir(), 'E');
   const content = makeContent(splitSpec);
-  await mkdir(E);
-  await writeFile(path.join(E, 'export-data.jsonl'), content.lines.join(''));
-  for (const { name, data } of content.artifacts) await writeFile(path.join(E, name), data);
-  const manifest = {
-    blockHeight: 7,
-    artifactMode: 'archival',
-    artifacts: content.artifacts.map(({ name }) => [name, name]),
-    data: 'export-data.jsonl',
-  };
-  await writeFile(path.join(E, 'export-manifest.json'), JSON.stringify(manifest));
+  const E = await writeExportDir(await tempDir(), content);
   return {
     sender: swingsetModule({ source: openContent(content) }),
     stateHeight: 7,

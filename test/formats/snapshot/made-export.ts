@@ -1,5 +1,7 @@
 /** Exports made up in memory, with true records: what the format does with them needs no store. */
 import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 
 import type { ArtifactMode } from '../../../src/swing-store-export/artifact-mode.ts';
 import type { SwingStoreExport } from '../../../src/swing-store-export/swing-store-export.ts';
@@ -106,6 +108,22 @@ export function openContent(content: MadeContent): SwingStoreExport {
     },
     close: async () => undefined,
   };
+}
+
+/** The content as an export directory, written as the reference would. */
+export async function writeExportDir(dir: string, content: MadeContent): Promise<string> {
+  const { height, artifactMode, lines, artifacts } = content;
+  await mkdir(dir, { recursive: true });
+  await writeFile(path.join(dir, 'export-data.jsonl'), lines.join(''));
+  for (const { name, data } of artifacts) await writeFile(path.join(dir, name), data);
+  const manifest = {
+    blockHeight: height,
+    artifactMode,
+    artifacts: artifacts.map(({ name }) => [name, name]),
+    data: 'export-data.jsonl',
+  };
+  await writeFile(path.join(dir, 'export-manifest.json'), JSON.stringify(manifest));
+  return dir;
 }
 
 /** Text that hardly compresses, the same for the same seed. */

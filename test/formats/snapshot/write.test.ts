@@ -17,7 +17,14 @@ import { directoryStorage } from '../../../src/storage/directory.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
 import { copyUnverified } from '../../../src/swing-store-export/copy-unverified.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
-import { makeContent, openContent, smallSpec, splitSpec, type MadeSpec } from './made-export.ts';
+import {
+  makeContent,
+  openContent,
+  smallSpec,
+  splitSpec,
+  writeExportDir,
+  type MadeSpec,
+} from './made-export.ts';
 import { verify } from './refusal.ts';
 
 const MIB = 1024 * 1024;
@@ -187,18 +194,7 @@ describe('retrieve with --keep-last', () => {
 
   /** An export directory of the height, written as the reference would. */
   async function exportDirectory(height: number): Promise<string> {
-    const dir = await tempDir();
-    const { lines, artifacts } = makeContent(smallSpec);
-    await writeFile(path.join(dir, 'export-data.jsonl'), lines.join(''));
-    for (const { name, data } of artifacts) await writeFile(path.join(dir, name), data);
-    const manifest = {
-      blockHeight: height,
-      artifactMode: 'archival',
-      artifacts: artifacts.map(({ name }) => [name, name]),
-      data: 'export-data.jsonl',
-    };
-    await writeFile(path.join(dir, 'export-manifest.json'), JSON.stringify(manifest));
-    return dir;
+    return writeExportDir(await tempDir(), makeContent({ ...smallSpec, height }));
   }
 
   async function retrieve(snapshotDir: string, height: number, others: Partial<RetrieveOptions>) {
