@@ -3,6 +3,7 @@
  *
  * An export is opened from a form (`openSwingStore`, `openExportDirectory`, `openSnapshot`, `openStateSync`) and copied
  * into another (`buildSwingStore`, `writeExportDirectory`, `writeSnapshot`, or `nullSink` to verify only) with `copyVerified`.
+ * A snapshot of several modules is made with `packModules`, and its states are installed with `unpackModules`.
  */
 export * from './errors.ts';
 export { noProgress, type Progress, type ProgressTotal } from './io/progress.ts';
@@ -36,7 +37,13 @@ export { openExportDirectory } from './formats/export-directory/open.ts';
 export { writeExportDirectory } from './formats/export-directory/write.ts';
 export type { SnapshotManifest } from './formats/snapshot/manifest.ts';
 export type { WriteSnapshotOptions, WrittenSnapshot } from './formats/snapshot/build.ts';
-export { openSnapshot, writeSnapshot } from './modules/swingset/snapshot.ts';
+export { packModules, type PackModulesOptions } from './formats/snapshot/pack-modules.ts';
+export {
+  unpackModules,
+  type UnpackedModule,
+  type UnpackedSnapshot,
+  type UnpackModulesOptions,
+} from './formats/snapshot/unpack-modules.ts';
 export { buildSwingStore, type BuildSwingStoreOptions } from './formats/swing-store/build.ts';
 export type { InstalledStore } from './formats/swing-store/install.ts';
 export {
@@ -61,6 +68,46 @@ export {
   type LiveSwingStore,
   type OpenSwingStoreOptions,
 } from './formats/swing-store/open.ts';
+
+export {
+  BeginAgainError,
+  ModuleHasher,
+  refuseOtherState,
+  type ChunkedReadable,
+  type ChunkedWritable,
+  type ComparedState,
+  type EntryDigest,
+  type HeldArtifact,
+  type HeldState,
+  type InstalledState,
+  type ModuleFields,
+  type NameByHash,
+  type ReadContext,
+  type StateArtifact,
+  type StateChunk,
+  type StateContext,
+  type StateDescription,
+  type StateEntry,
+  type StateModule,
+  type WrittenState,
+} from './modules/contract.ts';
+export { filesModule } from './modules/files/module.ts';
+export type { ModuleKind, ModulePlace } from './modules/place.ts';
+export { ModuleRegistry, moduleRegistry } from './modules/registry.ts';
+export { swingsetModule, type SwingsetModuleOptions } from './modules/swingset/module.ts';
+export {
+  buildStoreFrom,
+  verifyExport,
+  type BuildOptions,
+  type ReceiveOptions,
+} from './modules/swingset/receive.ts';
+export { openSnapshot, writeSnapshot } from './modules/swingset/snapshot.ts';
+export type {
+  ReceivedExport,
+  ReceiveExport,
+  SwingsetWritableOptions,
+} from './modules/swingset/write.ts';
+export { wasmModule } from './modules/wasm/module.ts';
 
 export type { SnapshotStorage, StagedSnapshot, StoredSnapshot } from './storage/contract.ts';
 export { directoryStorage, storedDirectory } from './storage/directory.ts';

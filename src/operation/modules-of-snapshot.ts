@@ -3,6 +3,8 @@ import { NotFoundError, UsageError } from '../errors.ts';
 import type { UnpackedModule } from '../formats/snapshot/unpack-modules.ts';
 import { otherModules, type SnapshotManifest } from '../formats/snapshot/manifest.ts';
 import type { ComparedState, StateModule } from '../modules/contract.ts';
+import { statIfThere } from '../io/stat-if-there.ts';
+import type { Check } from './preflight.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 import { moduleRegistry, type ModuleRegistry } from '../modules/registry.ts';
 import type { ModulePlace } from '../modules/place.ts';
@@ -14,6 +16,17 @@ export interface NamedPlace {
   readonly dir: string;
   /** Whether it was only guessed: then a snapshot need not hold such a module. */
   readonly isGuess?: boolean | undefined;
+}
+
+/** @throws {NotFoundError} `MODULE_MISSING` if nothing can be read there */
+export function checkPlace({ name, kind, dir }: NamedPlace): Check {
+  if (statIfThere(dir)?.isDirectory() === true) {
+    return { check: `module ${name} (${kind}) has a directory`, path: dir };
+  }
+  throw new NotFoundError('MODULE_MISSING', `module ${name} has no directory`, {
+    path: dir,
+    hint: 'name another with --module',
+  });
 }
 
 /** Modules that are read from these places. */

@@ -72,3 +72,19 @@ function besideOutput(output: string | undefined): string | undefined {
   }
   return isMemoryFileSystem(dir) ? undefined : dir;
 }
+
+/**
+ * The new file gets the owner of its directory, which only that owner or root can do.
+ * @throws {StorageError} `OWNER`
+ */
+export function refuseForeignOwner(stateDir: string): void {
+  const user = process.geteuid?.() ?? 0;
+  const owner = statIfThere(stateDir)?.uid ?? user;
+  if (user === 0 || user === owner) return;
+  throw new StorageError('OWNER', 'the state dir belongs to another user', {
+    path: stateDir,
+    expected: `user ${String(owner)}`,
+    found: `user ${String(user)}`,
+    hint: 'run it as the user that runs the node, or as root',
+  });
+}

@@ -1,13 +1,7 @@
 /** `restore`: a snapshot or an export directory becomes a SwingStore. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import {
-  BusyError,
-  StorageError,
-  SwingSnapError,
-  UsageError,
-  VerificationError,
-} from '../errors.ts';
+import { BusyError, SwingSnapError, UsageError, VerificationError } from '../errors.ts';
 import {
   findSource,
   openSource,
@@ -20,7 +14,6 @@ import { refuseExistingStore, type InstalledStore } from '../formats/swing-store
 import { DEFAULT_GZIP_LEVEL } from '../formats/swing-store/heap-blob.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { refuseOpenDatabase } from '../formats/swing-store/open-handles.ts';
-import { openSwingStore } from '../formats/swing-store/open.ts';
 import { otherModules } from '../formats/snapshot/manifest.ts';
 import { unpackModules } from '../formats/snapshot/unpack-modules.ts';
 import type { StateModule } from '../modules/contract.ts';
@@ -28,15 +21,12 @@ import { SWINGSET } from '../modules/swingset/layout.ts';
 import { swingsetModule } from '../modules/swingset/module.ts';
 import { buildStoreFrom } from '../modules/swingset/receive.ts';
 import { freeBytes, refuseNoSpace } from '../io/free-space.ts';
-import { statIfThere } from '../io/stat-if-there.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { Progress } from '../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../io/zstd/codec.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { maySatisfy, type RestoreMode } from '../swing-store-export/artifact-mode.ts';
-import { copyVerified } from '../swing-store-export/copy-export.ts';
-import { nullSink } from '../swing-store-export/null-sink.ts';
 import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
 import { followProgress } from './follow-progress.ts';
 import { lockedPathsOf, lockOperation } from './operation-lock.ts';
@@ -48,7 +38,8 @@ import {
   type ModuleResult,
   type NamedPlace,
 } from './modules-of-snapshot.ts';
-import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
+import { checkWritable, chooseScratchDir, refuseForeignOwner, type Check } from './preflight.ts';
+import { readAgain } from './read-again.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { refuseHeight } from './refuse-height.ts';
 import { refuseLargeBundles } from './refuse-large-bundles.ts';
@@ -277,22 +268,6 @@ function modulesFor(
   return modulesToWrite(manifest, places, { purpose: 'install', replace, note });
 }
 
-/**
- * The new file gets the owner of its directory, which only that owner or root can do.
- * @throws {StorageError} `OWNER`
- */
-function refuseForeignOwner(stateDir: string): void {
-  const user = process.geteuid?.() ?? 0;
-  const owner = statIfThere(stateDir)?.uid ?? user;
-  if (user === 0 || user === owner) return;
-  throw new StorageError('OWNER', 'the state dir belongs to another user', {
-    path: stateDir,
-    expected: `user ${String(owner)}`,
-    found: `user ${String(user)}`,
-    hint: 'run it as the user that runs the node, or as root',
-  });
-}
-
 function chooseMode(source: SwingStoreExport, asked: RestoreMode | undefined): RestoreMode {
   const held = source.artifactMode;
   const mode = asked ?? (held === undefined || held === 'none' ? 'operational' : held);
@@ -303,39 +278,4 @@ function chooseMode(source: SwingStoreExport, asked: RestoreMode | undefined): R
     found: held,
     hint: 'leave out --artifact-mode, or restore from an export of that mode',
   });
-}
-
-/** @throws {VerificationError} if the store in `staging` does not give back what was written into it */
-async function readAgain(
-  staging: string,
-  written: ExportSummary,
-  options: {
-    progress: Progress;
-    signal: AbortSignal | undefined;
-    scratchDir: string;
-    pool: WorkerPool;
-  },
-): Promise<void> {
-  const note = (message: string): void => {
-    options.progress.note(message);
-  };
-  const { scratchDir, pool } = options;
-  const { height } = written;
-  const artifactMode = written.artifactMode;
-  const store = await openSwingStore(staging, { height, artifactMode, scratchDir, note, pool });
-  try {
-    const { summary } = await copyVerified(store, async () => nullSink(), options);
-    const expected = written.hashes?.exportDataHash;
-    const found = summary.hashes?.exportDataHash;
-    if (found !== expected) {
-      throw new VerificationError('READ_AGAIN', 'the new SwingStore gives back something else', {
-        path: staging,
-        expected,
-        found,
-        hint: 'suspect the disk or the memory of this machine',
-      });
-    }
-  } finally {
-    await store.close();
-  }
 }

@@ -23,7 +23,7 @@ import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
 import { finishRetrieve } from './finish-retrieve.ts';
-import { modulesToRead, type NamedPlace } from './modules-of-snapshot.ts';
+import { checkPlace, modulesToRead, type NamedPlace } from './modules-of-snapshot.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import type { OpenedSource } from './open-source.ts';
 import { readRecord } from './record.ts';
@@ -78,6 +78,7 @@ export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> 
   await held.release();
   return [
     { check: `source can be read at height ${String(source.height)}`, path: source.location },
+    ...(options.modules ?? []).map(checkPlace),
     checkWritable(options.snapshotDir, 'snapshot dir'),
     checkWritable(scratchDir, 'scratch dir'),
     { check: `zstd codec ${codec.name}` },

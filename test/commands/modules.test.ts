@@ -116,6 +116,15 @@ describe('retrieve', () => {
     expect(await readdir(dir)).toEqual([wrong]);
   });
 
+  it('says with --check what it would read, and what is not there', async () => {
+    const check = ['retrieve', '--check', '--home', home(), '--snapshot-dir', snapshots()];
+    const { exitCode, stdout } = await runCli([...check, ...toTree(tree())]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(`ok  module wasm (wasm) has a directory: ${home(...WASM)}`);
+    expect(stdout).toContain(`ok  module ibc (files) has a directory: ${tree()}`);
+    expect((await runCli([...check, ...toTree(tree('none'))])).exitCode).toBe(5);
+  });
+
   it('does not read byte code again that an earlier height has', async () => {
     const { dir, home: other } = await freshNode();
     await cp(home(), other, { recursive: true });

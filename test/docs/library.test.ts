@@ -14,17 +14,44 @@ import { tinySpec } from '../fixtures/specs.ts';
 const tempDir = useTempDir();
 afterAll(closeReference);
 
-it('packs a store, verifies it, and prints the hash that the command finds too', async () => {
-  const dir = await tempDir();
+/** Writes the example of that number, to be run. */
+async function exampleIn(dir: string, number: number): Promise<string> {
   const text = await readFile(new URL('../../docs/library.md', import.meta.url), 'utf8');
-  const [, example = ''] = /^```js\n(.*?)^```$/msu.exec(text) ?? [];
+  const examples = [...text.matchAll(/^```js\n(.*?)^```$/gmsu)].map(([, example = '']) => example);
   const built = new URL('../../dist/index.js', import.meta.url).href;
   const script = join(dir, 'example.mjs');
-  await writeFile(script, example.replace("'swingsnap'", JSON.stringify(built)));
+  await writeFile(script, (examples[number] ?? '').replace("'swingsnap'", JSON.stringify(built)));
+  return script;
+}
+
+it('packs a store, verifies it, and prints the hash that the command finds too', async () => {
+  const dir = await tempDir();
+  const script = await exampleIn(dir, 0);
   await buildStore(join(dir, 'S'), tinySpec);
   const args = [script, join(dir, 'S'), join(dir, 'D')];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   const { json, exitCode } = await runCli(['verify', join(dir, 'D'), '--json']);
   expect(exitCode).toBe(0);
   expect(json).toMatchObject({ hashes: { contentHash: stdout.trim() } });
+});
+
+it('packs a module of its own with a store, and unpacks both elsewhere', async () => {
+  const dir = await tempDir();
+  const at = (name: string): string => join(dir, name);
+  await buildStore(at('S'), tinySpec);
+  await writeFile(at('note'), 'a text');
+  const script = await exampleIn(dir, 1);
+  const args = [script, at('S'), at('note'), at('D'), at('S2'), at('note2')];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  expect(stdout).toBe('motd, swingset\n');
+  expect(await readFile(at('note2'), 'utf8')).toBe('a text');
+  await runCli(['retrieve', '--state-dir', at('S'), '--snapshot-dir', at('alone')]);
+  const compared = await runCli(['verify', at('alone'), '--state-dir', at('S2')]);
+  expect(compared.exitCode).toBe(0);
+  // Without the module, the snapshot is refused by its name.
+  const { json, exitCode } = await runCli(['verify', at('D'), '--json']);
+  expect({ json, exitCode }).toMatchObject({
+    exitCode: 3,
+    json: { error: { code: 'UNKNOWN_MODULE', path: 'motd', found: 'note' } },
+  });
 });

@@ -22,8 +22,11 @@ const MARKS = ['code', 'errno', 'syscall', 'path'] as const;
 /** An error as a message for another thread. */
 export function failureOf(error: unknown): Failure {
   if (!(error instanceof SwingSnapError)) {
-    const found = MARKS.map((name) => [name, (error as Record<string, unknown> | null)?.[name]]);
-    return { error, marks: Object.fromEntries(found.filter(([, value]) => value !== undefined)) };
+    const marks: Record<string, unknown> = {};
+    for (const name of MARKS) {
+      if (error instanceof Error && name in error) marks[name] = Reflect.get(error, name);
+    }
+    return { error, marks };
   }
   const { name, code, message, path, expected, found, hint, cause } = error;
   // Of the cause, the text: what it is made of may not be cloneable.

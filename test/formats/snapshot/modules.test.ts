@@ -115,7 +115,7 @@ describe('a snapshot of several modules', () => {
       notesModule('z', notesOf('x')),
     ];
     const { manifest } = await pack(storage, modules);
-    const [b, z]: [Notes, Notes] = [new Map(), new Map()];
+    const [b, z] = [notesOf(), notesOf()];
     const places = [notesModule('z', z), receiving(), notesModule('b', b)];
     const { contentHash, modules: unpacked } = await unpack(storage, places, manifest.contentHash);
     expect(contentHash).toBe(manifest.contentHash);
@@ -192,7 +192,7 @@ describe('a snapshot of several modules', () => {
         notesModule('z', manyNotes),
       ]);
       for (const which of [0, 1, 2]) {
-        const [a, z]: [Notes, Notes] = [notesOf('old'), new Map()];
+        const [a, z] = [notesOf('old'), notesOf()];
         const all = [notesModule('a', a), receiving(), notesModule('z', z)];
         const modules = all.map((module, i) => (i === which ? failing(module, at) : module));
         await expect(unpack(storage, modules)).rejects.toThrow(`no ${at}`);
