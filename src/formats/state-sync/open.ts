@@ -114,7 +114,7 @@ class OpenedStateSync implements StateSyncExport {
       if (data.isEmpty && this.#options.needsExportData === true) {
         refuseNoExportData(this.location);
       }
-      yield* data.blocks(this.location);
+      yield* data.blocks();
     } finally {
       data.close();
     }

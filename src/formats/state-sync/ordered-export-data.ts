@@ -5,13 +5,13 @@
  * takes several times as long.
  */
 import { closeSync, readSync, writeSync } from 'node:fs';
-import { wholeLines } from '../../io/lines.ts';
 import { openScratchFile } from '../../io/scratch-file.ts';
 import { blocksOfLines, formatLine, refuseHostKey } from '../../swing-store-export/export-data.ts';
 import { RecordIndex } from '../../swing-store-export/record-index.ts';
 import type { HashedNodes } from './hash-nodes.ts';
 
 const READ_BYTES = 1024 * 1024;
+const NEWLINE = 0x0a;
 
 /** Entries of the export data, as far as they are worked out already. */
 export type OrderedEntries = Pick<HashedNodes, 'lines' | 'kvEntries' | 'hostKey' | 'records'>;
@@ -66,20 +66,24 @@ export class OrderedExportData {
    * All of it, in canonical order and text, once it is proved.
    * @throws what `RecordIndex.add` and `refuseHostKey` throw, before anything is given
    */
-  async *blocks(location: string): AsyncGenerator<Uint8Array> {
+  *blocks(): Generator<Uint8Array> {
     if (this.#wrong !== undefined) throw this.#wrong as Error;
-    yield* wholeLines(this.#pieces(), location);
+    yield* this.#lines();
     yield* blocksOfLines(this.#recordLines());
   }
 
-  async *#pieces(): AsyncGenerator<Uint8Array> {
+  /** Blocks of whole lines, each in a buffer of its own, since whoever takes them may keep them. */
+  *#lines(): Generator<Uint8Array> {
+    let most = READ_BYTES;
     for (let at = 0; ;) {
-      // A buffer for each piece, since whoever takes them may keep them.
-      const piece = Buffer.allocUnsafeSlow(READ_BYTES);
-      const size = readSync(this.#file, piece, 0, READ_BYTES, at);
+      const piece = Buffer.allocUnsafeSlow(most);
+      const size = readSync(this.#file, piece, 0, most, at);
       if (size === 0) return;
-      at += size;
-      yield piece.subarray(0, size);
+      const end = piece.lastIndexOf(NEWLINE, size - 1) + 1;
+      // A line that is longer is looked for again.
+      most = end === 0 ? 2 * most : READ_BYTES;
+      at += end;
+      if (end > 0) yield piece.subarray(0, end);
     }
   }
 

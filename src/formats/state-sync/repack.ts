@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { VerificationError } from '../../errors.ts';
+import { Breath } from '../../io/breath.ts';
 import { noProgress } from '../../io/progress.ts';
 import { inlinePool } from '../../io/worker-pool/pool.ts';
 import type { AppHashProof } from './app-hash.ts';
@@ -79,7 +80,7 @@ export async function repackStateSync(
     });
     const proof = proveStores(found, roots, options);
     if (exportData.isEmpty) refuseNoExportData(location);
-    const exportDataHash = await hashOf(exportData.blocks(location));
+    const exportDataHash = await hashOf(exportData.blocks(), signal);
     const rewritten = await rewriteExtensions(behind, {
       ...options,
       reader,
@@ -118,8 +119,16 @@ function refuseOtherHeight({ height }: FoundStateSync, { artifacts }: RepackOpti
   });
 }
 
-async function hashOf(blocks: AsyncIterable<Uint8Array>): Promise<string> {
+async function hashOf(
+  blocks: Iterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const hash = createHash('sha256');
-  for await (const block of blocks) hash.update(block);
+  const breath = new Breath();
+  for (const block of blocks) {
+    await breath.take();
+    signal?.throwIfAborted();
+    hash.update(block);
+  }
   return hash.digest('hex');
 }
