@@ -1,7 +1,7 @@
 /** `restore`: a snapshot or an export directory becomes a SwingStore. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { BusyError, SwingSnapError, UsageError, VerificationError } from '../errors.ts';
+import { BusyError, SwingSnapError, UsageError } from '../errors.ts';
 import {
   findSource,
   openSource,

@@ -14,10 +14,10 @@ type Failure =
       readonly message: string;
       readonly facts: ErrorFacts;
     }
-  | { readonly error: unknown; readonly marks: Readonly<Record<string, unknown>> };
+  | { readonly message: string; readonly marks: Readonly<Record<string, unknown>> };
 
-/** Properties that Node and better-sqlite3 give their errors, and a clone lacks. */
-const MARKS = ['code', 'errno', 'syscall', 'path'] as const;
+/** Properties that errors of Node and of better-sqlite3 have. A clone would lack them, and be no error at all of the latter. */
+const MARKS = ['name', 'stack', 'code', 'errno', 'syscall', 'path'] as const;
 
 /** An error as a message for another thread. */
 export function failureOf(error: unknown): Failure {
@@ -26,7 +26,7 @@ export function failureOf(error: unknown): Failure {
     for (const name of MARKS) {
       if (error instanceof Error && name in error) marks[name] = Reflect.get(error, name);
     }
-    return { error, marks };
+    return { message: error instanceof Error ? error.message : String(error), marks };
   }
   const { name, code, message, path, expected, found, hint, cause } = error;
   // Of the cause, the text: what it is made of may not be cloneable.
@@ -43,11 +43,8 @@ export function failureOf(error: unknown): Failure {
 const CLASSES: Record<string, unknown> = errors;
 
 /** The error that a {@link failureOf} tells of. */
-export function errorOf(failure: Failure): unknown {
-  if ('error' in failure) {
-    const { error, marks } = failure;
-    return error instanceof Error ? Object.assign(error, marks) : error;
-  }
+export function errorOf(failure: Failure): Error {
+  if ('marks' in failure) return Object.assign(new Error(failure.message), failure.marks);
   const { kind, code, message, facts } = failure;
   const found = CLASSES[kind];
   const ErrorClass = isErrorClass(found) ? found : SwingSnapError;
