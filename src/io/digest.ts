@@ -1,6 +1,8 @@
 /** Size and SHA-256 of bytes that pass by. */
 import { createHash } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { workerTask } from './worker-pool/task.ts';
+import { withWorkspace } from './worker-pool/workspace.ts';
 
 /** Passes `data` on and tells its size in bytes and SHA-256 (hex) once it has ended. */
 export class DigestTap {
@@ -33,3 +35,25 @@ export function sha256Hex(bytes: Uint8Array): string {
 
 /** {@link sha256Hex} as a task for a worker. */
 export const hashing = workerTask(import.meta.url, sha256Hex);
+
+const READ_BYTES = 1024 * 1024;
+
+/** SHA-256 of the file at `path`, as hex. */
+export async function sha256OfFile(path: string): Promise<string> {
+  return withWorkspace(READ_BYTES, async (space) => {
+    const hash = createHash('sha256');
+    const file = openSync(path, 'r');
+    try {
+      for (;;) {
+        const length = readSync(file, space, 0, READ_BYTES, null);
+        if (length === 0) return hash.digest('hex');
+        hash.update(space.subarray(0, length));
+      }
+    } finally {
+      closeSync(file);
+    }
+  });
+}
+
+/** {@link sha256OfFile} as a task for a worker, which reads the file itself. */
+export const hashingFile = workerTask(import.meta.url, sha256OfFile);

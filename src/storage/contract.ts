@@ -35,6 +35,9 @@ export interface StoredSnapshot {
   stream(file: string): AsyncIterable<Uint8Array>;
 }
 
+/** A file to be looked at: where it is, if it can be read there, so that another thread may do that; or its bytes. */
+export type ShownFile = { readonly path: string } | { readonly bytes: Uint8Array };
+
 /** A snapshot that is being written. */
 export interface StagedSnapshot {
   /**
@@ -44,8 +47,8 @@ export interface StagedSnapshot {
   put(file: string, bytes: Uint8Array): Promise<void>;
   /**
    * Adds a file that another snapshot of the same storage has, without writing its bytes again where that can be.
-   * @param accept is shown its bytes, if they are at most `maxBytes`, and says whether they are what they should be;
-   *   undefined takes them as they are
+   * @param accept is shown it, if it has at most `maxBytes`, and says whether it is what it should be; undefined takes it
+   *   as it is
    * @returns its size in bytes; undefined if it is not there (any more) or not accepted, and nothing was added
    * @throws {SwingSnapError} `FILE_EXISTS` as {@link put}
    */
@@ -53,7 +56,7 @@ export interface StagedSnapshot {
     file: string,
     from: StoredSnapshot,
     maxBytes: number,
-    accept: ((bytes: Uint8Array) => Promise<boolean>) | undefined,
+    accept: ((shown: ShownFile) => Promise<boolean>) | undefined,
   ): Promise<number | undefined>;
   /** Adds a file piece by piece; as durable as with {@link put}, and throws as that. */
   create(file: string): Promise<StagedFile>;

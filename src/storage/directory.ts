@@ -19,6 +19,7 @@ import { WorkDirectory } from '../io/work-directory.ts';
 import {
   checkSnapshotName,
   fileExists,
+  type ShownFile,
   type SnapshotStorage,
   type StagedFile,
   type StagedSnapshot,
@@ -193,18 +194,12 @@ class StagedDirectory implements StagedSnapshot {
     file: string,
     from: StoredSnapshot,
     maxBytes: number,
-    accept: ((bytes: Uint8Array) => Promise<boolean>) | undefined,
+    accept: ((shown: ShownFile) => Promise<boolean>) | undefined,
   ): Promise<number | undefined> {
     const path = this.#pathFor(file);
     // Given its new name first: what is looked at then is what stays, whoever removes the other snapshot meanwhile.
     if (!(await secondName(join(from.location, file), path, maxBytes))) return undefined;
-    const opened = SourceFile.open(path);
-    try {
-      const isRight = accept === undefined || (await accept(await opened.readWhole()));
-      if (isRight) return opened.stats.size;
-    } finally {
-      opened.close();
-    }
+    if (accept === undefined || (await accept({ path }))) return (await stat(path)).size;
     await rm(path);
     return undefined;
   }

@@ -64,7 +64,10 @@ class MemoryStorage implements SnapshotStorage {
       async adopt(file, from, maxBytes, accept) {
         if (files.has(file)) throw fileExists(file);
         const bytes = await from.read(file, maxBytes).catch(() => undefined);
-        if (bytes === undefined || (accept !== undefined && !(await accept(bytes.slice())))) {
+        if (
+          bytes === undefined ||
+          (accept !== undefined && !(await accept({ bytes: bytes.slice() })))
+        ) {
           return undefined;
         }
         files.set(file, bytes);

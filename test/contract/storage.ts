@@ -1,8 +1,10 @@
 /** What every storage promises; `src/storage/contract.ts` has the words. */
+import { readFileSync } from 'node:fs';
+
 import { describe, expect, it } from 'vitest';
 
 import { NotFoundError, SwingSnapError, VerificationError } from '../../src/errors.ts';
-import type { SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
+import type { ShownFile, SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
 
 export interface StorageUnderTest {
   readonly storage: SnapshotStorage;
@@ -70,8 +72,8 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       const from = await storage.open('11');
       const staged = await storage.stage('12');
       const shown: string[] = [];
-      const accept = async (shownBytes: Uint8Array): Promise<boolean> => {
-        shown.push(Buffer.from(shownBytes).toString());
+      const accept = async (file: ShownFile): Promise<boolean> => {
+        shown.push(('path' in file ? readFileSync(file.path) : Buffer.from(file.bytes)).toString());
         return true;
       };
       expect(await staged.adopt('manifest.json', from, 10, accept)).toBe(6);

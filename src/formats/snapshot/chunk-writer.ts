@@ -3,7 +3,7 @@
  * from it. Each module has a section of the list of entries, in the order of its chunks, whichever is ready first.
  */
 import { SwingSnapError, VerificationError } from '../../errors.ts';
-import { hashing } from '../../io/digest.ts';
+import { hashing, hashingFile } from '../../io/digest.ts';
 import { InOrder } from '../../io/in-order.ts';
 import { queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
@@ -15,7 +15,7 @@ import type {
   StateChunk,
   StateEntry,
 } from '../../modules/contract.ts';
-import type { StagedSnapshot } from '../../storage/contract.ts';
+import type { ShownFile, StagedSnapshot } from '../../storage/contract.ts';
 import { signatureOf, type EarlierSnapshot } from './earlier.ts';
 import { EntriesFile } from './entries-file.ts';
 import { chunkFile, MAX_CHUNK_FILE_BYTES } from './layout.ts';
@@ -138,8 +138,10 @@ export class ChunkWriter implements HeldState {
     }
     const chunk = earlier.chunkOf(signature);
     if (chunk === undefined) return undefined;
-    const accept = async (bytes: Uint8Array): Promise<boolean> =>
-      (await pool.run(hashing, bytes, [bytes])) === chunk;
+    const accept = async (shown: ShownFile): Promise<boolean> =>
+      ('path' in shown
+        ? await pool.run(hashingFile, shown.path)
+        : await pool.run(hashing, shown.bytes, [shown.bytes])) === chunk;
     const size = await this.#staged
       .adopt(chunkFile(chunk), earlier.stored, MAX_CHUNK_FILE_BYTES, recheck ? accept : undefined)
       .catch(refuseDuplicate(entries, artifacts));
