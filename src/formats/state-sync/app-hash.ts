@@ -38,7 +38,8 @@ export function computeAppHash(
   return merkleRoot(items).toString('hex');
 }
 
-function merkleRoot(items: readonly Uint8Array[]): Buffer {
+/** The root of the tree of RFC 6962 over `items`. */
+export function merkleRoot(items: readonly Uint8Array[]): Buffer {
   const [only] = items;
   if (only === undefined) return sha256();
   if (items.length === 1) return sha256(Buffer.of(0), only);

@@ -40,7 +40,9 @@ export function findStateSync(path: string): FoundStateSync | undefined {
 function findChunks(path: string): FoundStateSync | undefined {
   const [format, height] = [basename(path), basename(dirname(path))];
   if (!NUMBER.test(format) || !NUMBER.test(height)) return undefined;
-  if (!isFile(join(path, '0'))) return undefined;
+  // Also where the first is missing: that it is, whoever reads it says.
+  const hasChunk = readdirSync(path).some((name) => NUMBER.test(name) && isFile(join(path, name)));
+  if (!hasChunk) return undefined;
   return { kind: 'chunks', path, height: Number(height), format: Number(format) };
 }
 

@@ -84,9 +84,14 @@ async function hashOfArchive(path: string): Promise<string | undefined> {
   }
 }
 
-function* tarOf({ height, format, stream, chunks }: ArchiveContent): Generator<Buffer> {
-  const { hashes, hash } = chunks;
-  const description = Buffer.concat([
+/** `Snapshot`, which describes an archive: see `dump-archive.ts`. */
+export function encodeDescription({
+  height,
+  format,
+  hashes,
+  hash,
+}: Pick<ArchiveContent, 'height' | 'format'> & Pick<Chunks, 'hashes' | 'hash'>): Buffer {
+  return Buffer.concat([
     numberField(1, height),
     numberField(2, format),
     numberField(3, hashes.length),
@@ -94,6 +99,11 @@ function* tarOf({ height, format, stream, chunks }: ArchiveContent): Generator<B
     // `Metadata`, of which the one field repeats.
     bytesField(5, Buffer.concat(hashes.map((each) => bytesField(1, each)))),
   ]);
+}
+
+function* tarOf({ height, format, stream, chunks }: ArchiveContent): Generator<Buffer> {
+  const { hashes, hash } = chunks;
+  const description = encodeDescription({ height, format, hashes, hash });
   yield fileHeader('_snapshot', description.length);
   yield description;
   yield filePadding(description.length);

@@ -306,6 +306,40 @@ describe('a tampered snapshot is refused with', () => {
       'APP_HASH',
     ],
     [
+      'a changed key of a leaf, still in order',
+      change(isLeaf, (node) => ({ ...node, key: Buffer.concat([node.key, Buffer.of(0)]) })),
+      'STATE_SYNC_DAMAGED',
+    ],
+    [
+      'a leaf that says it is an inner node',
+      change(isLeaf, (node) => ({ ...node, height: 1 })),
+      'STATE_SYNC_DAMAGED',
+    ],
+    [
+      'an inner node that says it is a leaf',
+      change(isInner, (node) => ({ ...node, height: 0 })),
+      'STATE_SYNC_DAMAGED',
+    ],
+    [
+      'a renamed store',
+      ({ nodes }) => {
+        const [acc, ...others] = [...nodes];
+        nodes.clear();
+        for (const [name, list] of [['acd', acc![1]] as const, ...others]) nodes.set(name, list);
+      },
+      'APP_HASH',
+    ],
+    [
+      'a store without a name',
+      ({ extras }) => void extras.splice(0, 1, Buffer.from('0a00', 'hex')),
+      'STATE_SYNC_DAMAGED',
+    ],
+    [
+      'an extension without a name',
+      ({ extras }) => void extras.splice(0, 1, Buffer.from('1a021001', 'hex')),
+      'STATE_SYNC_DAMAGED',
+    ],
+    [
       'a version above the height',
       change(isLeaf, (node) => ({ ...node, version: HEIGHT + 1 })),
       'STATE_SYNC_DAMAGED',
@@ -444,6 +478,9 @@ describe('a tampered snapshot is refused with', () => {
     const middle = await fresh();
     await rm(path.join(middle, '2'));
     await refused(middle);
+    const first = await fresh();
+    await rm(path.join(first, '0'));
+    await refused(first);
     const last = await fresh();
     await rm(path.join(last, String(chunks.length - 1)));
     await refused(last);
