@@ -30,15 +30,46 @@ export function defaultScratchDir(): string {
 }
 
 /**
+ * Makes a directory for scratch files that need names. Whoever makes it removes it; what a killed run has left, the
+ * next one removes.
+ * @param dir an existing directory; the caller has checked that it is writable
+ * @throws {StorageError} `SCRATCH` if it cannot be made there
+ */
+export function makeScratchDirectory(dir: string): WorkDirectory {
+  return scratching(dir, () => WorkDirectory.make(dir, `${TEMPORARY_PREFIX}scratch-`));
+}
+
+function scratching<Result>(dir: string, make: () => Result): Result {
+  try {
+    return make();
+  } catch (cause) {
+    throw new StorageError('SCRATCH', 'cannot make a scratch file', {
+      path: dir,
+      found: cause instanceof Error ? cause.message : String(cause),
+      hint: 'name a writable directory on a disk with --scratch-dir',
+      cause,
+    });
+  }
+}
+
+/** What `make` makes in a directory that is gone when it is made. @throws {StorageError} `SCRATCH` */
+export function unlinkedIn<Result>(dir: string, make: (path: string) => Result): Result {
+  const work = makeScratchDirectory(dir);
+  try {
+    return scratching(dir, () => make(work.path));
+  } finally {
+    work.remove();
+  }
+}
+
+/**
  * Opens an empty scratch database in `dir`. Durable against nothing; closing it frees its space.
  * @param dir an existing directory; the caller has checked that it is writable
  * @throws {StorageError} `SCRATCH` if it cannot be made there
  */
 export function openScratchDatabase(dir: string): Database.Database {
-  let work: WorkDirectory | undefined;
-  try {
-    work = WorkDirectory.make(dir, `${TEMPORARY_PREFIX}scratch-`);
-    const db = new Database(join(work.path, 'scratch.sqlite'));
+  return unlinkedIn(dir, (path) => {
+    const db = new Database(join(path, 'scratch.sqlite'));
     db.pragma('journal_mode = OFF');
     db.pragma('synchronous = OFF');
     db.pragma('locking_mode = EXCLUSIVE');
@@ -48,14 +79,5 @@ export function openScratchDatabase(dir: string): Database.Database {
     // Makes SQLite open the file, which it does lazily, before its name is gone.
     db.exec('CREATE TABLE opened (x); DROP TABLE opened; BEGIN');
     return db;
-  } catch (cause) {
-    throw new StorageError('SCRATCH', 'cannot make a scratch file', {
-      path: dir,
-      found: cause instanceof Error ? cause.message : String(cause),
-      hint: 'name a writable directory on a disk with --scratch-dir',
-      cause,
-    });
-  } finally {
-    work?.remove();
-  }
+  });
 }

@@ -25,6 +25,7 @@ import {
   type OpenedSource,
   type Trust,
 } from './open-source.ts';
+import { noteLeft } from './modules-of-snapshot.ts';
 import type { OperationLock } from './operation-lock.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { ProgressMeter } from './progress-meter.ts';
@@ -84,6 +85,7 @@ export async function exportSource(options: ExportSourceOptions): Promise<Export
     const prepared = await prepare({ ...options, signal }, pool);
     const { source, found } = prepared;
     try {
+      const { progress } = options;
       const summary = await inExportDirectory(options.exportDir, {}, async (lock) => {
         const lookout = lookOutForDiscard(options.exportDir, undefined);
         lookout.signal.addEventListener('abort', () => {
@@ -95,6 +97,12 @@ export async function exportSource(options: ExportSourceOptions): Promise<Export
           lookout.end();
         }
       });
+      const { count } = source.codes ?? { count: 0 };
+      if (count > 0) {
+        progress.note(
+          `${String(count)} byte codes were left: an export directory has no place for them`,
+        );
+      }
       return { form: found.form, source: found.path, summary, proof: source.proof };
     } finally {
       await source.close();
@@ -123,6 +131,7 @@ async function prepare(options: ExportSourceOptions, pool?: WorkerPool): Promise
   try {
     refuseHeight(source, options.height);
     refuseMode(source, artifactMode);
+    noteLeft(source, note);
     const artifactBytes = artifactMode === 'none' ? 0 : (source.estimate('artifacts').bytes ?? 0);
     const bytes = (source.estimate('export data').bytes ?? 0) + artifactBytes;
     refuseNoSpace(exportDir, bytes, 'the export', '--export-dir');

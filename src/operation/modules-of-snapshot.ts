@@ -1,9 +1,10 @@
-/** Which modules a snapshot's states go to. */
+/** Which modules the states of a source go to. */
 import { NotFoundError, UsageError } from '../errors.ts';
 import type { UnpackedModule } from '../formats/snapshot/unpack-modules.ts';
-import { otherModules, type SnapshotManifest } from '../formats/snapshot/manifest.ts';
+import { otherModules } from '../formats/snapshot/manifest.ts';
 import type { ComparedState, StateModule } from '../modules/contract.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
+import type { OpenedSource } from './open-source.ts';
 import type { Check } from './preflight.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 import { moduleRegistry, type ModuleRegistry } from '../modules/registry.ts';
@@ -14,7 +15,7 @@ export interface NamedPlace {
   readonly name: string;
   readonly kind: string;
   readonly dir: string;
-  /** Whether it was only guessed: then a snapshot need not hold such a module. */
+  /** Whether it was only guessed: then a source need not hold such a module. */
   readonly isGuess?: boolean | undefined;
 }
 
@@ -37,13 +38,16 @@ export function modulesToRead(
   return places.map(({ name, kind, dir }) => registry.make(kind, { name, dir, purpose: 'read' }));
 }
 
+/** A module that a source holds beside `swingset`. */
+export type HeldModule = readonly [name: string, { readonly kind: string }];
+
 /**
- * A module for each state of the snapshot but `swingset`. One without a place is only verified, which is noted.
+ * A module for each state of a source but `swingset`. One without a place is only verified, which is noted.
  * @throws {VerificationError} `UNKNOWN_MODULE`; {@link NotFoundError} `MODULE_MISSING` for a place whose module the
- *   snapshot does not hold; {@link UsageError} `MODULE_KIND` for a place of another kind
+ *   source does not hold; {@link UsageError} `MODULE_KIND` for a place of another kind
  */
 export function modulesToWrite(
-  manifest: SnapshotManifest,
+  held: readonly HeldModule[],
   places: readonly NamedPlace[],
   {
     purpose,
@@ -55,7 +59,6 @@ export function modulesToWrite(
     readonly registry?: ModuleRegistry;
   },
 ): StateModule[] {
-  const held = otherModules(manifest);
   refuseMissing(
     held.map(([name]) => name),
     places,
@@ -88,6 +91,12 @@ export function refuseMissing(held: readonly string[], places: readonly NamedPla
     found: ['swingset', ...held].join(', '),
     hint: `leave out --module ${missing.name}=…`,
   });
+}
+
+/** Says what of a source goes nowhere. */
+export function noteLeft({ manifest }: OpenedSource, note: (message: string) => void): void {
+  const left = manifest === undefined ? [] : otherModules(manifest).map(([name]) => name);
+  if (left.length > 0) note(`modules of the source that were left: ${left.join(', ')}`);
 }
 
 /** A module, and what became of its state. */

@@ -22,6 +22,7 @@ import {
   openStateSync,
   type ByteCodes,
   type OpenStateSyncOptions,
+  type StateSyncExport,
 } from '../formats/state-sync/open.ts';
 import { openSnapshot } from '../modules/swingset/snapshot.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
@@ -108,7 +109,8 @@ export async function openSource(
     : openExportDirectory(found.path, pool);
 }
 
-export interface OpenSourceOptions extends Trust, Pick<OpenStateSyncOptions, 'onCode'> {
+export interface OpenSourceOptions
+  extends Trust, Pick<OpenStateSyncOptions, 'onCode' | 'onCodesEnd'> {
   readonly codec: ZstdCodec;
   readonly pool?: WorkerPool | undefined;
   readonly scratchDir: string;
@@ -121,6 +123,8 @@ export interface OpenSourceOptions extends Trust, Pick<OpenStateSyncOptions, 'on
 
 /** A source, with what the AppHash says of it, if it is of that form and has been read. */
 export type OpenedSource = SwingStoreExport & {
+  /** Only of a state-sync snapshot. */
+  readonly readStores?: StateSyncExport['readStores'];
   readonly proof?: AppHashProof | undefined;
   readonly codes?: ByteCodes | undefined;
   /** Only of a snapshot. */

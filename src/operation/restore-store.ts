@@ -17,9 +17,9 @@ import { refuseOpenDatabase } from '../formats/swing-store/open-handles.ts';
 import { otherModules } from '../formats/snapshot/manifest.ts';
 import { unpackModules } from '../formats/snapshot/unpack-modules.ts';
 import type { StateModule } from '../modules/contract.ts';
-import { SWINGSET } from '../modules/swingset/layout.ts';
 import { swingsetModule } from '../modules/swingset/module.ts';
 import { buildStoreFrom } from '../modules/swingset/receive.ts';
+import { WASM } from '../modules/wasm/layout.ts';
 import { freeBytes, refuseNoSpace } from '../io/free-space.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import type { Progress } from '../io/progress.ts';
@@ -40,6 +40,7 @@ import {
 } from './modules-of-snapshot.ts';
 import { checkWritable, chooseScratchDir, refuseForeignOwner, type Check } from './preflight.ts';
 import { readAgain } from './read-again.ts';
+import { IncomingCodes, receiveSource } from './receive-source.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { refuseHeight } from './refuse-height.ts';
 import { refuseLargeBundles } from './refuse-large-bundles.ts';
@@ -100,12 +101,14 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
   ];
 }
 
-/** The places that something of the source goes to. */
+/** The places that something of the source goes to, or may. */
 function placesFor(
-  { manifest }: OpenedSource,
+  { manifest, readStores }: OpenedSource,
   places: readonly NamedPlace[] = [],
 ): readonly NamedPlace[] {
-  const held = manifest === undefined ? [] : otherModules(manifest).map(([name]) => name);
+  // Whether there is byte code in a state-sync snapshot is known once its stores are read.
+  const ofStateSync = readStores === undefined ? [] : [WASM];
+  const held = manifest === undefined ? ofStateSync : otherModules(manifest).map(([name]) => name);
   return places.filter(({ name }) => held.includes(name));
 }
 
@@ -185,13 +188,11 @@ async function restoreLocked(options: PooledOptions, prepared: Prepared): Promis
     ({ contentHash } = unpacked);
     modules = unpacked.modules.map(resultOf);
   } else {
-    const received = await receive(source, common);
-    const installed = await received.install().catch(async (error: unknown) => {
-      await received.discard();
-      throw error;
-    });
-    const unpacked = { name: SWINGSET, kind: SWINGSET, installed };
-    modules = [resultOf(unpacked)];
+    const { modules: places = [] } = options;
+    ({ contentHash, modules } = await receiveSource(source, receive, {
+      ...common,
+      ...{ codes: prepared.codes, places, purpose: 'install' },
+    }));
   }
   if (summary === undefined || store === undefined) throw new Error('nothing was installed');
   const byExpect = expect === undefined ? 'nothing' : 'expected hash';
@@ -206,8 +207,10 @@ interface Prepared {
   readonly codec: ZstdCodec;
   readonly scratchDir: string;
   readonly artifactMode: RestoreMode;
-  /** For what the source holds beside the SwingStore. */
+  /** For what a snapshot holds beside the SwingStore. */
   readonly modules: readonly StateModule[];
+  /** What a state-sync snapshot holds beside it. */
+  readonly codes: IncomingCodes;
 }
 
 async function prepare(
@@ -232,7 +235,9 @@ async function prepare(
   const note = (message: string): void => {
     options.progress.note(message);
   };
-  const opening = { ...options, codec, scratchDir, note, needsExportData: true };
+  const codes = new IncomingCodes();
+  const onCode = codes.take;
+  const opening = { ...options, codec, scratchDir, note, needsExportData: true, onCode };
   const source = await openSource(found, opening);
   try {
     refuseHeight(source, options.height);
@@ -248,7 +253,7 @@ async function prepare(
       );
     }
     const modules = modulesFor(source, options, note);
-    return { source, found, codec, scratchDir, artifactMode, modules };
+    return { source, found, codec, scratchDir, artifactMode, modules, codes };
   } catch (error) {
     await source.close();
     throw error;
@@ -257,15 +262,15 @@ async function prepare(
 
 /** Throws as `modulesToWrite`. */
 function modulesFor(
-  { manifest }: OpenedSource,
+  { manifest, readStores }: OpenedSource,
   { modules: places = [], replace }: RestoreOptions,
   note: (message: string) => void,
 ): StateModule[] {
   if (manifest === undefined) {
-    refuseMissing([], places);
+    refuseMissing(readStores === undefined ? [] : [WASM], places);
     return [];
   }
-  return modulesToWrite(manifest, places, { purpose: 'install', replace, note });
+  return modulesToWrite(otherModules(manifest), places, { purpose: 'install', replace, note });
 }
 
 function chooseMode(source: SwingStoreExport, asked: RestoreMode | undefined): RestoreMode {

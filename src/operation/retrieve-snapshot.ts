@@ -11,11 +11,13 @@ import {
   MIN_CHUNK_BYTES,
   snapshotName,
 } from '../formats/snapshot/layout.ts';
-import { otherModules, readSnapshotManifest } from '../formats/snapshot/manifest.ts';
+import { readSnapshotManifest } from '../formats/snapshot/manifest.ts';
 import type { WrittenSnapshot } from '../formats/snapshot/build.ts';
 import { packModules } from '../formats/snapshot/pack-modules.ts';
 import { swingsetContent } from '../modules/swingset/content.ts';
+import type { StateModule } from '../modules/contract.ts';
 import { swingsetModule } from '../modules/swingset/module.ts';
+import { WASM } from '../modules/wasm/layout.ts';
 import type { Progress } from '../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import { checkLevel, type ZstdCodec } from '../io/zstd/codec.ts';
@@ -23,11 +25,11 @@ import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
 import { finishRetrieve } from './finish-retrieve.ts';
-import { checkPlace, modulesToRead, type NamedPlace } from './modules-of-snapshot.ts';
+import { checkPlace, modulesToRead, noteLeft, type NamedPlace } from './modules-of-snapshot.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
-import type { OpenedSource } from './open-source.ts';
 import { readRecord } from './record.ts';
-import { holdSource, type RetrieveSource } from './retrieve-source.ts';
+import { holdSource, type HeldSource, type RetrieveSource } from './retrieve-source.ts';
+import { StagedCodes } from './staged-codes.ts';
 
 export interface RetrieveOptions {
   readonly source: RetrieveSource;
@@ -101,7 +103,8 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
   const storage = directoryStorage(resolve(snapshotDir));
   const finished = await finishBegun(options, storage);
   if (finished !== undefined) return finished;
-  const held = await holdSource(options.source, { ...options, pool }, scratchDir);
+  const codes = new StagedCodes(scratchDir);
+  const held = await holdSource(options.source, { ...options, pool, codes }, scratchDir);
   try {
     const { source, progress, signal } = held;
     const { height } = source;
@@ -121,7 +124,8 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
     try {
       const { recheck } = options;
       const pack = { height, codec, level, chunkBytes, replace, madeBy, pool, earlier, recheck };
-      const modules = [swingsetModule({ source }), ...modulesToRead(options.modules ?? [])];
+      const others = await otherModulesOf(held, codes, options.modules ?? []);
+      const modules = [swingsetModule({ source }), ...others];
       const packOptions = { ...pack, progress, signal, scratchDir };
       const result = await packModules(storage, modules, packOptions);
       return {
@@ -135,14 +139,33 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
       earlier?.close();
     }
   } finally {
+    codes.close();
     await held.release();
   }
 }
 
-/** What a snapshot holds beside its SwingStore is not repackaged. */
-function noteLeft({ manifest }: OpenedSource, note: (message: string) => void): void {
-  const left = manifest === undefined ? [] : otherModules(manifest).map(([name]) => name);
-  if (left.length > 0) note(`modules of the source that were left: ${left.join(', ')}`);
+/**
+ * What is read beside the SwingStore: at places, and the byte code of a state-sync snapshot.
+ * @throws {UsageError} `MODULE_TWICE` if one is named as that byte code is
+ */
+async function otherModulesOf(
+  { source, progress }: HeldSource,
+  codes: StagedCodes,
+  places: readonly NamedPlace[],
+): Promise<StateModule[]> {
+  if (source.readStores === undefined) return modulesToRead(places);
+  progress.phase('stores');
+  const { hasCodes } = await source.readStores();
+  if (!hasCodes) return modulesToRead(places);
+  const twice = places.find(({ name }) => name === WASM);
+  if (twice !== undefined) {
+    throw new UsageError('MODULE_TWICE', `module ${WASM} comes with the source`, {
+      path: source.location,
+      found: twice.dir,
+      hint: `leave out --module ${WASM}=…`,
+    });
+  }
+  return [codes.module(), ...modulesToRead(places)];
 }
 
 /** What is left to do where a retrieve was killed after its snapshot was published. */

@@ -14,6 +14,7 @@ import { watchPin, type PinBounds } from './pin-bounds.ts';
 import { findSource, openSource, type OpenedSource, type Trust } from './open-source.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { refuseHeight } from './refuse-height.ts';
+import type { StagedCodes } from './staged-codes.ts';
 import { openStoreView, type StoreViewOptions } from './store-view.ts';
 
 export interface ExportDirectorySource {
@@ -41,6 +42,8 @@ export interface OtherSource extends Trust {
 export type RetrieveSource = ExportDirectorySource | LiveStoreSource | OtherSource;
 
 export interface SourceContext extends Pick<StoreViewOptions, 'height' | 'progress' | 'signal'> {
+  /** Takes the byte code of a state-sync snapshot. */
+  readonly codes?: StagedCodes | undefined;
   readonly pool?: WorkerPool | undefined;
 }
 
@@ -73,7 +76,7 @@ export async function holdSource(
 
 async function holdOther(
   { from, appHash, memStores }: OtherSource,
-  { height, progress, signal, pool }: MeteredContext,
+  { height, progress, signal, pool, codes }: MeteredContext,
   scratchDir: string,
 ): Promise<HeldSource> {
   const note = (message: string): void => {
@@ -81,7 +84,8 @@ async function holdOther(
   };
   const codec = await loadZstdCodec();
   const trust = { appHash, memStores, needsExportData: true };
-  const options = { codec, pool, scratchDir, note, signal, ...trust };
+  const taking = { onCode: codes?.take, onCodesEnd: codes?.end };
+  const options = { codec, pool, scratchDir, note, signal, ...trust, ...taking };
   const source = await openSource(findSource(from), options);
   try {
     refuseHeight(source, height);

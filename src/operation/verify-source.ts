@@ -5,12 +5,14 @@ import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
 import type { ByteCodes } from '../formats/state-sync/open.ts';
 import { findSource, openSource, type FoundSource, type Trust } from './open-source.ts';
 import { ChunkReader } from '../formats/snapshot/chunk-reader.ts';
+import { otherModules } from '../formats/snapshot/manifest.ts';
 import { unpackModules } from '../formats/snapshot/unpack-modules.ts';
 import { quickVerifySnapshot } from '../formats/snapshot/quick-verify.ts';
 import type { Progress } from '../io/progress.ts';
 import { SWINGSET } from '../modules/swingset/layout.ts';
 import { swingsetModule } from '../modules/swingset/module.ts';
 import { nothingToInstall } from '../modules/swingset/receive.ts';
+import type { ReceiveExport } from '../modules/swingset/write.ts';
 import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
@@ -20,13 +22,13 @@ import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swin
 import { compareWithStore, type StoreComparison } from './compare-with-store.ts';
 import {
   modulesToWrite,
-  refuseMissing,
   resultOf,
   withContentHash,
   type ModuleResult,
   type NamedPlace,
 } from './modules-of-snapshot.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
+import { IncomingCodes, receiveSource } from './receive-source.ts';
 import { refuseHeight } from './refuse-height.ts';
 
 export interface VerifyOptions extends Trust {
@@ -70,42 +72,43 @@ export async function verifySource(options: VerifyOptions): Promise<Verified> {
 }
 
 async function verifyWith(options: VerifyOptions, pool: WorkerPool): Promise<Verified> {
-  const { progress, signal, artifactMode, expect } = options;
+  const { progress, signal, expect, modules: places = [] } = options;
   const note = (message: string): void => {
     progress.note(message);
   };
   const scratchDir = chooseScratchDir(options.scratchDir);
   const found = findSource(options.source);
   const codec = await loadZstdCodec();
-  const source = await openSource(found, { ...options, codec, pool, scratchDir, note });
+  const codes = new IncomingCodes();
+  const opening = { ...options, codec, pool, scratchDir, note, onCode: codes.take };
+  const source = await openSource(found, opening);
   const verification = new Verification(options);
+  const receive: ReceiveExport = async (received, copyOptions) => {
+    await verification.receive(received, copyOptions);
+    return nothingToInstall(verification.storePath);
+  };
+  const purpose = places.length > 0 ? 'compare' : 'verify';
   const common = { form: found.form, source: found.path };
   try {
     refuseHeight(source, options.height);
     if (found.form !== 'snapshot' || source.manifest === undefined) {
-      refuseMissing([], options.modules ?? []);
-      const copyOptions = { progress, signal, pool, scratchDir, artifactMode, expect };
-      await verification.receive(source, copyOptions);
-      const modules = [{ name: SWINGSET, kind: SWINGSET }];
-      const { proof, codes } = source;
-      return { ...common, ...verification.result(undefined), proof, codes, modules };
+      const { contentHash, modules } = await receiveSource(source, receive, {
+        ...{ codes, places, purpose, expect, scratchDir, pool, progress, signal },
+      });
+      const { proof, codes: counted } = source;
+      return { ...common, ...verification.result(contentHash), proof, codes: counted, modules };
     }
     const { manifest } = source;
-    const places = options.modules ?? [];
-    const purpose = places.length > 0 ? 'compare' : 'verify';
     const swingset = swingsetModule({
       target: {
         location: found.path,
-        receive: async (received, copyOptions) => {
-          await verification.receive(received, copyOptions);
-          return nothingToInstall(verification.storePath);
-        },
+        receive,
         again: () => new ChunkReader(found.snapshot, manifest, codec, pool).chunks(SWINGSET),
       },
     });
     const { contentHash, modules } = await unpackModules(
       found.snapshot,
-      [swingset, ...modulesToWrite(manifest, places, { purpose, note })],
+      [swingset, ...modulesToWrite(otherModules(manifest), places, { purpose, note })],
       { codec, pool, scratchDir, expect, progress, signal },
     );
     const results = modules.map(resultOf);

@@ -39,6 +39,8 @@ export interface VerifiedCopyOptions extends CopyOptions {
   readonly scratchDir?: string | undefined;
   /** The content hash that the export must have. */
   readonly expect?: string | undefined;
+  /** Whether artifacts that are not copied are read for the content hash; by default if one is expected. */
+  readonly digests?: boolean | undefined;
   /** Called with the index of what was verified, before it is closed, and what was copied. */
   readonly inspect?: ((index: RecordIndex, summary: ExportSummary) => void) | undefined;
 }
@@ -97,10 +99,11 @@ async function attempt<Result>(
 async function copyThrough(
   source: SwingStoreExport,
   sink: ExportSink<unknown>,
-  { progress = noProgress, signal, pool = inlinePool, artifactMode, expect }: VerifiedCopyOptions,
+  options: VerifiedCopyOptions,
   index: RecordIndex,
   exportDataBlocks: AsyncIterable<Uint8Array>,
 ): Promise<ExportSummary> {
+  const { progress = noProgress, signal, pool = inlinePool, artifactMode, expect } = options;
   const hasher = new ExportDataHasher(index);
   progress.phase('export data', source.estimate('export data'));
   const breath = new Breath();
@@ -118,7 +121,7 @@ async function copyThrough(
   // Without any label every artifact is wanted, and the content decides what the copy may call itself.
   const mode = artifactMode ?? source.artifactMode;
   const artifacts = { count: 0, size: 0 };
-  const wantsDigests = expect !== undefined;
+  const wantsDigests = options.digests ?? expect !== undefined;
   let allDigestsKnown = true;
   progress.phase('artifacts', source.estimate('artifacts'));
   const prepared = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) =>

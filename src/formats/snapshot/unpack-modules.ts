@@ -16,6 +16,7 @@ import type {
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { contentHashOf } from './content.ts';
+import { installAll } from './install.ts';
 import { moduleNames, readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
 import { progressFor } from './pack-modules.ts';
 import { together } from './together.ts';
@@ -165,17 +166,6 @@ function refuseOtherContent(
       expected,
       found,
     });
-  }
-}
-
-async function installAll(written: readonly WrittenState[]): Promise<InstalledState[]> {
-  const installed: InstalledState[] = [];
-  try {
-    for (const state of written) installed.push(await state.install());
-    return installed;
-  } catch (error) {
-    for (const state of installed.reverse()) await state.undo();
-    throw error;
   }
 }
 

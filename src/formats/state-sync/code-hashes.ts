@@ -110,6 +110,11 @@ export class CodeHashes {
     });
   }
 
+  /** Whether the chain has no byte code, as far as a store says. */
+  get isEmpty(): boolean {
+    return this.#db === undefined;
+  }
+
   close(): void {
     this.#db?.close();
     this.#db = undefined;

@@ -39,6 +39,8 @@ export interface OpenStateSyncOptions {
   readonly needsExportData?: boolean | undefined;
   /** Given each byte code of the extension `wasm`, in its order, once its checksum is known for one of the chain's. */
   readonly onCode?: ((code: ByteCode) => Promise<void>) | undefined;
+  /** Told when the artifacts have been read, and with them all byte codes, and none is missing. */
+  readonly onCodesEnd?: (() => void) | undefined;
   /** Where the scratch file that sorts the export data goes. */
   readonly scratchDir: string;
   /** Told, as one line each, what an operator should know. */
@@ -51,6 +53,12 @@ export interface OpenStateSyncOptions {
 
 /** A state-sync snapshot as an export. */
 export interface StateSyncExport extends SwingStoreExport {
+  /**
+   * Reads the stores ahead, once: the export data that is asked for next is what they hold.
+   * @returns whether the chain has byte codes, which come with the artifacts
+   * @throws {VerificationError} `APP_HASH`, `STATE_SYNC_DAMAGED`
+   */
+  readStores(): Promise<{ readonly hasCodes: boolean }>;
   /** What stands behind the export data; known once it has been read. */
   readonly proof: AppHashProof | undefined;
   /**
@@ -91,6 +99,8 @@ class OpenedStateSync implements StateSyncExport {
   readonly #options: OpenStateSyncOptions;
   #reader: ItemReader | undefined;
   #codeHashes: CodeHashes | undefined;
+  /** The export data, from when the stores have been read until it is asked for. */
+  #ahead: OrderedExportData | undefined;
   /** The first item behind the stores, if there is one, from when they have been read until it is used. */
   #behindStores: { readonly item: OtherItem | undefined } | undefined;
   proof: AppHashProof | undefined;
@@ -107,10 +117,26 @@ class OpenedStateSync implements StateSyncExport {
     return { unit: part === 'export data' ? 'entries' : 'artifacts' };
   }
 
+  async readStores(): Promise<{ readonly hasCodes: boolean }> {
+    if (this.#ahead === undefined) {
+      const data = new OrderedExportData(this.#options.scratchDir);
+      try {
+        await this.#readStores(data);
+      } catch (error) {
+        data.close();
+        throw error;
+      }
+      this.#ahead = data;
+    }
+    return { hasCodes: this.#codeHashes?.isEmpty === false };
+  }
+
   async *exportData(): AsyncGenerator<Uint8Array> {
-    const data = new OrderedExportData(this.#options.scratchDir);
+    await this.readStores();
+    const data = this.#ahead;
+    this.#ahead = undefined;
+    if (data === undefined) return;
     try {
-      await this.#readStores(data);
       if (data.isEmpty && this.#options.needsExportData === true) {
         refuseNoExportData(this.location);
       }
@@ -153,6 +179,7 @@ class OpenedStateSync implements StateSyncExport {
     }
     codeHashes.refuseMissing();
     if (codeHashes.hasStore) this.codes ??= { count: 0, size: 0 };
+    this.#options.onCodesEnd?.();
     if (reader.bytesBehind > USUAL_BYTES_BEHIND) {
       note(
         `${String(reader.bytesBehind)} bytes stand behind the end of the snapshot, and were left`,
@@ -194,6 +221,8 @@ class OpenedStateSync implements StateSyncExport {
     this.#behindStores = undefined;
     this.#codeHashes?.close();
     this.#codeHashes = undefined;
+    this.#ahead?.close();
+    this.#ahead = undefined;
     await reader?.close();
   }
 }
