@@ -5,10 +5,11 @@ import { otherModules } from '../formats/snapshot/manifest.ts';
 import type { ComparedState, StateModule } from '../modules/contract.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 import type { OpenedSource } from './open-source.ts';
-import type { Check } from './preflight.ts';
+import { checkWritable, type Check } from './preflight.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 import { moduleRegistry, type ModuleRegistry } from '../modules/registry.ts';
 import type { ModulePlace } from '../modules/place.ts';
+import { WASM } from '../modules/wasm/layout.ts';
 
 /** Where the state of a module is, or goes. */
 export interface NamedPlace {
@@ -44,7 +45,7 @@ export type HeldModule = readonly [name: string, { readonly kind: string }];
 /**
  * A module for each state of a source but `swingset`. One without a place is only verified, which is noted.
  * @throws {VerificationError} `UNKNOWN_MODULE`; {@link NotFoundError} `MODULE_MISSING` for a place whose module the
- *   source does not hold; {@link UsageError} `MODULE_KIND` for a place of another kind
+ *   source does not hold; {@link UsageError} `MODULE_KIND` for a place of another kind; as `checkWritable`
  */
 export function modulesToWrite(
   held: readonly HeldModule[],
@@ -78,6 +79,8 @@ export function modulesToWrite(
         hint: `name its place with --module ${name}=${kind}:${place.dir}`,
       });
     }
+    // Byte code is written into its place, and not beside it as a tree is: that is told before all else is read.
+    if (purpose === 'install' && kind === WASM) checkWritable(place.dir, `place of module ${name}`);
     return registry.make(kind, { name, dir: place.dir, purpose, replace });
   });
 }

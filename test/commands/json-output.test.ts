@@ -164,6 +164,9 @@ describe('the documented JSON objects', () => {
     await hold('verify', 0, 'verify @D --state-dir @S');
     await hold('verify', 0, `verify ${STATE_SYNC} --mem-store mem_capability`);
     await hold('verify', 0, `verify ${codes}`);
+    await hold('restore', 0, `restore ${codes} --state-dir @N5 --module wasm=wasm:@W5`);
+    await hold('verify', 0, `verify ${codes} --state-dir @N5 --module wasm=wasm:@W5`);
+    await hold('retrieve', 0, `retrieve --from ${codes} --snapshot-dir @C`);
     await hold('verify --quick', 0, 'verify @D --quick');
     await hold('--check', 0, 'restore @D --check --state-dir @N');
     await hold('--check', 0, 'verify @D --check');

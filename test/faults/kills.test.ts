@@ -72,19 +72,22 @@ describe.each(scenes)('$name, killed', (scene) => {
   );
 });
 
-it(
-  'a restore of several modules that is killed between two installs is completed by running it again',
-  async () => {
-    const scene = scenes.find(({ name }) => name === 'restore with modules')!;
+it.each([
+  // Three byte codes, a tree, a store.
+  ['restore with modules', ['link', 'link', 'link', 'rename', 'link']],
+  ['restore of a state-sync snapshot', ['link', 'link', 'link', 'link']],
+])(
+  '%s that is killed between two installs is completed by running it again',
+  async (title, calls) => {
+    const scene = scenes.find(({ name }) => name === title)!;
     const place = await setScene(join(dir, 'installs'), scene, template);
     const dry = await runFaulty(place, scene.args);
-    // Three byte codes, a tree, a store.
     const installs = dry.steps.filter(
       ({ call, to }) =>
         (call === 'link' || call === 'rename') &&
         /\/(?:restored|node-\w+)(?:\/\w|$)/u.test(to ?? ''),
     );
-    expect(installs.map(({ call }) => call)).toEqual(['link', 'link', 'link', 'rename', 'link']);
+    expect(installs.map(({ call }) => call)).toEqual(calls);
     const reports: KillReport[] = [];
     const killings = installs.flatMap(({ n, call, to }) =>
       (['before', 'after'] as const).map((when) => ({

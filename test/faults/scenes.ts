@@ -9,7 +9,14 @@ import { verifySource } from '../../src/operation/verify-source.ts';
 import { sha256 } from '../modules/hashes.ts';
 import { buildStore } from '../fixtures/reference.ts';
 import { loadArchive } from '../fixtures/state-sync/load-archive.ts';
-import { makeChain, storeItems, swingsetLeaves } from '../fixtures/state-sync/make-chain.ts';
+import {
+  makeChain,
+  storeItems,
+  swingsetItems,
+  swingsetLeaves,
+  wasmItems,
+  wasmLeaves,
+} from '../fixtures/state-sync/make-chain.ts';
 import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 import type { StoreSpec } from '../fixtures/store-spec.ts';
 import { makePlace, run, type Place, type Process } from './faults.ts';
@@ -63,7 +70,7 @@ export interface Template {
 /**
  * Below `dir`: the stores `state` (with a `-wal`), `other` and `old` (with a `-wal`, for `restored`); `export`, an
  * export of `state`; `chain`, the home of a node with a state-sync snapshot of the same height; `wasm` and `ibc`, what
- * modules have; snapshot dirs `snapshots-with` (all of it), `snapshots-new`, `snapshots-other` and `snapshots-many`.
+ * modules have; `chain-with`, the same with all artifacts and `wasm`; snapshot dirs `snapshots-with` (all of it), `snapshots-new`, `snapshots-other` and `snapshots-many`.
  */
 export async function makeTemplate(dir: string): Promise<Template> {
   const place = await makePlace(dir);
@@ -88,8 +95,13 @@ export async function makeTemplate(dir: string): Promise<Template> {
   await makeModules(at);
   await succeed('retrieve', '--state-dir', 'state', '--snapshot-dir', 'snapshots-with', ...modules);
   const otherHash = await retrieve('other', 'snapshots-other');
-  const chain = makeChain(1000, { bank: [], swingset: await swingsetLeaves(at('export')) });
+  const swingset = await swingsetLeaves(at('export'));
+  const chain = makeChain(1000, { bank: [], swingset });
   await writeChunks(at('chain'), 1000, 3, [streamOf(storeItems(chain))]);
+  const withCodes = makeChain(1000, { bank: [], swingset, wasm: wasmLeaves(CODES) });
+  const extensions = [...(await swingsetItems(at('export'))), ...wasmItems(CODES)];
+  const stream = streamOf([...storeItems(withCodes), ...extensions]);
+  await writeChunks(at('chain-with'), 1000, 3, [stream]);
   await retrieve('store-998', 'snapshots-many');
   await retrieve('store-999', 'snapshots-many');
   return { dir: place.root, contentHash, otherHash };
@@ -201,11 +213,15 @@ const PLACES = [
 ] as const;
 
 /** Modules are each whole or not there, and all there when the store is. */
-async function nodeHolds(place: Place, template: Template): Promise<Holding> {
-  const source = join(template.dir, 'snapshots-with', '1000');
+async function nodeHolds(
+  place: Place,
+  template: Template,
+  source = join(template.dir, 'snapshots-with', '1000'),
+  places: readonly (typeof PLACES)[number][] = PLACES,
+): Promise<Holding> {
   const at = (name: string): string => join(place.root, `node-${name}`);
   const held = await storeHolds(place, template);
-  for (const { name, kind } of PLACES) {
+  for (const { name, kind } of places) {
     const isHeld = await verifySource({
       source,
       modules: [{ name, kind, dir: at(name) }],
@@ -225,6 +241,23 @@ async function nodeHolds(place: Place, template: Template): Promise<Holding> {
   return held;
 }
 
+/** The snapshot holds what modules have at these places. */
+async function snapshotOfModulesHolds(
+  { root }: Place,
+  held: readonly (typeof PLACES)[number][],
+  wasm: string,
+): Promise<Holding> {
+  const dir = join(root, 'snapshots', '1000');
+  if (!existsSync(dir)) return 'nothing';
+  const places = held.map(({ name, kind }) => ({
+    ...{ name, kind },
+    dir: name === 'wasm' ? wasm : join(root, name),
+  }));
+  await verifySource({ source: dir, modules: places, progress: noProgress });
+  return 'new';
+}
+
+const CHAIN = join('chain-with', 'data', 'snapshots');
 const fromStore = ['retrieve', '--state-dir', 'state', '--snapshot-dir', 'snapshots'];
 
 export const scenes: readonly Scene[] = [
@@ -317,13 +350,7 @@ export const scenes: readonly Scene[] = [
     role: 'command',
     args: [...fromStore, ...modules],
     needs: ['state', 'wasm', 'ibc'],
-    holds: async ({ root }) => {
-      const dir = join(root, 'snapshots', '1000');
-      if (!existsSync(dir)) return 'nothing';
-      const places = PLACES.map(({ name, kind }) => ({ name, kind, dir: join(root, name) }));
-      await verifySource({ source: dir, modules: places, progress: noProgress });
-      return 'new';
-    },
+    holds: async (place) => snapshotOfModulesHolds(place, PLACES, join(place.root, 'wasm')),
     refusedWhenDone: [],
     makes: 'new',
   },
@@ -336,6 +363,29 @@ export const scenes: readonly Scene[] = [
     ],
     needs: ['snapshots-with'],
     holds: nodeHolds,
+    refusedWhenDone: [1],
+    makes: 'new',
+  },
+  {
+    name: 'retrieve --from a state-sync snapshot',
+    role: 'command',
+    args: ['retrieve', '--from', CHAIN, '--snapshot-dir', 'snapshots'],
+    needs: ['chain-with'],
+    holds: async (place, template) =>
+      snapshotOfModulesHolds(place, PLACES.slice(0, 1), join(template.dir, 'wasm')),
+    refusedWhenDone: [],
+    makes: 'new',
+  },
+  {
+    name: 'restore of a state-sync snapshot',
+    role: 'command',
+    args: [
+      ...['restore', CHAIN, '--state-dir', 'restored'],
+      ...['--module', 'wasm=wasm:node-wasm'],
+    ],
+    needs: ['chain-with'],
+    holds: async (place, template) =>
+      nodeHolds(place, template, join(template.dir, CHAIN), PLACES.slice(0, 1)),
     refusedWhenDone: [1],
     makes: 'new',
   },

@@ -1,6 +1,6 @@
 /** Byte code in the extension `wasm`, held against the code hashes of the store `wasm`. */
 import { createHash } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 
@@ -69,6 +69,47 @@ async function read({ dir, appHash }: { readonly dir: string; readonly appHash: 
     expect(await readdir(scratchDir)).toEqual([]);
   }
 }
+
+describe('stores that are read ahead', () => {
+  it('are read once, say whether there are byte codes, and are let go of if nothing follows', async () => {
+    const scratchDir = await tempDir();
+    const said = async (wasm: readonly Leaf[] | undefined, read: boolean): Promise<boolean> => {
+      const { dir, appHash } = await chainWith(wasm, wasm === undefined ? [] : wasmItems(codes));
+      const options = { appHash, scratchDir, note: () => undefined };
+      const opened = openStateSync(findStateSync(dir)!, options);
+      const { hasCodes } = await opened.readStores();
+      expect(await opened.readStores()).toEqual({ hasCodes });
+      expect(opened.proof?.isProved).toBe(true);
+      // What is left of the chunks is enough: no store is read again.
+      if (read) {
+        await rm(path.join(dir, '0'));
+        const { summary } = await copyVerified(opened, async () => nullSink(), { scratchDir });
+        expect(summary.exportData.entries).toBeGreaterThan(0);
+      }
+      await opened.close();
+      return hasCodes;
+    };
+    expect(await said(wasmLeaves(codes), true)).toBe(true);
+    expect(await said(wasmLeaves(codes), false)).toBe(true);
+    expect(await said(undefined, true)).toBe(false);
+    expect(await readdir(scratchDir)).toEqual([]);
+  });
+
+  it('are read again for export data that is asked for again', async () => {
+    const { dir, appHash } = await chainWith(wasmLeaves(codes), wasmItems(codes));
+    const scratchDir = await tempDir();
+    const options = { appHash, scratchDir, note: () => undefined };
+    const opened = openStateSync(findStateSync(dir)!, options);
+    await opened.readStores();
+    const read = async (): Promise<string> => {
+      const blocks: Uint8Array[] = [];
+      for await (const block of opened.exportData()) blocks.push(block);
+      return sha256(Buffer.concat(blocks));
+    };
+    expect(await read()).toBe(await read());
+    await opened.close();
+  });
+});
 
 describe('byte codes', () => {
   it('are all given, each once, with the checksum that the chain calls it by', async () => {
@@ -160,7 +201,12 @@ describe('byte codes', () => {
     expect(await readdir(out)).toEqual([]);
     for (const command of commands(right.dir)) {
       const { exitCode, json } = await runCli([...command, '--app-hash', right.appHash, '--json']);
-      expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { notes: [] } });
+      const note: Readonly<Record<string, string>> = {
+        restore: 'module wasm (wasm) has no place to go, and is only verified: see --module',
+        export: '20 byte codes were left: an export directory has no place for them',
+      };
+      const notes = Object.entries(note).flatMap(([of, text]) => (of === command[0] ? [text] : []));
+      expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { notes } });
       if (command[0] === 'verify') expect(json).toMatchObject({ codes: { count: 20 } });
     }
   });
