@@ -44,6 +44,7 @@ export interface ChunkedReadable {
    * To be called once, after the last chunk.
    * @returns what was read
    * @throws {SwingSnapError} `MODULE_STATE` if it is called too early, or twice
+   * @throws {VerificationError} `HEIGHT_MISMATCH`, `HASH_MISMATCH` if it is not what the context says
    */
   done(): Promise<StateDescription>;
   /** Ends the transfer because of `error`; may be called again, and after anything. */

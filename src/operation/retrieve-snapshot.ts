@@ -139,8 +139,9 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
       earlier?.close();
     }
   } finally {
-    codes.close();
     await held.release();
+    // Nobody reads any more, and nobody stages.
+    codes.close();
   }
 }
 

@@ -234,6 +234,19 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       }
     });
 
+    it('refuses to have read what the context describes otherwise', async () => {
+      const { sender } = await make();
+      const { fields } = (await readAll(sender)).description;
+      for (const [field, value] of Object.entries(fields)) {
+        if (typeof value !== 'string' || !/^[0-9a-f]{64}$/u.test(value)) continue;
+        const trusted = { [field]: '0'.repeat(64) };
+        const readable = await sender.beginReadState(await contextOf({ trusted }));
+        while ((await readable.readChunk()) !== undefined);
+        await expect(readable.done()).rejects.toMatchObject({ code: 'HASH_MISMATCH' });
+        await readable.abort(new Error('enough'));
+      }
+    });
+
     it('refuses to read a state of another height than the context has, if it is of one', async () => {
       const { sender, stateHeight } = await make();
       if (stateHeight === undefined) return;

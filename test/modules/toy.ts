@@ -56,7 +56,9 @@ function readNotes(name: string, notes: Notes, context: ReadContext): ChunkedRea
     async done() {
       if (state !== 'read') throw new SwingSnapError('MODULE_STATE', 'not now');
       state = 'over';
-      return { height: context.height, fields: hashed(notes) };
+      const description = { height: context.height, fields: hashed(notes) };
+      refuseOtherState(name, context, description);
+      return description;
     },
     async abort() {
       state = 'over';

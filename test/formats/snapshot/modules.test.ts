@@ -106,7 +106,65 @@ function failing(
   };
 }
 
+/** Waits until as many have come. */
+function gate(count: number): () => Promise<void> {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  let come = 0;
+  return async () => {
+    come += 1;
+    if (come === count) open();
+    await opened;
+  };
+}
+
+/** The same modules, none of which goes beyond its second chunk, on either side, before all of them are there. */
+function meeting(modules: readonly StateModule[]): StateModule[] {
+  const [readers, writers] = [gate(modules.length), gate(modules.length)];
+  return modules.map((module) => ({
+    ...module,
+    beginReadState: async (context) => {
+      const readable = await module.beginReadState(context);
+      let chunks = 0;
+      return {
+        readChunk: async () => {
+          chunks += 1;
+          if (chunks === 2) await readers();
+          return readable.readChunk();
+        },
+        done: async () => readable.done(),
+        abort: async (error) => readable.abort(error),
+      };
+    },
+    beginWriteState: async (context) => {
+      const writable = await module.beginWriteState(context);
+      let chunks = 0;
+      return {
+        writeChunk: async (chunk) => {
+          chunks += 1;
+          const writing = writable.writeChunk(chunk);
+          if (chunks === 2) await Promise.all([writing, writers()]);
+          await writing;
+        },
+        done: async () => writable.done(),
+        abort: async (error) => writable.abort(error),
+      };
+    },
+  }));
+}
+
 describe('a snapshot of several modules', () => {
+  it('reads and writes all of them at the same time', async () => {
+    const storage = memoryStorage();
+    const from = [notesModule('a', manyNotes), sending(splitSpec), notesModule('z', manyNotes)];
+    await pack(storage, meeting(from));
+    const [a, z] = [notesOf(), notesOf()];
+    await unpack(storage, meeting([notesModule('a', a), receiving(), notesModule('z', z)]));
+    expect([a.size, z.size]).toEqual([manyNotes.size, manyNotes.size]);
+  });
+
   it('gives each module its state, and has one content hash for all of it', async () => {
     const storage = memoryStorage();
     const modules = [
