@@ -62,6 +62,7 @@ const SNAPSHOT_FLAGS = [
   'keep-export',
   'delete-export',
   'keep-last',
+  'module',
   'chunk-size',
   'level',
   'no-reuse',

@@ -322,6 +322,9 @@ describe('verify', () => {
       exitCode: 2,
       error: { code: 'MODULE_KIND', hint: 'name its place with --module wasm=wasm:/x' },
     });
+    const archive = ['retrieve', '--format', 'state-sync', '--stores-from', '/x', '--home', home()];
+    const toArchive = await told(...archive, '--snapshot-dir', '/x', '--module', 'ibc=files:/x');
+    expect(toArchive).toMatchObject({ exitCode: 2, error: { code: 'USAGE' } });
     for (const place of ['wasm', 'wasm=wasm', 'wasm=wasm:', '=files:/x', '../x=files:/x']) {
       expect(await module(place), place).toMatchObject({ exitCode: 2 });
     }
