@@ -1,7 +1,8 @@
-/** The example of docs/library.md, run as it stands. */
+/** The examples of docs/library.md and of README.md, run as they stand. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 import { afterAll, expect, it } from 'vitest';
@@ -11,12 +12,14 @@ import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { tinySpec } from '../fixtures/specs.ts';
 
+const STATE_SYNC = fileURLToPath(new URL('../fixtures/state-sync/', import.meta.url));
+const APP_HASH = '30f7c8ceedfecd75e25c0960db0c7e0706b2c9d6563f6ed1477e9de1a5bdc9d0';
 const tempDir = useTempDir();
 afterAll(closeReference);
 
 /** Writes the example of that number, to be run. */
-async function exampleIn(dir: string, number: number): Promise<string> {
-  const text = await readFile(new URL('../../docs/library.md', import.meta.url), 'utf8');
+async function exampleIn(dir: string, number: number, of = 'docs/library.md'): Promise<string> {
+  const text = await readFile(new URL(`../../${of}`, import.meta.url), 'utf8');
   const examples = [...text.matchAll(/^```js\n(.*?)^```$/gmsu)].map(([, example = '']) => example);
   const built = new URL('../../dist/index.js', import.meta.url).href;
   const script = join(dir, 'example.mjs');
@@ -33,6 +36,23 @@ it('packs a store, verifies it, and prints the hash that the command finds too',
   const { json, exitCode } = await runCli(['verify', join(dir, 'D'), '--json']);
   expect(exitCode).toBe(0);
   expect(json).toMatchObject({ hashes: { contentHash: stdout.trim() } });
+});
+
+it('proves a state-sync snapshot in a few lines, and refuses another', async () => {
+  const script = await exampleIn(await tempDir(), 0, 'README.md');
+  const prove = (name: string) =>
+    promisify(execFile)(process.execPath, [
+      script,
+      join(STATE_SYNC, name, '1000-3.tar.gz'),
+      APP_HASH,
+    ]);
+  const { stdout } = await prove('format3');
+  const { json } = await runCli(['verify', join(STATE_SYNC, 'export'), '--json']);
+  const { hashes } = json as { readonly hashes: { readonly exportDataHash: string } };
+  expect(stdout).toBe(`true ${hashes.exportDataHash}\n`);
+  await expect(prove('bad-value')).rejects.toMatchObject({
+    stderr: expect.stringContaining('another AppHash') as string,
+  });
 });
 
 it('packs a module of its own with a store, and unpacks both elsewhere', async () => {
