@@ -1,18 +1,23 @@
 /** Hashes nodes of a tree in whatever thread, and takes out of them what is wanted beside their hashes. */
-import { blockOfLines } from '../../io/lines.ts';
 import { workerTask } from '../../io/worker-pool/task.ts';
 import type { ExportEntry } from '../../swing-store-export/records.ts';
 import { codeHashOf } from './code-hashes.ts';
 import { decodeNode } from './decode-item.ts';
 import { entryOf, isExportData, lineOf } from './export-data-leaf.ts';
-import { IavlHasher, type ReadNode, type TreePart } from './iavl.ts';
+import { asBuffer, IavlHasher, type ReadNode, type TreePart } from './iavl.ts';
 import { nodeAtHand } from './node-at-hand.ts';
 
+const NEWLINE = 0x0a;
+/** Of lines: mostly a little more than the nodes have that they come from. */
+const ROOM_BYTES = 1.5 * 1024 * 1024;
+
 export interface NodesToHash {
-  /** Messages of nodes, each with its length before it, and something behind them. */
+  /** Holds messages of nodes, each with its length before it: from `start` to `end`. */
   readonly bytes: Uint8Array;
-  /** Bytes of the messages. */
-  readonly size: number;
+  readonly start: number;
+  readonly end: number;
+  /** Where lines are put as far as they fit. */
+  readonly room: Uint8Array | undefined;
   /** How many nodes of the tree come before. */
   readonly before: number;
   /** Names the store in errors. */
@@ -23,11 +28,10 @@ export interface NodesToHash {
 }
 
 export interface HashedNodes {
-  /** Those that were given, to be used again. */
-  readonly bytes: Uint8Array;
   readonly part: TreePart;
-  /** Lines of the `kv.` entries, whole lines. */
-  readonly lines: Uint8Array;
+  /** Has the lines of the `kv.` entries, whole lines, in its first `linesSize` bytes. */
+  readonly room: Uint8Array | undefined;
+  readonly linesSize: number;
   /** How many there are. */
   readonly kvEntries: number;
   /** The first key of a `kv.` entry that belongs to the host. */
@@ -40,34 +44,66 @@ export interface HashedNodes {
 
 /** @throws {VerificationError} `STATE_SYNC_DAMAGED`, `LINE_TOO_LONG` */
 export function hashNodes(nodes: NodesToHash): HashedNodes {
-  const { bytes, size, before, where, maxVersion, wanted } = nodes;
+  const { start, end, before, where, maxVersion, wanted } = nodes;
   const tree = new IavlHasher(where, maxVersion, before);
-  const lines: string[] = [];
+  const lines = new LineBuffer(nodes.room);
   const records: ExportEntry[] = [];
   const codes: string[] = [];
   let hostKey: string | undefined;
-  for (const node of nodesIn(bytes.subarray(0, size), where)) {
+  for (const node of nodesIn(nodes.bytes.subarray(start, end), where)) {
     tree.addRead(node);
     if (wanted === 'export data' && isExportData(node)) {
       const [key, value] = entryOf(node, where);
       if (!key.startsWith('kv.')) records.push([key, value]);
       else {
         if (key.startsWith('kv.host.')) hostKey ??= key;
-        lines.push(lineOf(key, value));
+        lines.add(lineOf(key, value));
       }
     }
     const code = wanted === 'code hashes' ? codeHashOf(node, where) : undefined;
     if (code !== undefined) codes.push(code);
   }
   return {
-    bytes,
     part: tree.part(),
-    lines: lines.length === 0 ? new Uint8Array() : blockOfLines(lines),
-    kvEntries: lines.length,
+    room: lines.bytes,
+    linesSize: lines.size,
+    kvEntries: lines.count,
     hostKey,
     records,
     codes,
   };
+}
+
+/** Lines one after the other, in a buffer that grows. */
+class LineBuffer {
+  #bytes: Buffer | undefined;
+  size = 0;
+  count = 0;
+
+  constructor(room: Uint8Array | undefined) {
+    this.#bytes = room && asBuffer(room);
+  }
+
+  get bytes(): Uint8Array | undefined {
+    return this.#bytes;
+  }
+
+  /** @param line without its newline */
+  add(line: string): void {
+    // Of a character, UTF-8 has three bytes at most for each unit of UTF-16.
+    const most = this.size + 3 * line.length + 1;
+    let bytes = this.#bytes;
+    if (bytes === undefined || bytes.length < most) {
+      const more = Buffer.allocUnsafeSlow(Math.max(most, 2 * (bytes?.length ?? ROOM_BYTES / 2)));
+      bytes?.copy(more, 0, 0, this.size);
+      bytes = more;
+    }
+    this.size += bytes.write(line, this.size);
+    bytes[this.size] = NEWLINE;
+    this.size += 1;
+    this.count += 1;
+    this.#bytes = bytes;
+  }
 }
 
 /** {@link hashNodes} as a task for a worker. */

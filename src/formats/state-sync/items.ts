@@ -21,6 +21,8 @@ const [NODE, PAYLOAD] = [2, 4];
 const PAYLOAD_TAG = PAYLOAD * 8 + 2;
 const NODE_TAG = NODE * 8 + 2;
 const PAYLOAD_FIELD_TAG = 1 * 8 + 2;
+/** Is copied rather than kept together with a large buffer. */
+const LITTLE_BYTES = 64 * 1024;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** Messages of nodes, each with its length before it. */
@@ -28,6 +30,8 @@ export interface NodeBlock {
   readonly bytes: Buffer;
   /** How many there are. */
   readonly count: number;
+  /** Whether the whole buffer behind the bytes may be given away: nobody else looks at it any more. */
+  readonly isOwn: boolean;
 }
 
 export interface ItemReaderOptions {
@@ -76,7 +80,7 @@ export class ItemReader {
 
   /**
    * Gives nodes to `take`, as the bytes of one or more messages with their lengths, until another item comes. What is in
-   * them is for `nodesIn` to judge. The bytes do not change.
+   * them is for `nodesIn` to judge.
    * @returns that item, or undefined at the end of the stream
    * @throws {VerificationError} `STATE_SYNC_DAMAGED`
    */
@@ -89,7 +93,7 @@ export class ItemReader {
       if (count > 0) {
         const bytes = this.#buffer.subarray(start, this.#at);
         await copy?.(bytes);
-        await take({ bytes, count });
+        await take({ bytes, count, isOwn: copy === undefined && this.#letGo() });
       }
       if (this.#at >= this.#buffer.length && !(await this.#more())) return undefined;
       this.#items += 1;
@@ -104,7 +108,7 @@ export class ItemReader {
         return item;
       }
       await copy?.(bytes);
-      await take({ bytes, count: 1 });
+      await take({ bytes, count: 1, isOwn: false });
     }
   }
 
@@ -116,6 +120,19 @@ export class ItemReader {
       this.#items += 1;
       this.#at = end;
     }
+  }
+
+  /**
+   * Goes on without the buffer at hand, where it is nobody else's and all but a little of it is done with.
+   * @returns whether it does
+   */
+  #letGo(): boolean {
+    const rest = this.#buffer.subarray(this.#at);
+    const { length, buffer } = this.#buffer;
+    if (length !== buffer.byteLength || rest.length > LITTLE_BYTES) return false;
+    this.#buffer = Buffer.from(rest);
+    this.#at = 0;
+    return true;
   }
 
   /**

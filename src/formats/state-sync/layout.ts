@@ -17,6 +17,8 @@ export interface FoundStateSync {
 }
 
 const NUMBER = /^(?:0|[1-9]\d{0,14})$/u;
+/** Of a chunk at a time: the more, the fewer pieces of the inflated stream share a buffer. */
+const READ_BYTES = 4 * 1024 * 1024;
 const ARCHIVE = /^([1-9]\d{0,14})-(\d{1,4})\.tar\.gz$/u;
 
 /**
@@ -79,7 +81,7 @@ export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
         found: `chunk ${String(found)}`,
       });
     }
-    yield* createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>;
+    yield* createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>;
   }
 }
 

@@ -14,7 +14,10 @@ const READ_BYTES = 1024 * 1024;
 const NEWLINE = 0x0a;
 
 /** Entries of the export data, as far as they are worked out already. */
-export type OrderedEntries = Pick<HashedNodes, 'lines' | 'kvEntries' | 'hostKey' | 'records'>;
+export type OrderedEntries = Pick<
+  HashedNodes,
+  'room' | 'linesSize' | 'kvEntries' | 'hostKey' | 'records'
+>;
 
 export class OrderedExportData {
   readonly #file: number;
@@ -35,7 +38,7 @@ export class OrderedExportData {
   }
 
   /** The next entries, in the order of the bytes of keys. */
-  add({ lines, kvEntries, hostKey, records }: OrderedEntries): void {
+  add({ room, linesSize, kvEntries, hostKey, records }: OrderedEntries): void {
     this.#entries += kvEntries + records.length;
     if (hostKey !== undefined) {
       this.#keepWrong(() => {
@@ -47,7 +50,8 @@ export class OrderedExportData {
         this.#index.add(key, value);
       });
     }
-    for (let at = 0; at < lines.length;) at += writeSync(this.#file, lines, at);
+    if (room === undefined) return;
+    for (let at = 0; at < linesSize;) at += writeSync(this.#file, room, at, linesSize - at);
   }
 
   #keepWrong(add: () => void): void {

@@ -6,14 +6,12 @@ import type { CodeHashes } from './code-hashes.ts';
 import type { OtherItem } from './decode-item.ts';
 import { hashingNodes, type HashedNodes, type NodesToHash } from './hash-nodes.ts';
 import { IavlHasher } from './iavl.ts';
-import type { ItemReader } from './items.ts';
+import type { ItemReader, NodeBlock } from './items.ts';
 import { damaged } from './layout.ts';
 import type { OrderedExportData } from './ordered-export-data.ts';
 
 /** No chain has nearly as many. */
 const MAX_STORES = 10_000;
-/** What is inflated at a time. */
-const BUFFER_BYTES = 1024 * 1024;
 const WANTED: Readonly<Record<string, NodesToHash['wanted']>> = {
   swingset: 'export data',
   wasm: 'code hashes',
@@ -67,29 +65,38 @@ async function readStore(
   const wanted = WANTED[name];
   if (wanted === 'code hashes') codes.hasStore = true;
   const tree = new IavlHasher(where, height);
-  const spare: Uint8Array[] = [];
+  const rooms: Uint8Array[] = [];
   const parts = new InOrder<HashedNodes>(queueFor(pool), (hashed) => {
-    spare.push(hashed.bytes);
     tree.addPart(hashed.part);
     exportData?.add(hashed);
     codes.add(hashed.codes);
+    if (hashed.room !== undefined) rooms.push(hashed.room);
   });
   let before = 0;
-  const behind = await reader.next(async ({ bytes, count }) => {
-    const size = bytes.length;
-    const given = pool.concurrency === 0 ? bytes : copied(bytes, spare.pop());
-    const task = { bytes: given, size, before, where, maxVersion: height, wanted };
+  const behind = await reader.next(async (block) => {
+    const { count } = block;
+    const { length } = block.bytes;
+    const given = pool.concurrency === 0 ? whole(block.bytes) : ownOf(block);
+    const task = { ...given, room: rooms.pop(), before, where, maxVersion: height, wanted };
     before += count;
-    await parts.add(pool.run(hashingNodes, task, [given]), size);
+    const gives = task.room === undefined ? [task.bytes] : [task.bytes, task.room];
+    await parts.add(pool.run(hashingNodes, task, gives), length);
   });
   await parts.end();
   return { root: tree.finish(), behind };
 }
 
-/** A copy that can be given away to another thread, where it fits in a buffer that has come back from there. */
-function copied(bytes: Buffer, spare: Uint8Array | undefined): Uint8Array {
-  const fits = spare !== undefined && spare.length >= bytes.length;
-  const copy = fits ? spare : Buffer.allocUnsafeSlow(Math.max(bytes.length, BUFFER_BYTES));
-  copy.set(bytes);
-  return copy;
+type Given = Pick<NodesToHash, 'bytes' | 'start' | 'end'>;
+
+const whole = (bytes: Uint8Array): Given => ({ bytes, start: 0, end: bytes.length });
+
+/** The bytes in a buffer that can be given away to another thread. */
+function ownOf({ bytes, isOwn }: NodeBlock): Given {
+  if (isOwn) {
+    const start = bytes.byteOffset;
+    return { bytes: new Uint8Array(bytes.buffer), start, end: start + bytes.length };
+  }
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return whole(copy);
 }
