@@ -13,8 +13,8 @@ import {
   openSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
 import { StorageError } from '../errors.ts';
+import { openDatabase, type Database } from './sqlite.ts';
 
 /** Others only look for moments, so a lock that stays taken this long, in milliseconds, is held. */
 const PATIENCE_MS = 300;
@@ -23,9 +23,9 @@ const LOOK_PATIENCE_MS = 20;
 
 export class KernelLock {
   /** Owned here: better-sqlite3 closes a handle that nothing references, and the lock with it. */
-  readonly #db: Database.Database;
+  readonly #db: Database;
 
-  private constructor(db: Database.Database) {
+  private constructor(db: Database) {
     this.#db = db;
   }
 
@@ -39,7 +39,7 @@ export class KernelLock {
     // SQLite would follow a link, and make what it leads to: it is only given files that are there. It also opens them
     // without O_CREAT then, which a sticky directory refuses for the files of others.
     if (!isLockFile(path)) makeLockFile(path);
-    const db = new Database(path, { timeout: patience, fileMustExist: true });
+    const db = openDatabase(path, { timeout: patience, fileMustExist: true });
     try {
       // With a journal of its own in a sticky directory, one user's dead would keep all others from the lock.
       db.pragma('journal_mode = MEMORY');

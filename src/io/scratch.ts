@@ -5,9 +5,9 @@
 import { statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { StorageError } from '../errors.ts';
 import { WorkDirectory } from './work-directory.ts';
+import { openDatabase, type Database } from './sqlite.ts';
 
 /** What every temporary name of ours starts with. */
 export const TEMPORARY_PREFIX = '.swingsnap-';
@@ -67,9 +67,9 @@ export function unlinkedIn<Result>(dir: string, make: (path: string) => Result):
  * @param dir an existing directory; the caller has checked that it is writable
  * @throws {StorageError} `SCRATCH` if it cannot be made there
  */
-export function openScratchDatabase(dir: string): Database.Database {
+export function openScratchDatabase(dir: string): Database {
   return unlinkedIn(dir, (path) => {
-    const db = new Database(join(path, 'scratch.sqlite'));
+    const db = openDatabase(join(path, 'scratch.sqlite'));
     db.pragma('journal_mode = OFF');
     db.pragma('synchronous = OFF');
     db.pragma('locking_mode = EXCLUSIVE');

@@ -1,6 +1,5 @@
 /** Compares an export with the live store that should hold it. */
 import { createHash } from 'node:crypto';
-import type Database from 'better-sqlite3';
 import { SwingSnapError, VerificationError } from '../errors.ts';
 import { exportOfPinned, type LiveSwingStore } from '../formats/swing-store/open.ts';
 import { PinnedStore } from '../formats/swing-store/pinned-store.ts';
@@ -16,6 +15,7 @@ import { nullSink } from '../swing-store-export/null-sink.ts';
 import { watchPin } from './pin-bounds.ts';
 import type { RecordIndex } from '../swing-store-export/record-index.ts';
 import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
+import type { Database } from '../io/sqlite.ts';
 
 /** How a store and an export that it holds relate. */
 export interface StoreComparison {
@@ -123,7 +123,7 @@ async function hashExportData(
 
 /** What was expected of a store, in a scratch database, and what was found to differ. */
 class Comparison {
-  readonly #db: Database.Database;
+  readonly #db: Database;
   readonly #differences: string[] = [];
   #count = 0;
   equal = 0;

@@ -3,7 +3,6 @@
  * whether they are enough. It answers as the reference importer's own tables would (the same keys and constraints),
  * without the artifacts' content.
  */
-import type Database from 'better-sqlite3';
 import { VerificationError } from '../errors.ts';
 import { openScratchDatabase } from '../io/scratch.ts';
 import type { ArtifactMode, RestoreMode } from './artifact-mode.ts';
@@ -21,6 +20,7 @@ import {
   type TranscriptSpanRecord,
 } from './records.ts';
 import type { ArtifactDigest } from './swing-store-export.ts';
+import type { Database, Statement } from '../io/sqlite.ts';
 
 // size and sha256 are NULL until the artifact is known to be part of the export; held is 1 once it was read too.
 const SCHEMA = `
@@ -58,8 +58,8 @@ export interface PresentArtifact extends ArtifactDigest {
 }
 
 export class RecordIndex {
-  readonly #db: Database.Database;
-  readonly #statements = new Map<string, Database.Statement>();
+  readonly #db: Database;
+  readonly #statements = new Map<string, Statement>();
 
   /** @param scratchDir where its scratch file goes; see `io/scratch.ts` for errors */
   constructor(scratchDir: string) {
@@ -67,7 +67,7 @@ export class RecordIndex {
     this.#db.exec(SCHEMA);
   }
 
-  #sql(text: string): Database.Statement {
+  #sql(text: string): Statement {
     let statement = this.#statements.get(text);
     if (statement === undefined) {
       statement = this.#db.prepare(text);

@@ -19,9 +19,8 @@ import { join } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { gunzipSync, gzipSync } from 'node:zlib';
 
-import Database from 'better-sqlite3';
-
 import { kvLines } from '../../dist/formats/swing-store/kv-lines.js';
+import { openDatabase } from '../../dist/io/sqlite.js';
 import { loadZstdCodec } from '../../dist/io/zstd/load-codec.js';
 import { checkKVBlock } from '../../dist/swing-store-export/canonical-blocks.js';
 
@@ -82,7 +81,7 @@ if (!isMainThread) {
   rates['gzip level 1 of heap snapshots'] = rate(heapBytes, () =>
     heaps.forEach((heap) => gzipSync(heap, { level: 1, memLevel: 9, chunkSize: MIB })),
   );
-  const db = new Database(join(stateDir, 'swingstore.sqlite'), { readonly: true });
+  const db = openDatabase(join(stateDir, 'swingstore.sqlite'), { readonly: true });
   let lineBytes = 0;
   const lines = rate(1, () => {
     lineBytes = 0;

@@ -2,6 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SAME_SQLITE } from '../fixtures/same-sqlite.ts';
 import type { Command } from './measure.ts';
 
 /** Directories of one benchmark: the store, and what the runs make of it. */
@@ -46,7 +47,7 @@ export interface Race {
 
 const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const SWINGSNAP = [process.execPath, pathOf('../../bin/run.js')];
-const REFERENCE = [process.execPath, pathOf('./reference-run.js')];
+const REFERENCE = [process.execPath, ...SAME_SQLITE, pathOf('./reference-run.js')];
 
 const quoted = (parts: readonly string[]): string =>
   parts.map((part) => `'${part.replaceAll("'", `'\\''`)}'`).join(' ');

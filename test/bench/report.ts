@@ -1,7 +1,10 @@
 /** Results as a table, and as the document that is kept. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { cpus, totalmem } from 'node:os';
+import { pathToFileURL } from 'node:url';
+import { sqliteSeenFrom } from '../../src/io/sqlite.ts';
 import type { Figures, Result } from './run.ts';
 
 export interface Report {
@@ -33,18 +36,21 @@ export type Alone = Pick<Result, 'title' | 'ours'>;
 /** What the figures depend on. */
 export function surroundings(): Pick<Report, 'date' | 'machine' | 'versions'> {
   // Read as files, since not every package exports its package.json.
-  const versionOf = (name: string): string => {
-    const path = new URL(`../../node_modules/${name}/package.json`, import.meta.url);
+  const versionOf = (folder: string | URL): string => {
+    const path = new URL('package.json', folder);
     return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
   };
+  const sqlite = createRequire(sqliteSeenFrom).resolve('better-sqlite3');
   const [cpu] = cpus();
   return {
     date: new Date().toISOString().slice(0, 10),
     machine: `${String(cpus().length)} cores (${cpu?.model ?? 'unknown'}), ${megabytes(totalmem())} MB of memory, ${process.platform} ${process.arch}`,
     versions: {
       node: process.version,
-      'better-sqlite3': versionOf('better-sqlite3'),
-      '@agoric/swing-store': versionOf('@agoric/swing-store'),
+      'better-sqlite3': versionOf(new URL('../', pathToFileURL(sqlite))),
+      '@agoric/swing-store': versionOf(
+        new URL('../../node_modules/@agoric/swing-store/', import.meta.url),
+      ),
       zstd: /v[\d.]+/u.exec(execFileSync('zstd', ['--version'], { encoding: 'utf8' }))?.[0] ?? '?',
     },
   };

@@ -7,6 +7,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
+import { SAME_SQLITE } from '../fixtures/same-sqlite.ts';
 import { BENCHMARK_SIZE, sizedSpec, type StoreSize } from '../fixtures/store-spec.ts';
 
 const TINY: StoreSize = {
@@ -64,7 +65,7 @@ export async function changedStore(name: string, change: Change): Promise<string
   return cached(`${basename(before)}-${change}`, async (making) => {
     await cp(before, making, { recursive: true });
     const script = fileURLToPath(new URL('change-store.js', import.meta.url));
-    await promisify(execFile)(process.execPath, [script, change, making]);
+    await promisify(execFile)(process.execPath, [...SAME_SQLITE, script, change, making]);
   });
 }
 

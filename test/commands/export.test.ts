@@ -1,7 +1,6 @@
 import { chmod, cp, mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
@@ -9,6 +8,7 @@ import { runCli } from '../fixtures/run-cli.ts';
 import { tinySpec } from '../fixtures/specs.ts';
 import { sizedSpec } from '../fixtures/store-spec.ts';
 import { runIn, stranger } from './surroundings.ts';
+import { openDatabase } from '../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 
@@ -154,7 +154,7 @@ describe.concurrent('an export that fails', () => {
   };
   it.each(Object.keys(damages))('leaves the export directory as it was: %s', async (name) => {
     const { dir, S } = await place();
-    const db = new Database(join(S, 'swingstore.sqlite'));
+    const db = openDatabase(join(S, 'swingstore.sqlite'));
     db.exec(damages[name] ?? '');
     db.close();
     const empty = join(dir, 'empty');

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
@@ -17,6 +16,7 @@ import {
 } from '../fixtures/state-sync/make-chain.ts';
 import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 import { tinySpec } from '../fixtures/specs.ts';
+import { openDatabase } from '../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 const docPath = fileURLToPath(new URL('../../docs/json-output.md', import.meta.url));
@@ -81,7 +81,7 @@ beforeAll(async () => {
   await mkdir(join(base, 'F0'));
   await writeFile(join(base, 'F0', 'file'), 'content');
   await cp(join(base, 'S'), join(base, 'older'), { recursive: true });
-  const older = new Database(join(base, 'older', 'swingstore.sqlite'));
+  const older = openDatabase(join(base, 'older', 'swingstore.sqlite'));
   older.exec(`UPDATE kvStore SET value = '900' WHERE key = 'host.height'`);
   older.close();
 });

@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { chmod, chown, cp, link, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { emptySpec, tinySpec } from '../fixtures/specs.ts';
 import { holdDatabase, isRoot } from './surroundings.ts';
+import { openDatabase } from '../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 const DATABASE = 'swingstore.sqlite';
@@ -47,7 +47,7 @@ beforeAll(async () => {
   const retrieve = ['retrieve', '--state-dir', join(base, 'read'), '--snapshot-dir', snapshots()];
   ({ contentHash } = await told(...retrieve));
   await cp(store, join(base, 'older'), { recursive: true });
-  const sql = new Database(join(base, 'older', DATABASE));
+  const sql = openDatabase(join(base, 'older', DATABASE));
   sql.exec(`UPDATE kvStore SET value = '900' WHERE key = 'host.height'`);
   sql.close();
   await told('retrieve', '--state-dir', join(base, 'older'), '--snapshot-dir', snapshots());
@@ -61,7 +61,7 @@ async function occupied({ wal = false } = {}) {
   await cp(join(base, 'store'), S, { recursive: true });
   const db = join(S, DATABASE);
   if (wal) {
-    const writer = new Database(db);
+    const writer = openDatabase(db);
     writer.exec(`UPDATE kvStore SET value = '1001' WHERE key = 'host.height'`);
     await cp(S, join(dir, 'killed'), { recursive: true });
     writer.close();
@@ -204,7 +204,7 @@ describe.concurrent('restore', () => {
   it('restores an export that has only keys, and a store just made', async () => {
     const dir = await fileDir();
     await buildStore(join(dir, 'empty'), emptySpec);
-    const sql = new Database(join(dir, 'empty', DATABASE));
+    const sql = openDatabase(join(dir, 'empty', DATABASE));
     sql.exec(`INSERT INTO kvStore VALUES ('only', 'key')`);
     sql.close();
     const E = join(dir, 'E');
@@ -214,7 +214,7 @@ describe.concurrent('restore', () => {
       height: 0,
       form: 'export directory',
     });
-    const copy = new Database(join(dir, 'S', DATABASE), { readonly: true });
+    const copy = openDatabase(join(dir, 'S', DATABASE), { readonly: true });
     const keys = copy.prepare(`SELECT key, value FROM kvStore ORDER BY key`).raw().all();
     copy.close();
     expect(keys).toEqual([
@@ -256,7 +256,7 @@ describe.concurrent('restore where a store is', () => {
       expect(await listTree(result.replaced?.movedTo ?? '')).toEqual(store);
       expect((await stat(join(S, DATABASE))).nlink).toBe(1);
       // As a node would, that was started on the new store.
-      new Database(join(S, DATABASE)).exec('DELETE FROM kvStore').close();
+      openDatabase(join(S, DATABASE)).exec('DELETE FROM kvStore').close();
       execFileSync('sh', ['-ec', result.replaced?.undo ?? 'false']);
       expect(await listTree(S)).toEqual(before);
     },

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 import type { CliResult } from '../fixtures/run-cli.ts';
+import { SQLITE_MODULE } from '../fixtures/same-sqlite.ts';
 
 const runPath = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -67,13 +68,14 @@ export interface Holder {
  */
 export async function holdDatabase(database: string, sql = 'SELECT 1'): Promise<Holder> {
   const script = `
-    const db = new (require('better-sqlite3'))(process.argv[1]);
+    import { openDatabase } from '${SQLITE_MODULE}';
+    const db = openDatabase(process.argv[1]);
     db.exec(process.argv[2]);
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
     console.log('held');
     process.stdin.on('end', () => process.exit()).resume();
   `;
-  const child = spawn(process.execPath, ['-e', script, database, sql], {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, database, sql], {
     cwd: root,
     stdio: ['pipe', 'pipe', 'inherit'],
   });

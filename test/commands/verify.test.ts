@@ -1,11 +1,11 @@
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { tinySpec } from '../fixtures/specs.ts';
+import { openDatabase } from '../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 
@@ -44,7 +44,7 @@ afterAll(closeReference);
 async function changedStore(sql: string): Promise<string> {
   const S = join(await fileDir(), 'S');
   await cp(join(base, 'store'), S, { recursive: true });
-  const db = new Database(join(S, 'swingstore.sqlite'));
+  const db = openDatabase(join(S, 'swingstore.sqlite'));
   db.exec(sql);
   db.close();
   return S;

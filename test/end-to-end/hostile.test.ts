@@ -4,7 +4,6 @@ import { mkdir, rename, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 
-import Database from 'better-sqlite3';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { SwingSnapError } from '../../src/errors.ts';
@@ -19,6 +18,7 @@ import type { StoreSpec } from '../fixtures/store-spec.ts';
 import { judgeByReference, judgeByUs } from './judge.ts';
 import { mutationSpec } from './mutation.ts';
 import { exportTo, restore, retrieve } from './operations.ts';
+import { openDatabase, type Database } from '../../src/io/sqlite.ts';
 
 const tempDir = useTempDir();
 afterAll(closeReference);
@@ -26,21 +26,21 @@ afterAll(closeReference);
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const EMPTY_SPAN = sha256('start of transcript span');
 
-async function built(spec: StoreSpec = mutationSpec, change?: (db: Database.Database) => void) {
+async function built(spec: StoreSpec = mutationSpec, change?: (db: Database) => void) {
   const stateDir = path.join(await tempDir(), 'agoric');
   await buildStore(stateDir, spec);
   if (change !== undefined) {
-    const db = new Database(path.join(stateDir, 'swingstore.sqlite'));
+    const db = openDatabase(path.join(stateDir, 'swingstore.sqlite'));
     change(db);
     db.close();
   }
   return stateDir;
 }
 
-const addSpan = (vatID: string) => (db: Database.Database) => {
+const addSpan = (vatID: string) => (db: Database) => {
   db.prepare('INSERT INTO transcriptSpans VALUES (?, 0, 0, ?, 1, 0)').run(vatID, EMPTY_SPAN);
 };
-const addHeap = (vatID: string) => (db: Database.Database) => {
+const addHeap = (vatID: string) => (db: Database) => {
   const blob = gzipSync('heap');
   db.prepare('INSERT INTO snapshots VALUES (?, 1, 1, ?, 4, ?, ?)').run(
     vatID,
@@ -49,7 +49,7 @@ const addHeap = (vatID: string) => (db: Database.Database) => {
     blob,
   );
 };
-const addBundle = (bundleID: string, bundle: string) => (db: Database.Database) => {
+const addBundle = (bundleID: string, bundle: string) => (db: Database) => {
   db.prepare('INSERT INTO bundles VALUES (?, ?)').run(bundleID, bundle);
 };
 

@@ -2,7 +2,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 
-import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 
@@ -29,6 +28,7 @@ import { richSpec } from '../fixtures/specs.ts';
 import { arbitraryStore } from './arbitrary-stores.ts';
 import { ExportFiles } from './export-files.ts';
 import { exportTo, restore } from './operations.ts';
+import { openDatabase } from '../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 afterAll(closeReference);
@@ -73,7 +73,7 @@ function shuffled<T>(values: readonly T[], seed: number): T[] {
 
 /** Rewrites every table with its rows in another order. */
 function shuffleRows(stateDir: string, seed: number): void {
-  const db = new Database(path.join(stateDir, 'swingstore.sqlite'));
+  const db = openDatabase(path.join(stateDir, 'swingstore.sqlite'));
   const tables = db
     .prepare<[], string>(`SELECT name FROM sqlite_master WHERE type = 'table'`)
     .pluck()

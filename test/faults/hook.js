@@ -5,7 +5,7 @@
  */
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
-import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import { isMainThread, threadId } from 'node:worker_threads';
 
@@ -178,11 +178,13 @@ async function install(plan) {
     return { directory: false, copy };
   }
 
-  const require = createRequire(import.meta.url);
-  const Database = require('better-sqlite3');
+  const { openDatabase } = await import('../../dist/io/sqlite.js');
+  const memory = openDatabase(':memory:');
+  const prototype = Object.getPrototypeOf(memory);
+  memory.close();
   for (const call of ['exec', 'pragma', 'close']) {
-    const method = Database.prototype[call];
-    Database.prototype[call] = function (...args) {
+    const method = prototype[call];
+    prototype[call] = function (...args) {
       return stepSync(`sqlite ${call}`, this.name, { text: args[0] }, () =>
         method.apply(this, args),
       );

@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { cp, link, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noProgress } from '../../src/io/progress.ts';
 import { awaitExport } from '../../src/operation/await-export.ts';
@@ -24,6 +23,7 @@ import {
   untilGone,
   useLockDir,
 } from './processes.ts';
+import { openDatabase } from '../../src/io/sqlite.ts';
 
 const RECORD = '.swingsnap-operation.json';
 const STOP = '.swingsnap-stop';
@@ -201,7 +201,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     ['--max-wal', '1KiB', 'MAX_WAL', 1],
   ])('is ended by %s %s, and its record says so', async (flag, value, code, exitCode) => {
     const { S, E } = await scene('large');
-    const node = new Database(join(S, 'swingstore.sqlite'));
+    const node = openDatabase(join(S, 'swingstore.sqlite'));
     node.exec(`UPDATE kvStore SET value = '1001' WHERE key = 'host.height'`);
     const args = ['export', '--state-dir', S, '--export-dir', E, '--detach', flag, value];
     expect(await swingsnap(...args)).toMatchObject({ exitCode: 0, height: 1001 });

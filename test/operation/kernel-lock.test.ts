@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { StorageError } from '../../src/errors.ts';
 import { KernelLock, makeLockDirectory } from '../../src/io/kernel-lock.ts';
 import { useTempDir } from '../fixtures/directories.ts';
+import { SQLITE_MODULE } from '../fixtures/same-sqlite.ts';
 
 const tempDir = useTempDir();
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -14,13 +15,17 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Another process that takes the lock as we do, and has it until it is killed; one that cannot get it ends. */
 async function holdElsewhere(path: string): Promise<ChildProcess> {
   const script = `
-    const db = new (require('better-sqlite3'))(process.argv[1], { timeout: 0 });
+    import { openDatabase } from '${SQLITE_MODULE}';
+    const db = openDatabase(process.argv[1], { timeout: 0 });
     process.on('uncaughtException', () => console.log('busy'));
     db.exec('BEGIN IMMEDIATE');
     console.log('held');
     setInterval(() => db.open, 1000);
   `;
-  const child = spawn(process.execPath, ['-e', script, path], { cwd: root, stdio: 'pipe' });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], {
+    cwd: root,
+    stdio: 'pipe',
+  });
   const [said] = (await once(child.stdout, 'data')) as [Buffer];
   if (said.toString() !== 'held\n') throw new Error(said.toString());
   return child;

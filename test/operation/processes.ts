@@ -5,9 +5,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import Database from 'better-sqlite3';
 import { operationOn } from '../../src/operation/operation-lock.ts';
 import { fateOf } from '../../src/operation/record.ts';
+import { openDatabase } from '../../src/io/sqlite.ts';
 
 const runPath = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
@@ -94,7 +94,7 @@ export async function untilGone(pid: number): Promise<void> {
 
 /** Adds keys until an export takes long enough to be met on its way. */
 export function enlarge(stateDir: string, keys = 120_000): void {
-  const db = new Database(join(stateDir, 'swingstore.sqlite'));
+  const db = openDatabase(join(stateDir, 'swingstore.sqlite'));
   db.exec(`
     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${String(keys)})
     INSERT INTO kvStore SELECT 'z.' || n, hex(randomblob(150)) FROM numbers;
@@ -104,7 +104,7 @@ export function enlarge(stateDir: string, keys = 120_000): void {
 
 /** Commits a block that changes nothing but the height. */
 export function setHeight(stateDir: string, height: number): void {
-  const db = new Database(join(stateDir, 'swingstore.sqlite'));
+  const db = openDatabase(join(stateDir, 'swingstore.sqlite'));
   db.prepare(`UPDATE kvStore SET value = ? WHERE key = 'host.height'`).run(String(height));
   db.close();
 }

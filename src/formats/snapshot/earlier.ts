@@ -3,7 +3,6 @@
  * if its list of entries makes its content hash.
  */
 import { createHash, type Hash } from 'node:crypto';
-import type Database from 'better-sqlite3';
 import { NotFoundError, VerificationError } from '../../errors.ts';
 import { openScratchDatabase } from '../../io/scratch.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
@@ -20,6 +19,7 @@ import { contentHashOf } from './content.ts';
 import type { SnapshotEntry } from './entries.ts';
 import { damaged, heightOfName } from './layout.ts';
 import { otherModules, readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
+import type { Database, Statement } from '../../io/sqlite.ts';
 
 /** The module whose artifacts a content hash lists first, one by one, and how. */
 export interface LeadContent {
@@ -47,11 +47,11 @@ export interface EarlierOptions {
 export class EarlierSnapshot {
   readonly stored: StoredSnapshot;
   readonly height: number;
-  readonly #db: Database.Database;
-  readonly #findArtifact: Database.Statement;
-  readonly #findChunk: Database.Statement;
+  readonly #db: Database;
+  readonly #findArtifact: Statement;
+  readonly #findChunk: Statement;
 
-  private constructor(stored: StoredSnapshot, height: number, db: Database.Database) {
+  private constructor(stored: StoredSnapshot, height: number, db: Database) {
     this.stored = stored;
     this.height = height;
     this.#db = db;
@@ -119,7 +119,7 @@ export class EarlierSnapshot {
 }
 
 async function index(
-  db: Database.Database,
+  db: Database,
   stored: StoredSnapshot,
   manifest: SnapshotManifest,
   { codec }: EarlierOptions,
@@ -162,7 +162,7 @@ function isBeside(one: SnapshotEntry, other: SnapshotEntry): boolean {
 
 /** @throws {VerificationError} `SNAPSHOT_DAMAGED` if the list of entries does not make the content hash */
 function refuseOtherContent(
-  db: Database.Database,
+  db: Database,
   { location }: StoredSnapshot,
   manifest: SnapshotManifest,
   { leadContent, scratchDir }: EarlierOptions,

@@ -1,11 +1,11 @@
 /** Writes `entries.jsonl.zst`: sections that grow at the same time, one behind the other. */
 import { createHash } from 'node:crypto';
-import type Database from 'better-sqlite3';
 import { openScratchDatabase } from '../../io/scratch.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StagedFile, StagedSnapshot } from '../../storage/contract.ts';
 import { EntriesWriter, type SnapshotEntry } from './entries.ts';
 import { ENTRIES_FILE } from './layout.ts';
+import type { Database } from '../../io/sqlite.ts';
 
 interface EntriesFileOptions {
   readonly codec: ZstdCodec;
@@ -21,7 +21,7 @@ export class EntriesFile {
   readonly #sections: ReadonlyMap<string, EntriesWriter>;
   readonly #first: string | undefined;
   readonly #hash = createHash('sha256');
-  #waiting: Database.Database | undefined;
+  #waiting: Database | undefined;
   #file: StagedFile | undefined;
   #size = 0;
 

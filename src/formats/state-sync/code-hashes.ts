@@ -3,12 +3,12 @@
  *
  * Source: CosmWasm/wasmd `x/wasm/types/keys.go`, `proto/cosmwasm/wasm/v1/types.proto` (`CodeInfo`).
  */
-import type Database from 'better-sqlite3';
 import { VerificationError } from '../../errors.ts';
 import { openScratchDatabase } from '../../io/scratch.ts';
 import { asBuffer, type ReadNode } from './iavl.ts';
 import { damaged } from './layout.ts';
 import { ProtoReader } from './proto.ts';
+import type { Database, Statement } from '../../io/sqlite.ts';
 
 /** A key is this and the code id, a big-endian u64. */
 const CODE_PREFIX = '\u0001';
@@ -22,8 +22,8 @@ export class CodeHashes {
   readonly #scratchDir: string;
   readonly #location: string;
   readonly #hint: string;
-  #db: Database.Database | undefined;
-  #add: Database.Statement | undefined;
+  #db: Database | undefined;
+  #add: Statement | undefined;
   /** Whether the snapshot has the store: without it, nothing says which byte codes the chain has. */
   hasStore = false;
 
@@ -45,7 +45,7 @@ export class CodeHashes {
     for (const checksum of checksums) this.#add.run(checksum);
   }
 
-  #open(): Database.Statement {
+  #open(): Statement {
     this.#db = openScratchDatabase(this.#scratchDir);
     this.#db.exec(
       'CREATE TABLE codes (n INTEGER PRIMARY KEY, checksum TEXT UNIQUE, found INTEGER DEFAULT 0)',

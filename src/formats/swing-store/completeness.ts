@@ -1,19 +1,19 @@
 /**
  * Whether a SwingStore holds every artifact that a mode asks for: `assertComplete` of the reference, on its tables.
  */
-import type Database from 'better-sqlite3';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
+import type { Database } from '../../io/sqlite.ts';
 
 /**
  * What a store lacks for an export of `mode`, as one line, or undefined where it is complete. `debug` asks for
  * what `operational` does. The first lack found is told, in the reference's order: bundles, transcripts, heap
  * snapshots.
  */
-export function findLack(db: Database.Database, mode: RestoreMode): string | undefined {
+export function findLack(db: Database, mode: RestoreMode): string | undefined {
   return lackOfBundles(db) ?? lackOfItems(db, mode) ?? lackOfHeapSnapshots(db);
 }
 
-function lackOfBundles(db: Database.Database): string | undefined {
+function lackOfBundles(db: Database): string | undefined {
   const ids = db
     .prepare('SELECT bundleID FROM bundles WHERE bundle IS NULL ORDER BY bundleID LIMIT 10')
     .pluck()
@@ -21,7 +21,7 @@ function lackOfBundles(db: Database.Database): string | undefined {
   return ids.length === 0 ? undefined : `bundles are missing: ${ids.join(', ')}`;
 }
 
-function lackOfHeapSnapshots(db: Database.Database): string | undefined {
+function lackOfHeapSnapshots(db: Database): string | undefined {
   const vats = db
     .prepare(
       'SELECT vatID FROM snapshots WHERE inUse = 1 AND compressedSnapshot IS NULL ORDER BY vatID LIMIT 10',
@@ -40,7 +40,7 @@ interface CurrentSpan {
   incarnation: number;
 }
 
-function lackOfItems(db: Database.Database, mode: RestoreMode): string | undefined {
+function lackOfItems(db: Database, mode: RestoreMode): string | undefined {
   const startOfIncarnation = db
     .prepare('SELECT min(startPos) FROM transcriptSpans WHERE vatID = ? AND incarnation = ?')
     .pluck();

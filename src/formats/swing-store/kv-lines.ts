@@ -2,10 +2,10 @@
  * The consensus keys of a SwingStore as lines of export data, in key order. SQLite writes the lines itself, a block
  * at a time: to make each row JavaScript strings, and those a line, takes twice as long.
  */
-import type Database from 'better-sqlite3';
 import { mapAhead } from '../../io/ahead.ts';
 import { wellFormed } from '../../io/utf8.ts';
 import type { KVReaders } from './kv-readers.ts';
+import type { Database, Statement } from '../../io/sqlite.ts';
 
 /** About how long a block is, in bytes. */
 const BLOCK_BYTES = 1024 * 1024;
@@ -40,8 +40,8 @@ export interface KVBlock {
 type BlockRow = [count: number, last: Buffer | null, large: Buffer | null, lines: Buffer | null];
 
 /** A function that reads the beginning of a range. */
-export function prepareKVBlocks(db: Database.Database): (range: KVRange) => KVBlock {
-  const query = (range: string): Database.Statement =>
+export function prepareKVBlocks(db: Database): (range: KVRange) => KVBlock {
+  const query = (range: string): Statement =>
     db
       .prepare(
         `SELECT count(*), CAST(max(key) AS BLOB), CAST(min(iif(line IS NULL, key, NULL)) AS BLOB),
@@ -61,7 +61,7 @@ export function prepareKVBlocks(db: Database.Database): (range: KVRange) => KVBl
 
 /** Blocks of whole lines, UTF-8, of the keys from one on up to another. */
 export function* kvLines(
-  db: Database.Database,
+  db: Database,
   start: Uint8Array = Buffer.alloc(0),
   to?: Uint8Array,
 ): Generator<Uint8Array> {
@@ -89,10 +89,7 @@ export function* kvLines(
 }
 
 /** The same as {@link kvLines}, read by several at once. */
-export async function* kvLinesBy(
-  readers: KVReaders,
-  db: Database.Database,
-): AsyncGenerator<Uint8Array> {
+export async function* kvLinesBy(readers: KVReaders, db: Database): AsyncGenerator<Uint8Array> {
   let limit = 16;
   const ranges = cutRanges(db, () => limit);
   const limits = { items: 2 * readers.count + 1, bytes: Infinity, sizeOf: () => 0 };
@@ -111,7 +108,7 @@ export async function* kvLinesBy(
 }
 
 /** Cuts all keys into ranges of about a block each. It reads an index, which knows nothing of values. */
-async function* cutRanges(db: Database.Database, limitNow: () => number): AsyncGenerator<KVRange> {
+async function* cutRanges(db: Database, limitNow: () => number): AsyncGenerator<KVRange> {
   const findNext = db
     .prepare(
       `SELECT CAST(key AS BLOB) FROM kvStore WHERE key >= CAST(? AS TEXT) ORDER BY key LIMIT 1 OFFSET ?`,

@@ -1,11 +1,11 @@
 /** One of the threads of `kv-readers.ts`: pins a view of the database, and reads ranges of it when asked. */
 import { workerData } from 'node:worker_threads';
-import Database from 'better-sqlite3';
 import { answerOrders } from '../../io/asked-thread.ts';
 import { prepareKVBlocks, type KVRange } from './kv-lines.ts';
+import { openDatabase } from '../../io/sqlite.ts';
 
 answerOrders(() => {
-  const db = new Database(workerData as string, { readonly: true, fileMustExist: true });
+  const db = openDatabase(workerData as string, { readonly: true, fileMustExist: true });
   // Each page is read once.
   db.pragma('cache_size = -2000');
   db.exec('BEGIN');

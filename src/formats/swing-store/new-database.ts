@@ -2,7 +2,6 @@
  * The database of a new SwingStore while it is filled. Nobody else sees it before it is whole and synced, and a failed
  * build is thrown away: it has no journal and is not synced on the way.
  */
-import Database from 'better-sqlite3';
 import { linesOf } from '../../io/lines.ts';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import { entriesOfBlock, endOfKVLines } from '../../swing-store-export/export-data.ts';
@@ -14,6 +13,7 @@ import {
 import { itemOfLine } from '../../swing-store-export/verify-artifact.ts';
 import { findLack } from './completeness.ts';
 import { SCHEMA } from './layout.ts';
+import { openDatabase, type Database } from '../../io/sqlite.ts';
 
 const [OPEN, COMMA, CLOSE, NEWLINE] = [0x5b, 0x2c, 0x5d, 0x0a];
 
@@ -40,12 +40,12 @@ export interface SpanLines {
 }
 
 export class NewDatabase {
-  readonly #db: Database.Database;
+  readonly #db: Database;
   readonly #sql: Statements;
 
   /** Makes the database at `path`, which is in a directory of ours. */
   constructor(path: string) {
-    this.#db = new Database(path);
+    this.#db = openDatabase(path);
     try {
       this.#db.pragma('journal_mode = OFF');
       this.#db.pragma('synchronous = OFF');
@@ -145,7 +145,7 @@ function asJSONArray(lines: Buffer): Buffer {
 
 type Statements = ReturnType<typeof prepareStatements>;
 
-function prepareStatements(db: Database.Database) {
+function prepareStatements(db: Database) {
   return {
     addKV: db.prepare('INSERT INTO kvStore (key, value) VALUES (?, ?)'),
     // SQLite takes the text apart in two thirds of the time that it takes to make each row JavaScript strings first. Of

@@ -2,8 +2,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { link, lstat, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { BusyError } from '../../errors.ts';
+import { openDatabase } from '../../io/sqlite.ts';
 
 /**
  * Two witnesses: SQLite's own lock, which every open handle on a WAL database holds and which other containers on
@@ -30,7 +30,7 @@ async function isLocked(path: string, staging: string): Promise<boolean> {
   const alias = join(staging, 'probe.sqlite');
   await link(path, alias);
   try {
-    const db = new Database(alias, { timeout: 0 });
+    const db = openDatabase(alias, { timeout: 0 });
     try {
       db.pragma('locking_mode = EXCLUSIVE');
       db.exec('BEGIN EXCLUSIVE; ROLLBACK');

@@ -2,7 +2,6 @@
  * A SwingStore's database, opened for reading and pinned at one commit, without changing a byte of it.
  */
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import {
   BusyError,
   NotFoundError,
@@ -15,6 +14,7 @@ import { KVReaders } from './kv-readers.ts';
 import { databasePath } from './layout.ts';
 import { isDatabaseLocked } from './open-handles.ts';
 import { statIfThere } from '../../io/stat-if-there.ts';
+import { openDatabase, type Database } from '../../io/sqlite.ts';
 
 export interface PinOptions {
   /** The height that the store must be at. */
@@ -31,7 +31,7 @@ export interface PinOptions {
  */
 export class PinnedStore {
   readonly stateDir: string;
-  readonly db: Database.Database;
+  readonly db: Database;
   /** Inode of the database file when it was opened. */
   readonly inode: number;
   #height: number;
@@ -192,11 +192,11 @@ export class PinnedStore {
 
 /** Knows whether anybody has committed, by a connection that pins nothing. */
 class CommitWatch {
-  readonly #db: Database.Database;
+  readonly #db: Database;
   #version: unknown;
 
   constructor(path: string, readonly: boolean) {
-    this.#db = new Database(path, { readonly, fileMustExist: true });
+    this.#db = openDatabase(path, { readonly, fileMustExist: true });
   }
 
   /** To be called before a view is pinned. */
@@ -219,7 +219,7 @@ class CommitWatch {
 }
 
 interface Pin {
-  readonly db: Database.Database;
+  readonly db: Database;
   readonly commits: CommitWatch;
   readonly rawHeight: unknown;
 }
@@ -272,11 +272,11 @@ function hasJournal(error: Error): boolean {
 
 /** Pins the database, or gives back the error of one that can only be opened as a copy. */
 function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Error {
-  let db: Database.Database | undefined;
+  let db: Database | undefined;
   let commits: CommitWatch | undefined;
   try {
     const { ino } = statSync(path);
-    db = new Database(path, { readonly, fileMustExist: true });
+    db = openDatabase(path, { readonly, fileMustExist: true });
     commits = new CommitWatch(path, readonly);
     commits.begin();
     const rawHeight = beginAtHeight(db);
@@ -306,7 +306,7 @@ function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin 
 }
 
 /** Begins a transaction whose first read, which pins the view, is the height. */
-function beginAtHeight(db: Database.Database): unknown {
+function beginAtHeight(db: Database): unknown {
   db.exec('BEGIN');
   return db.prepare(`SELECT value FROM kvStore WHERE key = 'host.height'`).pluck().get();
 }

@@ -1,8 +1,8 @@
 /** The content of artifacts, as a SwingStore's tables hold it. */
-import type Database from 'better-sqlite3';
 import { SwingSnapError } from '../../errors.ts';
 import { wellFormed } from '../../io/utf8.ts';
 import { WHOLE_MAX_BYTES, type WholeContent } from '../../swing-store-export/swing-store-export.ts';
+import type { Database } from '../../io/sqlite.ts';
 
 const SPAN_BLOCK_BYTES = 256 * 1024;
 
@@ -13,7 +13,7 @@ export interface SpanKey {
 }
 
 /** The gzipped content of a heap snapshot. */
-export function heapSnapshotBlob(db: Database.Database, vatID: string, snapPos: number): Buffer {
+export function heapSnapshotBlob(db: Database, vatID: string, snapPos: number): Buffer {
   return db
     .prepare('SELECT compressedSnapshot FROM snapshots WHERE vatID = ? AND snapPos = ?')
     .pluck()
@@ -24,10 +24,7 @@ export function heapSnapshotBlob(db: Database.Database, vatID: string, snapPos: 
  * A transcript span in blocks of whole lines.
  * @throws {SwingSnapError} `INCOMPLETE`, at the end, if items are missing
  */
-export function* spanBlocks(
-  db: Database.Database,
-  { vatID, startPos, endPos }: SpanKey,
-): Generator<Buffer> {
+export function* spanBlocks(db: Database, { vatID, startPos, endPos }: SpanKey): Generator<Buffer> {
   // As bytes, since an item may be long and nothing here looks into it; NULL reads as it does in a template string.
   const lines = db
     .prepare(
@@ -59,7 +56,7 @@ export function* spanBlocks(
 }
 
 /** The one block of a bundle. @throws {SwingSnapError} `INCOMPLETE` if it was pruned */
-export function* bundleBlocks(db: Database.Database, bundleID: string): Generator<Buffer> {
+export function* bundleBlocks(db: Database, bundleID: string): Generator<Buffer> {
   const bundle = db
     .prepare('SELECT bundle FROM bundles WHERE bundleID = ?')
     .pluck()

@@ -1,11 +1,11 @@
-import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kvLines } from '../../../src/formats/swing-store/kv-lines.ts';
 import { SCHEMA } from '../../../src/formats/swing-store/layout.ts';
+import { openDatabase, type Database } from '../../../src/io/sqlite.ts';
 
-let db: Database.Database;
+let db: Database;
 beforeEach(() => {
-  db = new Database(':memory:');
+  db = openDatabase(':memory:');
   db.exec(SCHEMA);
 });
 afterEach(() => db.close());

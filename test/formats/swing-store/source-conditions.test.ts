@@ -1,7 +1,6 @@
 /** The conditions that a source store can be in, as `export` and `retrieve --state-dir` meet them. */
 import { chmod, cp, mkdir, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSwingStore } from '../../../src/formats/swing-store/open.ts';
 import {
@@ -15,6 +14,7 @@ import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../../fixtures/reference.ts';
 import { runCli } from '../../fixtures/run-cli.ts';
 import { tinySpec } from '../../fixtures/specs.ts';
+import { openDatabase } from '../../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 
@@ -124,7 +124,7 @@ describe.concurrent('a file that is no store', () => {
     'no database': (db) => writeFile(db, 'x'.repeat(10_000)),
     'a database of something else': async (db) => {
       await truncate(db, 0);
-      new Database(db).exec('CREATE TABLE kvStore (key, value)').close();
+      openDatabase(db).exec('CREATE TABLE kvStore (key, value)').close();
     },
     'a database cut in half': async (db) => truncate(db, (await stat(db)).size / 2),
     'a database cut in its first page': (db) => truncate(db, 1000),
@@ -217,7 +217,7 @@ describe.concurrent('a store behind a symbolic link', () => {
 describe.concurrent('a store in rollback mode', () => {
   async function inRollbackMode() {
     const made = await place();
-    const db = new Database(made.db);
+    const db = openDatabase(made.db);
     db.pragma('journal_mode = DELETE');
     db.close();
     return made;
@@ -235,7 +235,7 @@ describe.concurrent('a store in rollback mode', () => {
 
   it('is exported as of its last commit, from a copy, when a transaction was cut off in it', async () => {
     const { dir, S, out, db } = await inRollbackMode();
-    const writer = new Database(db);
+    const writer = openDatabase(db);
     writer.pragma('cache_size = 1');
     writer.exec(`BEGIN; UPDATE kvStore SET value = value || 'x' WHERE key NOT LIKE 'host.%'`);
     await cp(S, join(dir, 'killed'), { recursive: true });
@@ -430,7 +430,7 @@ if (canMount) {
 describe.concurrent('the height of a store', () => {
   async function heightOf(value: string | number | null | undefined): Promise<number> {
     const { S, out, db } = await place();
-    const sql = new Database(db);
+    const sql = openDatabase(db);
     if (value === undefined) sql.exec(`DELETE FROM kvStore WHERE key = 'host.height'`);
     else sql.prepare(`UPDATE kvStore SET value = ? WHERE key = 'host.height'`).run(value);
     sql.close();

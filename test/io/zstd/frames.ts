@@ -1,6 +1,8 @@
 /** Zstandard frames built by hand from RFC 8878, and ones that our own codecs would never write. */
 
-import binding from 'zstd-napi/binding.js';
+import { createRequire } from 'node:module';
+import zlib from 'node:zlib';
+import { NODE_HAS_ZSTD } from './available-codecs.ts';
 
 export interface BlockParts {
   readonly type: 'raw' | 'rle' | 'compressed' | 'reserved';
@@ -45,14 +47,51 @@ function buildBlock({ type, size, last = false, body }: BlockParts): number[] {
   return [header & 0xff, (header >> 8) & 0xff, header >> 16, ...content];
 }
 
+type Parameter = 'compressionLevel' | 'windowLog' | 'checksumFlag' | 'enableLongDistanceMatching';
+
 /** One frame that declares no content size, as a program writes that compresses what it is piped. */
 export function streamedFrame(
   pieces: Iterable<Uint8Array>,
-  parameters: Partial<Record<keyof typeof binding.CParameter, number>> = {},
+  parameters: Partial<Record<Parameter, number>> = {},
 ): Uint8Array {
+  const raw = Buffer.concat([...pieces]);
+  return NODE_HAS_ZSTD ? streamedByNode(raw, parameters) : streamedByNapi(raw, parameters);
+}
+
+function streamedByNode(raw: Uint8Array, parameters: Record<string, number>): Uint8Array {
+  const node = zlib as unknown as {
+    readonly constants: Record<string, number>;
+    zstdCompressSync(raw: Uint8Array, options: { params: Record<number, number> }): Uint8Array;
+  };
+  const params = Object.entries(parameters).map(([name, value]) => [
+    node.constants[`ZSTD_c_${name}`],
+    value,
+  ]);
+  return new Uint8Array(
+    node.zstdCompressSync(raw, { params: Object.fromEntries(params) as Record<number, number> }),
+  );
+}
+
+/** What is used of `zstd-napi/binding`, which only a Node without zstd of its own has. */
+interface NapiBinding {
+  readonly CCtx: new () => {
+    setParameter(parameter: number, value: number): void;
+    compressStream2(
+      room: Uint8Array,
+      piece: Uint8Array,
+      directive: number,
+    ): [left: number, made: number, read: number];
+  };
+  readonly CParameter: Readonly<Record<Parameter, number>>;
+  readonly EndDirective: Readonly<Record<'continue' | 'end', number>>;
+  cStreamOutSize(): number;
+}
+
+function streamedByNapi(raw: Uint8Array, parameters: Record<string, number>): Uint8Array {
+  const binding = createRequire(import.meta.url)('zstd-napi/binding') as NapiBinding;
   const context = new binding.CCtx();
   for (const [name, value] of Object.entries(parameters)) {
-    context.setParameter(binding.CParameter[name as keyof typeof binding.CParameter], value);
+    context.setParameter(binding.CParameter[name as Parameter], value);
   }
   const output: Uint8Array[] = [];
   const room = Buffer.alloc(binding.cStreamOutSize());
@@ -65,7 +104,7 @@ export function streamedFrame(
       if (rest.length === 0 && (directive !== binding.EndDirective.end || left === 0)) return;
     }
   };
-  for (const piece of pieces) send(piece, binding.EndDirective.continue);
+  send(raw, binding.EndDirective.continue);
   send(new Uint8Array(0), binding.EndDirective.end);
   return new Uint8Array(Buffer.concat(output));
 }
