@@ -1,8 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests that act as other users of the machine: they need root, and are a step of their own. */
+const ATTACKS = 'test/attacks/**/*.test.ts';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     reporters: ['default', './test/reporter.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
@@ -10,5 +12,12 @@ export default defineConfig({
     pool: 'forks',
     execArgv: ['--expose-gc'],
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'tests', include: ['test/**/*.test.ts'], exclude: [ATTACKS] },
+      },
+      { extends: true, test: { name: 'attacks', include: [ATTACKS] } },
+    ],
   },
 });
