@@ -127,11 +127,6 @@ function notExportData(what: string, line: string, cause?: unknown): Verificatio
   });
 }
 
-/** Text as a SwingStore gives it back: half a surrogate pair is kept as three bytes, none of which is UTF-8. */
-function asStored(text: string): string {
-  return text.replaceAll(/\p{Surrogate}/gu, '\ufffd\ufffd\ufffd');
-}
-
 /** Reads entries in any order into a scratch database, and gives them back in canonical order and text. */
 async function* normalise(
   blocks: AsyncIterable<Buffer>,
@@ -149,8 +144,9 @@ async function* normalise(
       ),
       drop: db.prepare(`DELETE FROM ${table} WHERE key = ?`),
     });
+    // No UTF-8 holds half a surrogate pair. What SQLite would be given instead depends on the version of Node.
     const kv = statements('kv');
-    // Kept as JSON: only what is left at the end must be a record, and SQLite keeps no half of a surrogate pair.
+    // Kept as JSON: only what is left at the end must be a record, and JSON keeps half a surrogate pair.
     const other = statements('other');
     for await (const block of blocks) {
       for (const line of block.toString().split('\n').slice(0, -1)) {
@@ -160,10 +156,10 @@ async function* normalise(
         refuseHostKey(key);
         const isKV = key === 'kv' || key.startsWith('kv.');
         const table = isKV ? kv : other;
-        const name = isKV ? asStored(key.slice('kv.'.length)) : JSON.stringify(key);
+        const name = isKV ? key.slice('kv.'.length).toWellFormed() : JSON.stringify(key);
         if (value === null || value === undefined) table.drop.run(name);
         else if (!isKV) table.set.run(name, JSON.stringify(value));
-        else if (typeof value === 'string') table.set.run(name, asStored(value));
+        else if (typeof value === 'string') table.set.run(name, value.toWellFormed());
         else throw notExportData(what, line);
       }
     }

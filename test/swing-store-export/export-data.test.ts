@@ -168,6 +168,12 @@ describe('export data, read as canonical and read in any order', () => {
     expect(await read(Buffer.from(text), 4096)).toBe('not canonical');
   });
 
+  it('has U+FFFD for half a surrogate pair, once, on every Node', async () => {
+    const text = '["kv.k\\udc00","v\\ud800w\\ud83d"]\n["kv.k\\ud800","2"]\n["kv.l\\udc00",null]\n';
+    const found = await read(Buffer.from(text), 4096, await scratch());
+    expect(String(found)).toBe('["kv.k\ufffd","2"]\n');
+  });
+
   it('is given its last newline', async () => {
     expect(await read(Buffer.from('["kv.a","1"]'), 4096)).toEqual(Buffer.from('["kv.a","1"]\n'));
   });
