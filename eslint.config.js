@@ -177,9 +177,14 @@ export default defineConfig(
       '@typescript-eslint/require-await': 'off',
     },
   },
-  // The first chooses; the second makes the reference share the choice; the third quotes it.
+  // The first chooses; the others ask where what it has chosen is.
   {
-    files: ['src/io/sqlite.ts', 'test/fixtures/reference/same-sqlite.js', 'test/bench/report.ts'],
+    files: [
+      'src/io/sqlite.ts',
+      'test/fixtures/reference/same-sqlite.js',
+      'test/fixtures/count-databases.js',
+      'test/bench/report.ts',
+    ],
     rules: { 'no-restricted-syntax': 'off' },
   },
   // Plain JavaScript that starts the program: nothing in it has types to check.

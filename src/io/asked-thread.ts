@@ -2,12 +2,19 @@
  * A thread with something of its own (a database connection) that is asked one thing after the other. Its module calls
  * {@link answerOrders}. Threads without anything of their own are those of `worker-pool/`.
  */
+import { once } from 'node:events';
 import { parentPort, Worker } from 'node:worker_threads';
 import { SwingSnapError } from '../errors.ts';
 import { noteSpent } from './spent-memory.ts';
 import { errorOf, failureOf, type Outcome } from './worker-pool/error-message.ts';
 import { THREAD_LIMITS } from './worker-pool/pool.ts';
 import { bytesIn, ownBuffers } from './worker-pool/task.ts';
+
+/** The message that ends a thread; orders are objects. */
+const END = 'end';
+
+/** Milliseconds that a thread may take to end: far more than any order of ours takes. */
+const END_GRACE_MS = 10_000;
 
 interface Waiting<Answer> {
   readonly resolve: (answer: Answer) => void;
@@ -20,6 +27,7 @@ export class AskedThread<Order, Answer> {
   /** In the order in which they were asked, which is that of the answers. */
   readonly #waiting: Waiting<Answer | undefined>[] = [];
   #failure: unknown;
+  #hasExited = false;
   /** Settles when the thread can be asked, or could not be started. */
   readonly ready: Promise<unknown>;
 
@@ -45,6 +53,7 @@ export class AskedThread<Order, Answer> {
     };
     this.#thread.on('error', fail);
     this.#thread.on('exit', () => {
+      this.#hasExited = true;
       fail(this.#gone());
     });
   }
@@ -66,9 +75,21 @@ export class AskedThread<Order, Answer> {
     });
   }
 
-  /** Ends it at once, whatever it is at. */
+  /**
+   * Has it end: it carries out the orders that it was given, closes what it has, and exits. To end it from outside would
+   * leave its databases to whatever order Node takes a thread apart in. One that is stuck is ended from outside all the
+   * same, after a grace.
+   */
   async end(): Promise<void> {
-    await this.#thread.terminate();
+    if (this.#hasExited) return;
+    const late = setTimeout(() => void this.#thread.terminate(), END_GRACE_MS);
+    try {
+      const exit = once(this.#thread, 'exit');
+      this.#thread.postMessage(END);
+      await exit;
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   #gone(): SwingSnapError {
@@ -78,11 +99,18 @@ export class AskedThread<Order, Answer> {
   }
 }
 
+/** What a thread has of its own. */
+export interface OrderTaker {
+  readonly answer: (order: never) => unknown;
+  /** Lets go of it: the last call. */
+  readonly close: () => void;
+}
+
 /**
  * To be called by the module of an {@link AskedThread}.
  * @param start makes what answers the orders
  */
-export function answerOrders(start: () => (order: never) => unknown): void {
+export function answerOrders(start: () => OrderTaker): void {
   const say = (work: () => unknown): void => {
     let outcome: Outcome<unknown>;
     try {
@@ -94,8 +122,14 @@ export function answerOrders(start: () => (order: never) => unknown): void {
     parentPort?.postMessage(outcome, ownBuffers(bytesIn(output)));
   };
   say(() => {
-    const answer = start();
+    const { answer, close } = start();
     parentPort?.on('message', (order) => {
+      if (order === END) {
+        close();
+        // Nothing keeps the thread any more: it exits.
+        parentPort?.close();
+        return;
+      }
       say(() => answer(order as never));
       for (const { byteLength } of bytesIn(order)) noteSpent(byteLength);
     });

@@ -1,5 +1,5 @@
 /** Threads of the built code, since threads load no sources. */
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -14,17 +14,21 @@ const { AskedThread } = (await import(built('io/asked-thread.js'))) as typeof As
 const tempDir = useTempDir();
 
 const MODULE = `
+import { writeFileSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import { answerOrders } from ${JSON.stringify(built('io/asked-thread.js'))};
 import { VerificationError } from ${JSON.stringify(built('errors.js'))};
 answerOrders(() => {
   if (workerData === 'refuse') throw new VerificationError('TEST', 'cannot begin', { path: 'p' });
   let count = 0;
-  return ({ what, bytes }) => {
-    count += 1;
-    if (what === 'fail') throw Object.assign(new Error('full'), { code: 'SQLITE_FULL' });
-    if (what === 'die') process.exit(3);
-    return { what, count, bytes };
+  return {
+    answer: ({ what, bytes }) => {
+      count += 1;
+      if (what === 'fail') throw Object.assign(new Error('full'), { code: 'SQLITE_FULL' });
+      if (what === 'die') process.exit(3);
+      return { what, count, bytes };
+    },
+    close: () => workerData.onClose && writeFileSync(workerData.onClose, String(count)),
   };
 });
 `;
@@ -34,7 +38,7 @@ interface Order {
   readonly bytes?: Uint8Array;
 }
 
-async function start(data = ''): Promise<Asked.AskedThread<Order, unknown>> {
+async function start(data: unknown = ''): Promise<Asked.AskedThread<Order, unknown>> {
   const file = join(await tempDir(), 'thread.mjs');
   await writeFile(file, MODULE);
   return new AskedThread<Order, unknown>(pathToFileURL(file), data, 'the thread of a test');
@@ -80,6 +84,16 @@ describe('a thread that is asked', () => {
     const waiting = [thread.ask({ what: 'die' }), thread.ask({ what: 'a' })];
     for (const one of waiting) await expect(one).rejects.toMatchObject({ code });
     await expect(thread.ask({ what: 'a' })).rejects.toMatchObject({ code });
+  });
+
+  it('carries out what it was asked, closes what it has and exits, when it is ended', async () => {
+    const onClose = join(await tempDir(), 'closed');
+    const thread = await start({ onClose });
+    const asked = thread.ask({ what: 'a' });
+    await Promise.all([thread.end(), thread.end()]);
+    expect(await asked).toMatchObject({ count: 1 });
+    expect(await readFile(onClose, 'utf8')).toBe('1');
+    await thread.end();
   });
 
   it('is not ready if it cannot begin, and says why', async () => {

@@ -6,5 +6,10 @@ import { NewDatabase } from './new-database.ts';
 
 answerOrders(() => {
   const database = new NewDatabase(workerData as string);
-  return (order: DatabaseOrder) => carryOut(database, order);
+  return {
+    answer: (order: DatabaseOrder) => carryOut(database, order),
+    close: () => {
+      database.close();
+    },
+  };
 });

@@ -7,8 +7,7 @@ import { InOrder, type QueueLimits } from '../../io/in-order.ts';
 import { inlinePool, queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import { NewDatabase } from './new-database.ts';
 
-type Method =
-  'addExportData' | 'addHeapSnapshot' | 'addSpanLines' | 'addBundle' | 'finish' | 'close';
+type Method = 'addExportData' | 'addHeapSnapshot' | 'addSpanLines' | 'addBundle' | 'finish';
 
 /** A call of a method of {@link NewDatabase}, as a message. */
 export type DatabaseOrder = {
@@ -26,6 +25,7 @@ export function carryOut(database: NewDatabase, { method, argument }: DatabaseOr
 /** Who carries out orders: this thread or another. */
 interface Executor {
   ask(order: DatabaseOrder, gives?: Iterable<Uint8Array>): Promise<unknown>;
+  /** Closes the database, too. */
   end(): Promise<void>;
 }
 
@@ -72,7 +72,6 @@ export class DatabaseWriter {
   /** Lets go of the database, whatever is under way. */
   async abort(): Promise<void> {
     await this.#filling.settled();
-    await this.#executor.ask({ method: 'close', argument: undefined }).catch(() => undefined);
     await this.#executor.end();
   }
 }
@@ -80,6 +79,8 @@ export class DatabaseWriter {
 function inThisThread(database: NewDatabase): Executor {
   return {
     ask: async (order) => carryOut(database, order),
-    end: async () => undefined,
+    end: async () => {
+      database.close();
+    },
   };
 }

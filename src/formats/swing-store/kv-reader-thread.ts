@@ -1,16 +1,23 @@
 /** One of the threads of `kv-readers.ts`: pins a view of the database, and reads ranges of it when asked. */
 import { workerData } from 'node:worker_threads';
 import { answerOrders } from '../../io/asked-thread.ts';
-import { prepareKVBlocks, type KVRange } from './kv-lines.ts';
+import { prepareKVBlocks } from './kv-lines.ts';
 import { openDatabase } from '../../io/sqlite.ts';
 
 answerOrders(() => {
   const db = openDatabase(workerData as string, { readonly: true, fileMustExist: true });
-  // Each page is read once.
-  db.pragma('cache_size = -2000');
-  db.exec('BEGIN');
-  // The first read pins the view; the handle lives as long as the statements that the thread keeps.
-  db.prepare('SELECT 1 FROM kvStore LIMIT 1').get();
-  const readBlock = prepareKVBlocks(db);
-  return (range: KVRange) => readBlock(range);
+  const close = (): void => {
+    db.close();
+  };
+  try {
+    // Each page is read once.
+    db.pragma('cache_size = -2000');
+    db.exec('BEGIN');
+    // The first read pins the view.
+    db.prepare('SELECT 1 FROM kvStore LIMIT 1').get();
+    return { answer: prepareKVBlocks(db), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 });

@@ -1,7 +1,7 @@
 /** Zstandard frames built by hand from RFC 8878, and ones that our own codecs would never write. */
 
+import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
-import zlib from 'node:zlib';
 import { NODE_HAS_ZSTD } from './available-codecs.ts';
 
 export interface BlockParts {
@@ -58,18 +58,21 @@ export function streamedFrame(
   return NODE_HAS_ZSTD ? streamedByNode(raw, parameters) : streamedByNapi(raw, parameters);
 }
 
+/** Only its stream interface does not know how much will come, and that is asynchronous: a child waits for it. */
 function streamedByNode(raw: Uint8Array, parameters: Record<string, number>): Uint8Array {
-  const node = zlib as unknown as {
-    readonly constants: Record<string, number>;
-    zstdCompressSync(raw: Uint8Array, options: { params: Record<number, number> }): Uint8Array;
-  };
-  const params = Object.entries(parameters).map(([name, value]) => [
-    node.constants[`ZSTD_c_${name}`],
-    value,
-  ]);
-  return new Uint8Array(
-    node.zstdCompressSync(raw, { params: Object.fromEntries(params) as Record<number, number> }),
-  );
+  const script = `
+    const zlib = require('node:zlib');
+    const params = Object.entries(JSON.parse(process.argv[1]))
+      .map(([name, value]) => [zlib.constants['ZSTD_c_' + name], value]);
+    const compress = zlib.createZstdCompress({ params: Object.fromEntries(params) });
+    process.stdin.pipe(compress).pipe(process.stdout);
+  `;
+  const frame = execFileSync(process.execPath, ['-e', script, JSON.stringify(parameters)], {
+    input: raw,
+    env: {},
+    maxBuffer: 2 ** 30,
+  });
+  return new Uint8Array(frame);
 }
 
 /** What is used of `zstd-napi/binding`, which only a Node without zstd of its own has. */
