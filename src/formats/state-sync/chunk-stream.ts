@@ -37,6 +37,8 @@ export class ChunkStream {
   constructor(scratchDir: string) {
     this.#file = openScratchFile(scratchDir);
     this.#keeping = this.#keep();
+    // An error of it is thrown by what keeps it.
+    this.#deflate.on('error', () => undefined);
     // Told to whoever writes next.
     this.#keeping.catch((error: unknown) => this.#deflate.destroy(error as Error));
   }

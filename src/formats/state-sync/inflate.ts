@@ -30,6 +30,9 @@ export async function* inflate(
   stream.once('end', () => {
     state.hasEnded = true;
   });
+  // What goes wrong is thrown to the reader, or by `feeding`: once the stream has ended, nothing else hears of an error
+  // that comes with a chunk behind its end.
+  stream.on('error', () => undefined);
   const feeding = feed(stream, chunks, state);
   // Whoever stops early does not wait for it.
   feeding.catch((error: unknown) => stream.destroy(error as Error));
