@@ -65,7 +65,9 @@ function streamedByNode(raw: Uint8Array, parameters: Record<string, number>): Ui
     const params = Object.entries(JSON.parse(process.argv[1]))
       .map(([name, value]) => [zlib.constants['ZSTD_c_' + name], value]);
     const compress = zlib.createZstdCompress({ params: Object.fromEntries(params) });
-    process.stdin.pipe(compress).pipe(process.stdout);
+    compress.pipe(process.stdout);
+    // Ended in the same breath, the frame would say how much it holds, or another one would follow.
+    compress.write(require('node:fs').readFileSync(0), () => compress.end());
   `;
   const frame = execFileSync(process.execPath, ['-e', script, JSON.stringify(parameters)], {
     input: raw,
