@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ZSTD_CODEC_NAMES } from '../../../src/io/zstd/codec.ts';
-import { USUAL_CODEC } from './available-codecs.ts';
+import { availableCodecs, USUAL_CODEC } from './available-codecs.ts';
 
 const { cache } = createRequire(import.meta.url);
-/** Path of a Node 24, which runs our sources as they are. `.ci/node24` gets one. */
+/** Path of a Node 24, which runs our sources as they are. `.ci/node 24` gets one. */
 const node24 = process.env['SWINGSNAP_NODE24'];
 
 function loadedLibraries(): string[] {
@@ -121,13 +121,15 @@ describe('loadZstdCodec', () => {
   });
 
   if (node24 !== undefined) {
-    it('takes node:zlib on Node 24, and all three codecs read each other', async () => {
+    it('takes node:zlib on Node 24, and all codecs read each other', async () => {
       const script = fileURLToPath(new URL('node24-cross-decode.ts', import.meta.url));
       const env = { ...process.env, NODE_OPTIONS: '', SWINGSNAP_ZSTD: '' };
       const { stdout } = await promisify(execFile)(node24, [script], { env });
+      const installed = (await availableCodecs()).map(({ name }) => name);
       expect(JSON.parse(stdout)).toEqual({
         chosen: 'node:zlib',
-        all: ['node:zlib', 'zstd-napi', 'zstd-codec'],
+        // With those that are installed here, where node:zlib may have no zstd.
+        all: ['node:zlib', ...installed.filter((name) => name !== 'node:zlib')],
       });
     }, 120_000);
   }
