@@ -184,6 +184,7 @@ export default defineConfig(
       'test/fixtures/reference/same-sqlite.js',
       'test/fixtures/count-databases.js',
       'test/bench/report.ts',
+      'test/io/sqlite.test.ts',
     ],
     rules: { 'no-restricted-syntax': 'off' },
   },

@@ -5,7 +5,7 @@
 import { statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { StorageError } from '../errors.ts';
+import { StorageError, SwingSnapError } from '../errors.ts';
 import { WorkDirectory } from './work-directory.ts';
 import { openDatabase, type Database } from './sqlite.ts';
 
@@ -43,6 +43,7 @@ function scratching<Result>(dir: string, make: () => Result): Result {
   try {
     return make();
   } catch (cause) {
+    if (cause instanceof SwingSnapError) throw cause;
     throw new StorageError('SCRATCH', 'cannot make a scratch file', {
       path: dir,
       found: cause instanceof Error ? cause.message : String(cause),

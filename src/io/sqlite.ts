@@ -59,7 +59,7 @@ function load(): typeof BetterSqlite3 {
       found: `Node ${version} on ${platform} ${arch}: ${firstLineOf(cause)}`,
       hint: isNewer
         ? 'run npm install where swingsnap is installed, with this Node'
-        : 'use Node 22.15 or later, or, with this Node and a C++ compiler, run npm install --allow-scripts=better-sqlite3 where swingsnap is installed',
+        : 'use Node 22.15 or later; or install it again with this Node, a C++ compiler and scripts allowed (with --global: --allow-scripts=better-sqlite3)',
       cause,
     });
   }
