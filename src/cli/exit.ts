@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { CLIError } from '@oclif/core/errors';
 
 import { EXIT_CODES, SwingSnapError, type ExitCode } from '../errors.ts';
+import { withNames } from '../io/held-directory.ts';
 import { systemCode, systemTrouble } from '../io/system-error.ts';
 import { formatLine } from './format.ts';
 
@@ -57,7 +58,8 @@ export function reportError(error: unknown, command: string): ErrorReport {
       hint: `${command} --help`,
     };
   }
-  const message = formatLine(error instanceof Error ? error.message : String(error));
+  const text = error instanceof Error ? error.message : String(error);
+  const message = formatLine(withNames(text));
   const trouble = systemTrouble(error);
   if (trouble !== undefined) return { message, ...trouble };
   return {
