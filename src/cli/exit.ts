@@ -5,7 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { CLIError } from '@oclif/core/errors';
 
 import { EXIT_CODES, SwingSnapError, type ExitCode } from '../errors.ts';
-import { withNames } from '../io/held-directory.ts';
+import { withShownPaths } from '../io/held-directory.ts';
 import { systemCode, systemTrouble } from '../io/system-error.ts';
 import { formatLine } from './format.ts';
 
@@ -59,7 +59,7 @@ export function reportError(error: unknown, command: string): ErrorReport {
     };
   }
   const text = error instanceof Error ? error.message : String(error);
-  const message = formatLine(withNames(text));
+  const message = formatLine(withShownPaths(text));
   const trouble = systemTrouble(error);
   if (trouble !== undefined) return { message, ...trouble };
   return {

@@ -1,15 +1,12 @@
 /**
- * Directories that are held by descriptor: what is done in one is done in that very directory, whatever another user has
- * put in its place meanwhile. Linux reaches into it by `/proc/self/fd/<n>/<name>`. Where there is no such thing, paths are
- * used, and a directory is compared with what its path leads to before anything in it is removed.
- *
- * What reaches into one: mkdir, rmdir, link, rename, unlink, and open with `O_NOFOLLOW` or `O_EXCL`. None of them follows a
- * link by the last name. SQLite does not: it takes links out of a path itself, and then goes by the name.
+ * Directories that are held by a descriptor. Where others may write to the directory above, a path may lead elsewhere a
+ * moment after it was looked at; a descriptor goes on to mean the directory that was opened.
  */
 import {
   chmodSync,
   closeSync,
   constants,
+  existsSync,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -18,153 +15,165 @@ import {
   openSync,
   readdirSync,
   rmdirSync,
-  statSync,
   unlinkSync,
   type Stats,
 } from 'node:fs';
 import { join } from 'node:path';
-import { StorageError } from '../errors.ts';
 
-const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
+/** Linux leads from here into whatever a descriptor of this process means. */
+const DESCRIPTORS = '/proc/self/fd';
+const hasDescriptors = process.platform === 'linux' && existsSync(DESCRIPTORS);
 
-/** What descriptors were opened by, for messages. */
-const names = new Map<string, string>();
+/** Where the directories were found that descriptors of this process mean, or meant. */
+const locations = new Map<number, string>();
 
 export class HeldDirectory {
-  /** The path that it was opened by, for people. */
-  readonly name: string;
-  /** Reaches into it. */
-  readonly path: string;
-  readonly #fd: number;
+  readonly fd: number;
+  /** Its path by name, for messages and for other processes. */
+  readonly location: string;
+  /** The path by which it was opened, which may be one into another held directory. */
+  readonly #openedAs: string;
   #isOpen = true;
 
-  private constructor(name: string, fd: number) {
-    this.name = name;
-    this.#fd = fd;
-    const inside = `/proc/self/fd/${String(fd)}`;
-    const isReachable = isSame(statSync(inside, { throwIfNoEntry: false }), fstatSync(fd));
-    this.path = isReachable ? inside : name;
-    if (isReachable) names.set(inside, name);
+  private constructor(fd: number, openedAs: string) {
+    this.fd = fd;
+    this.#openedAs = openedAs;
+    this.location = shownPath(openedAs);
+    locations.set(fd, this.location);
   }
 
-  /** Opens the directory that `path` leads to, through whatever links. */
+  /**
+   * Opens the directory at `path`, which is closed by {@link close}, not by the garbage collector.
+   * @throws errors of the system: `ENOTDIR` also for a link
+   */
   static open(path: string): HeldDirectory {
-    return HeldDirectory.#open(path, path, O_RDONLY | O_DIRECTORY);
+    const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
+    return new HeldDirectory(openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path);
   }
 
-  /** Opens a directory in this one, and nothing that a link leads to. */
-  child(name: string): HeldDirectory {
-    const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-    return HeldDirectory.#open(this.at(name), join(this.name, name), flags);
+  /** Opens the directory that `path` leads to, as {@link open}, also if `path` is a link to it. */
+  static openLinked(path: string): HeldDirectory {
+    return new HeldDirectory(openSync(path, constants.O_RDONLY | constants.O_DIRECTORY), path);
   }
 
-  static #open(path: string, name: string, flags: number): HeldDirectory {
-    const fd = openSync(path, flags);
-    try {
-      return new HeldDirectory(name, fd);
-    } catch (error) {
-      closeSync(fd);
-      throw error;
-    }
+  /** Opens the directory that is called `name` in this one, as {@link open}. */
+  openInside(name: string): HeldDirectory {
+    return HeldDirectory.open(this.at(name));
   }
 
-  /** What is called `name` in it. */
+  /** What is called `name` in it, as {@link path} reaches it. */
   at(name: string): string {
     return join(this.path, name);
   }
 
-  stat(): Stats {
-    return fstatSync(this.#fd);
+  /**
+   * A path into the directory itself, wherever it is by now, for calls of this process and its threads; elsewhere than
+   * on Linux, and once it is closed, its location.
+   */
+  get path(): string {
+    return this.#isOpen && hasDescriptors ? `${DESCRIPTORS}/${String(this.fd)}` : this.location;
+  }
+
+  get stat(): Stats {
+    return fstatSync(this.fd);
   }
 
   chmod(mode: number): void {
-    fchmodSync(this.#fd, mode);
+    fchmodSync(this.fd, mode);
   }
 
   chown(uid: number, gid: number): void {
-    fchownSync(this.#fd, uid, gid);
+    fchownSync(this.fd, uid, gid);
   }
 
   /** Makes the names in it durable. */
   sync(): void {
-    fsyncSync(this.#fd);
+    fsyncSync(this.fd);
+  }
+
+  /** Whether the path by which it was opened still leads to it. */
+  isInPlace(): boolean {
+    const found = lstatSync(this.#openedAs, { throwIfNoEntry: false });
+    return found !== undefined && isSame(found, this.stat);
+  }
+
+  /** Removes the directory itself, which is empty, unless something else has its name by now. */
+  remove(): void {
+    if (this.isInPlace()) rmdirSync(this.#openedAs);
   }
 
   /**
-   * Removes what is called `name` in it, a directory with all that is below it. Not there is success.
-   * @throws {StorageError} `DIRECTORY_MOVED` where this directory can only be reached by its path, and that leads elsewhere
+   * Removes all that is in it, whatever others do meanwhile: no link is followed.
+   * @param last name of what goes last
    */
-  remove(name: string): void {
+  empty(last?: string): void {
+    const names = readdirSync(this.path).filter((name) => name !== last);
+    for (const name of names) this.discard(name);
+    if (last !== undefined) this.discard(last);
+  }
+
+  /** Removes what is called `name` in it, a directory with all that is below it, as {@link empty} does. */
+  discard(name: string): void {
+    // Where it is only known by its path, another may have its name by now.
+    if (!hasDescriptors && !this.isInPlace()) return;
     const path = this.at(name);
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (found === undefined) return;
-    this.#refuseMoved();
     if (!found.isDirectory()) {
-      unlinkSync(path);
+      ifThere(() => {
+        unlinkSync(path);
+      });
       return;
     }
     this.#makeRemovable(path, found);
-    const child = this.child(name);
-    try {
-      child.clear();
-    } finally {
-      child.close();
-    }
-    rmdirSync(path);
-  }
-
-  /** Removes all that is in it. Throws as {@link remove}. */
-  clear(): void {
-    for (const name of readdirSync(this.path)) this.remove(name);
+    ifThere(() => {
+      const inner = HeldDirectory.open(path);
+      try {
+        inner.empty();
+        inner.remove();
+      } finally {
+        inner.close();
+      }
+    });
   }
 
   /** Opens a directory of ours that is closed to us, where no other user can exchange it meanwhile. */
   #makeRemovable(path: string, { uid, mode }: Stats): void {
     const user = process.geteuid?.();
-    if ((mode & 0o700) === 0o700 || uid !== user || this.stat().uid !== user) return;
+    if ((mode & 0o700) === 0o700 || uid !== user || this.stat.uid !== user) return;
     chmodSync(path, 0o700);
-  }
-
-  #refuseMoved(): void {
-    if (this.path !== this.name) return;
-    const found = lstatSync(this.name, { throwIfNoEntry: false });
-    if (isSame(found, this.stat())) return;
-    throw new StorageError('DIRECTORY_MOVED', 'a directory was exchanged while it was used', {
-      path: this.name,
-      hint: 'find out who has moved it, and run the command again',
-    });
   }
 
   /** May be called again. */
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    closeSync(this.#fd);
-  }
-}
-
-/** Does the work with the directory that `path` leads to, held. */
-export async function inDirectory<Result>(
-  path: string,
-  work: (directory: HeldDirectory) => Promise<Result>,
-): Promise<Result> {
-  const directory = HeldDirectory.open(path);
-  try {
-    return await work(directory);
-  } finally {
-    directory.close();
+    closeSync(this.fd);
   }
 }
 
 /** Whether both are the same file or directory. */
-export function isSame(
-  a: Pick<Stats, 'dev' | 'ino'> | undefined,
-  b: Pick<Stats, 'dev' | 'ino'> | undefined,
-): boolean {
-  return a !== undefined && a.dev === b?.dev && a.ino === b.ino;
+export function isSame(a: Pick<Stats, 'dev' | 'ino'>, b: Pick<Stats, 'dev' | 'ino'>): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
 }
 
-/** A text of the system, with held directories called by the paths that they were opened by. */
-export function withNames(text: string): string {
-  return text.replaceAll(/\/proc\/self\/fd\/\d+/gu, (inside) => names.get(inside) ?? inside);
+/** The path by which a user knows what is at `path`, which may be one into a held directory. */
+export function shownPath(path: string): string {
+  if (!path.startsWith(`${DESCRIPTORS}/`)) return path;
+  const [fd = '', ...rest] = path.slice(DESCRIPTORS.length + 1).split('/');
+  const location = locations.get(Number(fd));
+  return location === undefined ? path : join(location, ...rest);
+}
+
+/** A text of the system, with the paths by which a user knows what is in it. */
+export function withShownPaths(text: string): string {
+  return text.replaceAll(/\/proc\/self\/fd\/\d+/gu, shownPath);
+}
+
+function ifThere(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }

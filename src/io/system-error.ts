@@ -1,6 +1,6 @@
 /** What the system says when a disk or a right is the trouble. */
 import { EXIT_CODES, type ExitCode } from '../errors.ts';
-import { withNames } from './held-directory.ts';
+import { withShownPaths } from './held-directory.ts';
 
 /** A known error of the system or of SQLite, as a person and a program are told it. */
 export interface SystemTrouble {
@@ -45,5 +45,5 @@ export function systemCode(error: unknown): string | undefined {
 
 function systemPath(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('path' in error)) return undefined;
-  return typeof error.path === 'string' ? withNames(error.path) : undefined;
+  return typeof error.path === 'string' ? withShownPaths(error.path) : undefined;
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { SwingSnapError, VerificationError, EXIT_CODES, type ExitCode } from '../errors.ts';
 import { RECORD_FILE } from '../formats/export-directory/layout.ts';
-import { withNames } from '../io/held-directory.ts';
+import { withShownPaths } from '../io/held-directory.ts';
 import { publishFile } from '../io/publish-file.ts';
 import { systemCode, systemTrouble } from '../io/system-error.ts';
 import { ARTIFACT_MODES } from '../swing-store-export/artifact-mode.ts';
@@ -123,7 +123,7 @@ function isSameRun(a: OperationRecord, b: OperationRecord): boolean {
 /** An error as data. */
 export function reportOf(error: unknown): ErrorReport {
   if (!(error instanceof SwingSnapError)) {
-    const message = withNames(error instanceof Error ? error.message : String(error));
+    const message = withShownPaths(error instanceof Error ? error.message : String(error));
     const { path, ...trouble } = systemTrouble(error) ?? {
       code: systemCode(error) ?? 'UNEXPECTED',
       exitCode: EXIT_CODES.failed,

@@ -12,7 +12,7 @@ import {
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
-import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
+import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../io/made-directory.ts';
 import { syncDirectory, writeDurably, writeFully } from '../io/publish-file.ts';
 import { SourceFile } from '../io/source-file.ts';
 import { WorkDirectory } from '../io/work-directory.ts';
@@ -172,11 +172,11 @@ class StagedDirectory implements StagedSnapshot {
   /** What will be renamed; beside it is the lock. */
   readonly #staging: string;
   readonly #final: string;
-  readonly #madeAbove: readonly string[];
+  readonly #madeAbove: readonly MadeDirectory[];
   readonly #dirs = new Set<string>();
   readonly #open = new Set<FileHandle>();
 
-  constructor(work: WorkDirectory, final: string, madeAbove: readonly string[]) {
+  constructor(work: WorkDirectory, final: string, madeAbove: readonly MadeDirectory[]) {
     this.#work = work;
     this.#staging = join(work.path, STAGED);
     this.#final = final;

@@ -2,7 +2,7 @@ import { chmod, mkdir, rename, stat, symlink, writeFile } from 'node:fs/promises
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { HeldDirectory, isSame, withNames } from '../../src/io/held-directory.ts';
+import { HeldDirectory, isSame, withShownPaths } from '../../src/io/held-directory.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 
 const tempDir = useTempDir();
@@ -34,7 +34,7 @@ it('removes what is in it and nothing that a link leads to', async () => {
   await writeFile(join(dir, 'a', 'tree', 'deep', 'file'), 'x');
   await chmod(join(dir, 'a', 'tree', 'deep'), 0o500);
   const held = HeldDirectory.open(join(dir, 'a'));
-  for (const name of ['tree', 'top', 'not there']) held.remove(name);
+  for (const name of ['tree', 'top', 'not there']) held.discard(name);
   held.close();
   expect(readdirSync(join(dir, 'a'))).toEqual([]);
   expect(Object.keys(await listTree(join(dir, 'victim')))).toEqual(['file']);
@@ -45,9 +45,9 @@ it('is not what a link leads to where it is opened as one in another', async () 
   await mkdir(join(dir, 'victim'));
   await symlink('victim', join(dir, 'link'));
   const held = HeldDirectory.open(dir);
-  expect(() => held.child('link')).toThrow(/ENOTDIR|ELOOP/u);
-  const child = held.child('victim');
-  expect(isSame(child.stat(), await stat(join(dir, 'victim')))).toBe(true);
+  expect(() => held.openInside('link')).toThrow(/ENOTDIR|ELOOP/u);
+  const child = held.openInside('victim');
+  expect(isSame(child.stat, await stat(join(dir, 'victim')))).toBe(true);
   child.close();
   held.close();
 });
@@ -55,7 +55,7 @@ it('is not what a link leads to where it is opened as one in another', async () 
 it('is called in messages by the path that it was opened by', async () => {
   const dir = await tempDir();
   const held = HeldDirectory.open(dir);
-  expect(withNames(`ENOSPC: no space, open '${held.at('file')}'`)).toBe(
+  expect(withShownPaths(`ENOSPC: no space, open '${held.at('file')}'`)).toBe(
     `ENOSPC: no space, open '${join(dir, 'file')}'`,
   );
   held.close();

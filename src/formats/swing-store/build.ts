@@ -8,7 +8,7 @@ import { VerificationError } from '../../errors.ts';
 import { gzipWhole } from '../../io/gzip.ts';
 import { InOrder } from '../../io/in-order.ts';
 import { countLines, wholeLines } from '../../io/lines.ts';
-import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
+import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { inlinePool, queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
@@ -75,7 +75,7 @@ export async function prepareSwingStore(
   options: BuildSwingStoreOptions,
 ): Promise<ExportSink<BuiltStore>> {
   if (!options.replace) await refuseExistingStore(stateDir);
-  const made = await makeDirectory(stateDir);
+  const made = await makeDirectory(stateDir, { ownedAsAbove: true });
   try {
     const work = WorkDirectory.make(stateDir, WORK_PREFIX);
     try {
@@ -97,7 +97,7 @@ type HeapSnapshotName = Extract<ArtifactName, { kind: 'snapshot' }>;
 class SwingStoreBuilder implements ExportSink<BuiltStore> {
   readonly #stateDir: string;
   readonly #work: WorkDirectory;
-  readonly #madeAbove: readonly string[];
+  readonly #madeAbove: readonly MadeDirectory[];
   readonly #options: BuildSwingStoreOptions;
   readonly #database: DatabaseWriter;
   /** Those that are being gzipped. */
@@ -106,7 +106,7 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
   constructor(
     stateDir: string,
     work: WorkDirectory,
-    madeAbove: readonly string[],
+    madeAbove: readonly MadeDirectory[],
     options: BuildSwingStoreOptions,
     database: DatabaseWriter,
   ) {

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readdirSync } from 'node:fs';
 import { chmod, chown, lstat, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { SwingSnapError } from '../../errors.ts';
-import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
+import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../../io/made-directory.ts';
 import { syncDirectory, writeFully } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
@@ -31,7 +31,7 @@ export async function installTree(
     if (await isTheSame(path, context)) return verifyTree(path);
     if (!replace) throw filesExist(path);
   }
-  const made = await makeDirectory(dirname(path));
+  const made = await makeDirectory(dirname(path), { ownedAsAbove: true });
   try {
     const work = makeWork(path);
     return new InstalledTree(path, { made, work, replace, height: context.height });
@@ -62,7 +62,7 @@ async function isTheSame(path: string, { trusted }: StateContext): Promise<boole
 }
 
 interface InstallOptions {
-  readonly made: readonly string[];
+  readonly made: readonly MadeDirectory[];
   readonly work: WorkDirectory;
   readonly replace: boolean;
   readonly height: number;

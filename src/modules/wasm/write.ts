@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { link, open, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { VerificationError } from '../../errors.ts';
-import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
+import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../../io/made-directory.ts';
 import { noProgress } from '../../io/progress.ts';
 import { syncDirectory, writeFully } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
@@ -95,7 +95,7 @@ const WORK_PREFIX = `${TEMPORARY_PREFIX}wasm-`;
  */
 export async function installByteCodes(dir: string): Promise<ByteCodeTarget> {
   const path = resolve(dir);
-  const made = await makeDirectory(path);
+  const made = await makeDirectory(path, { ownedAsAbove: true });
   try {
     return new InstalledByteCodes(path, made, WorkDirectory.make(path, WORK_PREFIX));
   } catch (error) {
@@ -106,13 +106,13 @@ export async function installByteCodes(dir: string): Promise<ByteCodeTarget> {
 
 class InstalledByteCodes implements ByteCodeTarget {
   readonly #dir: string;
-  readonly #made: readonly string[];
+  readonly #made: readonly MadeDirectory[];
   readonly #work: WorkDirectory;
   readonly #written: string[] = [];
   #open: FileHandle | undefined;
   #isInstalled = false;
 
-  constructor(dir: string, made: readonly string[], work: WorkDirectory) {
+  constructor(dir: string, made: readonly MadeDirectory[], work: WorkDirectory) {
     this.#dir = dir;
     this.#made = made;
     this.#work = work;
