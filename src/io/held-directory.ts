@@ -10,7 +10,6 @@ import {
   fchmodSync,
   fchownSync,
   fstatSync,
-  fsyncSync,
   lstatSync,
   openSync,
   readdirSync,
@@ -86,15 +85,10 @@ export class HeldDirectory {
     fchownSync(this.fd, uid, gid);
   }
 
-  /** Makes the names in it durable. */
-  sync(): void {
-    fsyncSync(this.fd);
-  }
-
   /** Whether the path by which it was opened still leads to it. */
   isInPlace(): boolean {
     const found = lstatSync(this.#openedAs, { throwIfNoEntry: false });
-    return found !== undefined && isSame(found, this.stat);
+    return isSame(found, this.stat);
   }
 
   /** Removes the directory itself, which is empty, unless something else has its name by now. */
@@ -153,8 +147,11 @@ export class HeldDirectory {
 }
 
 /** Whether both are the same file or directory. */
-export function isSame(a: Pick<Stats, 'dev' | 'ino'>, b: Pick<Stats, 'dev' | 'ino'>): boolean {
-  return a.dev === b.dev && a.ino === b.ino;
+export function isSame(
+  a: Pick<Stats, 'dev' | 'ino'> | undefined,
+  b: Pick<Stats, 'dev' | 'ino'> | undefined,
+): boolean {
+  return a !== undefined && a.dev === b?.dev && a.ino === b.ino;
 }
 
 /** The path by which a user knows what is at `path`, which may be one into a held directory. */

@@ -2,6 +2,7 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { HeldDirectory, isSame } from './held-directory.ts';
+import { syncDirectory } from './publish-file.ts';
 
 /** A directory that was made, and can be told from what another has put in its place. */
 export interface MadeDirectory {
@@ -30,7 +31,7 @@ export async function makeDirectory(
   let at = HeldDirectory.openLinked(existing);
   try {
     for (const name of missing) {
-      const below = makeIn(at, name, made, options);
+      const below = await makeIn(at, name, made, options);
       at.close();
       at = below;
     }
@@ -50,12 +51,12 @@ function pathFromExisting(path: string): [existing: string, ...missing: string[]
   return [existing, ...missing, basename(path)];
 }
 
-function makeIn(
+async function makeIn(
   above: HeldDirectory,
   name: string,
   made: MadeDirectory[],
   { ownedAsAbove = false }: MakeDirectoryOptions,
-): HeldDirectory {
+): Promise<HeldDirectory> {
   try {
     mkdirSync(above.at(name));
   } catch (error) {
@@ -68,7 +69,7 @@ function makeIn(
     const { dev, ino } = directory.stat;
     made.unshift({ path: directory.location, dev, ino });
     if (ownedAsAbove) giveAsAbove(directory, above);
-    above.sync();
+    await syncDirectory(above.path);
     return directory;
   } catch (error) {
     directory.close();

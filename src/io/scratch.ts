@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StorageError } from '../errors.ts';
 import { WorkDirectory } from './work-directory.ts';
-import { openDatabase, type Database } from './sqlite.ts';
+import { makeDatabase, secretDatabaseName, type Database } from './sqlite.ts';
 
 /** What every temporary name of ours starts with. */
 export const TEMPORARY_PREFIX = '.swingsnap-';
@@ -69,7 +69,7 @@ export function unlinkedIn<Result>(dir: string, make: (path: string) => Result):
  */
 export function openScratchDatabase(dir: string): Database {
   return unlinkedIn(dir, (path) => {
-    const db = openDatabase(join(path, 'scratch.sqlite'));
+    const db = makeDatabase(join(path, secretDatabaseName()));
     db.pragma('journal_mode = OFF');
     db.pragma('synchronous = OFF');
     db.pragma('locking_mode = EXCLUSIVE');

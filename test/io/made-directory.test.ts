@@ -1,5 +1,5 @@
 import { chown, mkdir, rename, stat, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
 import { makeDirectory, unmakeDirectories } from '../../src/io/made-directory.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
@@ -15,6 +15,13 @@ it('makes what is missing and unmakes just that', async () => {
   expect(await makeDirectory(join(dir, 'a', 'b'))).toEqual([]);
   await unmakeDirectories(made);
   expect(await listTree(dir)).toEqual({});
+});
+
+it('is the same for a relative path', async () => {
+  const dir = await tempDir();
+  const made = await makeDirectory(relative(process.cwd(), join(dir, 'a', 'b')));
+  expect(made.map(({ path }) => path)).toEqual([join(dir, 'a', 'b'), join(dir, 'a')]);
+  expect((await stat(join(dir, 'a', 'b'))).isDirectory()).toBe(true);
 });
 
 it('leaves what something was put into, and what is above it', async () => {
