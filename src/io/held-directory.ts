@@ -6,7 +6,6 @@ import {
   chmodSync,
   closeSync,
   constants,
-  existsSync,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -18,13 +17,8 @@ import {
   type Stats,
 } from 'node:fs';
 import { join } from 'node:path';
-
-/** Linux leads from here into whatever a descriptor of this process means. */
-const DESCRIPTORS = '/proc/self/fd';
-const hasDescriptors = process.platform === 'linux' && existsSync(DESCRIPTORS);
-
-/** Where the directories were found that descriptors of this process mean, or meant. */
-const locations = new Map<number, string>();
+import { nameDescriptor, pathOfDescriptor, withShownPaths } from './descriptor-names.ts';
+import { isMissing } from './system-error.ts';
 
 export class HeldDirectory {
   readonly fd: number;
@@ -37,8 +31,8 @@ export class HeldDirectory {
   private constructor(fd: number, openedAs: string) {
     this.fd = fd;
     this.#openedAs = openedAs;
-    this.location = shownPath(openedAs);
-    locations.set(fd, this.location);
+    this.location = withShownPaths(openedAs);
+    nameDescriptor(fd, this.location);
   }
 
   /**
@@ -70,7 +64,7 @@ export class HeldDirectory {
    * on Linux, and once it is closed, its location.
    */
   get path(): string {
-    return this.#isOpen && hasDescriptors ? `${DESCRIPTORS}/${String(this.fd)}` : this.location;
+    return (this.#isOpen ? pathOfDescriptor(this.fd) : undefined) ?? this.location;
   }
 
   get stat(): Stats {
@@ -109,7 +103,7 @@ export class HeldDirectory {
   /** Removes what is called `name` in it, a directory with all that is below it, as {@link empty} does. */
   discard(name: string): void {
     // Where it is only known by its path, another may have its name by now.
-    if (!hasDescriptors && !this.isInPlace()) return;
+    if (this.path === this.location && !this.isInPlace()) return;
     const path = this.at(name);
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (found === undefined) return;
@@ -154,23 +148,10 @@ export function isSame(
   return a !== undefined && a.dev === b?.dev && a.ino === b.ino;
 }
 
-/** The path by which a user knows what is at `path`, which may be one into a held directory. */
-export function shownPath(path: string): string {
-  if (!path.startsWith(`${DESCRIPTORS}/`)) return path;
-  const [fd = '', ...rest] = path.slice(DESCRIPTORS.length + 1).split('/');
-  const location = locations.get(Number(fd));
-  return location === undefined ? path : join(location, ...rest);
-}
-
-/** A text of the system, with the paths by which a user knows what is in it. */
-export function withShownPaths(text: string): string {
-  return text.replaceAll(/\/proc\/self\/fd\/\d+/gu, shownPath);
-}
-
 function ifThere(act: () => void): void {
   try {
     act();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!isMissing(error)) throw error;
   }
 }

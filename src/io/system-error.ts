@@ -1,6 +1,6 @@
 /** What the system says when a disk or a right is the trouble. */
+import { withShownPaths } from './descriptor-names.ts';
 import { EXIT_CODES, type ExitCode } from '../errors.ts';
-import { withShownPaths } from './held-directory.ts';
 
 /** A known error of the system or of SQLite, as a person and a program are told it. */
 export interface SystemTrouble {
@@ -35,6 +35,12 @@ export function systemTrouble(error: unknown): SystemTrouble | undefined {
   if (code === undefined) return undefined;
   const known = SYSTEM_CODES.find(([pattern]) => pattern.test(code));
   return known && { code, exitCode: known[1], path: systemPath(error), hint: known[2] };
+}
+
+/** Whether the system says that nothing is there, or that a file stands where a directory was meant. */
+export function isMissing(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
 /** The `code` that Node and better-sqlite3 give their errors. */

@@ -2,7 +2,8 @@ import { chmod, mkdir, rename, stat, symlink, writeFile } from 'node:fs/promises
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { HeldDirectory, isSame, withShownPaths } from '../../src/io/held-directory.ts';
+import { withShownPaths } from '../../src/io/descriptor-names.ts';
+import { HeldDirectory, isSame } from '../../src/io/held-directory.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 
 const tempDir = useTempDir();

@@ -11,7 +11,8 @@ import {
 import { open, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { SwingSnapError } from '../../errors.ts';
-import { HeldDirectory, isSame, shownPath } from '../../io/held-directory.ts';
+import { withShownPaths } from '../../io/descriptor-names.ts';
+import { HeldDirectory, isSame } from '../../io/held-directory.ts';
 import { syncDirectory } from '../../io/publish-file.ts';
 import { refuseOpenDatabase } from './open-handles.ts';
 import { DATABASE_FILE, databasePath } from './layout.ts';
@@ -41,7 +42,7 @@ export async function refuseExistingStore(stateDir: string): Promise<void> {
   const files = await existingStoreFiles(stateDir);
   if (files.length === 0) return;
   throw new SwingSnapError('STORE_EXISTS', 'a SwingStore, or a part of one, is there already', {
-    path: shownPath(stateDir),
+    path: withShownPaths(stateDir),
     found: files.join(', '),
     hint: 'stop the node and use --replace, which moves these files aside',
   });
