@@ -1,16 +1,17 @@
 /** `discard`: an export that nobody will retrieve is ended and removed. */
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, SwingSnapError, TimeoutError, UsageError } from '../errors.ts';
 import { STOP_FILE } from '../formats/export-directory/layout.ts';
 import {
   isExportDirectory,
-  removeExportDirectory,
+  removeHeldExport,
   type Removal,
 } from '../formats/export-directory/remove.ts';
 import { lockOperation, operationOn, type OperationLock } from './operation-lock.ts';
+import { HeldDirectory } from '../io/held-directory.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 
 const LOOK_EVERY_MS = 100;
@@ -43,18 +44,21 @@ export async function discardExport(
   const { lock, ended } = await takeOver(exportDir, options);
   const nothing = { ended, files: 0, gone: true, left: [] };
   if (lock === undefined) return nothing;
+  let directory: HeldDirectory | undefined;
   try {
-    if (!existsSync(exportDir)) return nothing;
+    if (statIfThere(exportDir) === undefined) return nothing;
+    directory = HeldDirectory.openLinked(exportDir);
     // An export that was asked to stop may have left nothing of its own in a directory that was there before.
-    if (!ended && !isExportDirectory(exportDir)) {
+    if (!ended && !isExportDirectory(directory.path)) {
       throw new SwingSnapError('NOT_AN_EXPORT', 'not an export: nothing was removed', {
         path: exportDir,
         expected: 'export-manifest.json, or the record of an operation of swingsnap',
         hint: 'check the path; remove the directory by hand if it is what you mean',
       });
     }
-    return { ended, ...(await removeExportDirectory(exportDir)) };
+    return { ended, ...(await removeHeldExport(directory)) };
   } finally {
+    directory?.close();
     lock.release();
   }
 }
@@ -98,9 +102,15 @@ async function takeOver(
   }
 }
 
+/** Makes the stop file, and never what a link by its name leads to. */
 async function askToStop(exportDir: string): Promise<void> {
-  await writeFile(join(exportDir, STOP_FILE), '').catch((error: unknown) => {
-    // It ended meanwhile, and took the directory with it.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  });
+  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+  try {
+    const file = await open(join(exportDir, STOP_FILE), O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY);
+    await file.close();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // It was asked before; or it ended meanwhile, and took the directory with it.
+    if (code !== 'EEXIST' && code !== 'ENOENT') throw error;
+  }
 }

@@ -58,9 +58,12 @@ const recordSchema = v.object({
 
 export type OperationRecord = v.InferOutput<typeof recordSchema>;
 
-/** Writes the record durably, over the one before. */
-export async function writeRecord(record: OperationRecord): Promise<void> {
-  await publishFile(join(record.exportDir, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
+/**
+ * Writes the record durably, over the one before.
+ * @param dir the export directory, as it is reached
+ */
+export async function writeRecord(record: OperationRecord, dir = record.exportDir): Promise<void> {
+  await publishFile(join(dir, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /**
