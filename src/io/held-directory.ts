@@ -140,6 +140,19 @@ export class HeldDirectory {
   }
 }
 
+/** Does the work with the directory that `path` leads to, held. */
+export async function inDirectory<Result>(
+  path: string,
+  work: (directory: HeldDirectory) => Promise<Result>,
+): Promise<Result> {
+  const directory = HeldDirectory.openLinked(path);
+  try {
+    return await work(directory);
+  } finally {
+    directory.close();
+  }
+}
+
 /** Whether both are the same file or directory. */
 export function isSame(
   a: Pick<Stats, 'dev' | 'ino'> | undefined,

@@ -7,12 +7,12 @@ import { writeRecord, type OperationRecord } from './record.ts';
 export class RecordKeeper {
   #record: OperationRecord;
   readonly #lock: OperationLock;
-  readonly #dir: string;
+  readonly #dir: string | undefined;
   #writing: Promise<void> = Promise.resolve();
   #stop: (() => void) | undefined;
 
   /** @param dir the export directory, as it is reached */
-  constructor(record: OperationRecord, lock: OperationLock, dir = record.exportDir) {
+  constructor(record: OperationRecord, lock: OperationLock, dir?: string) {
     this.#record = record;
     this.#lock = lock;
     this.#dir = dir;

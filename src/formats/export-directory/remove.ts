@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VerificationError } from '../../errors.ts';
-import { HeldDirectory } from '../../io/held-directory.ts';
+import { inDirectory, type HeldDirectory } from '../../io/held-directory.ts';
 import { syncDirectory } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { isExportFile, readJournal } from './journal.ts';
@@ -91,12 +91,7 @@ export async function removeExportDirectory(
   exportDir: string,
   options: Parameters<typeof removeHeldExport>[1] = {},
 ): Promise<Removal> {
-  const directory = HeldDirectory.openLinked(exportDir);
-  try {
-    return await removeHeldExport(directory, options);
-  } finally {
-    directory.close();
-  }
+  return inDirectory(exportDir, async (directory) => removeHeldExport(directory, options));
 }
 
 /** The files that the manifest names, by whichever name it is there; none without one. */
