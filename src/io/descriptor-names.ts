@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 
 /** Linux leads from here into whatever a descriptor of this process means. */
 const DESCRIPTORS = '/proc/self/fd';
-const hasDescriptors = process.platform === 'linux' && existsSync(DESCRIPTORS);
+/** Whether there are such paths. */
+export const hasDescriptors = process.platform === 'linux' && existsSync(DESCRIPTORS);
 
 const names = new Map<number, string>();
 

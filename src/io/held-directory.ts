@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { nameDescriptor, pathOfDescriptor, withShownPaths } from './descriptor-names.ts';
+import { reachDirectory } from './reach-directory.ts';
 import { isMissing } from './system-error.ts';
 
 export class HeldDirectory {
@@ -44,9 +45,12 @@ export class HeldDirectory {
     return new HeldDirectory(openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path);
   }
 
-  /** Opens the directory that `path` leads to, as {@link open}, also if `path` is a link to it. */
+  /**
+   * Opens the directory that `path` leads to through links, as {@link open}.
+   * @throws {StorageError} `FOREIGN_LINK` as {@link reachDirectory}
+   */
   static openLinked(path: string): HeldDirectory {
-    return new HeldDirectory(openSync(path, constants.O_RDONLY | constants.O_DIRECTORY), path);
+    return new HeldDirectory(reachDirectory(path), path);
   }
 
   /** Opens the directory that is called `name` in this one, as {@link open}. */
