@@ -1,5 +1,5 @@
 /** The directory that `export` fills: empty and locked before, and as it was if nothing came of it. */
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../errors.ts';
@@ -56,7 +56,9 @@ export function lookOutForDiscard(
   signal: AbortSignal | undefined,
 ): ReturnType<typeof lookOut> {
   const stopFile = join(exportDir.path, STOP_FILE);
-  return lookOut(() => (existsSync(stopFile) ? discarded() : undefined), signal);
+  // Whatever has its name, a dangling link too.
+  const isAsked = (): boolean => lstatSync(stopFile, { throwIfNoEntry: false }) !== undefined;
+  return lookOut(() => (isAsked() ? discarded() : undefined), signal);
 }
 
 function discarded(): SwingSnapError {
