@@ -12,7 +12,8 @@ import { withShownPaths } from '../io/descriptor-names.ts';
 import { publishFile } from '../io/publish-file.ts';
 import { systemCode, systemTrouble } from '../io/system-error.ts';
 import { ARTIFACT_MODES } from '../swing-store-export/artifact-mode.ts';
-import { operationOn, progressSchema } from './operation-lock.ts';
+import { progressSchema } from './notice.ts';
+import { operationOn } from './operation-lock.ts';
 
 const height = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
