@@ -1,35 +1,107 @@
 /** Directories that are made when needed, and unmade when nothing came of it. */
-import { mkdir, rmdir } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { HeldDirectory, isSame } from './held-directory.ts';
 import { syncDirectory } from './publish-file.ts';
+
+/** A directory that was made, and can be told from what another has put in its place. */
+export interface MadeDirectory {
+  readonly path: string;
+  readonly dev: number;
+  readonly ino: number;
+}
+
+export interface MakeDirectoryOptions {
+  /** Whether root gives what it makes to the owner of the directory above. */
+  readonly ownedAsAbove?: boolean;
+}
 
 /**
  * Makes `dir` and the missing ones above it, durably.
  * @returns the directories that were made, the innermost first
  */
-export async function makeDirectory(dir: string): Promise<string[]> {
-  const innermost = resolve(dir);
-  const first = await mkdir(innermost, { recursive: true });
-  if (first === undefined) return [];
-  const made: string[] = [];
-  for (let at = innermost; at.length >= first.length; at = dirname(at)) made.push(at);
+export async function makeDirectory(
+  dir: string,
+  options: MakeDirectoryOptions = {},
+): Promise<MadeDirectory[]> {
+  const made: MadeDirectory[] = [];
+  const [existing, ...missing] = pathFromExisting(resolve(dir));
+  // Where all is there, it need not be readable.
+  if (missing.length === 0) return made;
+  let at = HeldDirectory.openLinked(existing);
   try {
-    for (const at of made) await syncDirectory(dirname(at));
+    for (const name of missing) {
+      const below = await makeIn(at, name, made, options);
+      at.close();
+      at = below;
+    }
   } catch (error) {
     await unmakeDirectories(made);
     throw error;
+  } finally {
+    at.close();
   }
   return made;
 }
 
-/** Removes directories that `makeDirectory` made, as far as they are empty. */
-export async function unmakeDirectories(made: readonly string[]): Promise<void> {
-  for (const dir of made) {
+/** The nearest directory that exists, and the names from there to `path`. */
+function pathFromExisting(path: string): [existing: string, ...missing: string[]] {
+  if (existsSync(path) || dirname(path) === path) return [path];
+  const [existing, ...missing] = pathFromExisting(dirname(path));
+  return [existing, ...missing, basename(path)];
+}
+
+async function makeIn(
+  above: HeldDirectory,
+  name: string,
+  made: MadeDirectory[],
+  { ownedAsAbove = false }: MakeDirectoryOptions,
+): Promise<HeldDirectory> {
+  try {
+    mkdirSync(above.at(name));
+  } catch (error) {
+    // Another has made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return above.openInside(name);
+    throw error;
+  }
+  const directory = above.openInside(name);
+  try {
+    const { dev, ino } = directory.stat;
+    made.unshift({ path: directory.location, dev, ino });
+    if (ownedAsAbove) giveAsAbove(directory, above);
+    await syncDirectory(above.path);
+    return directory;
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
+}
+
+function giveAsAbove(directory: HeldDirectory, above: HeldDirectory): void {
+  const { uid, gid } = above.stat;
+  // The owner of the directory above may have put another of root's in the place of the new one, which is empty.
+  if (process.geteuid?.() !== 0 || uid === 0 || readdirSync(directory.path).length > 0) return;
+  directory.chown(uid, gid);
+}
+
+/** Removes directories that `makeDirectory` made, as far as they are empty and where they were. */
+export async function unmakeDirectories(made: readonly MadeDirectory[]): Promise<void> {
+  for (const directory of made) {
     try {
-      await rmdir(dir);
+      unmake(directory);
     } catch {
-      // Somebody else has put something there: it stays.
+      // Another has put something there, or something else in its place: it stays.
       return;
     }
+  }
+}
+
+function unmake(made: MadeDirectory): void {
+  const above = HeldDirectory.openLinked(dirname(made.path));
+  try {
+    const path = above.at(basename(made.path));
+    if (isSame(lstatSync(path), made)) rmdirSync(path);
+  } finally {
+    above.close();
   }
 }

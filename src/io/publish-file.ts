@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { StorageError } from '../errors.ts';
+import { inDirectory } from './held-directory.ts';
 import { TEMPORARY_PREFIX } from './scratch.ts';
 
 /** A name of ours for something that is not finished yet. */
@@ -20,16 +21,17 @@ export async function publishFile(
   path: string,
   content: Uint8Array | string | ((file: FileHandle) => Promise<void>),
 ): Promise<void> {
-  const dir = dirname(path);
-  const temporary = join(dir, temporaryName(basename(path).slice(0, 60)));
-  try {
-    await writeDurably(temporary, content);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  await syncDirectory(dir);
+  await inDirectory(dirname(path), async (directory) => {
+    const temporary = directory.at(temporaryName(basename(path).slice(0, 60)));
+    try {
+      await writeDurably(temporary, content);
+      await rename(temporary, directory.at(basename(path)));
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+    await syncDirectory(directory.path);
+  });
 }
 
 /** Makes the file `path`, which must not exist, and returns once its bytes are on the disk; its name is not yet. */

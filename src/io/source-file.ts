@@ -24,9 +24,12 @@ export class SourceFile {
     this.stats = stats;
   }
 
-  /** Opens whatever is at `path`, which need not be a file; a pipe is not waited for. */
-  static open(path: string): SourceFile {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  /**
+   * Opens whatever is at `path`, which need not be a file; a pipe is not waited for.
+   * @param flags more flags of open(2)
+   */
+  static open(path: string, flags = 0): SourceFile {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | flags);
     try {
       return new SourceFile(fd, fstatSync(fd));
     } catch (error) {

@@ -1,16 +1,19 @@
 /** `discard`: an export that nobody will retrieve is ended and removed. */
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, SwingSnapError, TimeoutError, UsageError } from '../errors.ts';
 import { STOP_FILE } from '../formats/export-directory/layout.ts';
 import {
   isExportDirectory,
-  removeExportDirectory,
+  removeHeldExport,
   type Removal,
 } from '../formats/export-directory/remove.ts';
+import type { Holder } from './lock-holder.ts';
 import { lockOperation, operationOn, type OperationLock } from './operation-lock.ts';
+import { hasEnded, readRecord } from './record.ts';
+import { HeldDirectory } from '../io/held-directory.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 
 const LOOK_EVERY_MS = 100;
@@ -43,18 +46,21 @@ export async function discardExport(
   const { lock, ended } = await takeOver(exportDir, options);
   const nothing = { ended, files: 0, gone: true, left: [] };
   if (lock === undefined) return nothing;
+  let directory: HeldDirectory | undefined;
   try {
-    if (!existsSync(exportDir)) return nothing;
+    if (statIfThere(exportDir) === undefined) return nothing;
+    directory = HeldDirectory.openLinked(exportDir);
     // An export that was asked to stop may have left nothing of its own in a directory that was there before.
-    if (!ended && !isExportDirectory(exportDir)) {
+    if (!ended && !isExportDirectory(directory.path)) {
       throw new SwingSnapError('NOT_AN_EXPORT', 'not an export: nothing was removed', {
         path: exportDir,
         expected: 'export-manifest.json, or the record of an operation of swingsnap',
         hint: 'check the path; remove the directory by hand if it is what you mean',
       });
     }
-    return { ended, ...(await removeExportDirectory(exportDir)) };
+    return { ended, ...(await removeHeldExport(directory)) };
   } finally {
+    directory?.close();
     lock.release();
   }
 }
@@ -78,10 +84,11 @@ async function takeOver(
     try {
       return { lock: lockOperation([exportDir], { operation: 'discard', exportDir }), ended };
     } catch (error) {
+      if (!(error instanceof BusyError)) throw error;
       const holder = operationOn(exportDir);
       // A retrieve wins: the export is being used. Another discard is waited for.
-      if (!(error instanceof BusyError) || holder?.operation === 'retrieve') throw error;
-      if (holder?.operation === 'export') {
+      if (holder?.operation === 'retrieve') throw error;
+      if (holder !== undefined && (await isExport(holder, exportDir))) {
         await askToStop(exportDir);
         ended = true;
       }
@@ -89,7 +96,10 @@ async function takeOver(
         throw new TimeoutError('STILL_RUNNING', 'the worker of the export does not stop', {
           path: exportDir,
           found: `process ${String(holder?.pid ?? 'unknown')}`,
-          hint: `kill it, then run it again: kill ${String(holder?.pid ?? '<pid>')}`,
+          hint:
+            holder?.pid === undefined
+              ? error.hint
+              : `kill it, then run it again: kill ${String(holder.pid)}`,
           cause: error,
         });
       }
@@ -98,9 +108,22 @@ async function takeOver(
   }
 }
 
+/** Of another user's operation nothing but its record may be known. */
+async function isExport({ operation }: Holder, exportDir: string): Promise<boolean> {
+  if (operation !== undefined) return operation === 'export';
+  const record = await readRecord(exportDir);
+  return record !== undefined && !hasEnded(record);
+}
+
+/** Makes the stop file, and never what a link by its name leads to. */
 async function askToStop(exportDir: string): Promise<void> {
-  await writeFile(join(exportDir, STOP_FILE), '').catch((error: unknown) => {
-    // It ended meanwhile, and took the directory with it.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  });
+  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+  try {
+    const file = await open(join(exportDir, STOP_FILE), O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY);
+    await file.close();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // It was asked before; or it ended meanwhile, and took the directory with it.
+    if (code !== 'EEXIST' && code !== 'ENOENT') throw error;
+  }
 }

@@ -2,10 +2,11 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { SwingSnapError } from '../errors.ts';
-import { removeExportDirectory } from '../formats/export-directory/remove.ts';
+import { removeHeldExport } from '../formats/export-directory/remove.ts';
 import { writeExportDirectory } from '../formats/export-directory/write.ts';
 import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
 import { refuseNoSpace } from '../io/free-space.ts';
+import type { HeldDirectory } from '../io/held-directory.ts';
 import type { Progress } from '../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
@@ -86,13 +87,13 @@ export async function exportSource(options: ExportSourceOptions): Promise<Export
     const { source, found } = prepared;
     try {
       const { progress } = options;
-      const summary = await inExportDirectory(options.exportDir, {}, async (lock) => {
-        const lookout = lookOutForDiscard(options.exportDir, undefined);
+      const summary = await inExportDirectory(options.exportDir, {}, async (lock, directory) => {
+        const lookout = lookOutForDiscard(directory, undefined);
         lookout.signal.addEventListener('abort', () => {
           stop.abort(lookout.signal.reason);
         });
         try {
-          return await exportLocked({ ...options, signal }, prepared, lock, pool);
+          return await exportLocked({ ...options, signal }, prepared, { lock, directory, pool });
         } finally {
           lookout.end();
         }
@@ -153,11 +154,16 @@ function refuseMode(source: SwingStoreExport, asked: ArtifactMode | undefined): 
   });
 }
 
+interface Held {
+  readonly lock: OperationLock;
+  readonly directory: HeldDirectory;
+  readonly pool: WorkerPool;
+}
+
 async function exportLocked(
   options: ExportSourceOptions,
   { source, found, scratchDir }: Prepared,
-  lock: OperationLock,
-  pool: WorkerPool,
+  { lock, directory, pool }: Held,
 ): Promise<ExportSummary> {
   const { exportDir, artifactMode } = options;
   const { height } = source;
@@ -178,6 +184,7 @@ async function exportLocked(
       startedAt: new Date().toISOString(),
     },
     lock,
+    directory.path,
   );
   lock.update({ height });
   try {
@@ -186,7 +193,7 @@ async function exportLocked(
     const header = { height, artifactMode, withExportData: true };
     const { summary } = await copyVerified(
       source,
-      async () => writeExportDirectory(exportDir, header),
+      async () => writeExportDirectory(directory.path, header),
       { progress, signal: options.signal, pool, scratchDir, artifactMode },
     );
     await keeper.stopFollowing();
@@ -201,7 +208,7 @@ async function exportLocked(
   } catch (error) {
     await keeper.stopFollowing();
     // Where that fails, the free lock says that the operation is dead. What broke first is told.
-    await removeExportDirectory(exportDir, { keepDirectory: true }).catch(() => undefined);
+    await removeHeldExport(directory, { keepDirectory: true }).catch(() => undefined);
     throw error;
   }
 }

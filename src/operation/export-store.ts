@@ -2,14 +2,14 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
-import { join } from 'node:path';
 import { MANIFEST_FILE, RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
-import { removeExportDirectory } from '../formats/export-directory/remove.ts';
+import { removeHeldExport } from '../formats/export-directory/remove.ts';
 import { writeExportDirectory } from '../formats/export-directory/write.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { exportOfPinned } from '../formats/swing-store/open.ts';
 import type { PinnedStore } from '../formats/swing-store/pinned-store.ts';
 import { refuseNoSpace } from '../io/free-space.ts';
+import type { HeldDirectory } from '../io/held-directory.ts';
 import { withWorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import { copyUnverified } from '../swing-store-export/copy-unverified.ts';
@@ -77,20 +77,23 @@ export async function exportStore(options: ExportOptions): Promise<ExportSummary
   const scratchDir = chooseScratchDir(options.scratchDir, exportDir);
   const lock = lockOperation(lockedPathsOf(stateDir), { operation: 'export', stateDir, exportDir });
   try {
-    return await inExportDirectory(exportDir, { stateDir }, async (dirLock) =>
-      exportLocked(options, scratchDir, [lock, dirLock]),
+    return await inExportDirectory(exportDir, { stateDir }, async (dirLock, directory) =>
+      exportLocked({ ...options, directory }, scratchDir, [lock, dirLock]),
     );
   } finally {
     lock.release();
   }
 }
 
+/** With the export directory, held. */
+type HeldOptions = ExportOptions & { readonly directory: HeldDirectory };
+
 async function exportLocked(
-  options: ExportOptions,
+  options: HeldOptions,
   scratchDir: string,
   locks: readonly [OperationLock, OperationLock],
 ): Promise<ExportSummary> {
-  const { exportDir, stateDir, artifactMode, exportDataMode, detached } = options;
+  const { exportDir, directory, stateDir, artifactMode, exportDataMode, detached } = options;
   const progress = new ProgressMeter(options.progress);
   const keeper = new RecordKeeper(
     {
@@ -107,11 +110,12 @@ async function exportLocked(
       startedAt: new Date().toISOString(),
     },
     locks[1],
+    directory.path,
   );
   const tell = (facts: Parameters<OperationLock['update']>[0]): void => {
     for (const lock of locks) lock.update(facts);
   };
-  const lookout = lookOutForDiscard(exportDir, options.signal);
+  const lookout = lookOutForDiscard(directory, options.signal);
   const { signal } = lookout;
   let started = false;
   let store: PinnedStore | undefined;
@@ -143,14 +147,14 @@ async function exportLocked(
     await keeper.stopFollowing();
     const failure = { error: reportOf(error), endedAt: new Date().toISOString() };
     try {
-      await rm(join(exportDir, STOP_FILE), { force: true });
+      await rm(directory.at(STOP_FILE), { force: true });
       // Whole, but no word of it could be written: nobody may take it for done.
-      if (existsSync(join(exportDir, MANIFEST_FILE))) {
-        await removeExportDirectory(exportDir, { keepDirectory: true });
+      if (existsSync(directory.at(MANIFEST_FILE))) {
+        await removeHeldExport(directory, { keepDirectory: true });
       }
       const tells = detached && (started || options.isHeard?.() === false);
       if (tells) await keeper.write({ state: 'failed', ...failure });
-      else await rm(join(exportDir, RECORD_FILE), { force: true });
+      else await rm(directory.at(RECORD_FILE), { force: true });
     } catch {
       // Where not even that can be written, the free lock says that it is dead. What broke first is told.
     }
@@ -163,18 +167,18 @@ async function exportLocked(
 
 async function copyPinned(
   store: PinnedStore,
-  options: ExportOptions,
+  options: HeldOptions,
   progress: ProgressMeter,
   operationSignal: AbortSignal,
 ): Promise<ExportSummary> {
-  const { exportDir, artifactMode } = options;
+  const { exportDir, directory, artifactMode } = options;
   const withExportData = options.exportDataMode === 'all';
   const lookout = watchPin(store, options, operationSignal);
   try {
     const { signal } = lookout;
     const header = { height: store.height, artifactMode, withExportData };
     refuseNoSpace(exportDir, heapBytes(store, artifactMode), 'the export', '--export-dir');
-    const sink = await writeExportDirectory(exportDir, header);
+    const sink = await writeExportDirectory(directory.path, header);
     return await withWorkerPool(options.concurrency, async (pool) => {
       const source = exportOfPinned(store, artifactMode, pool);
       const copyOptions = { progress, signal, pool, withExportData };

@@ -1,11 +1,12 @@
 /** The directory that `export` fills: empty and locked before, and as it was if nothing came of it. */
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../errors.ts';
 import { RECORD_FILE, STOP_FILE } from '../formats/export-directory/layout.ts';
-import { discardedManifest, removeExportDirectory } from '../formats/export-directory/remove.ts';
+import { discardedManifest, removeHeldExport } from '../formats/export-directory/remove.ts';
 import { nearestExisting } from '../io/free-space.ts';
+import { HeldDirectory } from '../io/held-directory.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../io/scratch.ts';
 import { lockOperation, type OperationLock } from './operation-lock.ts';
@@ -17,6 +18,7 @@ import { readRecord, type OperationRecord } from './record.ts';
  * Makes the export directory where it is missing, locks it, clears away what a dead operation of ours has left, and
  * does the work.
  * @param facts what the lock's notice says beside the directory
+ * @param work given the directory, held, in which it writes
  * @throws {SwingSnapError} `EXPORT_DIR` if it is not empty
  * @throws {BusyError} `BUSY` if an operation on it is in progress
  * @throws what the work throws; directories that were made for it are unmade then
@@ -24,34 +26,39 @@ import { readRecord, type OperationRecord } from './record.ts';
 export async function inExportDirectory<Result>(
   exportDir: string,
   facts: { readonly stateDir?: string },
-  work: (lock: OperationLock) => Promise<Result>,
+  work: (lock: OperationLock, directory: HeldDirectory) => Promise<Result>,
 ): Promise<Result> {
   await refuseOccupied(exportDir);
   checkWritable(exportDir, 'export directory');
   const made = await makeDirectory(exportDir);
   const lock = lockOperation([exportDir], { operation: 'export', ...facts, exportDir });
+  let directory: HeldDirectory | undefined;
   try {
     if (lock.isEmpty) throw vanished(exportDir);
+    directory = HeldDirectory.openLinked(exportDir);
     await refuseOccupied(exportDir);
-    const { left } = await removeExportDirectory(exportDir, { keepDirectory: true });
+    const { left } = await removeHeldExport(directory, { keepDirectory: true });
     if (left.length > 0) throw occupied(exportDir, left, undefined);
-    return await work(lock);
+    return await work(lock, directory);
   } catch (error) {
     // While the lock is held: nobody else may have begun there.
     await unmakeDirectories(made);
     throw error;
   } finally {
+    directory?.close();
     lock.release();
   }
 }
 
 /** A lookout for a `discard` that asks the operation in `exportDir` to stop. */
 export function lookOutForDiscard(
-  exportDir: string,
+  exportDir: Pick<HeldDirectory, 'path'>,
   signal: AbortSignal | undefined,
 ): ReturnType<typeof lookOut> {
-  const stopFile = join(exportDir, STOP_FILE);
-  return lookOut(() => (existsSync(stopFile) ? discarded() : undefined), signal);
+  const stopFile = join(exportDir.path, STOP_FILE);
+  // Whatever has its name, a dangling link too.
+  const isAsked = (): boolean => lstatSync(stopFile, { throwIfNoEntry: false }) !== undefined;
+  return lookOut(() => (isAsked() ? discarded() : undefined), signal);
 }
 
 function discarded(): SwingSnapError {

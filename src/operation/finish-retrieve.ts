@@ -2,12 +2,14 @@
  * The end of a `retrieve` that was killed while it removed its export directory: the snapshot is there and whole, the
  * rest of the export names it, and nothing but the removal is left to be done.
  */
+import { existsSync } from 'node:fs';
 import { NotFoundError } from '../errors.ts';
 import {
   discardedManifest,
-  removeExportDirectory,
+  removeHeldExport,
   type Removal,
 } from '../formats/export-directory/remove.ts';
+import { HeldDirectory } from '../io/held-directory.ts';
 import { snapshotName } from '../formats/snapshot/layout.ts';
 import { readSnapshotManifest, type SnapshotManifest } from '../formats/snapshot/manifest.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
@@ -30,8 +32,11 @@ export async function finishRetrieve(
 ): Promise<FinishedRetrieve | undefined> {
   if ((await discardedManifest(exportDir)) === undefined) return undefined;
   const lock = lockOperation([exportDir], { operation: 'retrieve', exportDir });
+  let directory: HeldDirectory | undefined;
   try {
-    const discarded = await discardedManifest(exportDir);
+    if (!existsSync(exportDir)) return undefined;
+    directory = HeldDirectory.openLinked(exportDir);
+    const discarded = await discardedManifest(directory.path);
     if (discarded === undefined) return undefined;
     if (height !== undefined && height !== discarded.blockHeight) return undefined;
     const manifest = await manifestIn(storage, discarded.blockHeight);
@@ -39,8 +44,9 @@ export async function finishRetrieve(
     const isOfThis =
       artifactMode === discarded.artifactMode && artifacts?.count === discarded.artifacts.length;
     if (manifest === undefined || !isOfThis) return undefined;
-    return { manifest, removal: await removeExportDirectory(exportDir) };
+    return { manifest, removal: await removeHeldExport(directory) };
   } finally {
+    directory?.close();
     lock.release();
   }
 }

@@ -7,12 +7,15 @@ import { writeRecord, type OperationRecord } from './record.ts';
 export class RecordKeeper {
   #record: OperationRecord;
   readonly #lock: OperationLock;
+  readonly #dir: string | undefined;
   #writing: Promise<void> = Promise.resolve();
   #stop: (() => void) | undefined;
 
-  constructor(record: OperationRecord, lock: OperationLock) {
+  /** @param dir the export directory, as it is reached */
+  constructor(record: OperationRecord, lock: OperationLock, dir?: string) {
     this.#record = record;
     this.#lock = lock;
+    this.#dir = dir;
   }
 
   /** Writes a change of the record, durably; changes are written one after another. */
@@ -22,7 +25,7 @@ export class RecordKeeper {
     const before = this.#writing;
     this.#writing = (async () => {
       await before.catch(() => undefined);
-      await writeRecord(record);
+      await writeRecord(record, this.#dir);
     })();
     return this.#writing;
   }

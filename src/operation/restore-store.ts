@@ -132,7 +132,7 @@ async function restoreWith(options: PooledOptions): Promise<Restored> {
   const { source } = prepared;
   const stateDir = resolve(options.stateDir);
   try {
-    const made = await makeDirectory(stateDir);
+    const made = await makeDirectory(stateDir, { ownedAsAbove: true });
     const facts = { operation: 'restore', stateDir, height: source.height } as const;
     const lock = lockOperation(lockedPathsOf(stateDir), facts);
     if (lock.isEmpty) {

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { NotFoundError, UsageError, VerificationError } from '../errors.ts';
-import { removeExportDirectory, type Removal } from '../formats/export-directory/remove.ts';
+import { removeHeldExport, type Removal } from '../formats/export-directory/remove.ts';
 import { EarlierSnapshot } from '../formats/snapshot/earlier.ts';
 import {
   DEFAULT_CHUNK_BYTES,
@@ -133,7 +133,7 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
         reusedFrom: earlier?.height,
         path: resolve(snapshotDir, snapshotName(height)),
         removedHeights: await keepLast(storage, options.keepLast, height),
-        removal: await removeSource(options.source),
+        removal: await removeSource(options.source, held),
       };
     } finally {
       earlier?.close();
@@ -217,12 +217,15 @@ async function prepare(options: RetrieveOptions): Promise<{
   };
 }
 
-async function removeSource(source: RetrieveSource): Promise<Removal | undefined> {
+/** Removes the very directory that was read. */
+async function removeSource(
+  source: RetrieveSource,
+  { directory }: HeldSource,
+): Promise<Removal | undefined> {
   if (!('exportDir' in source) || source.remove === 'never') return undefined;
-  const dir = resolve(source.exportDir);
-  if (!existsSync(dir)) return undefined;
-  const remove = source.remove === 'always' || (await readRecord(dir)) !== undefined;
-  return remove ? removeExportDirectory(dir) : undefined;
+  if (directory === undefined || !existsSync(source.exportDir)) return undefined;
+  const remove = source.remove === 'always' || (await readRecord(directory.path)) !== undefined;
+  return remove ? removeHeldExport(directory) : undefined;
 }
 
 /** Whether it is a snapshot by its manifest too: directories of others may be called by numbers. */

@@ -2,6 +2,8 @@
 import { resolve } from 'node:path';
 import { openExportDirectory } from '../formats/export-directory/open.ts';
 import { exportOfPinned } from '../formats/swing-store/open.ts';
+import { HeldDirectory } from '../io/held-directory.ts';
+import { statIfThere } from '../io/stat-if-there.ts';
 import type { WorkerPool } from '../io/worker-pool/pool.ts';
 import type { ArtifactMode } from '../swing-store-export/artifact-mode.ts';
 import type { SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
@@ -53,6 +55,8 @@ export interface HeldSource {
   readonly progress: ProgressMeter;
   /** Aborted when the caller's signal is, or a bound is passed. */
   readonly signal: AbortSignal | undefined;
+  /** The export directory that is read. */
+  readonly directory?: HeldDirectory | undefined;
   /** Closes and unlocks it. */
   release(): Promise<void>;
 }
@@ -106,10 +110,20 @@ async function holdExportDirectory(
   await awaitExport(exportDir, { wait: source.wait, progress, signal });
   const lock = lockOperation([exportDir], { operation: 'retrieve', exportDir });
   return releasing(lock, async () => {
-    const opened = await openExportDirectory(exportDir, pool);
-    refuseHeight(opened, height);
-    lock.update({ height: opened.height });
-    return held(opened, progress, signal, lock);
+    const isThere = statIfThere(exportDir)?.isDirectory() === true;
+    const directory = isThere ? HeldDirectory.openLinked(exportDir) : undefined;
+    try {
+      const opened = await openExportDirectory(directory?.path ?? exportDir, pool);
+      refuseHeight(opened, height);
+      lock.update({ height: opened.height });
+      const end = (): void => {
+        directory?.close();
+      };
+      return { ...held(opened, progress, signal, lock, end), directory };
+    } catch (error) {
+      directory?.close();
+      throw error;
+    }
   });
 }
 

@@ -33,7 +33,7 @@ export class StagedCodes {
 
   /** For `onCode` of the source. */
   readonly take = async ({ checksum, data }: ByteCode): Promise<void> => {
-    if (this.#dir !== undefined) await writeFile(join(this.#dir, checksum), data);
+    if (this.#dir !== undefined) await writeFile(join(this.#dir, checksum), data, { flag: 'wx' });
   };
 
   /**

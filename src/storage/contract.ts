@@ -46,7 +46,8 @@ export interface StagedSnapshot {
    */
   put(file: string, bytes: Uint8Array): Promise<void>;
   /**
-   * Adds a file that another snapshot of the same storage has, without writing its bytes again where that can be.
+   * Adds a file that another snapshot of the same storage has, without writing its bytes again where that can be. Where
+   * another user could change the file, it is a copy: neither changes with the other.
    * @param accept is shown it, if it has at most `maxBytes`, and says whether it is what it should be; undefined takes it
    *   as it is
    * @returns its size in bytes; undefined if it is not there (any more) or not accepted, and nothing was added

@@ -1,21 +1,17 @@
 /** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
-import { existsSync, linkSync, lstatSync, mkdirSync, renameSync } from 'node:fs';
-import {
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  type FileHandle,
-} from 'node:fs/promises';
+import { existsSync, renameSync } from 'node:fs';
+import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
-import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
+import { withShownPaths } from '../io/descriptor-names.ts';
+import { HeldDirectory, inDirectory } from '../io/held-directory.ts';
+import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../io/made-directory.ts';
+import { makeWithParents } from '../io/make-with-parents.ts';
 import { syncDirectory, writeDurably, writeFully } from '../io/publish-file.ts';
 import { SourceFile } from '../io/source-file.ts';
-import { WorkDirectory } from '../io/work-directory.ts';
+import { isMissing } from '../io/system-error.ts';
+import { WorkDirectory, type Rescue } from '../io/work-directory.ts';
+import { adoptFile } from './adopted-file.ts';
 import {
   checkSnapshotName,
   fileExists,
@@ -73,10 +69,12 @@ class DirectoryStorage implements SnapshotStorage {
   async stage(name: string): Promise<StagedSnapshot> {
     checkSnapshotName(name);
     const made = await makeDirectory(this.location);
+    let place: HeldDirectory | undefined;
     try {
-      const work = workOn(this.location, name);
-      return new StagedDirectory(work, join(this.location, name), made);
+      place = HeldDirectory.openLinked(this.location);
+      return new StagedDirectory({ place, work: workOn(place, name), made }, name);
     } catch (error) {
+      place?.close();
       await unmakeDirectories(made);
       throw error;
     }
@@ -85,15 +83,17 @@ class DirectoryStorage implements SnapshotStorage {
   async remove(name: string): Promise<void> {
     checkSnapshotName(name);
     if (!(await exists(join(this.location, name)))) return;
-    const work = workOn(this.location, name);
-    try {
-      await rename(join(this.location, name), join(work.path, REMOVED));
-      await syncDirectory(this.location);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    } finally {
-      work.remove();
-    }
+    await inDirectory(this.location, async (place) => {
+      const work = workOn(place, name);
+      try {
+        await rename(place.at(name), join(work.path, REMOVED));
+        await syncDirectory(place.path);
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+      } finally {
+        work.remove();
+      }
+    });
   }
 }
 
@@ -103,17 +103,18 @@ const REMOVED = 'removed';
 /** `.<name>-<id>`: where a snapshot is on its way in or out. */
 const WORK_NAME = /^\.(?<name>[^.].*)-[0-9a-f]{12}$/su;
 
-function workOn(location: string, name: string): WorkDirectory {
-  return WorkDirectory.make(location, `.${name}-`, WORK_NAME, putBack);
-}
-
 /** A run that was killed between the two renames of a replacement has left the old snapshot beside the new one. */
-function putBack(work: string): void {
-  const name = WORK_NAME.exec(basename(work))?.groups?.['name'];
-  const old = join(work, REPLACED);
-  if (name === undefined || !existsSync(old) || !existsSync(join(work, STAGED))) return;
-  const final = join(dirname(work), name);
+const putBack: Rescue = ({ path, location }) => {
+  const name = WORK_NAME.exec(basename(location))?.groups?.['name'];
+  const old = join(path, REPLACED);
+  if (name === undefined || !existsSync(old) || !existsSync(join(path, STAGED))) return;
+  // Where the work directory itself is, by whatever path that is reached now.
+  const final = `${path}/../${name}`;
   if (!existsSync(final)) renameSync(old, final);
+};
+
+function workOn(place: HeldDirectory, name: string): WorkDirectory {
+  return WorkDirectory.make(place.path, `.${name}-`, WORK_NAME, putBack);
 }
 
 class StoredDirectory implements StoredSnapshot {
@@ -167,20 +168,26 @@ class StoredDirectory implements StoredSnapshot {
   }
 }
 
+/** Where a snapshot is staged. */
+interface Site {
+  /** The snapshot dir. */
+  readonly place: HeldDirectory;
+  readonly work: WorkDirectory;
+  readonly made: readonly MadeDirectory[];
+}
+
 class StagedDirectory implements StagedSnapshot {
-  readonly #work: WorkDirectory;
+  readonly #site: Site;
+  readonly #name: string;
   /** What will be renamed; beside it is the lock. */
   readonly #staging: string;
-  readonly #final: string;
-  readonly #madeAbove: readonly string[];
   readonly #dirs = new Set<string>();
   readonly #open = new Set<FileHandle>();
 
-  constructor(work: WorkDirectory, final: string, madeAbove: readonly string[]) {
-    this.#work = work;
-    this.#staging = join(work.path, STAGED);
-    this.#final = final;
-    this.#madeAbove = madeAbove;
+  constructor(site: Site, name: string) {
+    this.#site = site;
+    this.#name = name;
+    this.#staging = join(site.work.path, STAGED);
   }
 
   async put(file: string, bytes: Uint8Array): Promise<void> {
@@ -198,8 +205,8 @@ class StagedDirectory implements StagedSnapshot {
   ): Promise<number | undefined> {
     const path = this.#pathFor(file);
     // Given its new name first: what is looked at then is what stays, whoever removes the other snapshot meanwhile.
-    if (!(await secondName(join(from.location, file), path, maxBytes))) return undefined;
-    if (accept === undefined || (await accept({ path }))) return (await stat(path)).size;
+    const size = await adopted(join(from.location, file), path, maxBytes);
+    if (size === undefined || accept === undefined || (await accept({ path }))) return size;
     await rm(path);
     return undefined;
   }
@@ -224,21 +231,22 @@ class StagedDirectory implements StagedSnapshot {
     const path = join(this.#staging, file);
     const dir = dirname(path);
     if (!this.#dirs.has(dir)) {
-      mkdirSync(dir, { recursive: true });
+      makeWithParents(dir);
       this.#dirs.add(dir);
     }
     return path;
   }
 
   async publish(replace: boolean): Promise<void> {
-    await mkdir(this.#staging, { recursive: true });
+    makeWithParents(this.#staging);
     for (const dir of [...this.#dirs, this.#staging]) await syncDirectory(dir);
-    const parent = dirname(this.#final);
+    const { place, work } = this.#site;
+    const final = place.at(this.#name);
     let old: string | undefined;
-    if (await exists(this.#final)) {
-      if (!replace) throw snapshotExists(this.#final);
-      old = join(this.#work.path, REPLACED);
-      await rename(this.#final, old).catch((error: unknown) => {
+    if (await exists(final)) {
+      if (!replace) throw snapshotExists(final);
+      old = join(work.path, REPLACED);
+      await rename(final, old).catch((error: unknown) => {
         // Another replaces it too, and has just taken it away.
         if (!isMissing(error)) throw error;
         old = undefined;
@@ -246,23 +254,28 @@ class StagedDirectory implements StagedSnapshot {
     }
     let isVisible = false;
     try {
-      await rename(this.#staging, this.#final);
+      await rename(this.#staging, final);
       isVisible = true;
-      await syncDirectory(parent);
+      await syncDirectory(place.path);
     } catch (error) {
-      if (isVisible) await rename(this.#final, this.#staging);
+      if (isVisible) await rename(final, this.#staging);
       // Another's, published meanwhile: it has replaced the old one too.
-      if (isThere(error)) throw snapshotExists(this.#final, error);
-      if (old !== undefined) await rename(old, this.#final);
+      if (isThere(error)) throw snapshotExists(final, error);
+      if (old !== undefined) await rename(old, final);
       throw error;
     }
-    this.#work.remove();
+    this.#close();
   }
 
   async discard(): Promise<void> {
     for (const handle of this.#open) await handle.close();
-    this.#work.remove();
-    await unmakeDirectories(this.#madeAbove);
+    this.#close();
+    await unmakeDirectories(this.#site.made);
+  }
+
+  #close(): void {
+    this.#site.work.remove();
+    this.#site.place.close();
   }
 }
 
@@ -273,30 +286,17 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/**
- * Gives a file a second name; or makes a copy of it, where its file system or its owner does not allow that.
- * @returns false if there is no file of at most `maxBytes`
- */
-async function secondName(from: string, to: string, maxBytes: number): Promise<boolean> {
-  try {
-    const found = lstatSync(from);
-    if (!found.isFile() || found.size > maxBytes) return false;
-    try {
-      linkSync(from, to);
-    } catch (error) {
-      if (isMissing(error) || isThere(error)) throw error;
-      await writeDurably(to, await readFile(from));
-    }
-    return true;
-  } catch (error) {
-    if (isMissing(error)) return false;
+/** As {@link adoptFile}; undefined also if nothing is there. */
+async function adopted(from: string, to: string, maxBytes: number): Promise<number | undefined> {
+  return adoptFile(from, to, maxBytes).catch((error: unknown) => {
+    if (isMissing(error)) return undefined;
     throw isThere(error) ? fileExists(to, error) : error;
-  }
+  });
 }
 
 function snapshotExists(path: string, cause?: unknown): SwingSnapError {
   return new SwingSnapError('SNAPSHOT_EXISTS', 'a snapshot is there already', {
-    path,
+    path: withShownPaths(path),
     hint: 'use --replace to put the new one in its place',
     cause,
   });
@@ -306,11 +306,6 @@ function isThere(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   // rename(2) says either of a directory that is not empty.
   return code === 'EEXIST' || code === 'ENOTEMPTY';
-}
-
-function isMissing(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
 function fileMissing(path: string, cause: unknown): unknown {

@@ -114,6 +114,19 @@ describe.concurrent('restore', () => {
     expect(await referenceExport(S, E)).toMatchObject({ blockHeight: 1000 });
   });
 
+  it.each([
+    ['0777', 0o777, 0o664],
+    ['01777', 0o1777, 0o664],
+    ['0775', 0o775, 0o664],
+    ['0700', 0o700, 0o600],
+  ])('gives others no right to write, in a directory of mode %s too', async (_, mode, expected) => {
+    const S = join(await fileDir(), 'S');
+    await mkdir(S);
+    await chmod(S, mode);
+    expect((await told('restore', snapshots(), '--state-dir', S)).exitCode).toBe(0);
+    expect((await stat(join(S, DATABASE))).mode & 0o7777).toBe(expected);
+  });
+
   it('says what is missing with exit code 5, and makes nothing', async () => {
     const dir = await fileDir();
     await mkdir(join(dir, 'empty'));

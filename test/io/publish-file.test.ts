@@ -1,9 +1,8 @@
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { makeDirectory, unmakeDirectories } from '../../src/io/made-directory.ts';
 import { publishFile, writeDurably, writeFully } from '../../src/io/publish-file.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 
@@ -50,32 +49,5 @@ describe('publishing a file', () => {
     await writeFile(file, 'theirs');
     await expect(writeDurably(file, 'ours')).rejects.toMatchObject({ code: 'EEXIST' });
     expect(await readFile(file, 'utf8')).toBe('theirs');
-  });
-});
-
-describe('made directories', () => {
-  it('are unmade innermost first, and those that were there before stay', async () => {
-    const dir = await tempDir();
-    await mkdir(path.join(dir, 'there'));
-    const made = await makeDirectory(path.join(dir, 'there', 'a', 'b', 'c'));
-    expect(made).toEqual(['a/b/c', 'a/b', 'a'].map((name) => path.join(dir, 'there', name)));
-    await unmakeDirectories(made);
-    expect(Object.keys(await listTree(dir))).toEqual(['there']);
-    expect(await makeDirectory(path.join(dir, 'there'))).toEqual([]);
-  });
-
-  it('stay as soon as somebody has put something there', async () => {
-    const dir = await tempDir();
-    const made = await makeDirectory(path.join(dir, 'a', 'b'));
-    await writeFile(path.join(dir, 'a', 'theirs'), '');
-    await unmakeDirectories(made);
-    expect(Object.keys(await listTree(dir))).toEqual(['a', 'a/theirs']);
-  });
-
-  it('are the same for a relative path', async () => {
-    const dir = await tempDir();
-    const made = await makeDirectory(path.relative(process.cwd(), path.join(dir, 'a', 'b')));
-    expect(made).toEqual([path.join(dir, 'a', 'b'), path.join(dir, 'a')]);
-    expect((await stat(path.join(dir, 'a', 'b'))).isDirectory()).toBe(true);
   });
 });

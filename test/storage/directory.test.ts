@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -120,5 +120,84 @@ describe('directory storage', () => {
       for (const staged of all) await staged.discard();
       expect(Object.keys(await listTree(dir))).toHaveLength(2);
     }
+  });
+
+  describe('a file that is adopted', () => {
+    async function adopt(change: (file: string) => Promise<void>): Promise<number> {
+      const dir = await tempDir();
+      const storage = directoryStorage(dir);
+      const first = await storage.stage('11');
+      await first.put('chunks/a', Buffer.from('shared'));
+      await first.publish(false);
+      await change(path.join(dir, '11', 'chunks', 'a'));
+      const staged = await storage.stage('12');
+      expect(await staged.adopt('chunks/a', await storage.open('11'), 10, undefined)).toBe(6);
+      await staged.publish(false);
+      const file = path.join(dir, '12', 'chunks', 'a');
+      expect(await readFile(file, 'utf8')).toBe('shared');
+      return (await stat(file)).nlink;
+    }
+
+    it('has a second name where no other user can change it', async () => {
+      expect(await adopt(async () => undefined)).toBe(2);
+      // The private group of its owner, as with umask 002.
+      expect(await adopt(async (file) => chmod(file, 0o664))).toBe(2);
+    });
+
+    it('is copied where others may write to it', async () => {
+      expect(await adopt(async (file) => chmod(file, 0o666))).toBe(1);
+    });
+
+    it.runIf(process.getuid?.() === 0)(
+      'is copied where it is of another user or group',
+      async () => {
+        expect(await adopt(async (file) => chown(file, 1234, 0))).toBe(1);
+        const shared = async (file: string): Promise<void> => {
+          await chown(file, 0, 1234);
+          await chmod(file, 0o664);
+        };
+        expect(await adopt(shared)).toBe(1);
+      },
+    );
+
+    it('is never what a link leads to', async () => {
+      const dir = await tempDir();
+      const storage = directoryStorage(dir);
+      await writeFile(path.join(dir, 'secret'), 'secret');
+      await mkdir(path.join(dir, '11'));
+      await symlink('../secret', path.join(dir, '11', 'a'));
+      const staged = await storage.stage('12');
+      expect(await staged.adopt('a', await storage.open('11'), 10, undefined)).toBeUndefined();
+      await staged.put('a', Buffer.from('own'));
+      await staged.publish(false);
+      expect(await readFile(path.join(dir, '12', 'a'), 'utf8')).toBe('own');
+    });
+  });
+
+  it('removes a snapshot, and not what a link in it leads to', async () => {
+    const dir = await tempDir();
+    await mkdir(path.join(dir, 'victim'));
+    await writeFile(path.join(dir, 'victim', 'file'), '');
+    await mkdir(path.join(dir, 'snapshots', '11'), { recursive: true });
+    await symlink('../../victim', path.join(dir, 'snapshots', '11', 'chunks'));
+    await symlink('../victim', path.join(dir, 'snapshots', '12'));
+    const storage = directoryStorage(path.join(dir, 'snapshots'));
+    for (const name of ['11', '12']) await storage.remove(name);
+    expect(Object.keys(await listTree(dir))).toEqual(['snapshots', 'victim', 'victim/file']);
+  });
+
+  it('publishes with the modes of the umask what was closed to others until then', async () => {
+    const dir = await tempDir();
+    const staged = await directoryStorage(dir).stage('12');
+    await staged.put('chunks/a', Buffer.from('a'));
+    const [work = ''] = await readdir(dir);
+    expect((await stat(path.join(dir, work))).mode & 0o777).toBe(0o700);
+    await staged.publish(false);
+    const less = (mode: number): string => (mode & ~process.umask()).toString(8);
+    expect(await listTree(dir)).toMatchObject({
+      '12': { mode: less(0o777) },
+      '12/chunks': { mode: less(0o777) },
+      '12/chunks/a': { mode: less(0o666) },
+    });
   });
 });

@@ -1,4 +1,5 @@
 /** The journal: names of the files that an unfinished export has made, a line each, in the order of making. */
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXPORT_DATA_FILE, JOURNAL_FILE } from './layout.ts';
@@ -9,8 +10,11 @@ import { parseArtifactName } from '../../swing-store-export/names.ts';
  * Only names that an export makes are given: a damaged journal names nobody else's files.
  */
 export async function* readJournal(exportDir: string): AsyncGenerator<string> {
-  const file = await open(join(exportDir, JOURNAL_FILE)).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+  // A link, or a pipe, is none of ours.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const file = await open(join(exportDir, JOURNAL_FILE), flags).catch((error: unknown) => {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ELOOP') return undefined;
     throw error;
   });
   if (file === undefined) return;

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { NotFoundError, VerificationError } from '../../errors.ts';
+import { withShownPaths } from '../../io/descriptor-names.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
 import { SourceFile } from '../../io/source-file.ts';
 import { statIfThere } from '../../io/stat-if-there.ts';
@@ -49,6 +50,7 @@ export async function openExportDirectory(
 }
 
 class ExportDirectory implements SwingStoreExport {
+  readonly #dir: string;
   readonly #manifest: ExportManifest;
   readonly #dataPath: string;
   readonly location: string;
@@ -64,7 +66,8 @@ class ExportDirectory implements SwingStoreExport {
     pool: WorkerPool,
   ) {
     this.#pool = pool;
-    this.location = exportDir;
+    this.#dir = exportDir;
+    this.location = withShownPaths(exportDir);
     this.#manifest = manifest;
     this.#dataPath = dataPath;
     this.#dataSize = dataSize;
@@ -91,7 +94,7 @@ class ExportDirectory implements SwingStoreExport {
 
   async *artifacts(): AsyncGenerator<ExportArtifact> {
     for (const [name, file] of this.#manifest.artifacts) {
-      const path = resolveInside(this.location, file);
+      const path = resolveInside(this.#dir, file);
       const size = statIfThere(path)?.size;
       const isSmall = size !== undefined && size <= WHOLE_MAX_BYTES;
       yield {

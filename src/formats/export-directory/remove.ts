@@ -1,8 +1,9 @@
 /** Removes an export directory, and nothing in it that is not the export's. */
 import { existsSync } from 'node:fs';
-import { lstat, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VerificationError } from '../../errors.ts';
+import { inDirectory, type HeldDirectory } from '../../io/held-directory.ts';
 import { syncDirectory } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { isExportFile, readJournal } from './journal.ts';
@@ -37,17 +38,18 @@ export async function discardedManifest(exportDir: string): Promise<ExportManife
 }
 
 /**
- * Removes the files that the manifest, the journal and the record of `exportDir` name, then the directory if nothing
+ * Removes from a directory that is held the files that the manifest, the journal and the record there name, then the directory if nothing
  * else is in it. Killed half-way, it may be called again. A damaged manifest in a directory that has our record stands
  * for all files that are called as an export's are.
  * @param keepDirectory leaves the directory itself, empty
  * @throws {VerificationError} as {@link decodeExportManifest} for a damaged manifest without our record; nothing is
  *   changed then
  */
-export async function removeExportDirectory(
-  exportDir: string,
+export async function removeHeldExport(
+  directory: HeldDirectory,
   { keepDirectory = false }: { readonly keepDirectory?: boolean } = {},
 ): Promise<Removal> {
+  const exportDir = directory.path;
   const manifest = join(exportDir, MANIFEST_FILE);
   const discarded = join(exportDir, DISCARDED_MANIFEST_FILE);
   const named = await filesOfManifest(exportDir);
@@ -79,9 +81,17 @@ export async function removeExportDirectory(
   // The last that goes tells a retrieve that was killed meanwhile which export it had packaged.
   await unlink(discarded);
   const left = (await readdir(exportDir)).sort();
-  const gone = left.length === 0 && !keepDirectory;
-  if (gone) await rmdir(exportDir);
+  const gone = left.length === 0 && !keepDirectory && directory.isInPlace();
+  if (gone) directory.remove();
   return { files, gone, left: left.slice(0, 10) };
+}
+
+/** {@link removeHeldExport} from the directory that `exportDir` leads to now. */
+export async function removeExportDirectory(
+  exportDir: string,
+  options: Parameters<typeof removeHeldExport>[1] = {},
+): Promise<Removal> {
+  return inDirectory(exportDir, async (directory) => removeHeldExport(directory, options));
 }
 
 /** The files that the manifest names, by whichever name it is there; none without one. */

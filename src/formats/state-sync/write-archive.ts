@@ -1,9 +1,10 @@
 /** Writes archives that `snapshots load` takes: see `dump-archive.ts`. */
-import { rename } from 'node:fs/promises';
+import { rename, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import { SwingSnapError, VerificationError } from '../../errors.ts';
+import { inDirectory } from '../../io/held-directory.ts';
 import { syncDirectory, writeDurably, writeFully } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { statIfThere } from '../../io/stat-if-there.ts';
@@ -51,25 +52,25 @@ export async function publishArchive(
       });
     }
   }
-  // A killed run leaves one, which the next run removes.
-  const work = WorkDirectory.make(dirname(path), `${TEMPORARY_PREFIX}archive-`);
-  try {
-    const built = join(work.path, basename(path));
-    await writeDurably(built, async (file) => {
-      await pipeline(
-        tarOf(content),
-        createGzip({ level: constants.Z_BEST_SPEED }),
-        async (gzipped) => {
-          for await (const piece of gzipped as AsyncIterable<Buffer>) await writeFully(file, piece);
-        },
-      );
-    });
-    await rename(built, path);
-  } finally {
-    work.remove();
-  }
-  await syncDirectory(dirname(path));
+  await inDirectory(dirname(path), async (place) => {
+    // A killed run leaves one, which the next run removes.
+    const work = WorkDirectory.make(place.path, `${TEMPORARY_PREFIX}archive-`);
+    try {
+      const built = join(work.path, basename(path));
+      await writeDurably(built, async (file) => writeArchive(file, content));
+      await rename(built, place.at(basename(path)));
+    } finally {
+      work.remove();
+    }
+    await syncDirectory(place.path);
+  });
   return true;
+}
+
+async function writeArchive(file: FileHandle, content: ArchiveContent): Promise<void> {
+  await pipeline(tarOf(content), createGzip({ level: constants.Z_BEST_SPEED }), async (gzipped) => {
+    for await (const piece of gzipped as AsyncIterable<Buffer>) await writeFully(file, piece);
+  });
 }
 
 /** @returns undefined if it is damaged */

@@ -2,14 +2,16 @@
  * Builds a new SwingStore, as the reference's `importSwingStore` does, aside from where it will be: in
  * `S/.swingsnap-restore-<id>/`, and moved into place when everything in it is durable.
  */
-import { statSync } from 'node:fs';
+import { renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 import { gzipWhole } from '../../io/gzip.ts';
 import { InOrder } from '../../io/in-order.ts';
 import { countLines, wholeLines } from '../../io/lines.ts';
-import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
+import { HeldDirectory } from '../../io/held-directory.ts';
+import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
+import { secretDatabaseName } from '../../io/sqlite.ts';
 import { inlinePool, queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
@@ -75,44 +77,44 @@ export async function prepareSwingStore(
   options: BuildSwingStoreOptions,
 ): Promise<ExportSink<BuiltStore>> {
   if (!options.replace) await refuseExistingStore(stateDir);
-  const made = await makeDirectory(stateDir);
+  const made = await makeDirectory(stateDir, { ownedAsAbove: true });
+  let place: HeldDirectory | undefined;
+  let work: WorkDirectory | undefined;
   try {
-    const work = WorkDirectory.make(stateDir, WORK_PREFIX);
-    try {
-      const path = join(work.path, DATABASE_FILE);
-      const database = await DatabaseWriter.start(path, options.pool ?? inlinePool);
-      return new SwingStoreBuilder(stateDir, work, made, options, database);
-    } catch (error) {
-      work.remove();
-      throw error;
-    }
+    place = HeldDirectory.openLinked(stateDir);
+    work = WorkDirectory.make(place.path, WORK_PREFIX);
+    const path = join(work.path, secretDatabaseName());
+    const database = await DatabaseWriter.start(path, options.pool ?? inlinePool);
+    return new SwingStoreBuilder({ place, work, made, path }, options, database);
   } catch (error) {
+    work?.remove();
+    place?.close();
     await unmakeDirectories(made);
     throw error;
   }
 }
 
+/** Where a store is built. */
+interface Site {
+  /** The state dir. */
+  readonly place: HeldDirectory;
+  readonly work: WorkDirectory;
+  readonly made: readonly MadeDirectory[];
+  /** Of the database while it is filled. */
+  readonly path: string;
+}
+
 type HeapSnapshotName = Extract<ArtifactName, { kind: 'snapshot' }>;
 
 class SwingStoreBuilder implements ExportSink<BuiltStore> {
-  readonly #stateDir: string;
-  readonly #work: WorkDirectory;
-  readonly #madeAbove: readonly string[];
+  readonly #site: Site;
   readonly #options: BuildSwingStoreOptions;
   readonly #database: DatabaseWriter;
   /** Those that are being gzipped. */
   readonly #heapSnapshots: InOrder<StoredHeapSnapshot>;
 
-  constructor(
-    stateDir: string,
-    work: WorkDirectory,
-    madeAbove: readonly string[],
-    options: BuildSwingStoreOptions,
-    database: DatabaseWriter,
-  ) {
-    this.#stateDir = stateDir;
-    this.#work = work;
-    this.#madeAbove = madeAbove;
+  constructor(site: Site, options: BuildSwingStoreOptions, database: DatabaseWriter) {
+    this.#site = site;
     this.#options = options;
     this.#database = database;
     this.#heapSnapshots = new InOrder(queueFor(options.pool ?? inlinePool), async (heap) =>
@@ -169,7 +171,7 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
     const blob = await gzipWhole(counted(), {
       level: this.#options.gzipLevel,
       maxBytes: MAX_BLOB_BYTES,
-      scratchFile: join(this.#work.path, 'heap.gz'),
+      scratchFile: join(this.#site.work.path, 'heap.gz'),
       tooLarge: (bytes) => blobTooLarge(name, bytes),
     });
     await this.#addHeapSnapshot({ vatID, snapPos, size, blob });
@@ -206,30 +208,36 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
     const mode: RestoreMode =
       summary.artifactMode === 'none' ? 'operational' : summary.artifactMode;
     const lack = await this.#database.finish({ height, mode });
+    const { place, work, path } = this.#site;
     if (lack !== undefined) {
       throw new VerificationError('INCOMPLETE', 'the new SwingStore would lack artifacts', {
-        path: this.#stateDir,
+        path: place.location,
         expected: `a store that is complete for mode ${mode}`,
         found: lack,
       });
     }
-    await this.#options.beforeInstall?.(this.#work.path, summary);
-    await makeDurable(this.#stateDir, this.#work.path);
+    renameSync(path, join(work.path, DATABASE_FILE));
+    await this.#options.beforeInstall?.(work.path, summary);
+    await makeDurable(place, work.path);
     return { install: async () => this.#install(summary.height) };
   }
 
   async #install(height: number): Promise<InstalledStore> {
     const { replace } = this.#options;
-    const installed = await installStore(this.#stateDir, this.#work.path, { replace, height });
-    this.#work.remove();
+    const { place, work } = this.#site;
+    const installed = await installStore(place, work.path, { replace, height });
+    work.remove();
+    place.close();
     return installed;
   }
 
   async abort(): Promise<void> {
     await this.#heapSnapshots.settled();
     await this.#database.abort();
-    this.#work.remove();
-    await unmakeDirectories(this.#madeAbove);
+    const { place, work, made } = this.#site;
+    work.remove();
+    place.close();
+    await unmakeDirectories(made);
   }
 }
 

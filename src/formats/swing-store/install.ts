@@ -1,19 +1,18 @@
 /** Moves a built SwingStore to where the node looks for it, and an old one out of the way. */
-import { existsSync } from 'node:fs';
 import {
-  chmod,
-  chown,
-  link,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-} from 'node:fs/promises';
-import { join } from 'node:path';
+  constants,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { SwingSnapError } from '../../errors.ts';
+import { withShownPaths } from '../../io/descriptor-names.ts';
+import { HeldDirectory, isSame } from '../../io/held-directory.ts';
 import { syncDirectory } from '../../io/publish-file.ts';
 import { refuseOpenDatabase } from './open-handles.ts';
 import { DATABASE_FILE, databasePath } from './layout.ts';
@@ -43,18 +42,26 @@ export async function refuseExistingStore(stateDir: string): Promise<void> {
   const files = await existingStoreFiles(stateDir);
   if (files.length === 0) return;
   throw new SwingSnapError('STORE_EXISTS', 'a SwingStore, or a part of one, is there already', {
-    path: stateDir,
+    path: withShownPaths(stateDir),
     found: files.join(', '),
     hint: 'stop the node and use --replace, which moves these files aside',
   });
 }
 
-/** Brings the database in `staging` to the disk, with the owner and the mode that it will have in `stateDir`. */
-export async function makeDurable(stateDir: string, staging: string): Promise<void> {
-  const built = join(staging, DATABASE_FILE);
-  await ownLike(stateDir, built);
-  const file = await open(built);
+/** What a new database never takes over from the mode of its directory. */
+const WRITE_OF_OTHERS = 0o002;
+
+/**
+ * Brings the database in `staging` to the disk, with the owner and the mode that it will have in the state dir.
+ * @param staging a directory of ours, in which no other user can exchange it
+ */
+export async function makeDurable(stateDir: HeldDirectory, staging: string): Promise<void> {
+  const file = await open(join(staging, DATABASE_FILE), constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
+    const { uid, gid, mode } = stateDir.stat;
+    const own = await file.stat();
+    if (own.uid !== uid || own.gid !== gid) await file.chown(uid, gid);
+    await file.chmod(mode & 0o666 & ~WRITE_OF_OTHERS);
     await file.sync();
   } finally {
     await file.close();
@@ -62,98 +69,112 @@ export async function makeDurable(stateDir: string, staging: string): Promise<vo
 }
 
 /**
- * Installs the durable database in `staging` as the SwingStore of `stateDir`. On failure the old store is where it was.
+ * Installs the durable database in `staging` as the SwingStore of the state dir. On failure the old store is where it was.
  * @throws {SwingSnapError} `STORE_EXISTS`; {@link BusyError} `STORE_OPEN` if a process has the old store open
  */
 export async function installStore(
-  stateDir: string,
+  stateDir: HeldDirectory,
   staging: string,
   { replace, height }: { readonly replace: boolean; readonly height: number },
 ): Promise<InstalledStore> {
   const built = join(staging, DATABASE_FILE);
-  const { size } = await stat(built);
+  const { size } = lstatSync(built);
 
-  const old = await existingStoreFiles(stateDir);
-  if (old.length > 0 && !replace) await refuseExistingStore(stateDir);
-  const path = databasePath(stateDir);
-  const movedTo = old.length === 0 ? undefined : await moveAside(stateDir, staging, height, old);
+  const old = await existingStoreFiles(stateDir.path);
+  if (old.length > 0 && !replace) await refuseExistingStore(stateDir.path);
+  const path = stateDir.at(DATABASE_FILE);
+  const aside = old.length === 0 ? undefined : await moveAside(stateDir, staging, height, old);
   try {
     // Unlike a rename, a link never replaces a file that came meanwhile.
-    await link(built, path);
-    await syncDirectory(stateDir);
+    linkSync(built, path);
+    await syncDirectory(stateDir.path);
   } catch (error) {
-    if (await isSameFile(built, path)) await rm(path);
-    if (movedTo !== undefined) await moveBack(movedTo, stateDir, old);
+    if (isSameFile(built, path)) unlinkSync(path);
+    if (aside !== undefined) moveBack(aside, stateDir, old);
     throw error;
+  } finally {
+    aside?.close();
   }
-  await rm(built);
-  return { databasePath: path, size, movedTo };
-}
-
-async function ownLike(dir: string, path: string): Promise<void> {
-  const { uid, gid, mode } = await stat(dir);
-  await chmod(path, mode & 0o666);
-  const own = await stat(path);
-  if (own.uid !== uid || own.gid !== gid) await chown(path, uid, gid);
+  unlinkSync(built);
+  return { databasePath: databasePath(stateDir.location), size, movedTo: aside?.location };
 }
 
 /**
  * Moves the old store to `S/before-<height>-<time>/`. That directory appears with all of it, as links, before the
- * first file goes from `stateDir`: a database whose `-wal` is elsewhere would lack its last commits.
+ * first file goes from the state dir: a database whose `-wal` is elsewhere would lack its last commits.
+ * @returns the directory, held
  */
 async function moveAside(
-  stateDir: string,
+  stateDir: HeldDirectory,
   staging: string,
   height: number,
   files: readonly string[],
-): Promise<string> {
-  if (files.includes(DATABASE_FILE)) await refuseOpenDatabase(databasePath(stateDir), staging);
-  const target = freeName(stateDir, height);
+): Promise<HeldDirectory> {
+  if (files.includes(DATABASE_FILE)) {
+    await refuseOpenDatabase(stateDir.at(DATABASE_FILE), staging);
+  }
   const linked = join(staging, 'before');
-  const { uid, gid, mode } = await stat(stateDir);
-  await mkdir(linked);
-  await chmod(linked, mode);
-  await chown(linked, uid, gid);
-  for (const file of files) await link(join(stateDir, file), join(linked, file));
-  await syncDirectory(linked);
-  await rename(linked, target);
+  await linkInto(linked, stateDir, files);
+  const name = freeName(stateDir, height);
+  renameSync(linked, stateDir.at(name));
+  const aside = stateDir.openInside(name);
   try {
-    await syncDirectory(stateDir);
+    await syncDirectory(stateDir.path);
     // The database first: what else there is means nothing without it.
-    for (const file of files) await rm(join(stateDir, file));
+    for (const file of files) unlinkSync(stateDir.at(file));
+    return aside;
   } catch (error) {
-    await moveBack(target, stateDir, files);
+    moveBack(aside, stateDir, files);
+    aside.close();
     throw error;
   }
-  return target;
+}
+
+/** Makes a directory with the owner and the mode of the state dir, and with further names of its files. */
+async function linkInto(
+  path: string,
+  stateDir: HeldDirectory,
+  files: readonly string[],
+): Promise<void> {
+  mkdirSync(path);
+  const directory = HeldDirectory.open(path);
+  try {
+    for (const file of files) linkSync(stateDir.at(file), directory.at(file));
+    const { uid, gid, mode } = stateDir.stat;
+    directory.chown(uid, gid);
+    directory.chmod(mode);
+    await syncDirectory(directory.path);
+  } finally {
+    directory.close();
+  }
 }
 
 /** `before-<height>-<time>`, with a number where two come in one second. */
-function freeName(stateDir: string, height: number): string {
+function freeName(stateDir: HeldDirectory, height: number): string {
   const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
-  const first = join(stateDir, `before-${String(height)}-${time}`);
+  const first = `before-${String(height)}-${time}`;
   let name = first;
-  for (let n = 2; existsSync(name); n += 1) name = `${first}-${String(n)}`;
+  for (let n = 2; existsSync(stateDir.at(name)); n += 1) name = `${first}-${String(n)}`;
   return name;
 }
 
-/** Undoes {@link moveAside}, the database last. What others put in its place meanwhile stays, and so does `from`. */
-async function moveBack(from: string, to: string, files: readonly string[]): Promise<void> {
+/** Undoes {@link moveAside}, the database last. What others put in its place meanwhile stays, and so does `aside`. */
+function moveBack(aside: HeldDirectory, stateDir: HeldDirectory, files: readonly string[]): void {
   for (const file of files.toReversed()) {
-    const [kept, back] = [join(from, file), join(to, file)];
+    const [kept, back] = [aside.at(file), stateDir.at(file)];
     try {
-      await link(kept, back);
+      linkSync(kept, back);
     } catch {
-      if (await isSameFile(kept, back)) continue;
-      if ((await lstat(back).catch(() => undefined)) !== undefined) return;
+      if (isSameFile(kept, back)) continue;
+      if (lstatSync(back, { throwIfNoEntry: false }) !== undefined) return;
       // No space for one more name: then the one that it has is moved.
-      await rename(kept, back);
+      renameSync(kept, back);
     }
   }
-  await rm(from, { recursive: true });
+  stateDir.discard(basename(aside.location));
 }
 
-async function isSameFile(a: string, b: string): Promise<boolean> {
-  const [one, other] = await Promise.all([a, b].map(async (path) => lstat(path).catch(() => null)));
-  return one?.ino !== undefined && one.ino === other?.ino;
+function isSameFile(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((path) => lstatSync(path, { throwIfNoEntry: false }));
+  return isSame(one, other);
 }

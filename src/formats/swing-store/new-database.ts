@@ -2,6 +2,7 @@
  * The database of a new SwingStore while it is filled. Nobody else sees it before it is whole and synced, and a failed
  * build is thrown away: it has no journal and is not synced on the way.
  */
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { linesOf } from '../../io/lines.ts';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import { entriesOfBlock, endOfKVLines } from '../../swing-store-export/export-data.ts';
@@ -13,9 +14,13 @@ import {
 import { itemOfLine } from '../../swing-store-export/verify-artifact.ts';
 import { findLack } from './completeness.ts';
 import { SCHEMA } from './layout.ts';
-import { openDatabase, type Database } from '../../io/sqlite.ts';
+import { makeDatabase, type Database } from '../../io/sqlite.ts';
 
 const [OPEN, COMMA, CLOSE, NEWLINE] = [0x5b, 0x2c, 0x5d, 0x0a];
+
+/** Where the header has the versions for writing and for reading, a byte each. */
+const VERSIONS_OFFSET = 18;
+const WAL_VERSION = 2;
 
 /** A block with a longer line is taken apart here: SQLite would hold a long value several times. */
 const MAX_PARSED_BY_SQLITE_BYTES = 4 * 1024 * 1024;
@@ -40,12 +45,14 @@ export interface SpanLines {
 }
 
 export class NewDatabase {
+  readonly #path: string;
   readonly #db: Database;
   readonly #sql: Statements;
 
-  /** Makes the database at `path`, which is in a directory of ours. */
+  /** Makes the database at `path`, which is in a directory of ours and ends with a `secretDatabaseName`. */
   constructor(path: string) {
-    this.#db = openDatabase(path);
+    this.#path = path;
+    this.#db = makeDatabase(path);
     try {
       this.#db.pragma('journal_mode = OFF');
       this.#db.pragma('synchronous = OFF');
@@ -118,16 +125,27 @@ export class NewDatabase {
     this.#db.exec('COMMIT');
     const lack = findLack(this.#db, mode);
     if (lack !== undefined) return lack;
-    this.#db.pragma('locking_mode = NORMAL');
-    this.#db.pragma('journal_mode = WAL');
-    // An empty, checkpointed WAL goes away when the last handle closes.
-    this.#db.pragma('wal_checkpoint(TRUNCATE)');
     this.#db.close();
+    switchToWAL(this.#path);
     return undefined;
   }
 
   close(): void {
     this.#db.close();
+  }
+}
+
+/**
+ * Puts a closed database into WAL mode, as SQLite's header says it. SQLite itself would make a `-wal` and a `-shm` for it,
+ * by name, in whatever directory has the name of ours by now.
+ * @see https://www.sqlite.org/fileformat2.html#file_format_version_numbers
+ */
+function switchToWAL(path: string): void {
+  const file = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  try {
+    writeSync(file, Uint8Array.of(WAL_VERSION, WAL_VERSION), 0, 2, VERSIONS_OFFSET);
+  } finally {
+    closeSync(file);
   }
 }
 

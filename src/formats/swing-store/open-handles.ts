@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { link, lstat, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BusyError } from '../../errors.ts';
-import { openDatabase } from '../../io/sqlite.ts';
+import { openDatabase, secretDatabaseName } from '../../io/sqlite.ts';
 
 /**
  * Two witnesses: SQLite's own lock, which every open handle on a WAL database holds and which other containers on
@@ -27,10 +27,10 @@ export async function refuseOpenDatabase(path: string, staging?: string): Promis
 async function isLocked(path: string, staging: string): Promise<boolean> {
   // Through a symbolic link, SQLite would find and recover the side files that are beside its target.
   if ((await lstat(path)).isSymbolicLink()) return isDatabaseLocked(path);
-  const alias = join(staging, 'probe.sqlite');
+  const alias = join(staging, secretDatabaseName());
   await link(path, alias);
   try {
-    const db = openDatabase(alias, { timeout: 0 });
+    const db = openDatabase(alias, { timeout: 0, fileMustExist: true });
     try {
       db.pragma('locking_mode = EXCLUSIVE');
       db.exec('BEGIN EXCLUSIVE; ROLLBACK');

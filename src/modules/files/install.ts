@@ -1,9 +1,10 @@
 /** A tree that is received into a directory: built beside it, and there by one rename. */
-import { chmodSync, existsSync, readdirSync } from 'node:fs';
-import { chmod, chown, lstat, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
+import { existsSync, lstatSync, statSync, type Stats } from 'node:fs';
+import { chmod, chown, lstat, mkdir, open, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { SwingSnapError } from '../../errors.ts';
-import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
+import { HeldDirectory, inDirectory, isSame } from '../../io/held-directory.ts';
+import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../../io/made-directory.ts';
 import { syncDirectory, writeFully } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
 import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
@@ -25,17 +26,19 @@ export async function installTree(
 ): Promise<TreeTarget> {
   const path = resolve(dir);
   // Also where nothing has to be made: it may be what a killed restore has installed.
-  if (existsSync(dirname(path)))
-    removeLeftovers(dirname(path), namesOf(WORK_PREFIX), makeRemovable);
+  if (existsSync(dirname(path))) removeLeftovers(dirname(path), namesOf(WORK_PREFIX));
   if (await isOccupied(path)) {
     if (await isTheSame(path, context)) return verifyTree(path);
     if (!replace) throw filesExist(path);
   }
-  const made = await makeDirectory(dirname(path));
+  const made = await makeDirectory(dirname(path), { ownedAsAbove: true });
+  let place: HeldDirectory | undefined;
   try {
-    const work = makeWork(path);
-    return new InstalledTree(path, { made, work, replace, height: context.height });
+    place = HeldDirectory.openLinked(dirname(path));
+    const site = { place, work: makeWork(place), made };
+    return new InstalledTree(path, site, { replace, height: context.height });
   } catch (error) {
+    place?.close();
     await unmakeDirectories(made);
     throw error;
   }
@@ -61,9 +64,15 @@ async function isTheSame(path: string, { trusted }: StateContext): Promise<boole
   }
 }
 
-interface InstallOptions {
-  readonly made: readonly string[];
+/** Where a tree is built. */
+interface Site {
+  /** The directory above the tree's place. */
+  readonly place: HeldDirectory;
   readonly work: WorkDirectory;
+  readonly made: readonly MadeDirectory[];
+}
+
+interface InstallOptions {
   readonly replace: boolean;
   readonly height: number;
 }
@@ -75,6 +84,9 @@ interface Owner {
 
 class InstalledTree implements TreeTarget {
   readonly #path: string;
+  /** {@link #path} as it is reached. */
+  readonly #final: string;
+  readonly #site: Site;
   readonly #options: InstallOptions;
   readonly #tree: string;
   #owner: Owner | undefined;
@@ -83,10 +95,12 @@ class InstalledTree implements TreeTarget {
   #open: { close(): Promise<void> } | undefined;
   #isInstalled = false;
 
-  constructor(path: string, options: InstallOptions) {
+  constructor(path: string, site: Site, options: InstallOptions) {
     this.#path = path;
+    this.#final = site.place.at(basename(path));
+    this.#site = site;
     this.#options = options;
-    this.#tree = join(options.work.path, 'tree');
+    this.#tree = join(site.work.path, 'tree');
   }
 
   async directory(path: string): Promise<void> {
@@ -121,7 +135,7 @@ class InstalledTree implements TreeTarget {
   /** Root gives everything to the owner of what is replaced, or of the directory above. */
   async #own(give: (owner: Owner) => Promise<void>): Promise<void> {
     if (process.geteuid?.() !== 0) return;
-    this.#owner ??= await stat(this.#path).catch(async () => stat(dirname(this.#path)));
+    this.#owner ??= ownerAt(this.#final) ?? this.#site.place.stat;
     await give(this.#owner);
   }
 
@@ -130,37 +144,53 @@ class InstalledTree implements TreeTarget {
   }
 
   async done(): Promise<void> {
-    await syncDirectory(this.#options.work.path);
+    await syncDirectory(this.#site.work.path);
   }
 
   async install(): Promise<InstalledState> {
-    const { replace, height, work } = this.#options;
-    const path = this.#path;
-    const isOld = await isOccupied(path);
-    if (isOld && !replace) throw filesExist(path);
-    const movedTo = isOld ? await freeName(path, height) : undefined;
-    if (movedTo !== undefined) await rename(path, movedTo);
+    const { replace, height } = this.#options;
+    const { place, work } = this.#site;
+    const isOld = await isOccupied(this.#final);
+    if (isOld && !replace) throw filesExist(this.#path);
+    const aside = isOld ? await freeName(place, basename(this.#path), height) : undefined;
+    const tree = HeldDirectory.open(this.#tree);
+    const installed = tree.stat;
     try {
-      await rename(this.#tree, path);
-    } catch (error) {
-      if (movedTo !== undefined) await rename(movedTo, path);
-      throw isThere(error) ? filesExist(path, error) : error;
+      if (aside !== undefined) await rename(this.#final, place.at(aside));
+      try {
+        await rename(this.#tree, this.#final);
+      } catch (error) {
+        if (aside !== undefined) await rename(place.at(aside), this.#final);
+        throw isThere(error) ? filesExist(this.#path, error) : error;
+      }
+      this.#isInstalled = true;
+      tree.chmod(this.#mode);
+    } finally {
+      tree.close();
     }
-    this.#isInstalled = true;
-    await chmod(path, this.#mode);
-    await syncDirectory(dirname(path));
+    await syncDirectory(place.path);
     work.remove();
-    return { path, movedTo, undo: async () => this.#undo(movedTo) };
+    place.close();
+    const movedTo = aside === undefined ? undefined : join(dirname(this.#path), aside);
+    return { path: this.#path, movedTo, undo: async () => this.#undo(installed, aside) };
   }
 
-  async #undo(movedTo: string | undefined): Promise<void> {
-    const work = makeWork(this.#path);
-    await chmod(this.#path, 0o700);
-    await rename(this.#path, join(work.path, 'tree'));
-    if (movedTo !== undefined) await rename(movedTo, this.#path);
-    makeRemovable(work.path);
-    work.remove();
-    await unmakeDirectories(this.#options.made);
+  /** What has taken the tree's place meanwhile stays, and then so does what was moved aside. */
+  async #undo(installed: Stats, aside: string | undefined): Promise<void> {
+    await inDirectory(dirname(this.#path), async (place) => {
+      const name = basename(this.#path);
+      const tree = place.openInside(name);
+      const isOurs = isSame(tree.stat, installed);
+      // A directory that its owner cannot write to cannot be moved.
+      if (isOurs) tree.chmod(0o700);
+      tree.close();
+      if (!isOurs) return;
+      const work = makeWork(place);
+      await rename(place.at(name), join(work.path, 'tree'));
+      if (aside !== undefined) await rename(place.at(aside), place.at(name));
+      work.remove();
+    });
+    await unmakeDirectories(this.#site.made);
   }
 
   async abort(): Promise<void> {
@@ -168,31 +198,29 @@ class InstalledTree implements TreeTarget {
     const handle = this.#open;
     this.#open = undefined;
     await handle?.close();
-    makeRemovable(this.#options.work.path);
-    this.#options.work.remove();
-    await unmakeDirectories(this.#options.made);
+    this.#site.work.remove();
+    this.#site.place.close();
+    await unmakeDirectories(this.#site.made);
   }
 }
 
-function makeWork(path: string): WorkDirectory {
-  return WorkDirectory.make(dirname(path), WORK_PREFIX, undefined, makeRemovable);
+/** Whom that belongs to which a tree takes the place of; what a link of another user leads to does not tell. */
+function ownerAt(path: string): Owner | undefined {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  const isFollowed = found?.isSymbolicLink() === true && found.uid === process.geteuid?.();
+  return isFollowed ? statSync(path, { throwIfNoEntry: false }) : found;
 }
 
-/** What is in a directory that its owner cannot write to can be removed by root only. */
-function makeRemovable(dir: string): void {
-  if (!existsSync(dir)) return;
-  chmodSync(dir, 0o700);
-  for (const entry of readdirSync(dir, { withFileTypes: true })) {
-    if (entry.isDirectory()) makeRemovable(join(dir, entry.name));
-  }
+function makeWork(place: HeldDirectory): WorkDirectory {
+  return WorkDirectory.make(place.path, WORK_PREFIX);
 }
 
 /** `<dir>.before-<height>-<time>`, with a number where two come in one second. */
-async function freeName(path: string, height: number): Promise<string> {
+async function freeName(place: HeldDirectory, of: string, height: number): Promise<string> {
   const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
-  const first = join(dirname(path), `${basename(path)}.before-${String(height)}-${time}`);
+  const first = `${of}.before-${String(height)}-${time}`;
   let name = first;
-  for (let n = 2; await isOccupied(name); n += 1) name = `${first}-${String(n)}`;
+  for (let n = 2; await isOccupied(place.at(name)); n += 1) name = `${first}-${String(n)}`;
   return name;
 }
 

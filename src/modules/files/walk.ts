@@ -1,9 +1,11 @@
 /** Goes through a tree of files, in the order of its paths. */
 import { isUtf8 } from 'node:buffer';
-import { constants, type BigIntStats } from 'node:fs';
+import { constants, fstatSync, type BigIntStats } from 'node:fs';
 import { lstat, open, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../../errors.ts';
+import { HeldDirectory } from '../../io/held-directory.ts';
+import { systemCode } from '../../io/system-error.ts';
 import { isTreePath, ROOT } from './layout.ts';
 
 const READ_PIECE_BYTES = 1024 * 1024;
@@ -35,34 +37,55 @@ export async function* walkTree(root: string): AsyncGenerator<TreeNode> {
   });
   const found = await lstat(real, { bigint: true });
   if (!found.isDirectory()) throw notAFile(root, found);
-  yield* walk(real, ROOT, found);
+  yield* walk(hold(real, real, found), real, ROOT, found);
 }
 
-async function* walk(root: string, path: string, before: BigIntStats): AsyncGenerator<TreeNode> {
-  const dir = join(root, path);
-  yield { path, kind: 'directory', mode: modeOf(before), size: 0, read: nothing };
-  const names = await readdir(dir, { encoding: 'buffer' });
-  for (const name of names.sort((a, b) => Buffer.compare(a, b))) {
-    const below = path === ROOT ? name.toString() : `${path}/${name.toString()}`;
-    const full = join(root, below);
-    if (!isUtf8(name) || !isTreePath(below)) {
-      throw new VerificationError('TREE_PATH', 'a name cannot be carried', {
-        path: full,
-        expected: 'UTF-8, and a path of at most 960 characters',
-        found: JSON.stringify(name.toString()),
-      });
-    }
-    const found = await lstat(full, { bigint: true }).catch((cause: unknown) => {
-      throw changed(full, cause);
-    });
-    if (found.isDirectory()) yield* walk(root, below, found);
-    else if (found.isFile()) yield fileNode(full, below, found);
-    else throw notAFile(full, found);
+/** Opens a directory that was found at `path`. @param reached how it is reached now */
+function hold(reached: string, path: string, found: BigIntStats): HeldDirectory {
+  let directory: HeldDirectory;
+  try {
+    directory = HeldDirectory.open(reached);
+  } catch (cause) {
+    if (systemCode(cause) === 'EACCES') throw cause;
+    throw changed(path, cause);
   }
-  const after = await lstat(dir, { bigint: true }).catch((cause: unknown) => {
-    throw changed(dir, cause);
-  });
-  if (!isSame(before, after)) throw changed(dir);
+  if (isSame(found, fstatSync(directory.fd, { bigint: true }))) return directory;
+  directory.close();
+  throw changed(path);
+}
+
+/** @param held the directory, which is closed at the end: what is below it is not found through what took its place */
+async function* walk(
+  held: HeldDirectory,
+  root: string,
+  path: string,
+  before: BigIntStats,
+): AsyncGenerator<TreeNode> {
+  try {
+    yield { path, kind: 'directory', mode: modeOf(before), size: 0, read: nothing };
+    const names = await readdir(held.path, { encoding: 'buffer' });
+    for (const name of names.sort((a, b) => Buffer.compare(a, b))) {
+      const below = path === ROOT ? name.toString() : `${path}/${name.toString()}`;
+      const full = join(root, below);
+      if (!isUtf8(name) || !isTreePath(below)) {
+        throw new VerificationError('TREE_PATH', 'a name cannot be carried', {
+          path: full,
+          expected: 'UTF-8, and a path of at most 960 characters',
+          found: JSON.stringify(name.toString()),
+        });
+      }
+      const inside = held.at(name.toString());
+      const found = await lstat(inside, { bigint: true }).catch((cause: unknown) => {
+        throw changed(full, cause);
+      });
+      if (found.isDirectory()) yield* walk(hold(inside, full, found), root, below, found);
+      else if (found.isFile()) yield fileNode(full, below, found);
+      else throw notAFile(full, found);
+    }
+    if (!isSame(before, fstatSync(held.fd, { bigint: true }))) throw changed(join(root, path));
+  } finally {
+    held.close();
+  }
 }
 
 function fileNode(full: string, path: string, found: BigIntStats): TreeNode {

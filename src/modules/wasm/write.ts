@@ -1,9 +1,11 @@
 /** Byte codes that are received: put into a directory, compared with one, or only verified. */
 import { createHash } from 'node:crypto';
-import { link, open, rm, stat, type FileHandle } from 'node:fs/promises';
+import { lstatSync, unlinkSync, type Stats } from 'node:fs';
+import { link, lstat, open, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { VerificationError } from '../../errors.ts';
-import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
+import { HeldDirectory, inDirectory, isSame } from '../../io/held-directory.ts';
+import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../../io/made-directory.ts';
 import { noProgress } from '../../io/progress.ts';
 import { syncDirectory, writeFully } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
@@ -95,33 +97,43 @@ const WORK_PREFIX = `${TEMPORARY_PREFIX}wasm-`;
  */
 export async function installByteCodes(dir: string): Promise<ByteCodeTarget> {
   const path = resolve(dir);
-  const made = await makeDirectory(path);
+  const made = await makeDirectory(path, { ownedAsAbove: true });
+  let place: HeldDirectory | undefined;
   try {
-    return new InstalledByteCodes(path, made, WorkDirectory.make(path, WORK_PREFIX));
+    place = HeldDirectory.openLinked(path);
+    const work = WorkDirectory.make(place.path, WORK_PREFIX);
+    return new InstalledByteCodes(path, { place, work, made });
   } catch (error) {
+    place?.close();
     await unmakeDirectories(made);
     throw error;
   }
 }
 
+/** Where byte codes are put. */
+interface Site {
+  /** The directory of byte codes. */
+  readonly place: HeldDirectory;
+  readonly work: WorkDirectory;
+  readonly made: readonly MadeDirectory[];
+}
+
 class InstalledByteCodes implements ByteCodeTarget {
   readonly #dir: string;
-  readonly #made: readonly string[];
-  readonly #work: WorkDirectory;
+  readonly #site: Site;
   readonly #written: string[] = [];
   #open: FileHandle | undefined;
   #isInstalled = false;
 
-  constructor(dir: string, made: readonly string[], work: WorkDirectory) {
+  constructor(dir: string, site: Site) {
     this.#dir = dir;
-    this.#made = made;
-    this.#work = work;
+    this.#site = site;
   }
 
   async begin(checksum: string): Promise<ByteCodeWriter> {
     // Told before the rest is read: a byte code that is there and wrong is nothing to be replaced in passing.
-    if (await hasByteCode(this.#dir, checksum)) return verifying(checksum);
-    const file = await open(join(this.#work.path, checksum), 'wx');
+    if (await hasByteCode(this.#site.place.path, checksum)) return verifying(checksum);
+    const file = await open(join(this.#site.work.path, checksum), 'wx');
     this.#open = file;
     const verifier = verifying(checksum);
     return {
@@ -142,47 +154,54 @@ class InstalledByteCodes implements ByteCodeTarget {
 
   /** With the owner of the directory, and read rights for all whom it lets in. */
   async #own(file: FileHandle): Promise<void> {
-    const { uid, gid, mode } = await stat(this.#dir);
+    const { uid, gid, mode } = this.#site.place.stat;
     await file.chmod(0o644 & (mode | 0o200));
     const own = await file.stat();
     if (own.uid !== uid || own.gid !== gid) await file.chown(uid, gid);
   }
 
   async done(): Promise<void> {
-    await syncDirectory(this.#work.path);
+    await syncDirectory(this.#site.work.path);
   }
 
   async install(): Promise<InstalledState> {
-    const linked: string[] = [];
-    const undo = async (): Promise<void> => {
-      for (const checksum of linked) await rm(join(this.#dir, checksum), { force: true });
-      this.#work.remove();
-      await unmakeDirectories(this.#made);
-    };
+    const { place, work } = this.#site;
+    const linked = new Map<string, Stats>();
     try {
       for (const checksum of this.#written) {
         // Unlike a rename, a link never replaces a file that came meanwhile.
-        if (await this.#link(checksum)) linked.push(checksum);
+        const found = await this.#link(checksum);
+        if (found !== undefined) linked.set(checksum, found);
       }
-      await syncDirectory(this.#dir);
+      await syncDirectory(place.path);
     } catch (error) {
-      await undo();
+      unlink(place, linked);
       throw error;
     }
     this.#isInstalled = true;
-    this.#work.remove();
-    return { path: this.#dir, undo };
+    work.remove();
+    place.close();
+    return { path: this.#dir, undo: async () => this.#undo(linked) };
   }
 
-  /** @returns false if another has brought it meanwhile */
-  async #link(checksum: string): Promise<boolean> {
+  async #undo(linked: ReadonlyMap<string, Stats>): Promise<void> {
+    await inDirectory(this.#dir, async (place) => {
+      unlink(place, linked);
+    });
+    await unmakeDirectories(this.#site.made);
+  }
+
+  /** @returns what has its name now; undefined if another has brought it meanwhile */
+  async #link(checksum: string): Promise<Stats | undefined> {
+    const { place, work } = this.#site;
+    const file = join(work.path, checksum);
     try {
-      await link(join(this.#work.path, checksum), join(this.#dir, checksum));
-      return true;
+      await link(file, place.at(checksum));
+      return await lstat(file);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      await hasByteCode(this.#dir, checksum);
-      return false;
+      await hasByteCode(place.path, checksum);
+      return undefined;
     }
   }
 
@@ -191,7 +210,16 @@ class InstalledByteCodes implements ByteCodeTarget {
     const file = this.#open;
     this.#open = undefined;
     await file?.close();
-    this.#work.remove();
-    await unmakeDirectories(this.#made);
+    this.#site.work.remove();
+    this.#site.place.close();
+    await unmakeDirectories(this.#site.made);
+  }
+}
+
+/** Removes files that were linked into a directory, where they are still what is there. */
+function unlink(place: HeldDirectory, linked: ReadonlyMap<string, Stats>): void {
+  for (const [name, file] of linked) {
+    const path = place.at(name);
+    if (isSame(lstatSync(path, { throwIfNoEntry: false }), file)) unlinkSync(path);
   }
 }
