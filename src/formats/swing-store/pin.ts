@@ -4,6 +4,7 @@ import { BusyError, SwingSnapError, VerificationError } from '../../errors.ts';
 import { holdFiles } from '../../io/held-files.ts';
 import { openDatabase, type Database } from '../../io/sqlite.ts';
 import { haveOpened, lookAt, type Sight } from './open-files.ts';
+import { refuseOddSideFiles } from './side-files.ts';
 
 /** A view of one commit. SQLite pins it at the first read. */
 export interface Pin {
@@ -75,6 +76,7 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
   let commits: CommitWatch | undefined;
   try {
     const database = realpathSync(path);
+    refuseOddSideFiles(database);
     const before = lookAt(database);
     db = openStoreDatabase(database, readonly);
     commits = new CommitWatch(database, readonly);

@@ -53,7 +53,7 @@ export class PinnedStore {
    * @throws {NotFoundError} `STORE_MISSING`
    * @throws {StorageError} `STORE_UNREADABLE`
    * @throws {BusyError} `STORE_LOCKED` if a process keeps every reader out
-   * @throws {VerificationError} `NOT_A_STORE`
+   * @throws {VerificationError} `NOT_A_STORE`, `SIDE_FILE`, `SUPER_JOURNAL`
    * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked; `STORE_REPLACED`
    */
   static async open(stateDir: string, options: PinOptions): Promise<PinnedStore> {
@@ -66,8 +66,9 @@ export class PinnedStore {
     const { scratchDir, note } = options;
     const copy = await copyStore(stateDir, scratchDir, note, hasJournal(inPlace));
     try {
-      // Writable, since a copied journal is rolled back by whoever opens its database first.
-      const pinned = tryPin(copy.databasePath, { reportedAs: path, readonly: false });
+      // Who opens a database first rolls its journal back, which is to write.
+      const readonly = !copy.hasJournal;
+      const pinned = tryPin(copy.databasePath, { reportedAs: path, readonly });
       if (pinned instanceof Error) {
         throw new StorageError('STORE_UNREADABLE', 'cannot open the SwingStore', {
           path,

@@ -1,0 +1,130 @@
+/** State dirs that were made to do something when they are read. Nothing of it may happen. */
+import { execFile, spawnSync } from 'node:child_process';
+import { appendFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSwingStore } from '../../../src/formats/swing-store/open.ts';
+import { openDatabase } from '../../../src/io/sqlite.ts';
+import { listTree, useTempDir } from '../../fixtures/directories.ts';
+import { buildStore, closeReference } from '../../fixtures/reference.ts';
+import { tinySpec } from '../../fixtures/specs.ts';
+
+const runPath = fileURLToPath(new URL('../../../bin/run.js', import.meta.url));
+
+/** In a process of its own, since one that waits within SQLite or for a pipe hears of nothing but SIGKILL. */
+async function runOrKill(...args: string[]): Promise<{ exitCode: unknown; json: unknown }> {
+  return new Promise((resolve) => {
+    const options = { timeout: 20_000, killSignal: 'SIGKILL' } as const;
+    execFile(process.execPath, [runPath, ...args, '--json'], options, (error, stdout) => {
+      const json: unknown = stdout.startsWith('{') ? JSON.parse(stdout) : undefined;
+      resolve({ exitCode: error === null ? 0 : error.code, json });
+    });
+  });
+}
+
+const fileDir = useTempDir('file');
+let honest: string;
+
+beforeAll(async () => {
+  honest = join(await fileDir(), 'S');
+  await buildStore(honest, tinySpec);
+});
+afterAll(closeReference);
+
+/** A copy of an honest store, to be spoiled. */
+async function place() {
+  const dir = await fileDir();
+  const S = join(dir, 'S');
+  await cp(honest, S, { recursive: true });
+  const scratch = join(dir, 'scratch');
+  await mkdir(scratch);
+  return { dir, S, scratch, db: join(S, 'swingstore.sqlite') };
+}
+
+async function readAll(S: string, scratchDir: string): Promise<string> {
+  const note = (): void => undefined;
+  const store = await openSwingStore(S, { artifactMode: 'debug', scratchDir, note });
+  try {
+    let text = '';
+    for await (const block of store.exportData()) text += Buffer.from(block).toString();
+    return text;
+  } finally {
+    await store.close();
+  }
+}
+
+/** The end of a journal that names a super-journal, as SQLite's `writeSuperJournal` writes it. */
+function superJournalRecord(name: string): Buffer {
+  const text = Buffer.from(name);
+  const numbers = Buffer.alloc(8);
+  numbers.writeUInt32BE(text.length, 0);
+  numbers.writeUInt32BE(text.reduce((sum, byte) => sum + byte, 0) >>> 0, 4);
+  const magic = Buffer.from('d9d505f920a163d7', 'hex');
+  return Buffer.concat([Buffer.from([0, 4, 0, 1]), text, numbers, magic]);
+}
+
+/** Leaves the journal of a transaction that was cut off. */
+async function cutOff(S: string, dir: string): Promise<void> {
+  const writer = openDatabase(join(S, 'swingstore.sqlite'));
+  writer.pragma('journal_mode = DELETE');
+  writer.pragma('cache_size = 1');
+  writer.exec(`BEGIN; UPDATE kvStore SET value = value || 'x' WHERE key NOT LIKE 'host.%'`);
+  await cp(S, join(dir, 'cut'), { recursive: true });
+  writer.exec('ROLLBACK');
+  writer.close();
+  await cp(join(dir, 'cut'), S, { recursive: true });
+}
+
+describe('a journal that names a super-journal', () => {
+  it('removes no file, is refused with the reason, and leaves no copy', async () => {
+    const { dir, S, scratch, db } = await place();
+    const expected = await readAll(S, scratch);
+    const victim = join(dir, 'victim');
+    await writeFile(victim, 'precious');
+    await cutOff(S, dir);
+    // As it was cut off it is rolled back in a copy.
+    expect(await readAll(S, scratch)).toBe(expected);
+
+    await appendFile(`${db}-journal`, superJournalRecord(victim));
+    const before = await listTree(S);
+    const refusal: unknown = await readAll(S, scratch).catch((error: unknown) => error);
+    expect(await readFile(victim, 'utf8')).toBe('precious');
+    expect(refusal).toMatchObject({
+      code: 'SUPER_JOURNAL',
+      exitCode: 3,
+      path: `${db}-journal`,
+      hint: expect.stringContaining('--state-dir') as unknown,
+    });
+    expect(await listTree(S)).toEqual(before);
+    expect(await listTree(scratch)).toEqual({});
+  });
+});
+
+describe('something else in the place of a side file', () => {
+  it.each(['-wal', '-shm', '-journal'])(
+    'is refused: a pipe %s, for which nothing waits',
+    async (suffix) => {
+      const { S, scratch, db } = await place();
+      expect(spawnSync('mkfifo', [db + suffix]).status).toBe(0);
+      const before = await listTree(S);
+      const args = ['export', '--state-dir', S, '--export-dir', join(scratch, 'E')];
+      expect(await runOrKill(...args)).toMatchObject({
+        exitCode: 3,
+        json: { error: { code: 'SIDE_FILE', path: db + suffix } },
+      });
+      expect(await listTree(S)).toEqual(before);
+      expect(await listTree(scratch)).toEqual({});
+    },
+  );
+
+  it.each(['-wal', '-shm', '-journal'])(
+    'is refused: a link %s, which leads to no new file',
+    async (suffix) => {
+      const { dir, S, scratch, db } = await place();
+      await symlink(join(dir, 'elsewhere'), db + suffix);
+      await expect(readAll(S, scratch)).rejects.toMatchObject({ code: 'SIDE_FILE', exitCode: 3 });
+      expect(Object.keys(await listTree(dir))).not.toContain('elsewhere');
+    },
+  );
+});
