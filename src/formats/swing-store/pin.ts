@@ -4,6 +4,7 @@ import { BusyError, SwingSnapError, VerificationError } from '../../errors.ts';
 import { holdFiles } from '../../io/held-files.ts';
 import { openDatabase, type Database } from '../../io/sqlite.ts';
 import { haveOpened, lookAt, type Sight } from './open-files.ts';
+import { findOtherSchema } from './schema.ts';
 import { refuseOddSideFiles } from './side-files.ts';
 
 /** A view of one commit. SQLite pins it at the first read. */
@@ -81,7 +82,7 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
     db = openStoreDatabase(database, readonly);
     commits = new CommitWatch(database, readonly);
     commits.begin();
-    const rawHeight = beginAtHeight(db);
+    const rawHeight = beginAtHeight(db, reportedAs);
     // SQLite finds each file by name: beside another database the -wal would be none, or another's.
     const sight = lookAt(database);
     if (!haveOpened(2, before, sight)) throw replaced(reportedAs);
@@ -119,13 +120,13 @@ function pinOf(pin: Omit<Pin, 'close'>): Pin {
 }
 
 /**
- * Begins a transaction whose first read, which pins the view, is the height.
+ * Begins a transaction whose first read, which pins the view, is the schema; then reads the height.
+ * @throws {VerificationError} `NOT_A_STORE` if the tables are not those of a SwingStore
  */
-export function beginAtHeight(db: Database): unknown {
+export function beginAtHeight(db: Database, reportedAs: string): unknown {
   db.exec('BEGIN');
-  for (const table of ['snapshots', 'transcriptSpans', 'transcriptItems', 'bundles']) {
-    db.prepare(`SELECT 1 FROM ${table}`);
-  }
+  const other = findOtherSchema(db);
+  if (other !== undefined) throw notAStore(reportedAs, other);
   return db.prepare(`SELECT value FROM kvStore WHERE key = 'host.height'`).pluck().get();
 }
 

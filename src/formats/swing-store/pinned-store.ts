@@ -130,10 +130,10 @@ export class PinnedStore {
     this.db.exec('ROLLBACK');
   }
 
-  /** Pins the newest commit. */
+  /** Pins the newest commit. @throws {VerificationError} `NOT_A_STORE` */
   pin(): void {
     this.#pin.commits.begin();
-    this.#height = heightOf(beginAtHeight(this.db), this.stateDir);
+    this.#height = heightOf(beginAtHeight(this.db, databasePath(this.stateDir)), this.stateDir);
   }
 
   /** Whether another file stands where the database was: this one is then no node's any more. */

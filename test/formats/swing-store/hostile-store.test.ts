@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSwingStore } from '../../../src/formats/swing-store/open.ts';
-import { openDatabase } from '../../../src/io/sqlite.ts';
+import { openDatabase, type Database } from '../../../src/io/sqlite.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { buildStore, closeReference } from '../../fixtures/reference.ts';
 import { tinySpec } from '../../fixtures/specs.ts';
@@ -127,4 +127,106 @@ describe('something else in the place of a side file', () => {
       expect(Object.keys(await listTree(dir))).not.toContain('elsewhere');
     },
   );
+});
+
+/** A query without an end, with two columns of any names. */
+function endless(columns: string, count: string): string {
+  return `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n ${count})
+          SELECT ${columns} FROM n`;
+}
+
+const COLUMNS = {
+  kvStore: ['key', 'value'],
+  transcriptItems: ['vatID', 'position', 'item', 'incarnation'],
+  transcriptSpans: ['vatID', 'startPos', 'endPos', 'hash', 'isCurrent', 'incarnation'],
+  snapshots: [
+    'vatID',
+    'snapPos',
+    'inUse',
+    'hash',
+    'uncompressedSize',
+    'compressedSize',
+    'compressedSnapshot',
+  ],
+  bundles: ['bundleID', 'bundle'],
+} as const;
+type Table = keyof typeof COLUMNS;
+
+/** Puts a view in the place of a table, with all of its columns. */
+function putView(db: Database, table: Table, count = 'LIMIT 1000'): void {
+  const columns = COLUMNS[table].map((column) => `i AS ${column}`).join(', ');
+  db.exec(`DROP TABLE ${table}; CREATE VIEW ${table} AS ${endless(columns, count)}`);
+}
+
+const schemas: Record<string, (db: Database) => void> = {
+  'a generated column': (db) => {
+    db.exec(`ALTER TABLE kvStore RENAME TO other;
+      CREATE TABLE kvStore (key TEXT, v TEXT, value TEXT AS (v || hex(zeroblob(1000))), PRIMARY KEY (key));
+      INSERT INTO kvStore SELECT key, value FROM other`);
+  },
+  'a virtual table': (db) => {
+    db.exec('DROP TABLE kvStore; CREATE VIRTUAL TABLE kvStore USING fts5(key, value)');
+  },
+  'a table without its primary key': (db) => {
+    db.exec('ALTER TABLE bundles RENAME TO other; CREATE TABLE bundles AS SELECT * FROM other');
+  },
+};
+
+describe('a database whose tables are none', () => {
+  async function refused(spoil: (db: Database) => void): Promise<unknown> {
+    const { S, scratch, db } = await place();
+    const writer = openDatabase(db);
+    spoil(writer);
+    writer.close();
+    const before = await listTree(S);
+    const error = await readAll(S, scratch).catch((refusal: unknown) => refusal);
+    expect(Object.keys(await listTree(S)).filter((name) => !name.includes('-'))).toEqual(
+      Object.keys(before).filter((name) => !name.includes('-')),
+    );
+    expect(await listTree(scratch)).toEqual({});
+    return error;
+  }
+
+  it.each(Object.keys(COLUMNS) as Table[])(
+    'is refused before it is read: a view %s',
+    async (table) => {
+      expect(
+        await refused((db) => {
+          putView(db, table);
+        }),
+      ).toMatchObject({ code: 'NOT_A_STORE', exitCode: 3, found: `no table ${table}` });
+    },
+  );
+
+  it.each(Object.keys(schemas))('is refused before it is read: %s', async (name) => {
+    expect(await refused(schemas[name] ?? (() => undefined))).toMatchObject({
+      code: 'NOT_A_STORE',
+      exitCode: 3,
+    });
+  });
+
+  it('keeps no command busy: a view kvStore without an end', async () => {
+    const { S, scratch, db } = await place();
+    const writer = openDatabase(db);
+    putView(writer, 'kvStore', '');
+    writer.close();
+    const args = ['retrieve', '--state-dir', S, '--snapshot-dir', scratch, '--max-time', '5s'];
+    expect(await runOrKill(...args)).toMatchObject({
+      exitCode: 3,
+      json: { error: { code: 'NOT_A_STORE' } },
+    });
+    expect(await listTree(scratch)).toEqual({});
+  });
+
+  it('is read where there are tables, views and columns that are not read', async () => {
+    const { S, scratch, db } = await place();
+    const expected = await readAll(S, scratch);
+    const writer = openDatabase(db);
+    writer.exec(`CREATE VIEW "host.height" AS ${endless('i', '')};
+      CREATE TABLE more (key TEXT);
+      ALTER TABLE bundles ADD COLUMN more AS (hex(bundle));
+      ALTER TABLE kvStore RENAME TO "it's"; ALTER TABLE "it's" RENAME TO kvStore`);
+    writer.close();
+    expect(await readAll(S, scratch)).toBe(expected);
+  });
 });
