@@ -4,6 +4,7 @@ import { BusyError, SwingSnapError, VerificationError } from '../../errors.ts';
 import { holdFiles } from '../../io/held-files.ts';
 import { openDatabase, type Database } from '../../io/sqlite.ts';
 import { haveOpened, lookAt, type Sight } from './open-files.ts';
+import { refuseOtherNameInUse } from './other-names.ts';
 import { findOtherSchema } from './schema.ts';
 import { refuseOddSideFiles } from './side-files.ts';
 
@@ -78,6 +79,7 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
   try {
     const database = realpathSync(path);
     refuseOddSideFiles(database);
+    refuseOtherNameInUse(database);
     const before = lookAt(database);
     db = openStoreDatabase(database, readonly);
     commits = new CommitWatch(database, readonly);

@@ -54,7 +54,7 @@ export class PinnedStore {
    * @throws {StorageError} `STORE_UNREADABLE`
    * @throws {BusyError} `STORE_LOCKED` if a process keeps every reader out
    * @throws {VerificationError} `NOT_A_STORE`, `SIDE_FILE`, `SUPER_JOURNAL`
-   * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked; `STORE_REPLACED`
+   * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked; `STORE_REPLACED`; `OTHER_NAME`
    */
   static async open(stateDir: string, options: PinOptions): Promise<PinnedStore> {
     const path = databasePath(stateDir);
