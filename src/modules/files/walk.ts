@@ -3,7 +3,8 @@ import { isUtf8 } from 'node:buffer';
 import { constants, type BigIntStats } from 'node:fs';
 import { lstat, open, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { NotFoundError, SwingSnapError, VerificationError } from '../../errors.ts';
+import { NotFoundError, SwingSnapError, UsageError, VerificationError } from '../../errors.ts';
+import { isHeld } from '../../io/held-files.ts';
 import { isTreePath, ROOT } from './layout.ts';
 
 const READ_PIECE_BYTES = 1024 * 1024;
@@ -23,7 +24,8 @@ export interface TreeNode {
 /**
  * The root, and all that is below it. Of the names, those of the directories on the way are in memory.
  * @throws {NotFoundError} `FILES_MISSING`; {@link VerificationError} `NOT_A_FILE` for links and special files, `TREE_PATH`
- *   for names that cannot be carried; {@link SwingSnapError} `FILE_CHANGED` if it changes meanwhile
+ *   for names that cannot be carried; {@link SwingSnapError} `FILE_CHANGED` if it changes meanwhile;
+ *   {@link UsageError} `HOLDS_STORE` if a file of the SwingStore that this process reads is in it
  */
 export async function* walkTree(root: string): AsyncGenerator<TreeNode> {
   const real = await realpath(root).catch((cause: unknown) => {
@@ -55,6 +57,8 @@ async function* walk(root: string, path: string, before: BigIntStats): AsyncGene
     const found = await lstat(full, { bigint: true }).catch((cause: unknown) => {
       throw changed(full, cause);
     });
+    // By whatever name: a link, or a directory that is mounted twice.
+    if (isHeld(found)) throw holdsStore(full);
     if (found.isDirectory()) yield* walk(root, below, found);
     else if (found.isFile()) yield fileNode(full, below, found);
     else throw notAFile(full, found);
@@ -114,6 +118,14 @@ function changed(path: string, cause?: unknown): SwingSnapError {
     path,
     hint: 'run it again when nobody writes there: stop the node, or take a copy',
     cause,
+  });
+}
+
+/** @param path what in the tree it is, or the tree */
+export function holdsStore(path: string): UsageError {
+  return new UsageError('HOLDS_STORE', 'a tree of files holds the SwingStore that is read', {
+    path,
+    hint: 'name a directory without it: its state is packed anyway, and its files must not be opened meanwhile',
   });
 }
 
