@@ -94,6 +94,8 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
     db?.close();
     const code = (error as { code?: unknown }).code;
     if (!(error instanceof Error) || typeof code !== 'string') throw error;
+    // It was there a moment ago.
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw replaced(reportedAs, error);
     if (CANNOT_OPEN_IN_PLACE.test(code)) return error;
     if (NO_STORE.test(code)) throw notAStore(reportedAs, error.message, error);
     if (/^SQLITE_(BUSY|LOCKED)/u.test(code)) {
