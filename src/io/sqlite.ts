@@ -9,6 +9,8 @@
  * The package `packages/node20` depends on 12 and is left out by npm where Node is newer. Seen from there,
  * better-sqlite3 is 12; seen from anywhere else, it is 13.
  */
+import { randomBytes } from 'node:crypto';
+import { closeSync, constants, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 // The one place that may name it.
 import type BetterSqlite3 from 'better-sqlite3';
@@ -45,6 +47,25 @@ let loaded: typeof BetterSqlite3 | undefined;
 export function openDatabase(path: string, options: OpenDatabaseOptions = {}): Database {
   loaded ??= load();
   return new loaded(path, options);
+}
+
+/**
+ * A name for {@link makeDatabase} that no other user can know. SQLite takes all links out of a path, also those that lead
+ * into a held directory, and from then on goes by names. Where another user can exchange the directory for another one,
+ * no file in that has this name: SQLite then opens nothing, and neither reads nor removes a journal of others.
+ */
+export function secretDatabaseName(): string {
+  return `${randomBytes(16).toString('hex')}.sqlite`;
+}
+
+/**
+ * Makes an empty database, which its user alone may read and write.
+ * @param path ends with a {@link secretDatabaseName}
+ */
+export function makeDatabase(path: string): Database {
+  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
+  closeSync(openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR, 0o600));
+  return openDatabase(path, { fileMustExist: true });
 }
 
 function load(): typeof BetterSqlite3 {

@@ -5,8 +5,9 @@ import { dirname, join } from 'node:path';
 import { StorageError } from '../../errors.ts';
 import { refuseNoSpace } from '../../io/free-space.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
+import { secretDatabaseName } from '../../io/sqlite.ts';
 import { WorkDirectory } from '../../io/work-directory.ts';
-import { DATABASE_FILE, databasePath, SIDE_FILES } from './layout.ts';
+import { databasePath, SIDE_FILES } from './layout.ts';
 import { statIfThere } from '../../io/stat-if-there.ts';
 import { refuseSuperJournal } from './side-files.ts';
 
@@ -41,14 +42,14 @@ export async function copyStore(
   const what = `${String(before.bytes)} bytes are copied to ${scratchDir} and read there`;
   note(`swingstore.sqlite ${[`${reason}: ${what}`, ...advice].join('; ')}`);
   const work = WorkDirectory.make(scratchDir, `${TEMPORARY_PREFIX}store-`);
-  const dir = work.path;
   const remove = (): void => {
     work.remove();
   };
+  const copied = join(work.path, secretDatabaseName());
   try {
     for (const suffix of COPIED) {
       if (statIfThere(database + suffix) === undefined) continue;
-      const copy = join(dir, DATABASE_FILE + suffix);
+      const copy = copied + suffix;
       await copyFile(database + suffix, copy, constants.COPYFILE_FICLONE);
       // The rights come along, and a file that its owner may not write cannot be opened to be recovered.
       await chmod(copy, 0o600);
@@ -64,7 +65,6 @@ export async function copyStore(
     remove();
     throw error;
   }
-  const copied = join(dir, DATABASE_FILE);
   return { databasePath: copied, hasJournal: existsSync(`${copied}-journal`), remove };
 }
 
