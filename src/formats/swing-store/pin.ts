@@ -57,6 +57,7 @@ export function openStoreDatabase(database: string, readonly = true): Database {
   const db = openDatabase(database, { readonly, fileMustExist: true });
   db.pragma('query_only = ON');
   db.pragma('trusted_schema = OFF');
+  db.pragma('cell_size_check = ON');
   return db;
 }
 

@@ -1,12 +1,13 @@
 /** State dirs that were made to do something when they are read. Nothing of it may happen. */
 import { execFile, spawnSync } from 'node:child_process';
-import { appendFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSwingStore } from '../../../src/formats/swing-store/open.ts';
 import { openDatabase, type Database } from '../../../src/io/sqlite.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
+import { cutOff, nameSuperJournal } from '../../fixtures/cut-off-store.ts';
 import { buildStore, closeReference } from '../../fixtures/reference.ts';
 import { tinySpec } from '../../fixtures/specs.ts';
 
@@ -54,39 +55,17 @@ async function readAll(S: string, scratchDir: string): Promise<string> {
   }
 }
 
-/** The end of a journal that names a super-journal, as SQLite's `writeSuperJournal` writes it. */
-function superJournalRecord(name: string): Buffer {
-  const text = Buffer.from(name);
-  const numbers = Buffer.alloc(8);
-  numbers.writeUInt32BE(text.length, 0);
-  numbers.writeUInt32BE(text.reduce((sum, byte) => sum + byte, 0) >>> 0, 4);
-  const magic = Buffer.from('d9d505f920a163d7', 'hex');
-  return Buffer.concat([Buffer.from([0, 4, 0, 1]), text, numbers, magic]);
-}
-
-/** Leaves the journal of a transaction that was cut off. */
-async function cutOff(S: string, dir: string): Promise<void> {
-  const writer = openDatabase(join(S, 'swingstore.sqlite'));
-  writer.pragma('journal_mode = DELETE');
-  writer.pragma('cache_size = 1');
-  writer.exec(`BEGIN; UPDATE kvStore SET value = value || 'x' WHERE key NOT LIKE 'host.%'`);
-  await cp(S, join(dir, 'cut'), { recursive: true });
-  writer.exec('ROLLBACK');
-  writer.close();
-  await cp(join(dir, 'cut'), S, { recursive: true });
-}
-
 describe('a journal that names a super-journal', () => {
   it('removes no file, is refused with the reason, and leaves no copy', async () => {
     const { dir, S, scratch, db } = await place();
     const expected = await readAll(S, scratch);
     const victim = join(dir, 'victim');
     await writeFile(victim, 'precious');
-    await cutOff(S, dir);
+    await cutOff(S);
     // As it was cut off it is rolled back in a copy.
     expect(await readAll(S, scratch)).toBe(expected);
 
-    await appendFile(`${db}-journal`, superJournalRecord(victim));
+    await nameSuperJournal(S, victim);
     const before = await listTree(S);
     const refusal: unknown = await readAll(S, scratch).catch((error: unknown) => error);
     expect(await readFile(victim, 'utf8')).toBe('precious');
