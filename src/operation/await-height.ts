@@ -7,7 +7,6 @@ import { SwingSnapError, TimeoutError } from '../errors.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { PinnedStore, type PinOptions } from '../formats/swing-store/pinned-store.ts';
 import type { Progress } from '../io/progress.ts';
-import { statIfThere } from '../io/stat-if-there.ts';
 
 /** The commit that is wanted: one height, or the next that is a multiple. */
 export type AwaitedHeight = { readonly atHeight: number } | { readonly every: number };
@@ -73,8 +72,7 @@ export async function awaitHeight(
 
 /** A restored store is another file: the handle would watch the old one for ever. */
 function refuseReplaced(store: PinnedStore): void {
-  const now = statIfThere(databasePath(store.stateDir));
-  if (now?.ino === store.inode) return;
+  if (!store.isReplaced) return;
   throw new SwingSnapError('STORE_REPLACED', 'the SwingStore was replaced while it was watched', {
     path: databasePath(store.stateDir),
     hint: 'run it again',

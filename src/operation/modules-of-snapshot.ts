@@ -1,7 +1,10 @@
 /** Which modules the states of a source go to. */
+import { realpathSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { NotFoundError, UsageError } from '../errors.ts';
 import type { UnpackedModule } from '../formats/snapshot/unpack-modules.ts';
 import { otherModules } from '../formats/snapshot/manifest.ts';
+import { databasePath } from '../formats/swing-store/layout.ts';
 import type { ComparedState, StateModule } from '../modules/contract.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 import type { OpenedSource } from './open-source.ts';
@@ -9,6 +12,8 @@ import { checkWritable, type Check } from './preflight.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 import { moduleRegistry, type ModuleRegistry } from '../modules/registry.ts';
 import type { ModulePlace } from '../modules/place.ts';
+import { FILES } from '../modules/files/layout.ts';
+import { holdsStore } from '../modules/files/walk.ts';
 import { WASM } from '../modules/wasm/layout.ts';
 
 /** Where the state of a module is, or goes. */
@@ -29,6 +34,28 @@ export function checkPlace({ name, kind, dir }: NamedPlace): Check {
     path: dir,
     hint: 'name another with --module',
   });
+}
+
+/**
+ * While a store is read its files must not be opened, as `files` would do. Looks only where the store is; by what other
+ * names its files are in a tree, the walk finds out.
+ * @throws {UsageError} `HOLDS_STORE` if the store in `stateDir` is below one of the places
+ */
+export function refuseStoreBelow(places: readonly NamedPlace[], stateDir: string): void {
+  if (statIfThere(databasePath(stateDir)) === undefined) return;
+  const trees = places
+    .filter(({ kind }) => kind === FILES)
+    .map(({ dir }) => ({ dir, found: statIfThere(dir) }));
+  const isTree = (path: string): { dir: string } | undefined => {
+    const { dev, ino } = statSync(path);
+    return trees.find(({ found }) => found?.ino === ino && found.dev === dev);
+  };
+  let above = realpathSync(databasePath(stateDir));
+  do {
+    above = dirname(above);
+    const tree = isTree(above);
+    if (tree !== undefined) throw holdsStore(tree.dir);
+  } while (above !== dirname(above));
 }
 
 /** Modules that are read from these places. */

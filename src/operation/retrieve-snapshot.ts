@@ -25,7 +25,13 @@ import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
 import { finishRetrieve } from './finish-retrieve.ts';
-import { checkPlace, modulesToRead, noteLeft, type NamedPlace } from './modules-of-snapshot.ts';
+import {
+  checkPlace,
+  modulesToRead,
+  noteLeft,
+  refuseStoreBelow,
+  type NamedPlace,
+} from './modules-of-snapshot.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { readRecord } from './record.ts';
 import { holdSource, type HeldSource, type RetrieveSource } from './retrieve-source.ts';
@@ -201,7 +207,8 @@ async function prepare(options: RetrieveOptions): Promise<{
   scratchDir: string;
 }> {
   const codec = await loadZstdCodec();
-  const { level = DEFAULT_LEVEL, chunkBytes = DEFAULT_CHUNK_BYTES } = options;
+  const { source, modules = [], level = DEFAULT_LEVEL, chunkBytes = DEFAULT_CHUNK_BYTES } = options;
+  if ('stateDir' in source) refuseStoreBelow(modules, source.stateDir);
   checkLevel(codec, level);
   if (chunkBytes < MIN_CHUNK_BYTES || chunkBytes > MAX_CHUNK_BYTES) {
     throw new UsageError('CHUNK_SIZE', 'the chunk size is out of range', {

@@ -9,6 +9,7 @@ import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { tinySpec } from '../fixtures/specs.ts';
 import { sha256 } from '../modules/hashes.ts';
+import { canMount, runIn } from './surroundings.ts';
 
 const fileDir = useTempDir('file');
 const WASM = ['wasm', 'wasm', 'state', 'wasm'] as const;
@@ -291,6 +292,40 @@ describe('restore', () => {
       kind: 'files',
       path: node.tree,
     });
+  });
+});
+
+describe('a tree of files over the store that is read', () => {
+  it('is refused, by whatever path, and nothing is made', async () => {
+    const { dir } = await freshNode();
+    const S = home('data', 'agoric');
+    const linked = join(dir, 'linked');
+    await symlink(S, linked);
+    const retrieve = ['retrieve', '--state-dir', S, '--snapshot-dir', join(dir, 'D')];
+    for (const over of [S, base, linked]) {
+      for (const more of [[], ['--check']]) {
+        expect(await told(...retrieve, ...toTree(over), ...more)).toMatchObject({
+          exitCode: 2,
+          error: { code: 'HOLDS_STORE', path: over },
+        });
+      }
+    }
+    expect(await readdir(dir)).toEqual(['linked']);
+  });
+
+  it.runIf(canMount)('is refused where the store is mounted into it', async () => {
+    const { dir } = await freshNode();
+    const S = home('data', 'agoric');
+    const mounted = join(dir, 'ibc', 'mounted');
+    await mkdir(mounted, { recursive: true });
+    const mounts = `mount --bind '${S}' '${mounted}'`;
+    const retrieve = ['retrieve', '--state-dir', S, '--snapshot-dir', join(dir, 'D'), '--json'];
+    const { exitCode, json } = await runIn({ mounts }, [...retrieve, ...toTree(join(dir, 'ibc'))]);
+    expect({ exitCode, json }).toMatchObject({
+      exitCode: 2,
+      json: { error: { code: 'HOLDS_STORE', path: join(mounted, 'swingstore.sqlite') } },
+    });
+    expect(await readdir(join(dir, 'D')).catch(() => [])).toEqual([]);
   });
 });
 

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
+import { openSwingStore } from '../../src/formats/swing-store/open.ts';
+import { fieldsOfTree } from '../../src/modules/files/read.ts';
 import { noProgress } from '../../src/io/progress.ts';
 import { findSource, openSource } from '../../src/operation/open-source.ts';
 import { verifySource } from '../../src/operation/verify-source.ts';
@@ -177,6 +179,29 @@ describe(`beside a live writer (seed ${String(seed)})`, { timeout: 600_000 }, ()
     expect(shown.length).toBeGreaterThan(1);
     expect(new Set(shown.map(([, target]) => Number(target)))).toEqual(new Set([wanted]));
     for (const [, , at] of shown) expect(Number(at)).toBeLessThan(wanted);
+  });
+
+  it('keeps its view whole while a tree of files that holds the store is asked for', async () => {
+    writer.setPause(0);
+    const note = (): void => undefined;
+    const options = { artifactMode: 'none', scratchDir: dir, note } as const;
+    for (let i = 0; i < (isSoak ? 10 : 2); i += 1) {
+      const store = await openSwingStore(writer.stateDir, options);
+      try {
+        const refusals = new Set<unknown>();
+        const until = (await writer.height()) + 300;
+        while ((await writer.height()) < until) {
+          const walk = fieldsOfTree(writer.stateDir);
+          refusals.add(await walk.catch((error: unknown) => (error as { code?: string }).code));
+        }
+        let text = '';
+        for await (const block of store.exportData()) text += Buffer.from(block).toString();
+        expect(digestExportData(text)).toBe(await writer.digestAt(store.height));
+        expect([...refusals]).toEqual(['HOLDS_STORE']);
+      } finally {
+        await store.close();
+      }
+    }
   });
 
   it('never kept the writer waiting, and left it a store that it goes on with', async () => {

@@ -3,10 +3,12 @@ import {
   appendFile,
   chmod,
   cp,
+  link,
   mkdir,
   readdir,
   rename,
   rm,
+  stat,
   symlink,
   utimes,
   writeFile,
@@ -15,11 +17,13 @@ import path from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { fileId, holdFiles } from '../../src/io/held-files.ts';
 import { noProgress } from '../../src/io/progress.ts';
 import { inlinePool } from '../../src/io/worker-pool/pool.ts';
 import type { StateChunk, StateContext, StateEntry } from '../../src/modules/contract.ts';
 import { directoryEntryName, fileEntryName } from '../../src/modules/files/layout.ts';
 import { filesModule } from '../../src/modules/files/module.ts';
+import { fieldsOfTree } from '../../src/modules/files/read.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { sha256 } from './hashes.ts';
 
@@ -52,6 +56,25 @@ const part = (name: string, n: number, data: Buffer): StateEntry => ({
   name: `${fileEntryName('ibc', name)}/${String(n).padStart(6, '0')}`,
   data,
   size: data.length,
+});
+
+describe('a tree that holds a file which SQLite has open', () => {
+  it('is refused before that is opened, by whatever name it is there', async () => {
+    const above = await tempDir();
+    const tree = path.join(above, 'tree');
+    await mkdir(path.join(tree, 'below'), { recursive: true });
+    await writeFile(path.join(above, 'open'), 'x');
+    const name = path.join(tree, 'below', 'name');
+    await link(path.join(above, 'open'), name);
+    const letGo = holdFiles([fileId(await stat(name, { bigint: true }))]);
+    await expect(fieldsOfTree(tree)).rejects.toMatchObject({
+      code: 'HOLDS_STORE',
+      exitCode: 2,
+      path: name,
+    });
+    letGo();
+    expect((await fieldsOfTree(tree)).artifacts.count).toBe(3);
+  });
 });
 
 describe('a tree of files that comes', () => {

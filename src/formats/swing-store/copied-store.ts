@@ -1,27 +1,32 @@
 /** A SwingStore that cannot be opened where it is (a read-only file system, read rights only), as a scratch copy. */
-import { accessSync, constants, realpathSync } from 'node:fs';
+import { accessSync, constants, existsSync, realpathSync } from 'node:fs';
 import { chmod, copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageError } from '../../errors.ts';
 import { refuseNoSpace } from '../../io/free-space.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
+import { secretDatabaseName } from '../../io/sqlite.ts';
 import { WorkDirectory } from '../../io/work-directory.ts';
-import { DATABASE_FILE, databasePath, SIDE_FILES } from './layout.ts';
+import { databasePath, SIDE_FILES } from './layout.ts';
 import { statIfThere } from '../../io/stat-if-there.ts';
+import { refuseSuperJournal } from './side-files.ts';
 
 export interface CopiedStore {
   readonly databasePath: string;
+  /** Whether it has a journal, which may have to be rolled back. */
+  readonly hasJournal: boolean;
   remove(): void;
 }
 
-// The -shm is an index of the -wal that SQLite makes anew.
-const COPIED = ['', '-wal', '-journal'] as const;
+// The journal first, which may be reason enough to read no more. The -shm is an index of the -wal that SQLite makes anew.
+const COPIED = ['-journal', '-wal', ''] as const;
 
 /**
  * Copies the database of `stateDir`, with its `-wal` or `-journal`, into a new directory under `scratchDir`.
  * @param note told why, how much and whereto, in one line
  * @param hasJournal whether a journal that must be rolled back is what keeps the store from being opened
  * @throws {StorageError} `NO_SPACE`; `STORE_CHANGED` if somebody wrote to the store meanwhile
+ * @throws {VerificationError} `SUPER_JOURNAL`
  */
 export async function copyStore(
   stateDir: string,
@@ -34,20 +39,21 @@ export async function copyStore(
   const before = fingerprint(database);
   refuseNoSpace(scratchDir, before.bytes, 'a scratch copy of the SwingStore', '--scratch-dir');
   const { reason, advice } = hasJournal ? UNFINISHED : obstacle(dirname(database));
-  const copied = `${String(before.bytes)} bytes are copied to ${scratchDir} and read there`;
-  note(`swingstore.sqlite ${[`${reason}: ${copied}`, ...advice].join('; ')}`);
+  const what = `${String(before.bytes)} bytes are copied to ${scratchDir} and read there`;
+  note(`swingstore.sqlite ${[`${reason}: ${what}`, ...advice].join('; ')}`);
   const work = WorkDirectory.make(scratchDir, `${TEMPORARY_PREFIX}store-`);
-  const dir = work.path;
   const remove = (): void => {
     work.remove();
   };
+  const copied = join(work.path, secretDatabaseName());
   try {
     for (const suffix of COPIED) {
       if (statIfThere(database + suffix) === undefined) continue;
-      const copy = join(dir, DATABASE_FILE + suffix);
+      const copy = copied + suffix;
       await copyFile(database + suffix, copy, constants.COPYFILE_FICLONE);
       // The rights come along, and a file that its owner may not write cannot be opened to be recovered.
       await chmod(copy, 0o600);
+      if (suffix === '-journal') refuseSuperJournal(copy, database + suffix);
     }
     if (fingerprint(database).text !== before.text) {
       throw new StorageError('STORE_CHANGED', 'the SwingStore changed while it was copied', {
@@ -59,7 +65,7 @@ export async function copyStore(
     remove();
     throw error;
   }
-  return { databasePath: join(dir, DATABASE_FILE), remove };
+  return { databasePath: copied, hasJournal: existsSync(`${copied}-journal`), remove };
 }
 
 interface Obstacle {

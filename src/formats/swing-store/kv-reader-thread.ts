@@ -2,10 +2,10 @@
 import { workerData } from 'node:worker_threads';
 import { answerOrders } from '../../io/asked-thread.ts';
 import { prepareKVBlocks } from './kv-lines.ts';
-import { openDatabase } from '../../io/sqlite.ts';
+import { openStoreDatabase } from './pin.ts';
 
 answerOrders(() => {
-  const db = openDatabase(workerData as string, { readonly: true, fileMustExist: true });
+  const db = openStoreDatabase(workerData as string);
   const close = (): void => {
     db.close();
   };

@@ -1,9 +1,10 @@
 /** Whether some process has a SwingStore's database open. */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { link, lstat, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BusyError } from '../../errors.ts';
 import { openDatabase, secretDatabaseName } from '../../io/sqlite.ts';
+import { lockHolders } from './posix-locks.ts';
 
 /**
  * Two witnesses: SQLite's own lock, which every open handle on a WAL database holds and which other containers on
@@ -54,19 +55,7 @@ async function isLocked(path: string, staging: string): Promise<boolean> {
  * @returns false where there is no `/proc/locks`, or none that names the file as stat does
  */
 export function isDatabaseLocked(path: string): boolean {
-  const { dev, ino } = statSync(path);
-  const hex = (value: number): string => value.toString(16).padStart(2, '0');
-  // The kernel's own coding of device numbers, as glibc's major() and minor() take it apart.
-  const major = Math.floor(dev / 256) & 0xfff;
-  const minor = (dev & 0xff) | (Math.floor(dev / 4096) & 0xfff00);
-  const file = ` ${hex(major)}:${hex(minor)}:${String(ino)} `;
-  try {
-    return readFileSync('/proc/locks', 'utf8')
-      .split('\n')
-      .some((line) => line.includes(file));
-  } catch {
-    return false;
-  }
+  return lockHolders(statSync(path, { bigint: true })).size > 0;
 }
 
 /** Ids of other processes that have the file open, as far as `/proc` shows them to us. */

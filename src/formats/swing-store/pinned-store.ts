@@ -1,20 +1,16 @@
 /**
  * A SwingStore's database, opened for reading and pinned at one commit, without changing a byte of it.
  */
-import { accessSync, constants, realpathSync, statSync } from 'node:fs';
-import {
-  BusyError,
-  NotFoundError,
-  StorageError,
-  SwingSnapError,
-  VerificationError,
-} from '../../errors.ts';
+import { accessSync, constants } from 'node:fs';
+import { NotFoundError, StorageError, SwingSnapError, VerificationError } from '../../errors.ts';
+import { statIfThere } from '../../io/stat-if-there.ts';
+import type { Database } from '../../io/sqlite.ts';
 import { copyStore, type CopiedStore } from './copied-store.ts';
 import { KVReaders } from './kv-readers.ts';
 import { databasePath } from './layout.ts';
+import { haveOpened, idAt, lookAt } from './open-files.ts';
 import { isDatabaseLocked } from './open-handles.ts';
-import { statIfThere } from '../../io/stat-if-there.ts';
-import { openDatabase, type Database } from '../../io/sqlite.ts';
+import { beginAtHeight, hasJournal, notAStore, replaced, tryPin, type Pin } from './pin.ts';
 
 export interface PinOptions {
   /** The height that the store must be at. */
@@ -31,27 +27,22 @@ export interface PinOptions {
  */
 export class PinnedStore {
   readonly stateDir: string;
-  readonly db: Database;
-  /** Inode of the database file when it was opened. */
-  readonly inode: number;
+  readonly #pin: Pin;
   #height: number;
-  #commits: CommitWatch;
   #readers: KVReaders | undefined;
   readonly #copy: CopiedStore | undefined;
   readonly #note: (message: string) => void;
 
   private constructor(
     stateDir: string,
-    { db, commits }: Pin,
+    pin: Pin,
     height: number,
     copy: CopiedStore | undefined,
     note: (message: string) => void,
   ) {
     this.stateDir = stateDir;
-    this.db = db;
-    this.inode = statSync(databasePath(stateDir)).ino;
+    this.#pin = pin;
     this.#height = height;
-    this.#commits = commits;
     this.#copy = copy;
     this.#note = note;
   }
@@ -62,8 +53,8 @@ export class PinnedStore {
    * @throws {NotFoundError} `STORE_MISSING`
    * @throws {StorageError} `STORE_UNREADABLE`
    * @throws {BusyError} `STORE_LOCKED` if a process keeps every reader out
-   * @throws {VerificationError} `NOT_A_STORE`
-   * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked; `STORE_REPLACED`
+   * @throws {VerificationError} `NOT_A_STORE`, `SIDE_FILE`, `SUPER_JOURNAL`
+   * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked; `STORE_REPLACED`; `OTHER_NAME`
    */
   static async open(stateDir: string, options: PinOptions): Promise<PinnedStore> {
     const path = databasePath(stateDir);
@@ -75,8 +66,9 @@ export class PinnedStore {
     const { scratchDir, note } = options;
     const copy = await copyStore(stateDir, scratchDir, note, hasJournal(inPlace));
     try {
-      // Writable, since a copied journal is rolled back by whoever opens its database first.
-      const pinned = tryPin(copy.databasePath, { reportedAs: path, readonly: false });
+      // Who opens a database first rolls its journal back, which is to write.
+      const readonly = !copy.hasJournal;
+      const pinned = tryPin(copy.databasePath, { reportedAs: path, readonly });
       if (pinned instanceof Error) {
         throw new StorageError('STORE_UNREADABLE', 'cannot open the SwingStore', {
           path,
@@ -109,10 +101,13 @@ export class PinnedStore {
       }
       return new PinnedStore(stateDir, pin, height, copy, options.note);
     } catch (error) {
-      pin.commits.close();
-      pin.db.close();
+      pin.close();
       throw error;
     }
+  }
+
+  get db(): Database {
+    return this.#pin.db;
   }
 
   /** Height of the commit that is pinned, or was last. */
@@ -135,23 +130,35 @@ export class PinnedStore {
     this.db.exec('ROLLBACK');
   }
 
-  /** Pins the newest commit. */
+  /** Pins the newest commit. @throws {VerificationError} `NOT_A_STORE` */
   pin(): void {
-    this.#commits.begin();
-    this.#height = heightOf(beginAtHeight(this.db), this.stateDir);
+    this.#pin.commits.begin();
+    this.#height = heightOf(beginAtHeight(this.db, databasePath(this.stateDir)), this.stateDir);
+  }
+
+  /** Whether another file stands where the database was: this one is then no node's any more. */
+  get isReplaced(): boolean {
+    const path = this.#copy === undefined ? databasePath(this.stateDir) : this.#pin.database;
+    return idAt(path) !== this.#pin.sight.files.get('');
   }
 
   /**
    * Starts threads that read the pinned commit too. There are none if somebody has committed since it was pinned,
    * since nobody else can pin that commit any more; and none when this is run from the sources, which threads cannot load.
+   * @throws {SwingSnapError} `STORE_REPLACED` if what they have opened is another store
    */
   async startReaders(count: number): Promise<void> {
     if (import.meta.url.endsWith('.ts')) return;
-    const readers = await KVReaders.start(
-      this.#copy?.databasePath ?? databasePath(this.stateDir),
-      count,
-    );
-    if (this.#commits.sinceBegin()) await readers.close();
+    const { database, commits, sight } = this.#pin;
+    const before = { ...lookAt(database), files: sight.files };
+    const readers = await KVReaders.start(database, count).catch((error: unknown) => {
+      throw this.isReplaced ? replaced(databasePath(this.stateDir), error) : error;
+    });
+    if (!haveOpened(count, before, lookAt(database))) {
+      await readers.close();
+      throw replaced(databasePath(this.stateDir));
+    }
+    if (commits.sinceBegin()) await readers.close();
     else this.#readers = readers;
   }
 
@@ -162,66 +169,28 @@ export class PinnedStore {
 
   /** Bytes of the database's `-wal`, which cannot shrink while we hold a view. */
   walBytes(): number {
-    const path = `${databasePath(this.stateDir)}-wal`;
-    return statIfThere(path)?.size ?? 0;
+    return statIfThere(`${this.#pin.database}-wal`)?.size ?? 0;
   }
 
   async close(): Promise<void> {
     if (!this.db.open) return;
     await this.#readers?.close();
-    this.#commits.close();
-    if (this.db.inTransaction) this.db.exec('ROLLBACK');
-    this.db.close();
+    this.#pin.close();
     this.#copy?.remove();
     if (this.#copy === undefined) this.#tellOfWal();
   }
 
   /** A reader cannot empty the `-wal`, as the last handle of a node would have done. */
   #tellOfWal(): void {
-    const path = databasePath(this.stateDir);
-    const real = statIfThere(path) && realpathSync(path);
-    if (real === undefined || isDatabaseLocked(real)) return;
-    const wal = statIfThere(`${real}-wal`);
-    if (wal === undefined || wal.size === 0) return;
+    const { database } = this.#pin;
+    if (statIfThere(database) === undefined || isDatabaseLocked(database)) return;
+    const bytes = this.walBytes();
+    if (bytes === 0) return;
     this.#note(
-      `swingstore.sqlite-wal holds ${String(wal.size)} bytes of commits, and no process has the store open: ` +
+      `swingstore.sqlite-wal holds ${String(bytes)} bytes of commits, and no process has the store open: ` +
         `whoever copies swingstore.sqlite must copy it too`,
     );
   }
-}
-
-/** Knows whether anybody has committed, by a connection that pins nothing. */
-class CommitWatch {
-  readonly #db: Database;
-  #version: unknown;
-
-  constructor(path: string, readonly: boolean) {
-    this.#db = openDatabase(path, { readonly, fileMustExist: true });
-  }
-
-  /** To be called before a view is pinned. */
-  begin(): void {
-    this.#version = this.#now();
-  }
-
-  /** Whether there was a commit since {@link begin}, so that a view pinned now might be another. */
-  sinceBegin(): boolean {
-    return this.#now() !== this.#version;
-  }
-
-  #now(): unknown {
-    return this.#db.pragma('data_version', { simple: true });
-  }
-
-  close(): void {
-    this.#db.close();
-  }
-}
-
-interface Pin {
-  readonly db: Database;
-  readonly commits: CommitWatch;
-  readonly rawHeight: unknown;
 }
 
 function refuseUnreadable(path: string): void {
@@ -243,72 +212,6 @@ function refuseUnreadable(path: string): void {
   }
   // SQLite, even as a reader, deletes the -wal and the -journal beside a database file of no bytes.
   if (stat.size === 0) throw notAStore(path, 'an empty file');
-}
-
-function replaced(path: string): SwingSnapError {
-  return new SwingSnapError('STORE_REPLACED', 'the SwingStore was replaced while it was opened', {
-    path,
-    hint: 'run it again',
-  });
-}
-
-function notAStore(path: string, found: string, cause?: unknown): VerificationError {
-  return new VerificationError('NOT_A_STORE', 'not a SwingStore', {
-    path,
-    expected: 'a SQLite database with the tables of a SwingStore',
-    found,
-    hint: 'name another with --state-dir, or bring one back with: swingsnap restore SOURCE --state-dir <dir> --replace',
-    cause,
-  });
-}
-
-// What SQLite says when it cannot make or use the -shm, or would have to recover a journal it may not write.
-const CANNOT_OPEN_IN_PLACE = /^SQLITE_(CANTOPEN|READONLY|PERM)/u;
-const NO_STORE = /^SQLITE_(ERROR|CORRUPT|NOTADB|FORMAT|SCHEMA)/u;
-
-function hasJournal(error: Error): boolean {
-  return (error as { code?: unknown }).code === 'SQLITE_READONLY_ROLLBACK';
-}
-
-/** Pins the database, or gives back the error of one that can only be opened as a copy. */
-function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Error {
-  let db: Database | undefined;
-  let commits: CommitWatch | undefined;
-  try {
-    const { ino } = statSync(path);
-    db = openDatabase(path, { readonly, fileMustExist: true });
-    commits = new CommitWatch(path, readonly);
-    commits.begin();
-    const rawHeight = beginAtHeight(db);
-    // SQLite finds the -wal by name, at the first read: beside another database it would be none, or another's.
-    if (statIfThere(path)?.ino !== ino) throw replaced(reportedAs);
-    for (const table of ['snapshots', 'transcriptSpans', 'transcriptItems', 'bundles']) {
-      db.prepare(`SELECT 1 FROM ${table}`);
-    }
-    return { db, commits, rawHeight };
-  } catch (error) {
-    commits?.close();
-    db?.close();
-    const code = (error as { code?: unknown }).code;
-    if (!(error instanceof Error) || typeof code !== 'string') throw error;
-    if (CANNOT_OPEN_IN_PLACE.test(code)) return error;
-    if (NO_STORE.test(code)) throw notAStore(reportedAs, error.message, error);
-    if (/^SQLITE_(BUSY|LOCKED)/u.test(code)) {
-      throw new BusyError('STORE_LOCKED', 'a process has the SwingStore locked', {
-        path: reportedAs,
-        found: error.message,
-        hint: 'run it again when that process is done with the store',
-        cause: error,
-      });
-    }
-    throw error;
-  }
-}
-
-/** Begins a transaction whose first read, which pins the view, is the height. */
-function beginAtHeight(db: Database): unknown {
-  db.exec('BEGIN');
-  return db.prepare(`SELECT value FROM kvStore WHERE key = 'host.height'`).pluck().get();
 }
 
 /** The reference's `Number(host.height) || 0`, of which no block height is negative or fractional. */

@@ -3,8 +3,9 @@ import { isUtf8 } from 'node:buffer';
 import { constants, fstatSync, type BigIntStats } from 'node:fs';
 import { lstat, open, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { NotFoundError, SwingSnapError, VerificationError } from '../../errors.ts';
+import { NotFoundError, SwingSnapError, UsageError, VerificationError } from '../../errors.ts';
 import { HeldDirectory } from '../../io/held-directory.ts';
+import { isHeld } from '../../io/held-files.ts';
 import { systemCode } from '../../io/system-error.ts';
 import { isTreePath, ROOT } from './layout.ts';
 
@@ -25,7 +26,8 @@ export interface TreeNode {
 /**
  * The root, and all that is below it. Of the names, those of the directories on the way are in memory.
  * @throws {NotFoundError} `FILES_MISSING`; {@link VerificationError} `NOT_A_FILE` for links and special files, `TREE_PATH`
- *   for names that cannot be carried; {@link SwingSnapError} `FILE_CHANGED` if it changes meanwhile
+ *   for names that cannot be carried; {@link SwingSnapError} `FILE_CHANGED` if it changes meanwhile;
+ *   {@link UsageError} `HOLDS_STORE` if a file of the SwingStore that this process reads is in it
  */
 export async function* walkTree(root: string): AsyncGenerator<TreeNode> {
   const real = await realpath(root).catch((cause: unknown) => {
@@ -78,6 +80,8 @@ async function* walk(
       const found = await lstat(inside, { bigint: true }).catch((cause: unknown) => {
         throw changed(full, cause);
       });
+      // By whatever name: a link, or a directory that is mounted twice.
+      if (isHeld(found)) throw holdsStore(full);
       if (found.isDirectory()) yield* walk(hold(inside, full, found), root, below, found);
       else if (found.isFile()) yield fileNode(full, below, found);
       else throw notAFile(full, found);
@@ -137,6 +141,14 @@ function changed(path: string, cause?: unknown): SwingSnapError {
     path,
     hint: 'run it again when nobody writes there: stop the node, or take a copy',
     cause,
+  });
+}
+
+/** @param path what in the tree it is, or the tree */
+export function holdsStore(path: string): UsageError {
+  return new UsageError('HOLDS_STORE', 'a tree of files holds the SwingStore that is read', {
+    path,
+    hint: 'name a directory without it: its state is packed anyway, and its files must not be opened meanwhile',
   });
 }
 
