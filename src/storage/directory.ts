@@ -142,6 +142,15 @@ class StoredDirectory implements StoredSnapshot {
     }
   }
 
+  async size(file: string): Promise<number> {
+    const path = join(this.location, file);
+    const found = await stat(path).catch((error: unknown) => {
+      throw fileMissing(path, error);
+    });
+    if (found.isFile()) return found.size;
+    throw notAFile(path);
+  }
+
   async *stream(file: string): AsyncGenerator<Uint8Array> {
     const { opened } = this.#open(file);
     try {
@@ -161,9 +170,7 @@ class StoredDirectory implements StoredSnapshot {
     }
     if (opened.stats.isFile()) return { opened, path };
     opened.close();
-    throw new VerificationError('NOT_A_FILE', 'what should be a file of the snapshot is none', {
-      path,
-    });
+    throw notAFile(path);
   }
 }
 
@@ -311,6 +318,12 @@ function isThere(error: unknown): boolean {
 function isMissing(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+function notAFile(path: string): VerificationError {
+  return new VerificationError('NOT_A_FILE', 'what should be a file of the snapshot is none', {
+    path,
+  });
 }
 
 function fileMissing(path: string, cause: unknown): unknown {
