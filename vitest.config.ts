@@ -5,6 +5,7 @@ const ATTACKS = 'test/attacks/**/*.test.ts';
 
 export default defineConfig({
   test: {
+    globalSetup: './test/own-state-dir.ts',
     reporters: ['default', './test/reporter.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
