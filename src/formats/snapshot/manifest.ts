@@ -1,6 +1,7 @@
 /** `manifest.json`: what a snapshot is. */
 import * as v from 'valibot';
 import { NotFoundError, VerificationError } from '../../errors.ts';
+import { sha256Hex } from '../../io/digest.ts';
 import { isModuleName, type ModuleFields } from '../../modules/contract.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { ARTIFACT_MODES } from '../../swing-store-export/artifact-mode.ts';
@@ -147,11 +148,23 @@ function refuseForeign(raw: unknown, path: string): void {
   }
 }
 
+/** A manifest as it was read, once: what it says, and what names it. */
+export interface ManifestFile {
+  readonly manifest: SnapshotManifest;
+  /** SHA-256 of its bytes, which cover the list of entries, and through it the bytes of all chunks. */
+  readonly sha256: string;
+}
+
+/** Reads the manifest of a stored snapshot. Throws as {@link readManifestFile}. */
+export async function readSnapshotManifest(snapshot: StoredSnapshot): Promise<SnapshotManifest> {
+  return (await readManifestFile(snapshot)).manifest;
+}
+
 /**
  * Reads the manifest of a stored snapshot, which must be that of the height which the snapshot is called by, if it is
  * called by one. Throws as {@link decodeSnapshotManifest} and as the storage.
  */
-export async function readSnapshotManifest(snapshot: StoredSnapshot): Promise<SnapshotManifest> {
+export async function readManifestFile(snapshot: StoredSnapshot): Promise<ManifestFile> {
   const path = `${snapshot.location}/${MANIFEST_FILE}`;
   const bytes = await snapshot.read(MANIFEST_FILE, MAX_MANIFEST_BYTES).catch((cause: unknown) => {
     if (cause instanceof NotFoundError) damaged('the snapshot has no manifest', { path, cause });
@@ -167,5 +180,5 @@ export async function readSnapshotManifest(snapshot: StoredSnapshot): Promise<Sn
       hint: 'rename its directory if that is the mistake, else get the snapshot again',
     });
   }
-  return manifest;
+  return { manifest, sha256: sha256Hex(bytes) };
 }
