@@ -35,7 +35,8 @@ export type {
 
 export { openExportDirectory } from './formats/export-directory/open.ts';
 export { writeExportDirectory } from './formats/export-directory/write.ts';
-export type { SnapshotManifest } from './formats/snapshot/manifest.ts';
+export type { Belief } from './formats/snapshot/belief.ts';
+export type { ManifestFile, SnapshotManifest } from './formats/snapshot/manifest.ts';
 export type { WriteSnapshotOptions, WrittenSnapshot } from './formats/snapshot/build.ts';
 export { packModules, type PackModulesOptions } from './formats/snapshot/pack-modules.ts';
 export {

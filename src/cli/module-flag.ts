@@ -4,7 +4,7 @@ import * as Flags from '@oclif/core/flags';
 import { resolve } from 'node:path';
 
 import { EXIT_CODES, UsageError } from '../errors.ts';
-import { isModuleName } from '../modules/contract.ts';
+import { isModuleName, MODULE_NAMES } from '../modules/contract.ts';
 import { findWasmDir, holdsByteCode, usualWasmDir, WASM } from '../modules/wasm/layout.ts';
 import type { NamedPlace } from '../operation/modules-of-snapshot.ts';
 
@@ -23,7 +23,7 @@ export const moduleFlag = Flags.custom<NamedPlace>({
       return Promise.resolve({ name, kind, dir: resolve(dir) });
     }
     throw new CLIError(
-      `expected NAME=wasm:DIR or NAME=files:DIR with a name of small letters and digits that is not swingset, found ${input}`,
+      `expected NAME=wasm:DIR or NAME=files:DIR with a name of ${MODULE_NAMES}, and not swingset, found ${input}`,
       { exit: EXIT_CODES.usage },
     );
   },

@@ -134,7 +134,8 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       summary: 'Pack everything anew, also what the snapshot of an earlier height has.',
     }),
     'no-recheck': Flags.boolean({
-      summary: 'Take chunks of an earlier height over without hashing them again.',
+      summary:
+        'Take chunks of an earlier height over without hashing them again, unless an export directory is then removed.',
       exclusive: ['no-reuse'],
     }),
     'scratch-dir': scratchDirFlag,

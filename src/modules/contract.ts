@@ -229,9 +229,16 @@ export class ModuleHasher {
  */
 export class BeginAgainError extends Error {}
 
-/** Whether a module can have this name: it begins the names of entries, and is a key in a manifest. */
+/** What a module can be called, for messages. */
+export const MODULE_NAMES =
+  'a small letter and at most 31 small letters, digits, - and _, but not constructor or prototype';
+
+/**
+ * Whether a module can have this name: it begins the names of entries, and is a key in a manifest. Every object has a
+ * `constructor`, and readers of JSON pass over such keys, so that nobody could read what has that name.
+ */
 export function isModuleName(name: string): boolean {
-  return /^[a-z][a-z0-9_-]{0,31}$/u.test(name);
+  return /^(?!(?:constructor|prototype)$)[a-z][a-z0-9_-]{0,31}$/u.test(name);
 }
 
 /** The module that an entry belongs to. */

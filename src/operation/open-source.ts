@@ -131,10 +131,22 @@ export type OpenedSource = SwingStoreExport & {
   readonly manifest?: SnapshotManifest | undefined;
 };
 
+/** A damaged height is not passed over for an older one: whoever reads it says what is wrong. */
 function newestHeight(dir: string): number | undefined {
-  const heights = readdirSync(dir, { withFileTypes: true })
+  return readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
     .map(({ name }) => heightOfName(name))
-    .filter((height) => height !== undefined);
-  return heights.length === 0 ? undefined : Math.max(...heights);
+    .filter((height) => height !== undefined)
+    .sort((a, b) => b - a)
+    .find((height) => !isNoSnapshot(join(dir, String(height))));
+}
+
+/** Whether it can be seen that nothing in there is a snapshot's: directories of others may be called by numbers. */
+function isNoSnapshot(dir: string): boolean {
+  try {
+    const names = readdirSync(dir);
+    return ![SNAPSHOT_MANIFEST_FILE, ENTRIES_FILE, CHUNKS_DIR].some((name) => names.includes(name));
+  } catch {
+    return false;
+  }
 }

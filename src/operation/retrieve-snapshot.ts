@@ -1,20 +1,18 @@
 /** `retrieve`: an export directory, or the live store itself, becomes a snapshot. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { NotFoundError, UsageError, VerificationError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { removeHeldExport, type Removal } from '../formats/export-directory/remove.ts';
 import { EarlierSnapshot } from '../formats/snapshot/earlier.ts';
 import {
   DEFAULT_CHUNK_BYTES,
-  heightOfName,
   MAX_CHUNK_BYTES,
   MIN_CHUNK_BYTES,
   snapshotName,
 } from '../formats/snapshot/layout.ts';
-import { readSnapshotManifest } from '../formats/snapshot/manifest.ts';
+import type { Belief } from '../formats/snapshot/belief.ts';
 import type { WrittenSnapshot } from '../formats/snapshot/build.ts';
 import { packModules } from '../formats/snapshot/pack-modules.ts';
-import { swingsetContent } from '../modules/swingset/content.ts';
 import type { StateModule } from '../modules/contract.ts';
 import { swingsetModule } from '../modules/swingset/module.ts';
 import { WASM } from '../modules/wasm/layout.ts';
@@ -24,7 +22,9 @@ import { checkLevel, type ZstdCodec } from '../io/zstd/codec.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { directoryStorage } from '../storage/directory.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
-import { finishRetrieve } from './finish-retrieve.ts';
+import { believing } from './belief.ts';
+import { finishRetrieve, type FinishOptions } from './finish-retrieve.ts';
+import { KnownSnapshots } from './known-snapshots.ts';
 import {
   checkPlace,
   modulesToRead,
@@ -34,7 +34,13 @@ import {
 } from './modules-of-snapshot.ts';
 import { checkWritable, chooseScratchDir, type Check } from './preflight.ts';
 import { readRecord } from './record.ts';
-import { holdSource, type HeldSource, type RetrieveSource } from './retrieve-source.ts';
+import { keepLast } from './retention.ts';
+import {
+  holdSource,
+  type ExportDirectorySource,
+  type HeldSource,
+  type RetrieveSource,
+} from './retrieve-source.ts';
 import { StagedCodes } from './staged-codes.ts';
 
 export interface RetrieveOptions {
@@ -56,7 +62,7 @@ export interface RetrieveOptions {
   readonly concurrency?: number | undefined;
   /** Whether chunks are taken over from an earlier height; by default they are. */
   readonly reuse?: boolean | undefined;
-  /** Whether each of them is hashed again; by default it is. */
+  /** Whether each of them is hashed again. By default it is, and always before an export directory is removed. */
   readonly recheck?: boolean | undefined;
   /** Name and version of the program, for the manifest. */
   readonly madeBy: string;
@@ -107,7 +113,10 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
   const { codec, level, chunkBytes, scratchDir } = await prepare(options);
   checkWritable(snapshotDir, 'snapshot dir');
   const storage = directoryStorage(resolve(snapshotDir));
-  const finished = await finishBegun(options, storage);
+  const known = KnownSnapshots.open();
+  const believe = ({ progress, signal }: Pick<RetrieveOptions, 'progress' | 'signal'>): Belief =>
+    believing({ known, codec, pool, scratchDir, progress, signal });
+  const finished = await finishBegun(options, storage, { belief: believe(options), codec, pool });
   if (finished !== undefined) return finished;
   const codes = new StagedCodes(scratchDir);
   const held = await holdSource(options.source, { ...options, pool, codes }, scratchDir);
@@ -118,27 +127,26 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
       progress.note(message);
     };
     noteLeft(source, note);
+    const belief = believe(held);
     const earlier =
       options.reuse === false
         ? undefined
-        : await EarlierSnapshot.open(storage, height, {
-            codec,
-            scratchDir,
-            note,
-            leadContent: swingsetContent,
-          });
+        : await EarlierSnapshot.open(storage, height, { codec, scratchDir, note, belief });
     try {
-      const { recheck } = options;
-      const pack = { height, codec, level, chunkBytes, replace, madeBy, pool, earlier, recheck };
+      const recheck = options.recheck !== false || mayRemove(options.source);
+      const reuse = { earlier, recheck, belief };
+      const pack = { height, codec, level, chunkBytes, replace, madeBy, pool, ...reuse };
       const others = await otherModulesOf(held, codes, options.modules ?? []);
       const modules = [swingsetModule({ source }), ...others];
       const packOptions = { ...pack, progress, signal, scratchDir };
       const result = await packModules(storage, modules, packOptions);
+      known.add(result.manifestSha256);
+      const retention = { keep: options.keepLast, height, codec, note };
       return {
         ...result,
         reusedFrom: earlier?.height,
         path: resolve(snapshotDir, snapshotName(height)),
-        removedHeights: await keepLast(storage, options.keepLast, height),
+        removedHeights: await keepLast(storage, retention),
         removal: await removeSource(options.source, held),
       };
     } finally {
@@ -177,20 +185,28 @@ async function otherModulesOf(
 
 /** What is left to do where a retrieve was killed after its snapshot was published. */
 async function finishBegun(
-  { source, snapshotDir, keepLast: keep, height: asked }: RetrieveOptions,
+  { source, snapshotDir, keepLast: keep, height: asked, progress }: RetrieveOptions,
   storage: SnapshotStorage,
+  options: FinishOptions,
 ): Promise<Retrieved | undefined> {
-  if (!('exportDir' in source) || source.remove === 'never') return undefined;
-  const finished = await finishRetrieve(resolve(source.exportDir), storage, asked);
+  if (!mayRemove(source)) return undefined;
+  const exportDir = resolve(source.exportDir);
+  const finished = await finishRetrieve(exportDir, storage, { ...options, height: asked });
   if (finished === undefined) return undefined;
-  const { height } = finished.manifest;
+  const { manifest, sha256: manifestSha256 } = finished.file;
+  const { height } = manifest;
+  const note = (message: string): void => {
+    progress.note(message);
+  };
   return {
-    ...finished,
+    manifest,
+    manifestSha256,
+    removal: finished.removal,
     written: false,
     reused: { chunks: 0, size: 0, rechecked: 0 },
     reusedFrom: undefined,
     path: resolve(snapshotDir, snapshotName(height)),
-    removedHeights: await keepLast(storage, keep, height),
+    removedHeights: await keepLast(storage, { keep, height, codec: options.codec, note }),
   };
 }
 
@@ -224,43 +240,18 @@ async function prepare(options: RetrieveOptions): Promise<{
   };
 }
 
+/** Whether it is an export directory that may go once its snapshot is durable. */
+function mayRemove(source: RetrieveSource): source is ExportDirectorySource {
+  return 'exportDir' in source && source.remove !== 'never';
+}
+
 /** Removes the very directory that was read. */
 async function removeSource(
   source: RetrieveSource,
   { directory }: HeldSource,
 ): Promise<Removal | undefined> {
-  if (!('exportDir' in source) || source.remove === 'never') return undefined;
+  if (!mayRemove(source)) return undefined;
   if (directory === undefined || !existsSync(source.exportDir)) return undefined;
   const remove = source.remove === 'always' || (await readRecord(directory.path)) !== undefined;
   return remove ? removeHeldExport(directory) : undefined;
-}
-
-/** Whether it is a snapshot by its manifest too: directories of others may be called by numbers. */
-async function isSnapshot(storage: SnapshotStorage, name: string): Promise<boolean> {
-  const height = heightOfName(name);
-  if (height === undefined) return false;
-  try {
-    const manifest = await readSnapshotManifest(await storage.open(name));
-    return manifest.height === height;
-  } catch (error) {
-    if (error instanceof VerificationError || error instanceof NotFoundError) return false;
-    throw error;
-  }
-}
-
-async function keepLast(
-  storage: SnapshotStorage,
-  keep: number | undefined,
-  height: number,
-): Promise<number[]> {
-  if (keep === undefined) return [];
-  const heights: number[] = [];
-  for (const name of await storage.list()) {
-    if (await isSnapshot(storage, name)) heights.push(Number(name));
-  }
-  heights.sort((a, b) => b - a);
-  // The one that was just made stays, even where higher ones are there.
-  const removed = heights.slice(keep).filter((found) => found !== height);
-  for (const old of removed) await storage.remove(snapshotName(old));
-  return removed;
 }

@@ -11,6 +11,7 @@ import { quickVerifySnapshot } from '../formats/snapshot/quick-verify.ts';
 import type { Progress } from '../io/progress.ts';
 import { SWINGSET } from '../modules/swingset/layout.ts';
 import { swingsetModule } from '../modules/swingset/module.ts';
+import { refuseUnread } from '../modules/swingset/verify-snapshot.ts';
 import { nothingToInstall } from '../modules/swingset/receive.ts';
 import type { ReceiveExport } from '../modules/swingset/write.ts';
 import { withWorkerPool, type WorkerPool } from '../io/worker-pool/pool.ts';
@@ -20,6 +21,7 @@ import { copyVerified, type VerifiedCopyOptions } from '../swing-store-export/co
 import { nullSink } from '../swing-store-export/null-sink.ts';
 import type { ExportSummary, SwingStoreExport } from '../swing-store-export/swing-store-export.ts';
 import { compareWithStore, type StoreComparison } from './compare-with-store.ts';
+import { KnownSnapshots } from './known-snapshots.ts';
 import {
   modulesToWrite,
   resultOf,
@@ -64,7 +66,7 @@ export interface Verified {
 
 /**
  * Reads all of the source and proves that it is what its hashes and records say; with `stateDir`, then compares the
- * store there with it.
+ * store there with it. A snapshot of which all was read is known to this user from then on.
  * @throws {VerificationError} for whatever is wrong; {@link NotFoundError} if the source is not there
  */
 export async function verifySource(options: VerifyOptions): Promise<Verified> {
@@ -106,15 +108,20 @@ async function verifyWith(options: VerifyOptions, pool: WorkerPool): Promise<Ver
         again: () => new ChunkReader(found.snapshot, manifest, codec, pool).chunks(SWINGSET),
       },
     });
-    const { contentHash, modules } = await unpackModules(
+    const { contentHash, manifestSha256, isReadWhole, modules } = await unpackModules(
       found.snapshot,
       [swingset, ...modulesToWrite(otherModules(manifest), places, { purpose, note })],
       { codec, pool, scratchDir, expect, progress, signal },
     );
     const results = modules.map(resultOf);
+    const verified = verification.result(contentHash);
+    if (options.artifactMode === undefined) {
+      refuseUnread(manifest, verified.summary, found.path);
+      if (isReadWhole) KnownSnapshots.open().add(manifestSha256);
+    }
     return {
       ...common,
-      ...verification.result(contentHash),
+      ...verified,
       proof: undefined,
       codes: undefined,
       modules: results,

@@ -31,6 +31,8 @@ export interface StoredSnapshot {
    *   something else is there under its name
    */
   read(file: string, maxBytes: number): Promise<Uint8Array>;
+  /** The size of a file in bytes, which is not read. Throws `FILE_MISSING` and `NOT_A_FILE` as {@link read}. */
+  size(file: string): Promise<number>;
   /** A file in pieces of bounded size. Throws as {@link read}, on the first piece. */
   stream(file: string): AsyncIterable<Uint8Array>;
 }

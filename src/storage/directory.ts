@@ -143,6 +143,15 @@ class StoredDirectory implements StoredSnapshot {
     }
   }
 
+  async size(file: string): Promise<number> {
+    const path = join(this.location, file);
+    const found = await stat(path).catch((error: unknown) => {
+      throw fileMissing(path, error);
+    });
+    if (found.isFile()) return found.size;
+    throw notAFile(path);
+  }
+
   async *stream(file: string): AsyncGenerator<Uint8Array> {
     const { opened } = this.#open(file);
     try {
@@ -162,9 +171,7 @@ class StoredDirectory implements StoredSnapshot {
     }
     if (opened.stats.isFile()) return { opened, path };
     opened.close();
-    throw new VerificationError('NOT_A_FILE', 'what should be a file of the snapshot is none', {
-      path,
-    });
+    throw notAFile(path);
   }
 }
 
@@ -306,6 +313,12 @@ function isThere(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   // rename(2) says either of a directory that is not empty.
   return code === 'EEXIST' || code === 'ENOTEMPTY';
+}
+
+function notAFile(path: string): VerificationError {
+  return new VerificationError('NOT_A_FILE', 'what should be a file of the snapshot is none', {
+    path,
+  });
 }
 
 function fileMissing(path: string, cause: unknown): unknown {

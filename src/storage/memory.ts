@@ -46,6 +46,9 @@ class MemoryStorage implements SnapshotStorage {
           found: `${String(bytes.length)} bytes`,
         });
       },
+      async size(file) {
+        return find(file).length;
+      },
       async *stream(file) {
         yield find(file);
       },

@@ -363,7 +363,8 @@ describe('verify', () => {
     for (const place of ['wasm', 'wasm=wasm', 'wasm=wasm:', '=files:/x', '../x=files:/x']) {
       expect(await module(place), place).toMatchObject({ exitCode: 2 });
     }
-    for (const place of ['swingset=files:/x', 'x=swingset:/x', 'X=files:/x']) {
+    const names = ['constructor=files:/x', 'prototype=files:/x', '__proto__=files:/x'];
+    for (const place of ['swingset=files:/x', 'x=swingset:/x', 'X=files:/x', ...names]) {
       expect(await module(place), place).toMatchObject({ exitCode: 2 });
     }
     const twice = ['--module', 'ibc=files:/x', '--module', 'ibc=files:/y'];

@@ -246,8 +246,22 @@ describe.concurrent('verify', () => {
       error: { code: 'HEIGHT', expected: 1001, found: 1000 },
     });
     // As text, 999 is the greater one.
-    await mkdir(join(D, '999'));
+    await cp(join(operational(), '1000'), join(D, '999'), { recursive: true });
     expect(await told('verify', D)).toMatchObject({ exitCode: 0, source: join(D, '1000') });
+    // Nothing in there is a snapshot's.
+    await mkdir(join(D, '2024', 'photos'), { recursive: true });
+    expect(await told('verify', D)).toMatchObject({ exitCode: 0, source: join(D, '1000') });
+  });
+
+  it('takes a damaged newest height for what it is, and no older one for it', async () => {
+    const D = await fileDir();
+    await cp(join(operational(), '1000'), join(D, '1000'), { recursive: true });
+    await cp(join(operational(), '1000', 'manifest.json'), join(D, '1001', 'manifest.json'));
+    for (const quick of [[], ['--quick']]) {
+      const { exitCode, error } = await told('verify', D, ...quick);
+      expect(exitCode).toBe(3);
+      expect(error?.path).toContain(join(D, '1001'));
+    }
   });
 
   it('reads an export directory, but not quickly', async () => {

@@ -162,6 +162,14 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(await stored.read('manifest.json', 11)).toHaveLength(11);
     });
 
+    it('tells the size of a file, and none of what is not there', async () => {
+      const { storage } = await make();
+      await put(storage, '12', 'eleven byte');
+      const stored = await storage.open('12');
+      expect(await stored.size('manifest.json')).toBe(11);
+      await expect(stored.size('no such')).rejects.toMatchObject({ code: 'FILE_MISSING' });
+    });
+
     it('keeps an existing snapshot unless it may be replaced', async () => {
       const { storage } = await make();
       await put(storage, '12', 'old');

@@ -4,6 +4,8 @@ import { defaultScratchDir } from '../../io/scratch.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { HeldState, StateChunk, StateDescription } from '../../modules/contract.ts';
 import type { SnapshotStorage, StagedSnapshot } from '../../storage/contract.ts';
+import { sha256Hex } from '../../io/digest.ts';
+import type { Belief } from './belief.ts';
 import { ChunkWriter, type Reused } from './chunk-writer.ts';
 import { contentHashOf } from './content.ts';
 import type { EarlierSnapshot } from './earlier.ts';
@@ -30,6 +32,11 @@ export interface WriteSnapshotOptions {
   readonly earlier?: EarlierSnapshot | undefined;
   /** Whether chunks are hashed again before they are taken over; by default they are. */
   readonly recheck?: boolean | undefined;
+  /**
+   * Proves that a snapshot of this height which is there already is the same, where its manifest has other bytes.
+   * Without it, such a snapshot is refused as one that is damaged.
+   */
+  readonly belief?: Belief | undefined;
   /** For scratch files; by default the system's temporary directory. */
   readonly scratchDir?: string | undefined;
   /** Name and version of the program, for the manifest. */
@@ -38,6 +45,8 @@ export interface WriteSnapshotOptions {
 
 export interface WrittenSnapshot {
   readonly manifest: SnapshotManifest;
+  /** SHA-256 of the manifest's file. */
+  readonly manifestSha256: string;
   /** False when the very same snapshot was there already. */
   readonly written: boolean;
   /** What was taken over from an earlier snapshot. */
@@ -111,14 +120,19 @@ export class SnapshotBuilder {
     });
     // What no reader would take is not published.
     const manifest = decodeSnapshotManifest(encoded, MANIFEST_FILE);
-    const existing = await existingSnapshot(this.#storage, manifest, this.#options);
+    const existing = await existingSnapshot(this.#storage, { manifest, encoded }, this.#options);
     if (existing !== undefined) {
       await this.#staged.discard();
-      return { manifest: existing, written: false, reused };
+      return {
+        manifest: existing.manifest,
+        manifestSha256: existing.sha256,
+        written: false,
+        reused,
+      };
     }
     await this.#staged.put(MANIFEST_FILE, encoded);
     await this.#staged.publish(this.#options.replace);
-    return { manifest, written: true, reused };
+    return { manifest, manifestSha256: sha256Hex(encoded), written: true, reused };
   }
 
   /** Leaves nothing. May be called again, and after {@link finish} has failed. */

@@ -69,14 +69,16 @@ export class ChunkReader {
 
   /**
    * Waits until no chunk is being loaded any more. If all of them were, they must have the size that the manifest says.
+   * @returns whether all of them were
    * @throws {VerificationError} `SNAPSHOT_DAMAGED`
    */
-  async settle(): Promise<void> {
+  async settle(): Promise<boolean> {
     // What was asked for ahead is counted when it is there; that it fails is for whoever asked.
     await Promise.allSettled(this.#loading);
     const { chunks } = this.#manifest;
-    if (this.#loaded.count < chunks.count || this.#loaded.size === chunks.size) return;
-    damaged('the snapshot holds another number of compressed bytes than it says', {
+    if (this.#loaded.count < chunks.count) return false;
+    if (this.#loaded.size === chunks.size) return true;
+    return damaged('the snapshot holds another number of compressed bytes than it says', {
       path: `${this.#snapshot.location}: chunks`,
       expected: chunks.size,
       found: this.#loaded.size,

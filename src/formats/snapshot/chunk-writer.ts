@@ -20,6 +20,7 @@ import { signatureOf, type EarlierSnapshot } from './earlier.ts';
 import { EntriesFile } from './entries-file.ts';
 import { chunkFile, MAX_CHUNK_FILE_BYTES } from './layout.ts';
 import { digesting, packing } from './pack-chunk.ts';
+import { refuseUnreadableChunk } from './refuse-chunk.ts';
 
 export interface ChunkWriterOptions {
   readonly codec: ZstdCodec;
@@ -98,7 +99,7 @@ export class ChunkWriter implements HeldState {
   /**
    * Adds a module's next chunk, whose bytes are given away. Waits while too many are under way, and throws what went
    * wrong with any before it.
-   * @throws {VerificationError} `DUPLICATE_ARTIFACT`
+   * @throws {VerificationError} `DUPLICATE_ARTIFACT`; {@link SwingSnapError} `MODULE_CHUNK` for what no reader would take
    */
   async add(module: string, { entries }: StateChunk): Promise<void> {
     const bytes = entries.reduce((sum, { size }) => sum + size, 0);
@@ -174,6 +175,7 @@ export class ChunkWriter implements HeldState {
     module: string,
     { chunk, size, isReused, entries, artifacts }: StoredChunk,
   ): Promise<void> {
+    refuseUnreadableChunk(module, entries, artifacts);
     this.#chunks.count += 1;
     this.#chunks.size += size;
     if (isReused) {

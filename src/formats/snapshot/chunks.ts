@@ -105,11 +105,23 @@ export async function readChunkFile(
   chunk: string,
 ): Promise<{ path: string; bytes: Uint8Array }> {
   const path = `${snapshot.location}/${chunkFile(chunk)}`;
-  try {
-    return { path, bytes: await snapshot.read(chunkFile(chunk), MAX_CHUNK_FILE_BYTES) };
-  } catch (cause) {
+  const bytes = await snapshot
+    .read(chunkFile(chunk), MAX_CHUNK_FILE_BYTES)
+    .catch(missingChunk(snapshot, chunk));
+  return { path, bytes };
+}
+
+/** What to do with what a storage throws when it is asked for a chunk: one that is not there is missing, or gone. */
+export function missingChunk(
+  snapshot: StoredSnapshot,
+  chunk: string,
+): (cause: unknown) => Promise<never> {
+  return async (cause) => {
     if (!(cause instanceof NotFoundError)) throw cause;
     await refuseGone(snapshot, cause);
-    return damaged('a chunk is missing', { path, cause });
-  }
+    return damaged('a chunk is missing', {
+      path: `${snapshot.location}/${chunkFile(chunk)}`,
+      cause,
+    });
+  };
 }

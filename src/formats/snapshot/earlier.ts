@@ -1,45 +1,36 @@
 /**
- * What an earlier snapshot has already: artifacts by their identity, and chunks by their entries. It is believed only
- * if its list of entries makes its content hash.
+ * What an earlier snapshot has already: artifacts by their identity, and chunks by their entries. What its list says of
+ * either is taken for true, so it must be one that is believed.
  */
-import { createHash, type Hash } from 'node:crypto';
-import { NotFoundError, VerificationError } from '../../errors.ts';
+import { createHash } from 'node:crypto';
+import { NotFoundError } from '../../errors.ts';
 import { openScratchDatabase } from '../../io/scratch.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import {
-  ModuleHasher,
-  moduleOf,
-  type EntryDigest,
-  type HeldArtifact,
-  type StateArtifact,
-} from '../../modules/contract.ts';
+import { moduleOf, type EntryDigest, type HeldArtifact } from '../../modules/contract.ts';
 import type { SnapshotStorage, StoredSnapshot } from '../../storage/contract.ts';
+import type { Belief } from './belief.ts';
 import { planChunks } from './chunks.ts';
-import { contentHashOf } from './content.ts';
 import type { SnapshotEntry } from './entries.ts';
-import { damaged, heightOfName } from './layout.ts';
-import { otherModules, readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
+import { isFaultOfStored } from './gone.ts';
+import { heightOfName } from './layout.ts';
+import { readManifestFile, type ManifestFile, type SnapshotManifest } from './manifest.ts';
 import type { Database, Statement } from '../../io/sqlite.ts';
-
-/** The module whose artifacts a content hash lists first, one by one, and how. */
-export interface LeadContent {
-  readonly module: string;
-  /** SHA-256, not ended, of all lines up to its last one, from its artifacts in the order of the list. */
-  readonly of: (
-    manifest: SnapshotManifest,
-    artifacts: Iterable<StateArtifact>,
-    scratchDir: string,
-  ) => Hash;
-}
 
 /** An artifact of more parts is not taken over: no writer makes one. */
 const MAX_HELD_PARTS = 16_384;
+/** How many snapshots that are not known are verified at most: it takes as long as packing anew. */
+const MAX_VERIFIED = 2;
+
+interface FoundSnapshot {
+  readonly stored: StoredSnapshot;
+  readonly file: ManifestFile;
+}
 
 export interface EarlierOptions {
   readonly codec: ZstdCodec;
   /** Where its index goes, which is closed by {@link EarlierSnapshot.close}. */
   readonly scratchDir: string;
-  readonly leadContent: LeadContent;
+  readonly belief: Belief;
   /** Told why a snapshot is passed over. */
   readonly note: (message: string) => void;
 }
@@ -61,40 +52,72 @@ export class EarlierSnapshot {
     this.#findChunk = db.prepare('SELECT chunk FROM chunks WHERE entries = ?').pluck();
   }
 
-  /** The nearest one below `height` that can be believed. */
+  /**
+   * The nearest one below `height` that is known to be true. Where there is none, the nearest are verified, until one
+   * is whole: rubbish that another has put beside it must not make a transfer fail, nor take all its time.
+   */
   static async open(
     storage: SnapshotStorage,
     height: number,
     options: EarlierOptions,
   ): Promise<EarlierSnapshot | undefined> {
+    const { belief, note } = options;
     const heights = (await storage.list())
       .map(heightOfName)
       .filter((found) => found !== undefined && found < height)
       .sort((a, b) => (b ?? 0) - (a ?? 0));
-    for (const found of heights) {
-      const location = `${storage.location}/${String(found)}`;
+    const attempt = async <Result>(
+      location: string,
+      work: () => Promise<Result>,
+    ): Promise<Result | undefined> => {
       try {
-        return await EarlierSnapshot.#read(await storage.open(String(found)), options);
+        return await work();
       } catch (error) {
-        if (error instanceof VerificationError) {
-          options.note(`nothing is taken over from ${location}: ${error.message}`);
-        } else if (!(error instanceof NotFoundError)) throw error;
+        if (!isFaultOfStored(error)) throw error;
+        const isGone = error instanceof NotFoundError;
+        if (!isGone) note(`nothing is taken over from ${location}: ${error.message}`);
+        return undefined;
       }
+    };
+    const unknown: FoundSnapshot[] = [];
+    for (const name of heights.map(String)) {
+      const found = await attempt(`${storage.location}/${name}`, async () => {
+        const stored = await storage.open(name);
+        return { stored, file: await readManifestFile(stored) };
+      });
+      if (found === undefined) continue;
+      if (!belief.knows(found.file)) {
+        unknown.push(found);
+        continue;
+      }
+      const known = await attempt(found.stored.location, async () =>
+        EarlierSnapshot.#read(found, options),
+      );
+      if (known !== undefined) return known;
+    }
+    for (const found of unknown.slice(0, MAX_VERIFIED)) {
+      const { stored, file } = found;
+      const verified = await attempt(stored.location, async () => {
+        await belief.verify(stored, file);
+        return EarlierSnapshot.#read(found, options);
+      });
+      if (verified !== undefined) return verified;
     }
     return undefined;
   }
 
-  static async #read(stored: StoredSnapshot, options: EarlierOptions): Promise<EarlierSnapshot> {
-    const manifest = await readSnapshotManifest(stored);
+  static async #read(
+    { stored, file: { manifest } }: FoundSnapshot,
+    options: EarlierOptions,
+  ): Promise<EarlierSnapshot> {
     const db = openScratchDatabase(options.scratchDir);
     try {
       db.exec(`
-        CREATE TABLE artifacts (module TEXT, identity TEXT, artifact TEXT, held TEXT);
+        CREATE TABLE artifacts (module TEXT, identity TEXT, held TEXT);
         CREATE INDEX artifacts_by_identity ON artifacts (module, identity);
         CREATE TABLE chunks (entries BLOB PRIMARY KEY, chunk TEXT) WITHOUT ROWID;
       `);
       await index(db, stored, manifest, options);
-      refuseOtherContent(db, stored, manifest, options);
       return new EarlierSnapshot(stored, manifest.height, db);
     } catch (error) {
       db.close();
@@ -125,7 +148,7 @@ async function index(
   { codec }: EarlierOptions,
 ): Promise<void> {
   const addChunk = db.prepare('INSERT OR IGNORE INTO chunks VALUES (?, ?)');
-  const addArtifact = db.prepare('INSERT INTO artifacts VALUES (?, ?, ?, ?)');
+  const addArtifact = db.prepare('INSERT INTO artifacts VALUES (?, ?, ?)');
   let parts: SnapshotEntry[] = [];
   for await (const { chunk, entries } of planChunks(stored, manifest, codec)) {
     addChunk.run(Buffer.from(signatureOf(entries), 'hex'), chunk);
@@ -142,13 +165,7 @@ async function index(
         sha256: artifact.sha256,
         entries: parts.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
       };
-      const { identity } = artifact;
-      addArtifact.run(
-        moduleOf(entry.name),
-        identity,
-        JSON.stringify(artifact),
-        JSON.stringify(held),
-      );
+      addArtifact.run(moduleOf(entry.name), artifact.identity, JSON.stringify(held));
       parts = [];
     }
   }
@@ -158,36 +175,6 @@ async function index(
 function isBeside(one: SnapshotEntry, other: SnapshotEntry): boolean {
   const above = ({ name }: SnapshotEntry): string => name.slice(0, name.lastIndexOf('/'));
   return above(one) === above(other);
-}
-
-/** @throws {VerificationError} `SNAPSHOT_DAMAGED` if the list of entries does not make the content hash */
-function refuseOtherContent(
-  db: Database,
-  { location }: StoredSnapshot,
-  manifest: SnapshotManifest,
-  { leadContent, scratchDir }: EarlierOptions,
-): void {
-  const list = db.prepare('SELECT artifact FROM artifacts WHERE module = ? ORDER BY rowid').pluck();
-  function* artifactsOf(module: string): Generator<StateArtifact> {
-    for (const json of list.iterate(module) as IterableIterator<string>) {
-      yield JSON.parse(json) as StateArtifact;
-    }
-  }
-  const states: Record<string, { fields: Readonly<Record<string, unknown>>; content?: Hash }> = {};
-  const content = leadContent.of(manifest, artifactsOf(leadContent.module), scratchDir);
-  states[leadContent.module] = { fields: {}, content };
-  for (const [name, { kind }] of otherModules(manifest)) {
-    const hasher = new ModuleHasher(kind);
-    for (const artifact of artifactsOf(name)) hasher.add(artifact);
-    states[name] = { fields: hasher.fields() };
-  }
-  const found = contentHashOf(manifest.height, states);
-  if (found === manifest.contentHash) return;
-  damaged('its list of entries does not make its content hash', {
-    path: location,
-    expected: manifest.contentHash,
-    found,
-  });
 }
 
 /** Stands for entries, each with its name, size and content. */

@@ -13,6 +13,7 @@ import {
   MAX_CHUNK_BYTES,
   MAX_ENTRIES_FRAME_BYTES,
   MAX_ENTRIES_FRAME_RAW_BYTES,
+  MAX_NAME_UNITS,
   refuseUnreadable,
 } from './layout.ts';
 import { refuseGone } from './gone.ts';
@@ -21,7 +22,7 @@ import type { SnapshotManifest } from './manifest.ts';
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/u));
 
-const name = v.pipe(v.string(), v.maxLength(1024));
+const name = v.pipe(v.string(), v.maxLength(MAX_NAME_UNITS));
 
 // In the order of the fields in a line.
 const entrySchema = v.strictObject({
@@ -75,7 +76,8 @@ export class EntriesWriter {
   add(entry: SnapshotEntry): Uint8Array | undefined {
     const line = `${JSON.stringify(entry)}\n`;
     this.#lines.push(line);
-    this.#length += line.length;
+    // Bytes, not UTF-16 units: a reader takes no more than twice this limit.
+    this.#length += Buffer.byteLength(line);
     this.count += 1;
     return this.#length >= FRAME_RAW_BYTES ? this.#frame() : undefined;
   }

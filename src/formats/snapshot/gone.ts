@@ -1,6 +1,6 @@
-/** A snapshot that is removed while it is read is gone, and not damaged. */
+/** What a failure tells of the snapshot that was read: one that is removed meanwhile is gone, and not damaged. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NotFoundError } from '../../errors.ts';
+import { NotFoundError, VerificationError } from '../../errors.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { MANIFEST_FILE, MAX_MANIFEST_BYTES } from './layout.ts';
 
@@ -25,4 +25,13 @@ export async function refuseGone(snapshot: StoredSnapshot, cause: unknown): Prom
       });
     }
   }
+}
+
+/**
+ * Whether an error tells of the snapshot that was read, and not of what we do: that it is wrong, gone, or cannot be
+ * read. What others put beside our snapshots must not make an operation on ours fail.
+ */
+export function isFaultOfStored(error: unknown): error is Error {
+  if (error instanceof VerificationError || error instanceof NotFoundError) return true;
+  return error instanceof Error && 'syscall' in error;
 }

@@ -17,6 +17,11 @@ export const MAX_CHUNK_BYTES = 64 * MIB;
 /** Entries of one chunk at most, so that a list of hostile length cannot fill the memory. */
 export const MAX_CHUNK_ENTRIES = 16_384;
 
+/** Modules of a snapshot at most: each has a reader of its own, which goes through the whole list of entries. */
+export const MAX_MODULES = 16;
+/** UTF-16 units of the name of an entry, and of the name and identity of an artifact, at most. */
+export const MAX_NAME_UNITS = 1024;
+
 /** Limits of what a reader takes into memory at once. */
 export const MAX_MANIFEST_BYTES = MIB;
 export const MAX_CHUNK_FILE_BYTES = MAX_CHUNK_BYTES + 2 * MIB;

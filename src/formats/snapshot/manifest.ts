@@ -1,13 +1,11 @@
 /** `manifest.json`: what a snapshot is. */
 import * as v from 'valibot';
 import { NotFoundError, VerificationError } from '../../errors.ts';
-import { isModuleName, type ModuleFields } from '../../modules/contract.ts';
+import { sha256Hex } from '../../io/digest.ts';
+import { isModuleName, MODULE_NAMES, type ModuleFields } from '../../modules/contract.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { ARTIFACT_MODES } from '../../swing-store-export/artifact-mode.ts';
-import { damaged, heightOfName, MANIFEST_FILE, MAX_MANIFEST_BYTES } from './layout.ts';
-
-/** Modules of a snapshot at most. */
-const MAX_MODULES = 16;
+import { damaged, heightOfName, MANIFEST_FILE, MAX_MANIFEST_BYTES, MAX_MODULES } from './layout.ts';
 
 /** Number of things, or of bytes. */
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -36,12 +34,9 @@ const manifestSchema = v.strictObject({
   height: count,
   contentHash: sha256,
   modules: v.pipe(
+    // Ahead of what takes the object apart, which passes over some of the names that are none.
+    v.custom<Readonly<Record<string, unknown>>>(hasModuleNames, `modules, each of ${MODULE_NAMES}`),
     v.objectWithRest({ swingset: swingsetSchema }, moduleSchema),
-    v.check(
-      (modules) => Object.keys(modules).every(isModuleName),
-      'names of a letter, and of letters, digits, - and _',
-    ),
-    // Each has a reader of its own, which goes through the whole list of entries.
     v.check(
       (modules) => Object.keys(modules).length <= MAX_MODULES,
       `at most ${String(MAX_MODULES)} modules`,
@@ -54,6 +49,12 @@ const manifestSchema = v.strictObject({
   /** How the bytes came to be; nothing depends on it. `chunkSize` in raw bytes. */
   made: v.looseObject({ by: v.string(), codec: v.string(), level: v.number(), chunkSize: count }),
 });
+
+function hasModuleNames(modules: unknown): boolean {
+  return (
+    typeof modules === 'object' && modules !== null && Object.keys(modules).every(isModuleName)
+  );
+}
 
 /** Sizes in bytes, hashes as lower-case hex SHA-256. */
 export type SwingsetFields = v.InferOutput<typeof swingsetSchema>;
@@ -147,11 +148,23 @@ function refuseForeign(raw: unknown, path: string): void {
   }
 }
 
+/** A manifest as it was read, once: what it says, and what names it. */
+export interface ManifestFile {
+  readonly manifest: SnapshotManifest;
+  /** SHA-256 of its bytes, which cover the list of entries, and through it the bytes of all chunks. */
+  readonly sha256: string;
+}
+
+/** Reads the manifest of a stored snapshot. Throws as {@link readManifestFile}. */
+export async function readSnapshotManifest(snapshot: StoredSnapshot): Promise<SnapshotManifest> {
+  return (await readManifestFile(snapshot)).manifest;
+}
+
 /**
  * Reads the manifest of a stored snapshot, which must be that of the height which the snapshot is called by, if it is
  * called by one. Throws as {@link decodeSnapshotManifest} and as the storage.
  */
-export async function readSnapshotManifest(snapshot: StoredSnapshot): Promise<SnapshotManifest> {
+export async function readManifestFile(snapshot: StoredSnapshot): Promise<ManifestFile> {
   const path = `${snapshot.location}/${MANIFEST_FILE}`;
   const bytes = await snapshot.read(MANIFEST_FILE, MAX_MANIFEST_BYTES).catch((cause: unknown) => {
     if (cause instanceof NotFoundError) damaged('the snapshot has no manifest', { path, cause });
@@ -167,5 +180,5 @@ export async function readSnapshotManifest(snapshot: StoredSnapshot): Promise<Sn
       hint: 'rename its directory if that is the mistake, else get the snapshot again',
     });
   }
-  return manifest;
+  return { manifest, sha256: sha256Hex(bytes) };
 }

@@ -1,11 +1,12 @@
 /** The sender's side of a snapshot: drives the readers of all modules at the same time, and packs what they give. */
-import { SwingSnapError } from '../../errors.ts';
+import { SwingSnapError, UsageError } from '../../errors.ts';
 import { noProgress, type Progress } from '../../io/progress.ts';
 import { defaultScratchDir } from '../../io/scratch.ts';
 import { inlinePool } from '../../io/worker-pool/pool.ts';
 import {
   BeginAgainError,
   isModuleName,
+  MODULE_NAMES,
   type ChunkedReadable,
   type ReadContext,
   type StateDescription,
@@ -13,6 +14,7 @@ import {
 } from '../../modules/contract.ts';
 import type { SnapshotStorage } from '../../storage/contract.ts';
 import { SnapshotBuilder, type WriteSnapshotOptions, type WrittenSnapshot } from './build.ts';
+import { MAX_MODULES } from './layout.ts';
 import { together } from './together.ts';
 
 export interface PackModulesOptions extends WriteSnapshotOptions {
@@ -25,7 +27,7 @@ export interface PackModulesOptions extends WriteSnapshotOptions {
 /**
  * Makes a snapshot of what modules read. One failing ends all, and nothing is published then.
  * @param modules of different names, `swingset` among them
- * @throws {SwingSnapError} `SNAPSHOT_EXISTS`, `MODULE_NAME`, and as the modules
+ * @throws {SwingSnapError} `SNAPSHOT_EXISTS`, `MODULE_NAME`, `MODULE_COUNT`, and as the modules
  */
 export async function packModules(
   storage: SnapshotStorage,
@@ -112,13 +114,19 @@ export function progressFor(
   return { ...noProgress, note };
 }
 
-/** @throws {SwingSnapError} `MODULE_NAME` */
+/** @throws {SwingSnapError} `MODULE_NAME`, `MODULE_COUNT` */
 function refuseNames(modules: readonly StateModule[]): void {
+  if (modules.length > MAX_MODULES) {
+    throw new UsageError('MODULE_COUNT', 'a snapshot cannot hold so many modules', {
+      expected: `at most ${String(MAX_MODULES)}, swingset among them`,
+      found: modules.length,
+    });
+  }
   const names = modules.map(({ name }) => name);
   const wrong = names.find((name, at) => !isModuleName(name) || names.indexOf(name) !== at);
   if (wrong === undefined) return;
   throw new SwingSnapError('MODULE_NAME', 'a module cannot be called this', {
-    expected: 'names that differ, of a small letter and at most 31 letters, digits, - and _',
+    expected: `names that differ, each of ${MODULE_NAMES}`,
     found: JSON.stringify(wrong),
   });
 }

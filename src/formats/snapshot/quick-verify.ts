@@ -1,4 +1,4 @@
-/** Whether a snapshot's files are all there with the right hashes, without looking into the chunks. */
+/** Whether a snapshot's files are all there, by their hashes or only by their sizes, without looking into the chunks. */
 import { mapAhead } from '../../io/ahead.ts';
 import { hashing } from '../../io/digest.ts';
 import { noProgress } from '../../io/progress.ts';
@@ -6,9 +6,8 @@ import { aheadOf, inlinePool, type WorkerPool } from '../../io/worker-pool/pool.
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { CopyOptions } from '../../swing-store-export/copy-unverified.ts';
-import { planChunks, readChunkFile } from './chunks.ts';
-import { damaged } from './layout.ts';
-
+import { missingChunk, planChunks, readChunkFile } from './chunks.ts';
+import { chunkFile, damaged } from './layout.ts';
 import { readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
 
 /**
@@ -18,9 +17,20 @@ import { readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
 export async function quickVerifySnapshot(
   snapshot: StoredSnapshot,
   codec: ZstdCodec,
-  { progress = noProgress, signal, pool = inlinePool }: CopyOptions = {},
+  options: CopyOptions = {},
 ): Promise<SnapshotManifest> {
   const manifest = await readSnapshotManifest(snapshot);
+  await hashChunks(snapshot, manifest, codec, options);
+  return manifest;
+}
+
+/** What is left of {@link quickVerifySnapshot} where the manifest has been read. Throws as it does. */
+export async function hashChunks(
+  snapshot: StoredSnapshot,
+  manifest: SnapshotManifest,
+  codec: ZstdCodec,
+  { progress = noProgress, signal, pool = inlinePool }: CopyOptions = {},
+): Promise<void> {
   progress.phase('chunks', {
     bytes: manifest.chunks.size,
     items: manifest.chunks.count,
@@ -36,6 +46,33 @@ export async function quickVerifySnapshot(
     found.size += size;
     progress.advance(size, 1);
   }
+  refuseOtherCount(snapshot, manifest, found);
+}
+
+/**
+ * Whether a snapshot is whole: its manifest and its list of entries are right, and every chunk is there, with the sizes
+ * that the manifest counts. No chunk is read, so nothing is said of what is in them.
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is not; as the storage
+ */
+export async function checkWhole(
+  snapshot: StoredSnapshot,
+  codec: ZstdCodec,
+): Promise<SnapshotManifest> {
+  const manifest = await readSnapshotManifest(snapshot);
+  const found = { count: 0, size: 0 };
+  for await (const { chunk } of planChunks(snapshot, manifest, codec)) {
+    found.count += 1;
+    found.size += await snapshot.size(chunkFile(chunk)).catch(missingChunk(snapshot, chunk));
+  }
+  refuseOtherCount(snapshot, manifest, found);
+  return manifest;
+}
+
+function refuseOtherCount(
+  snapshot: StoredSnapshot,
+  manifest: SnapshotManifest,
+  found: SnapshotManifest['chunks'],
+): void {
   if (found.count !== manifest.chunks.count || found.size !== manifest.chunks.size) {
     damaged('the chunks are not those that the manifest counts', {
       path: snapshot.location,
@@ -43,7 +80,6 @@ export async function quickVerifySnapshot(
       found: `${String(found.count)} chunks, ${String(found.size)} bytes`,
     });
   }
-  return manifest;
 }
 
 /** @returns the size of the chunk's file in bytes */

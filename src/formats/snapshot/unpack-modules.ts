@@ -17,7 +17,7 @@ import type { StoredSnapshot } from '../../storage/contract.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { contentHashOf } from './content.ts';
 import { installAll } from './install.ts';
-import { moduleNames, readSnapshotManifest, type SnapshotManifest } from './manifest.ts';
+import { moduleNames, readManifestFile, type SnapshotManifest } from './manifest.ts';
 import { progressFor } from './pack-modules.ts';
 import { together } from './together.ts';
 
@@ -45,6 +45,10 @@ export interface UnpackedModule {
 
 export interface UnpackedSnapshot {
   readonly contentHash: string;
+  /** SHA-256 of the manifest file that was read. */
+  readonly manifestSha256: string;
+  /** Whether every chunk was read: modules leave what they have no use for. */
+  readonly isReadWhole: boolean;
   /** In the order in which they were installed. */
   readonly modules: readonly UnpackedModule[];
 }
@@ -64,7 +68,7 @@ export async function unpackModules(
   modules: readonly StateModule[],
   options: UnpackModulesOptions,
 ): Promise<UnpackedSnapshot> {
-  const manifest = await readSnapshotManifest(snapshot);
+  const { manifest, sha256: manifestSha256 } = await readManifestFile(snapshot);
   const ordered = inInstallOrder(snapshot, manifest, modules);
   const { codec, pool = inlinePool } = options;
   const reader = new ChunkReader(snapshot, manifest, codec, pool);
@@ -92,7 +96,7 @@ export async function unpackModules(
   };
   try {
     const written = await together(ordered, receive, abort);
-    await reader.settle();
+    const isReadWhole = await reader.settle();
     refuseOtherContent(snapshot, manifest, ordered, written, options.expect);
     signal.throwIfAborted();
     const installed = await installAll(written);
@@ -102,7 +106,8 @@ export async function unpackModules(
       description: itemAt(written, at).description,
       installed: itemAt(installed, at),
     }));
-    return { contentHash: manifest.contentHash, modules: unpacked };
+    const { contentHash } = manifest;
+    return { contentHash, manifestSha256, isReadWhole, modules: unpacked };
   } catch (error) {
     await abort(error);
     throw error;

@@ -12,10 +12,10 @@ import type { OrderedExportData } from './ordered-export-data.ts';
 
 /** No chain has nearly as many. */
 const MAX_STORES = 10_000;
-const WANTED: Readonly<Record<string, NodesToHash['wanted']>> = {
-  swingset: 'export data',
-  wasm: 'code hashes',
-};
+const WANTED: ReadonlyMap<string, NodesToHash['wanted']> = new Map([
+  ['swingset', 'export data'],
+  ['wasm', 'code hashes'],
+]);
 
 export interface ReadStoresOptions {
   /** Names the snapshot in errors. */
@@ -62,7 +62,7 @@ async function readStore(
   { location, height, exportData, codes, pool }: ReadStoresOptions,
 ): Promise<{ readonly root: Uint8Array; readonly behind: OtherItem | undefined }> {
   const where = `${location}: store ${name}`;
-  const wanted = WANTED[name];
+  const wanted = WANTED.get(name);
   if (wanted === 'code hashes') codes.hasStore = true;
   const tree = new IavlHasher(where, height);
   const rooms: Uint8Array[] = [];

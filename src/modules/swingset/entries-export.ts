@@ -34,7 +34,7 @@ export interface EntriesExportOptions {
   /** Its chunks, anew at each call. */
   readonly chunks: () => AsyncGenerator<StateChunk>;
   /** Waits until no chunk is being loaded any more, and looks whether all of them were right. */
-  readonly settle?: (() => Promise<void>) | undefined;
+  readonly settle?: (() => Promise<unknown>) | undefined;
   readonly pool: WorkerPool;
 }
 

@@ -13,6 +13,7 @@ import type { ExportSink, SwingStoreExport } from '../../swing-store-export/swin
 import { ChunkExport } from './chunk-export.ts';
 import { describeExport } from './content.ts';
 import { EntriesExport } from './entries-export.ts';
+import { verifySnapshot } from './verify-snapshot.ts';
 import { SWINGSET } from './layout.ts';
 
 /**
@@ -49,7 +50,11 @@ export async function writeSnapshot(
   storage: SnapshotStorage,
   options: WriteSnapshotOptions,
 ): Promise<ExportSink<WrittenSnapshot>> {
-  const builder = await SnapshotBuilder.start(storage, [SWINGSET], options);
+  const belief = options.belief ?? {
+    knows: () => false,
+    verify: async (stored, file) => verifySnapshot(stored, file, [], options),
+  };
+  const builder = await SnapshotBuilder.start(storage, [SWINGSET], { ...options, belief });
   const { chunkBytes } = options;
   const chunks = new ChunkExport(async (chunk) => builder.add(SWINGSET, chunk), {
     chunkBytes,

@@ -224,6 +224,7 @@ function withFile(snapshot: StoredSnapshot, file: string, bytes: Uint8Array): St
     location: snapshot.location,
     name: snapshot.name,
     read: async (name, maxBytes) => (name === file ? bytes : snapshot.read(name, maxBytes)),
+    size: async (name) => (name === file ? bytes.length : snapshot.size(name)),
     async *stream(name) {
       if (name === file) yield bytes;
       else yield* snapshot.stream(name);

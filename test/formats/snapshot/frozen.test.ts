@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -13,10 +11,9 @@ import { quicklyVerifySource, verifySource } from '../../../src/operation/verify
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { dumpStore, type StoreDump } from '../../fixtures/dump-store.ts';
 import { closeReference, referenceExport, referenceImport } from '../../fixtures/reference.ts';
+import { documentedOperationalHash, runRecipe } from './recipe.ts';
 
-const run = promisify(execFile);
 const sample = fileURLToPath(new URL('../../fixtures/frozen/snapshot-1', import.meta.url));
-const specification = fileURLToPath(new URL('../../../docs/snapshot-format.md', import.meta.url));
 
 /** What the sample was when it was made. */
 const CONTENT_HASH = '1043b4485d526fa4494a7561320550fbf6a6ae836c0c21a832c621ccca5ce450';
@@ -267,24 +264,6 @@ describe('frozen sample of snapshot format 1 with modules', () => {
     expect(others.filter((name) => name.startsWith('wasm/code/'))).toHaveLength(5);
   });
 });
-
-/** The script of the specification, as a reader would copy it. */
-async function runRecipe(
-  dir: string,
-  snapshot: string,
-  exportDir: string,
-): Promise<{ stdout: string }> {
-  const [, script] = /^```bash\n([^]*?)^```$/mu.exec(await readFile(specification, 'utf8')) ?? [];
-  const file = path.join(dir, 'snapshot-to-export');
-  await writeFile(file, script!);
-  return run('bash', [file, snapshot, exportDir]);
-}
-
-async function documentedOperationalHash(exportDir: string): Promise<string> {
-  const [, script] = /^ *```sh\n([^]*?)^ *```$/mu.exec(await readFile(specification, 'utf8')) ?? [];
-  const { stdout } = await run('bash', ['-c', script!], { cwd: exportDir });
-  return stdout.split(' ')[0]!;
-}
 
 async function spoil(dir: string): Promise<void> {
   const [first] = Object.keys(await listTree(dir));

@@ -13,7 +13,6 @@ import type { ZstdCodec } from '../../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';
 import type { StateModule } from '../../../src/modules/contract.ts';
 import { moduleRegistry } from '../../../src/modules/registry.ts';
-import { swingsetContent } from '../../../src/modules/swingset/content.ts';
 import { swingsetModule } from '../../../src/modules/swingset/module.ts';
 import { verifyExport } from '../../../src/modules/swingset/receive.ts';
 import { openSnapshot } from '../../../src/modules/swingset/snapshot.ts';
@@ -24,6 +23,7 @@ import { memoryStorage } from '../../../src/storage/memory.ts';
 import type { SwingStoreExport } from '../../../src/swing-store-export/swing-store-export.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { notesModule, type Notes } from '../../modules/toy.ts';
+import { ourOwn } from './beliefs.ts';
 import { makeContent, openContent, smallSpec, splitSpec, type MadeSpec } from './made-export.ts';
 
 const MIB = 1024 * 1024;
@@ -362,7 +362,7 @@ describe('a snapshot of several modules', () => {
     const earlier = await EarlierSnapshot.open(storage, 8, {
       codec,
       scratchDir: await tempDir(),
-      leadContent: swingsetContent,
+      belief: ourOwn,
       note: (message) => void notes.push(message),
     });
     expect(notes).toEqual([]);

@@ -1,10 +1,13 @@
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
+import type { Belief } from '../../../src/formats/snapshot/belief.ts';
 import { EarlierSnapshot } from '../../../src/formats/snapshot/earlier.ts';
-import { swingsetContent } from '../../../src/modules/swingset/content.ts';
 import { openSnapshot, writeSnapshot } from '../../../src/modules/swingset/snapshot.ts';
 import type { WorkerPool } from '../../../src/io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../../src/io/zstd/codec.ts';
@@ -17,7 +20,9 @@ import type {
   SwingStoreExport,
 } from '../../../src/swing-store-export/swing-store-export.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
+import { ourOwn, stranger } from './beliefs.ts';
 import { makeContent, noise, openContent, type MadeSpec, type MadeVat } from './made-export.ts';
+import { changeList, changeManifest, swapSegments } from './tamper.ts';
 
 const MIB = 1024 * 1024;
 const CHUNK_BYTES = 4 * MIB;
@@ -89,10 +94,12 @@ interface Options {
   readonly pool?: WorkerPool | undefined;
   readonly seekable?: boolean;
   readonly notes?: string[];
+  readonly belief?: Belief;
 }
 
 async function write(dir: string, spec: MadeSpec, options: Options = {}) {
-  const { reuse = true, recheck, chunkBytes = CHUNK_BYTES, pool, seekable, notes = [] } = options;
+  const { reuse = true, recheck, chunkBytes = CHUNK_BYTES, pool, seekable } = options;
+  const { notes = [], belief = ourOwn } = options;
   const storage = directoryStorage(dir);
   const content = makeContent(spec);
   const { height } = content;
@@ -102,7 +109,7 @@ async function write(dir: string, spec: MadeSpec, options: Options = {}) {
         codec,
         scratchDir: path.dirname(dir),
         note,
-        leadContent: swingsetContent,
+        belief,
       })
     : undefined;
   const base = { height, codec, level: 1, chunkBytes, replace: false, madeBy: 'a test' };
@@ -235,16 +242,96 @@ describe('a snapshot after another', () => {
     expect(await verify(dir, '8')).toBe(manifest.contentHash);
   });
 
-  it('takes nothing from one whose list of entries does not make its content hash', async () => {
+  it('takes over from one that is not known once all of it is verified', async () => {
     const dir = await snapshotDir();
-    const { manifest } = await write(dir, before);
-    const file = path.join(dir, '7', 'manifest.json');
-    const text = await readFile(file, 'utf8');
-    await writeFile(file, text.replace(manifest.contentHash, 'ab'.repeat(32)));
+    await write(dir, before);
+    const { reused, manifest } = await write(dir, after, { belief: stranger });
+    expect(reused.chunks).toBeGreaterThan(manifest.chunks.count / 2);
+  });
+
+  it.each([
+    [
+      'whose list says of two chunks that each is the other',
+      async (dir: string) => changeList(dir, swapSegments),
+    ],
+    [
+      'whose list says of a span that it is another',
+      async (dir: string) =>
+        changeList(dir, (entries) => {
+          const spans = entries.filter(({ artifact }) => artifact?.name.startsWith('transcript.'));
+          const [one, other] = spans.map(({ artifact }) => artifact!);
+          return entries.map((entry) =>
+            entry.artifact === one
+              ? { ...entry, artifact: { ...one!, identity: other!.identity } }
+              : entry,
+          );
+        }),
+    ],
+    [
+      'that has another contentHash',
+      async (dir: string) =>
+        changeManifest(dir, (manifest) => {
+          manifest.contentHash = 'ab'.repeat(32);
+        }),
+    ],
+    [
+      'whose mode hides artifacts from those who verify it',
+      async (dir: string) =>
+        changeManifest(dir, (manifest) => {
+          manifest.modules.swingset.artifactMode = 'operational';
+        }),
+    ],
+  ])('takes nothing from one %s, and means the same as without', async (_what, tamper) => {
+    const dir = await snapshotDir();
+    await write(dir, { ...before, artifactMode: 'archival' });
+    await tamper(path.join(dir, '7'));
     const notes: string[] = [];
-    const { reused } = await write(dir, after, { notes });
-    expect(reused.chunks).toBe(0);
-    expect(notes).toEqual([expect.stringContaining('content hash')]);
+    const next: MadeSpec = { ...after, artifactMode: 'archival' };
+    const { manifest, reused } = await write(dir, next, { notes, belief: stranger });
+    expect(reused).toEqual({ chunks: 0, size: 0, rechecked: 0 });
+    expect(notes).toEqual([expect.stringContaining(`nothing is taken over from ${dir}/7: `)]);
+    const plain = await write(await snapshotDir(), next, { reuse: false });
+    expect(manifest.contentHash).toBe(plain.manifest.contentHash);
+    expect(await verify(dir, '8')).toBe(manifest.contentHash);
+  });
+
+  it('takes over from one that is known rather than from what was put nearer, and looks at few of those', async () => {
+    const dir = await snapshotDir();
+    await write(dir, { ...before, height: 2 });
+    for (const height of [3, 4, 5, 6]) {
+      await write(dir, { ...before, height }, { reuse: false });
+      await changeList(path.join(dir, String(height)), swapSegments);
+    }
+    const known = await readFile(path.join(dir, '2', 'manifest.json'));
+    let verified = 0;
+    const belief: Belief = {
+      knows: ({ sha256 }) => sha256 === createHash('sha256').update(known).digest('hex'),
+      verify: async (stored, file) => {
+        verified += 1;
+        await stranger.verify(stored, file);
+      },
+    };
+    const note = (): void => undefined;
+    const options = { codec, scratchDir: dir, note, belief };
+    const earlier = await EarlierSnapshot.open(directoryStorage(dir), 8, options);
+    expect([earlier?.height, verified]).toEqual([2, 0]);
+    earlier?.close();
+    await rm(path.join(dir, '2'), { recursive: true });
+    expect(await EarlierSnapshot.open(directoryStorage(dir), 8, options)).toBeUndefined();
+    expect(verified).toBe(2);
+  });
+
+  it.each([
+    ['that leads nowhere', async (file: string) => symlink('nowhere', file)],
+    ['that leads to itself', async (file: string) => symlink('manifest.json', file)],
+    ['that is a directory', async (file: string) => mkdir(file)],
+    ['that is a pipe', async (file: string) => promisify(execFile)('mkfifo', [file])],
+  ])('goes on where an earlier height has a manifest %s', async (_what, make) => {
+    const dir = await snapshotDir();
+    await mkdir(path.join(dir, '6'));
+    await make(path.join(dir, '6', 'manifest.json'));
+    const { manifest } = await write(dir, after);
+    expect(await verify(dir, '8')).toBe(manifest.contentHash);
   });
 
   it('takes from the nearest earlier one that can be believed, and never from a later one', async () => {
@@ -254,7 +341,7 @@ describe('a snapshot after another', () => {
     await write(dir, { ...before, height: 9 }, { reuse: false });
     await writeFile(path.join(dir, '6', 'manifest.json'), 'no manifest');
     const note = (): void => undefined;
-    const options = { codec, scratchDir: dir, note, leadContent: swingsetContent };
+    const options = { codec, scratchDir: dir, note, belief: ourOwn };
     const earlier = await EarlierSnapshot.open(directoryStorage(dir), 8, options);
     expect(earlier?.height).toBe(5);
     earlier?.close();

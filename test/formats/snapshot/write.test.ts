@@ -107,7 +107,9 @@ describe('writing a snapshot where one of its height is', () => {
       const before = await listTree(dir);
       await expect(write(dir, smallSpec)).rejects.toMatchObject({
         code: 'SNAPSHOT_EXISTS',
+        exitCode: 3,
         found: expect.stringContaining('damaged') as unknown,
+        hint: expect.stringContaining('--replace') as unknown,
       });
       expect(await listTree(dir)).toEqual(before);
       expect(await write(dir, smallSpec, { replace: true })).toMatchObject({ written: true });

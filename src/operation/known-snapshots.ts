@@ -1,0 +1,99 @@
+/**
+ * Which snapshots this user has made or fully verified: one empty file for each, named by the SHA-256 of its manifest,
+ * in the user's own state directory. A snapshot dir may be written by others, and says nothing of that.
+ */
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { othersMayWrite } from '../io/other-users.ts';
+import { userStateDir } from '../io/user-state.ts';
+
+const DIR = 'believed';
+/** So many are kept; beyond, those go that were not used for longest. */
+const MAX_RECORDS = 1000;
+
+export class KnownSnapshots {
+  readonly #dir: string | undefined;
+
+  private constructor(dir: string | undefined) {
+    this.#dir = dir;
+  }
+
+  /** Those of the effective user. Without a directory that no other user can write, none are known. */
+  static open(env: NodeJS.ProcessEnv = process.env): KnownSnapshots {
+    const stateDir = userStateDir(env);
+    if (stateDir === undefined) return new KnownSnapshots(undefined);
+    const dir = join(stateDir, DIR);
+    try {
+      makePrivate(dir);
+      const stat = lstatSync(dir);
+      const isOwn = stat.isDirectory() && stat.uid === process.geteuid?.() && !othersMayWrite(stat);
+      return new KnownSnapshots(isOwn ? dir : undefined);
+    } catch {
+      return new KnownSnapshots(undefined);
+    }
+  }
+
+  /** @param manifestSha256 of the manifest's bytes, in hex */
+  has(manifestSha256: string): boolean {
+    if (this.#dir === undefined) return false;
+    try {
+      const path = join(this.#dir, manifestSha256);
+      if (!lstatSync(path).isFile()) return false;
+      touch(path);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Adds one. Where that cannot be, it is verified once more another time, which is no reason to fail. */
+  add(manifestSha256: string): void {
+    if (this.#dir === undefined) return;
+    try {
+      make(join(this.#dir, manifestSha256));
+      prune(this.#dir);
+    } catch {
+      // Read-only, full, or the directory of a user that this process is not at the moment.
+    }
+  }
+}
+
+function makePrivate(dir: string): void {
+  try {
+    mkdirSync(dir, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+function make(path: string): void {
+  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+  try {
+    closeSync(openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    touch(path);
+  }
+}
+
+function touch(path: string): void {
+  const now = new Date();
+  utimesSync(path, now, now);
+}
+
+function prune(dir: string): void {
+  const names = readdirSync(dir);
+  if (names.length <= MAX_RECORDS) return;
+  const aged = names.map((name) => ({ name, used: lstatSync(join(dir, name)).mtimeMs }));
+  aged.sort((a, b) => b.used - a.used);
+  for (const { name } of aged.slice(MAX_RECORDS)) rmSync(join(dir, name), { force: true });
+}
