@@ -6,7 +6,7 @@ import { CLIError } from '@oclif/core/errors';
 
 import { EXIT_CODES, SwingSnapError, type ExitCode } from '../errors.ts';
 import { systemCode, systemTrouble } from '../io/system-error.ts';
-import { formatLine } from './format.ts';
+import { cutFact, formatLine } from './printable.ts';
 
 /** An error as `--json` shows it under `error`. */
 export interface ErrorReport {
@@ -44,10 +44,11 @@ function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
  */
 export function reportError(error: unknown, command: string): ErrorReport {
   if (error instanceof SwingSnapError) {
-    const { code, exitCode, path, expected, found } = error;
-    const message = formatLine(error.message);
+    const { code, exitCode } = error;
+    const message = formatLine(cutFact(error.message));
+    const [expected, found] = [error.expected, error.found].map(cutFact);
     const hint = error.hint ?? fallbackHint(exitCode, `${command} --help`);
-    return { code, message, exitCode, path, expected, found, hint };
+    return { code, message, exitCode, path: cutFact(error.path), expected, found, hint };
   }
   if (error instanceof CLIError && error.oclif.exit === EXIT_CODES.usage) {
     return {
@@ -57,7 +58,7 @@ export function reportError(error: unknown, command: string): ErrorReport {
       hint: `${command} --help`,
     };
   }
-  const message = formatLine(error instanceof Error ? error.message : String(error));
+  const message = formatLine(cutFact(error instanceof Error ? error.message : String(error)));
   const trouble = systemTrouble(error);
   if (trouble !== undefined) return { message, ...trouble };
   return {
@@ -86,7 +87,8 @@ export function debugLines(error: unknown, env: NodeJS.ProcessEnv): string[] {
   if ((env['DEBUG'] ?? '') === '') return [];
   const lines: string[] = [];
   for (let at = error; at instanceof Error && lines.length < 10; at = at.cause) {
-    lines.push(at.stack ?? at.message);
+    const stack = at.stack ?? at.message;
+    lines.push(stack.split('\n').map(formatLine).join('\n'));
   }
   return lines;
 }
