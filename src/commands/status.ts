@@ -3,7 +3,7 @@ import { withExitCodes } from '../cli/exit-codes.ts';
 import { exportDirOrStoreFlag, stateDirFlags } from '../cli/flags.ts';
 import { formatBytes, formatDuration, formatPercent, formatRate } from '../cli/format.ts';
 import { locateStateDir, namedSource } from '../cli/locations.ts';
-import { shellQuote } from '../cli/shell-quote.ts';
+import { shellQuote } from '../io/shell-quote.ts';
 import type { OperationProgress } from '../operation/operation-lock.ts';
 import { statusOfExport, statusOfStore, type OperationStatus } from '../operation/status.ts';
 
@@ -35,7 +35,7 @@ export default class Status extends BaseCommand<typeof Status, OperationStatus> 
     return [
       headline(status),
       ...(progress === undefined || state === 'done' ? [] : [`  ${describe(progress)}`]),
-      ...(failure === undefined ? [] : [`  ${failure.code}: ${failure.message}`]),
+      ...(failure === undefined ? [] : [`  its record says: ${failure.code}: ${failure.message}`]),
       ...(walBytes === undefined ? [] : [`  -wal of the store: ${formatBytes(walBytes)}`]),
       ...next(status),
     ];
