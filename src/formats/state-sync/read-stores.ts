@@ -4,15 +4,23 @@ import { queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { StoreRoot } from './app-hash.ts';
 import type { CodeHashes } from './code-hashes.ts';
 import type { OtherItem } from './decode-item.ts';
-import { hashingNodes, type HashedNodes, type NodesToHash } from './hash-nodes.ts';
+import {
+  hashingNodes,
+  hashLargeLeaf,
+  wantedOf,
+  type HashedNodes,
+  type HashingOptions,
+  type NodesToHash,
+} from './hash-nodes.ts';
 import { IavlHasher } from './iavl.ts';
 import type { ItemReader, NodeBlock } from './items.ts';
+import type { LargeLeaf } from './large-leaf.ts';
 import { damaged } from './layout.ts';
 import type { OrderedExportData } from './ordered-export-data.ts';
 
 /** No chain has nearly as many. */
 const MAX_STORES = 10_000;
-const WANTED: Readonly<Record<string, NodesToHash['wanted']>> = {
+const WANTED: Readonly<Record<string, HashingOptions['wanted']>> = {
   swingset: 'export data',
   wasm: 'code hashes',
 };
@@ -62,7 +70,7 @@ async function readStore(
   { location, height, exportData, codes, pool }: ReadStoresOptions,
 ): Promise<{ readonly root: Uint8Array; readonly behind: OtherItem | undefined }> {
   const where = `${location}: store ${name}`;
-  const wanted = WANTED[name];
+  const wanted = Object.hasOwn(WANTED, name) ? WANTED[name] : undefined;
   if (wanted === 'code hashes') codes.hasStore = true;
   const tree = new IavlHasher(where, height);
   const rooms: Uint8Array[] = [];
@@ -73,15 +81,23 @@ async function readStore(
     if (hashed.room !== undefined) rooms.push(hashed.room);
   });
   let before = 0;
-  const behind = await reader.next(async (block) => {
-    const { count } = block;
+  const takeBlock = async (block: NodeBlock): Promise<void> => {
     const { length } = block.bytes;
     const given = pool.concurrency === 0 ? whole(block.bytes) : ownOf(block);
     const task = { ...given, room: rooms.pop(), before, where, maxVersion: height, wanted };
-    before += count;
+    before += block.count;
     const gives = task.room === undefined ? [task.bytes] : [task.bytes, task.room];
     await parts.add(pool.run(hashingNodes, task, gives), length);
-  });
+  };
+  const takeLarge = async (leaf: LargeLeaf): Promise<void> => {
+    const hashed = hashLargeLeaf(leaf, { before, where, maxVersion: height, wanted });
+    before += 1;
+    await parts.add(Promise.resolve(hashed), hashed.linesSize);
+  };
+  const behind = await reader.next(
+    async (nodes) => ('bytes' in nodes ? takeBlock(nodes) : takeLarge(nodes)),
+    (key) => wantedOf(key, { wanted }),
+  );
   await parts.end();
   return { root: tree.finish(), behind };
 }

@@ -134,16 +134,6 @@ describe('a hostile snapshot', () => {
       await expect(verify(dir)).rejects.toMatchObject(damaged);
     }
   });
-
-  it('with an entry that no string can hold is refused, and is not a crash', async () => {
-    // Escaped, it is six times as long.
-    const value = Buffer.alloc(100_000_000, 1);
-    const leaf = nodeItem({ key: Buffer.from('swingStore.kv.a'), value, version: 1, height: 0 });
-    const dir = await writeChunks(await tempDir(), HEIGHT, 3, [
-      streamOf([storeItem('swingset'), leaf]),
-    ]);
-    await expect(verify(dir)).rejects.toMatchObject({ code: 'LINE_TOO_LONG', exitCode: 3 });
-  });
 });
 
 /** A chain whose export data is these entries. */
