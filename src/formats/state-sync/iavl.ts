@@ -251,6 +251,11 @@ export class IavlHasher {
       : Buffer.from(root.hash, 'latin1');
   }
 
+  /** The newest version of any node: that of the root, since no child is newer. 0 of a tree without nodes. */
+  get newestVersion(): number {
+    return this.#stack[0]?.version ?? 0;
+  }
+
   #begin(height: number, size: number, version: number, moreBytes: number): void {
     this.#length = 0;
     const atMost = moreBytes + 64;

@@ -37,16 +37,24 @@ export interface ReadStoresOptions {
   readonly pool: WorkerPool;
 }
 
+export interface ReadStores {
+  readonly roots: readonly StoreRoot[];
+  /** The newest version of any node. A chain writes to some store in every block: it is the height of the stores. */
+  readonly newestVersion: number;
+  /** The first item behind the stores, if there is one. */
+  readonly behind: OtherItem | undefined;
+}
+
 /**
  * Reads all stores, of which nothing is proved before the AppHash of their roots is.
- * @returns also the first item behind the stores, if there is one
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
 export async function readStores(
   reader: ItemReader,
   options: ReadStoresOptions,
-): Promise<{ readonly roots: readonly StoreRoot[]; readonly behind: OtherItem | undefined }> {
+): Promise<ReadStores> {
   const roots: StoreRoot[] = [];
+  let newestVersion = 0;
   let item = await reader.next(() =>
     damaged('a node stands before any store', { path: reader.where }),
   );
@@ -56,11 +64,12 @@ export async function readStores(
     if (!isOrdered || roots.length >= MAX_STORES) {
       damaged('the stores are out of order, or too many', { path: reader.where, found: name });
     }
-    const { root, behind } = await readStore(reader, name, options);
-    roots.push({ name, root });
+    const { tree, behind } = await readStore(reader, name, options);
+    roots.push({ name, root: tree.finish() });
+    newestVersion = Math.max(newestVersion, tree.newestVersion);
     item = behind;
   }
-  return { roots, behind: item };
+  return { roots, newestVersion, behind: item };
 }
 
 /** Reads one tree: its nodes are hashed in parts, at the same time, and the parts are put together in order. */
@@ -68,7 +77,7 @@ async function readStore(
   reader: ItemReader,
   name: string,
   { location, height, exportData, codes, pool }: ReadStoresOptions,
-): Promise<{ readonly root: Uint8Array; readonly behind: OtherItem | undefined }> {
+): Promise<{ readonly tree: IavlHasher; readonly behind: OtherItem | undefined }> {
   const where = `${location}: store ${name}`;
   const wanted = Object.hasOwn(WANTED, name) ? WANTED[name] : undefined;
   if (wanted === 'code hashes') codes.hasStore = true;
@@ -99,7 +108,7 @@ async function readStore(
     (key) => wantedOf(key, { wanted }),
   );
   await parts.end();
-  return { root: tree.finish(), behind };
+  return { tree, behind };
 }
 
 type Given = Pick<NodesToHash, 'bytes' | 'start' | 'end'>;

@@ -182,7 +182,7 @@ describe('reading', () => {
     await opened.close();
     expect(texts).toEqual(['["kv.a","1"]\n', '["kv.a","1"]\n']);
     // The stores were read once for each: an end without extensions is an end.
-    expect(notes).toHaveLength(2);
+    expect(notes.filter((note) => note.includes('nothing was proved'))).toHaveLength(2);
   });
 
   it('puts keys of any characters in canonical order', async () => {
