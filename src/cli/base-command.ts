@@ -11,9 +11,9 @@ import { ExitError } from '@oclif/core/errors';
 import type { InferredArgs, InferredFlags } from '@oclif/core/interfaces';
 
 import { baseFlags } from './flags.ts';
-import { formatLine } from './format.ts';
 import { openProgress } from './open-progress.ts';
 import { writeLines } from './output.ts';
+import { formatJson, formatLine } from './printable.ts';
 import { silentProgress, type CommandProgress } from './progress.ts';
 import { listenForSignals } from './signals.ts';
 import { tellError, type Telling } from './tell-error.ts';
@@ -76,7 +76,7 @@ export abstract class BaseCommand<
     this.progress.finish('done');
     const { json, notes } = this.#telling;
     if (json) {
-      await writeLines(process.stdout, [JSON.stringify({ ...result, notes })]);
+      await writeLines(process.stdout, [formatJson({ ...result, notes })]);
       return;
     }
     const silent = this.#asked('--quiet', '-q');

@@ -7,7 +7,7 @@ import { CLIError } from '@oclif/core/errors';
 import { EXIT_CODES, SwingSnapError, type ExitCode } from '../errors.ts';
 import { withShownPaths } from '../io/descriptor-names.ts';
 import { systemCode, systemTrouble } from '../io/system-error.ts';
-import { formatLine } from './format.ts';
+import { cutFact, formatLine } from './printable.ts';
 
 /** An error as `--json` shows it under `error`. */
 export interface ErrorReport {
@@ -45,10 +45,10 @@ function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
  */
 export function reportError(error: unknown, command: string): ErrorReport {
   if (error instanceof SwingSnapError) {
-    const { code, exitCode, expected } = error;
+    const { code, exitCode } = error;
     const message = shown(error.message);
-    const path = error.path === undefined ? undefined : withShownPaths(error.path);
-    const found = typeof error.found === 'string' ? withShownPaths(error.found) : error.found;
+    const path = error.path === undefined ? undefined : shownFact(error.path);
+    const [expected, found] = [error.expected, error.found].map(shownFact);
     const hint = error.hint ?? fallbackHint(exitCode, `${command} --help`);
     return { code, message, exitCode, path, expected, found, hint };
   }
@@ -72,7 +72,14 @@ export function reportError(error: unknown, command: string): ErrorReport {
 }
 
 function shown(message: string): string {
-  return formatLine(withShownPaths(message));
+  return formatLine(shownFact(message));
+}
+
+/** A fact with the names of things, instead of how they are reached, and no longer than helps. */
+function shownFact(fact: string): string;
+function shownFact(fact: string | number | undefined): string | number | undefined;
+function shownFact(fact: string | number | undefined): string | number | undefined {
+  return typeof fact === 'string' ? cutFact(withShownPaths(fact)) : fact;
 }
 
 /** The lines for stderr: the message, the facts that are set, the hint. */
@@ -93,7 +100,8 @@ export function debugLines(error: unknown, env: NodeJS.ProcessEnv): string[] {
   if ((env['DEBUG'] ?? '') === '') return [];
   const lines: string[] = [];
   for (let at = error; at instanceof Error && lines.length < 10; at = at.cause) {
-    lines.push(at.stack ?? at.message);
+    const stack = at.stack ?? at.message;
+    lines.push(stack.split('\n').map(formatLine).join('\n'));
   }
   return lines;
 }

@@ -39,17 +39,6 @@ export function formatPercent(done: number, total: number): string {
   return `${String(Math.floor((done * 100) / total))}%`;
 }
 
-/**
- * One line that is safe to print: line breaks become spaces, other control characters their `\u` escape. Names and
- * keys come from databases and archives of others, which must not steer the operator's terminal.
- */
-export function formatLine(text: string): string {
-  return text
-    .trimEnd()
-    .replace(/\s*[\r\n]+\s*/gu, ' ')
-    .replace(/\p{Cc}/gu, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}
-
 function twoDigits(value: number): string {
   return String(value).padStart(2, '0');
 }

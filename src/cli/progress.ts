@@ -4,7 +4,7 @@
  */
 
 import type { Progress } from '../io/progress.ts';
-import { formatLine } from './format.ts';
+import { formatLine } from './printable.ts';
 import { Meter } from './meter.ts';
 
 /** What the base command drives: progress that ends, and remembers the notes for `--json`. */

@@ -38,6 +38,8 @@ export interface StateSyncResult {
   readonly chunks: { readonly count: number; readonly size: number };
   readonly stores: number;
   readonly appHash: AppHashProof;
+  /** No flag names a hash that would cover it. */
+  readonly heightProved: false;
   readonly exportData: ExportSummary['exportData'];
   readonly artifacts: ExportSummary['artifacts'];
   /** Only with a store `wasm`. */
@@ -55,6 +57,7 @@ export function stateSyncResult({
   return {
     ...{ path, height, format, written, hash, chunks, stores },
     appHash: proof,
+    heightProved: false,
     exportData,
     artifacts,
     ...(codes === undefined ? {} : { codes }),
@@ -74,7 +77,7 @@ export function renderStateSync(result: StateSyncResult): string[] {
       : [`  byte codes       ${String(codes.count)}, ${formatBytes(codes.size)}`]),
     `  chunks           ${String(chunks.count)}, ${formatBytes(chunks.size)}`,
     `  hash             ${result.hash}`,
-    ...renderProof(result.appHash, height),
+    ...renderProof(result.appHash, result),
     `next: swingsnap verify ${shellQuote(path)}, then load it into a node: agd snapshots load ${shellQuote(path)}`,
   ];
 }

@@ -2,6 +2,7 @@
 
 import { debugLines, errorLines, reportError } from './exit.ts';
 import { writeLines } from './output.ts';
+import { formatJson } from './printable.ts';
 
 /** How an error is told. */
 export interface Telling {
@@ -28,7 +29,7 @@ export async function tellError(
   try {
     if (json) {
       const object = { error: report, ...(notes.length > 0 ? { notes } : {}) };
-      await writeLines(process.stdout, [JSON.stringify(object)]);
+      await writeLines(process.stdout, [formatJson(object)]);
       await writeLines(process.stderr, stack);
       return;
     }

@@ -2,7 +2,7 @@
 
 import ora from 'ora';
 
-import { formatLine } from './format.ts';
+import { formatLine } from './printable.ts';
 import { Meter } from './meter.ts';
 import { monotonicClock, type Clock, type CommandProgress } from './progress.ts';
 

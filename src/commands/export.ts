@@ -46,6 +46,7 @@ interface SourceResult extends ExportSummary {
   readonly form: string;
   /** Only of a state-sync snapshot. */
   readonly appHash?: AppHashProof;
+  readonly heightProved: false;
 }
 
 type Result = ExportResult | SourceResult | StartedResult | CheckResult;
@@ -146,7 +147,8 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     const { form, source: path, summary, proof } = await exportSource(options);
     const { exportDir } = options;
     const appHash = proof === undefined ? {} : { appHash: proof };
-    return { exportDir, source: path, form, ...summary, ...appHash };
+    // No flag names a hash that would cover it.
+    return { exportDir, source: path, form, ...summary, heightProved: false, ...appHash };
   }
 
   #refuseFlags(names: readonly (keyof typeof this.flags)[], why: string): void {
@@ -172,7 +174,8 @@ export default class Export extends BaseCommand<typeof Export, Result> {
   }
 }
 
-function renderSource({ height, artifactMode, appHash, ...result }: SourceResult): string[] {
+function renderSource(result: SourceResult): string[] {
+  const { height, artifactMode, appHash } = result;
   const { source, form, exportDir, exportData, artifacts, hashes } = result;
   return [
     `exported height ${String(height)} (${artifactMode}) to ${exportDir}, from the ${form} ${source}`,
@@ -180,7 +183,7 @@ function renderSource({ height, artifactMode, appHash, ...result }: SourceResult
     `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
     ...(hashes?.contentHash === undefined ? [] : [`  contentHash      ${hashes.contentHash}`]),
     `  operationalHash  ${hashes?.operationalHash ?? ''}`,
-    ...(appHash === undefined ? [] : renderProof(appHash, height)),
+    ...(appHash === undefined ? [] : renderProof(appHash, result)),
     `next: swingsnap verify ${shellQuote(exportDir)}`,
   ];
 }

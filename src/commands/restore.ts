@@ -17,6 +17,7 @@ import { formatBytes } from '../cli/format.ts';
 import { expectFlag } from '../cli/hash-flag.ts';
 import { locateHome, locateStateDir } from '../cli/locations.ts';
 import { moduleFlag, placesOf } from '../cli/module-flag.ts';
+import { proofLine } from '../cli/proof.ts';
 import { renderModules } from '../cli/modules.ts';
 import { shellQuote } from '../io/shell-quote.ts';
 import { checkRestore, restoreStore, type Proof } from '../operation/restore-store.ts';
@@ -30,6 +31,7 @@ interface RestoreResult extends ExportSummary {
   /** Bytes of the database file. */
   readonly databaseSize: number;
   readonly proved: Proof;
+  readonly heightProved: boolean;
   /** What was restored, or only verified. */
   readonly modules: readonly ModuleResult[];
   /** Where the old store is, and the command that brings it back, if there was one. */
@@ -94,11 +96,11 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       signal,
     };
     if (flags.check) return { checked: await checkRestore(options) };
-    const { source, form, store, summary, proved, modules } = await restoreStore(options);
+    const { store, summary, ...restored } = await restoreStore(options);
     const { movedTo, size: databaseSize } = store;
     const replaced =
       movedTo === undefined ? {} : { replaced: { movedTo, undo: undo(stateDir, movedTo) } };
-    return { source, form, stateDir, databaseSize, ...summary, proved, modules, ...replaced };
+    return { ...restored, stateDir, databaseSize, ...summary, ...replaced };
   }
 
   protected render(result: RestoreResult | CheckResult): string[] {
@@ -115,7 +117,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
         ? []
         : [`the old store is in ${replaced.movedTo}`, `to undo: ${replaced.undo}`]),
       `next: swingsnap verify ${shellQuote(result.source)} --state-dir ${shellQuote(result.stateDir)}`,
-      `proved: ${result.proved}`,
+      proofLine(result.proved, result),
       `this store starts only beside a Cosmos multistore at exactly height ${String(height)}`,
     ];
   }

@@ -40,6 +40,8 @@ interface RetrieveResult {
   /** The snapshot's directory. */
   readonly path: string;
   readonly height: number;
+  /** No flag names a hash that would cover it. */
+  readonly heightProved: false;
   readonly contentHash: string;
   /** False if the very same snapshot was there already. */
   readonly written: boolean;
@@ -178,6 +180,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     return {
       path,
       height,
+      heightProved: false,
       contentHash,
       written,
       modules,

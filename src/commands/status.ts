@@ -36,7 +36,7 @@ export default class Status extends BaseCommand<typeof Status, OperationStatus> 
     return [
       headline(status),
       ...(progress === undefined || state === 'done' ? [] : [`  ${describe(progress)}`]),
-      ...(failure === undefined ? [] : [`  ${failure.code}: ${failure.message}`]),
+      ...(failure === undefined ? [] : [`  its record says: ${failure.code}: ${failure.message}`]),
       ...(walBytes === undefined ? [] : [`  -wal of the store: ${formatBytes(walBytes)}`]),
       ...next(status),
     ];

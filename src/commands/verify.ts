@@ -36,6 +36,7 @@ interface FullResult extends ExportSummary {
   readonly quick: false;
   /** Only of a state-sync snapshot. */
   readonly appHash?: AppHashProof;
+  readonly heightProved: boolean;
   /** Only of a state-sync snapshot with a store `wasm`. */
   readonly codes?: ByteCodes;
   /** Only with --state-dir or --home. */
@@ -44,7 +45,8 @@ interface FullResult extends ExportSummary {
   readonly modules: readonly ModuleResult[];
 }
 
-type QuickResult = QuicklyVerified & { readonly quick: true };
+/** A manifest is believed here, whatever is expected of it. */
+type QuickResult = QuicklyVerified & { readonly quick: true; readonly heightProved: false };
 
 type Result = FullResult | QuickResult | CheckResult;
 
@@ -102,13 +104,17 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       signal,
     };
     if (flags.check) return { checked: await checkVerify(options) };
-    if (flags.quick) return { quick: true, ...(await quicklyVerifySource(options)) };
-    const { source, form, summary, proof, codes, store, modules } = await verifySource(options);
+    if (flags.quick) {
+      return { quick: true, ...(await quicklyVerifySource(options)), heightProved: false };
+    }
+    const verified = await verifySource(options);
+    const { source, form, summary, proof, heightProved, codes, store, modules } = verified;
     return {
       quick: false,
       source,
       form,
       ...summary,
+      heightProved,
       modules,
       ...(proof === undefined ? {} : { appHash: proof }),
       ...(codes === undefined ? {} : { codes }),
@@ -136,7 +142,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       ...(codes === undefined
         ? []
         : [`  byte codes       ${String(codes.count)}, ${formatBytes(codes.size)}`]),
-      ...(appHash === undefined ? [] : renderProof(appHash, height)),
+      ...(appHash === undefined ? [] : renderProof(appHash, result)),
       ...renderModules(result.modules, 'verified'),
       ...(store === undefined
         ? []

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, EXIT_CODES, NotFoundError, SwingSnapError } from '../errors.ts';
 import { MANIFEST_FILE } from '../formats/export-directory/layout.ts';
 import type { Progress } from '../io/progress.ts';
+import { shellQuote } from '../io/shell-quote.ts';
 import { operationOn } from './operation-lock.ts';
 import { fateOf, ReportedError, type OperationRecord } from './record.ts';
 
@@ -77,19 +78,21 @@ function notDone(path: string, record: OperationRecord): BusyError {
   return new BusyError('NOT_DONE', 'the export is not done yet', {
     path,
     found: `${record.state}, process ${String(record.pid)} on ${record.host}`,
-    hint: `look with: swingsnap status --export-dir ${path}`,
+    hint: `look with: swingsnap status --export-dir ${shellQuote(path)}`,
   });
 }
 
+/** Anybody who can write to the directory has written its record: what that advises is not our advice. */
 function failed(path: string, { error }: OperationRecord): SwingSnapError {
-  const again = 'run the export again';
+  const { message = 'nothing of the reason', hint } = error ?? {};
+  const advice = hint === undefined ? '' : `, and advises: ${hint}`;
   return new ReportedError({
     path,
     exitCode: EXIT_CODES.failed,
     ...error,
     code: 'EXPORT_FAILED',
-    message: `the export failed: ${error?.message ?? 'for an unknown reason'}`,
-    hint: error?.hint === undefined ? again : `${error.hint}; then ${again}`,
+    message: `the export failed; its record says: ${message}${advice}`,
+    hint: 'run the export again',
   });
 }
 

@@ -6,6 +6,7 @@ import type { UnpackedModule } from '../formats/snapshot/unpack-modules.ts';
 import { otherModules } from '../formats/snapshot/manifest.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import type { ComparedState, StateModule } from '../modules/contract.ts';
+import { shellQuote } from '../io/shell-quote.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 import type { OpenedSource } from './open-source.ts';
 import { checkWritable, type Check } from './preflight.ts';
@@ -103,7 +104,7 @@ export function modulesToWrite(
       throw new UsageError('MODULE_KIND', `module ${name} is of another kind`, {
         expected: kind,
         found: place.kind,
-        hint: `name its place with --module ${name}=${kind}:${place.dir}`,
+        hint: `name its place with --module ${shellQuote(`${name}=${kind}:${place.dir}`)}`,
       });
     }
     // Byte code is written into its place, and not beside it as a tree is: that is told before all else is read.

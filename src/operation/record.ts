@@ -3,24 +3,28 @@
  * command the truth: an operation that is not `done` or `failed` is alive if the lock is held, and dead otherwise;
  * and since the lock is the directory's own (by device and inode), a copied directory is never taken for alive.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { SwingSnapError, VerificationError, EXIT_CODES, type ExitCode } from '../errors.ts';
 import { RECORD_FILE } from '../formats/export-directory/layout.ts';
 import { withShownPaths } from '../io/descriptor-names.ts';
 import { publishFile } from '../io/publish-file.ts';
+import { SourceFile } from '../io/source-file.ts';
 import { systemCode, systemTrouble } from '../io/system-error.ts';
 import { ARTIFACT_MODES } from '../swing-store-export/artifact-mode.ts';
 import { progressSchema } from './notice.ts';
 import { operationOn } from './operation-lock.ts';
+
+/** Hundreds of times what a record takes. */
+const MAX_RECORD_BYTES = 256 * 1024;
 
 const height = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const errorSchema = v.object({
   code: v.string(),
   message: v.string(),
-  exitCode: v.picklist(Object.values(EXIT_CODES)),
+  // What failed is not done, whatever a record says.
+  exitCode: v.pipe(v.picklist(Object.values(EXIT_CODES)), v.notValue(EXIT_CODES.done)),
   path: v.optional(v.string()),
   expected: v.optional(v.union([v.string(), v.number()])),
   found: v.optional(v.union([v.string(), v.number()])),
@@ -46,11 +50,11 @@ const recordSchema = v.object({
   awaitedHeight: v.optional(height),
   artifactMode: v.picklist(ARTIFACT_MODES),
   exportDataMode: v.picklist(['all', 'skip']),
-  pid: v.number(),
-  host: v.string(),
+  pid: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  host: v.pipe(v.string(), v.maxLength(255)),
   /** ISO 8601, UTC. */
-  startedAt: v.string(),
-  endedAt: v.optional(v.string()),
+  startedAt: v.pipe(v.string(), v.isoTimestamp()),
+  endedAt: v.optional(v.pipe(v.string(), v.isoTimestamp())),
   progress: v.optional(progressSchema),
   /** Number of artifact files, once all are made. */
   files: v.optional(v.number()),
@@ -74,23 +78,38 @@ export async function writeRecord(record: OperationRecord, dir = record.exportDi
  */
 export async function readRecord(exportDir: string): Promise<OperationRecord | undefined> {
   const path = join(exportDir, RECORD_FILE);
-  let text: string;
+  const text = await readText(path);
+  if (text === undefined) return undefined;
   try {
-    text = await readFile(path, 'utf8');
+    return v.parse(recordSchema, JSON.parse(text), { abortEarly: true });
+  } catch (cause) {
+    return refuseDamaged(path, cause);
+  }
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  let file: SourceFile;
+  try {
+    file = SourceFile.open(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw error;
   }
   try {
-    return v.parse(recordSchema, JSON.parse(text));
-  } catch (cause) {
-    throw new VerificationError('RECORD_DAMAGED', 'the record of the operation is no record', {
-      path,
-      hint: 'look at the directory and remove it by hand',
-      cause,
-    });
+    if (!file.stats.isFile() || file.stats.size > MAX_RECORD_BYTES) return refuseDamaged(path);
+    return (await file.readWhole()).toString();
+  } finally {
+    file.close();
   }
+}
+
+function refuseDamaged(path: string, cause?: unknown): never {
+  throw new VerificationError('RECORD_DAMAGED', 'the record of the operation is no record', {
+    path,
+    hint: 'look at the directory and remove it by hand',
+    cause,
+  });
 }
 
 /** What has become of the operation in an export directory. */

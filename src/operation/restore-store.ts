@@ -81,6 +81,8 @@ export interface Restored {
   readonly store: InstalledStore;
   readonly summary: ExportSummary;
   readonly proved: Proof;
+  /** Whether the caller's content hash covers the height. An AppHash does not: there, a name says it. */
+  readonly heightProved: boolean;
   readonly modules: readonly ModuleResult[];
 }
 
@@ -196,9 +198,10 @@ async function restoreLocked(options: PooledOptions, prepared: Prepared): Promis
   }
   if (summary === undefined || store === undefined) throw new Error('nothing was installed');
   const byExpect = expect === undefined ? 'nothing' : 'expected hash';
-  const proved = source.proof?.isProved === true ? 'app hash' : byExpect;
-  const whole = withContentHash(summary, contentHash);
-  return { form: found.form, source: found.path, store, summary: whole, proved, modules };
+  const proved: Proof = source.proof?.isProved === true ? 'app hash' : byExpect;
+  const heightProved = expect !== undefined;
+  const result = { form: found.form, source: found.path, store, proved, heightProved, modules };
+  return { ...result, summary: withContentHash(summary, contentHash) };
 }
 
 interface Prepared {

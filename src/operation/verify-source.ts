@@ -57,6 +57,8 @@ export interface Verified {
   readonly summary: ExportSummary;
   /** Only of a state-sync snapshot. */
   readonly proof: AppHashProof | undefined;
+  /** Whether the caller's content hash covers the height. An AppHash does not: there, a name says it. */
+  readonly heightProved: boolean;
   /** Only of a state-sync snapshot with a store `wasm`. */
   readonly codes: ByteCodes | undefined;
   /** Only if a state dir was named. */
@@ -90,7 +92,8 @@ async function verifyWith(options: VerifyOptions, pool: WorkerPool): Promise<Ver
     return nothingToInstall(verification.storePath);
   };
   const purpose = places.length > 0 ? 'compare' : 'verify';
-  const common = { form: found.form, source: found.path };
+  const heightProved = expect !== undefined;
+  const common = { form: found.form, source: found.path, heightProved };
   try {
     refuseHeight(source, options.height);
     if (found.form !== 'snapshot' || source.manifest === undefined) {

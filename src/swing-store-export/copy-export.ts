@@ -16,6 +16,7 @@ import { ExportDataHasher } from './export-data-hasher.ts';
 import { aborting, sizeAhead, watched, type CopyOptions } from './copy-unverified.ts';
 import { parseArtifactName } from './names.ts';
 import { artifactIdentity, type ExpectedContent } from './expected-content.ts';
+import { ItemBudget } from './item-budget.ts';
 import { RecordIndex } from './record-index.ts';
 import type {
   ArtifactDigest,
@@ -124,9 +125,11 @@ async function copyThrough(
   const wantsDigests = options.digests ?? expect !== undefined;
   let allDigestsKnown = true;
   progress.phase('artifacts', source.estimate('artifacts'));
-  const prepared = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) =>
-    prepare(artifact, index.expect(parseArtifactName(artifact.name), mode ?? 'debug'), sink, pool),
-  );
+  const budget = new ItemBudget();
+  const prepared = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) => {
+    const expected = index.expect(parseArtifactName(artifact.name), mode ?? 'debug');
+    return prepare(artifact, expected, { sink, pool, budget });
+  });
   for await (const { artifact, expected, held, whole } of prepared) {
     await breath.take();
     signal?.throwIfAborted();
@@ -137,7 +140,7 @@ async function copyThrough(
       else index.notePresent(name, digest, false);
       continue;
     }
-    const watch = { progress, signal };
+    const watch = { progress, signal, budget };
     const digest =
       held === undefined
         ? await write(sink, artifact, expected, whole, watch)
@@ -188,8 +191,15 @@ interface PreparedArtifact {
 async function prepare(
   artifact: ExportArtifact,
   expected: ExpectedContent | undefined,
-  sink: ExportSink<unknown>,
-  pool: WorkerPool,
+  {
+    sink,
+    pool,
+    budget,
+  }: {
+    readonly sink: ExportSink<unknown>;
+    readonly pool: WorkerPool;
+    readonly budget: ItemBudget;
+  },
 ): Promise<PreparedArtifact> {
   if (expected === undefined) return { artifact, expected };
   const { name, declared } = artifact;
@@ -206,6 +216,7 @@ async function prepare(
   const isIt = expected.kind !== 'snapshot' || held?.sha256 === expected.hash;
   if (held !== undefined && isIt) return { artifact, expected, held };
   const content = await artifact.whole?.load();
+  if (content !== undefined) budget.spendOn(name, expected, content.bytes.length);
   const whole = content && (await verifyWhole({ name, expected, content }, pool));
   return { artifact, expected, whole };
 }
@@ -213,6 +224,7 @@ async function prepare(
 interface Watch {
   readonly progress: Progress;
   readonly signal: AbortSignal | undefined;
+  readonly budget: ItemBudget;
 }
 
 /** Hands an artifact to a sink that has it, and may want to read it all the same. */
@@ -228,8 +240,10 @@ async function writeHeld(
   const read = async (): Promise<ReadContent> => {
     const content = await artifact.whole?.load();
     if (content === undefined) {
-      return asHeld(name, digest, watched(verifyArtifact(name, expected, artifact.data()), watch));
+      const verified = verifyArtifact(name, expected, artifact.data(), watch.budget);
+      return asHeld(name, digest, watched(verified, watch));
     }
+    watch.budget.spendOn(name, expected, content.bytes.length);
     const whole = await verifyWhole({ name, expected, content }, pool);
     refuseUnlike(name, digest.sha256, whole.sha256);
     return whole;
@@ -278,7 +292,7 @@ async function write(
     return digest;
   }
   const tap = new DigestTap();
-  const verified = verifyArtifact(name, expected, artifact.data());
+  const verified = verifyArtifact(name, expected, artifact.data(), watch.budget);
   await sink.writeArtifact(name, watched(tap.through(verified), watch), identity);
   return tap.finish();
 }

@@ -17,9 +17,18 @@ import type {
   CompartmentMap,
 } from './endo-compartment-map.ts';
 import { LANGUAGES } from './endo-module-languages.ts';
+import { ScopeIndex } from './endo-scopes.ts';
+import { sumOfSizes } from './endo-zip-sizes.ts';
 import { checkSourceName, resolveSpecifier } from './endo-module-specifier.ts';
 
 const COMPARTMENT_MAP = 'compartment-map.json';
+
+/** Bytes of its files that are looked at, as a multiple of the archive: an honest one has a module for each file. */
+const MAX_LOOKS = 8;
+/** Imports of all its modules: hundreds of times as many as a contract has. */
+const MAX_IMPORTS = 1_000_000;
+/** Each import is resolved against all of the specifier that it stands in. */
+const MAX_SPECIFIER_UNITS = 1024;
 
 /** The compartment whose modules attenuate what others get. It can be only in an archive with policies. */
 const ATTENUATORS = '<ATTENUATORS>';
@@ -43,8 +52,13 @@ export function checkEndoArchive(bytes: Uint8Array, expectedSha512: string): voi
 class ArchivedFiles {
   readonly #zip: ZipReader;
   readonly #unseen: Set<string>;
+  #bytesLeft: number;
 
   constructor(bytes: Uint8Array) {
+    if (sumOfSizes(bytes) > bytes.length) {
+      throw new EndoArchiveError('its zip names more bytes than it has');
+    }
+    this.#bytesLeft = MAX_LOOKS * bytes.length;
     try {
       this.#zip = new ZipReader(bytes);
     } catch (cause) {
@@ -61,7 +75,10 @@ class ArchivedFiles {
       throw new EndoArchiveError(`its zip has no file ${JSON.stringify(path)}`);
     }
     this.#unseen.delete(path);
-    return this.#zip.read(path);
+    const bytes = this.#zip.read(path);
+    this.#bytesLeft -= bytes.length;
+    if (this.#bytesLeft < 0) throw new EndoArchiveError('its modules share their files');
+    return bytes;
   }
 
   mustAllBeTaken(): void {
@@ -79,6 +96,7 @@ interface LoadingCompartment {
   readonly archived: ArchivedCompartment;
   /** Grows by the links that its scopes make. */
   readonly modules: Map<string, ArchivedModule>;
+  readonly scopes: ScopeIndex;
   readonly loaded: Set<string>;
 }
 
@@ -102,6 +120,7 @@ class ModuleLoader {
       this.#compartments.set(name, {
         archived,
         modules: new Map(archived.modules),
+        scopes: new ScopeIndex(archived.scopes),
         loaded: new Set(),
       });
     }
@@ -111,9 +130,8 @@ class ModuleLoader {
   load(): void {
     const { compartment, module } = this.#map.entry;
     this.#queue.push({ compartment: this.#compartment(compartment), specifier: module });
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      this.#loadModule(next);
-    }
+    // It grows meanwhile, and what is done with stays: to take the first of a long array away moves all others.
+    for (const next of this.#queue) this.#loadModule(next);
   }
 
   /** What the reference demands of every compartment, whether a module of it is loaded or not. */
@@ -171,7 +189,7 @@ class ModuleLoader {
 
   /** Where a specifier is linked to, by its own entry or else by the first scope that it lies in. */
   #linkOf({ compartment, specifier }: ModuleAddress): ModuleAddress | undefined {
-    const { archived, modules } = compartment;
+    const { archived, modules, scopes } = compartment;
     const module = modules.get(specifier);
     if (module === undefined && Reflect.get(archived.modulesObject, specifier) !== undefined) {
       // The reference takes what the object inherits for a module, and fails to mark it as one in use.
@@ -181,21 +199,22 @@ class ModuleLoader {
     if (module?.kind === 'link') {
       return { compartment: this.#compartment(module.compartment), specifier: module.module };
     }
-    for (const [prefix, name] of archived.scopes) {
-      const inner = specifierWithin(specifier, prefix);
-      if (inner === undefined) continue;
-      const target = this.#compartment(name);
-      const isKnown = modules.has(prefix) || Boolean(Reflect.get(archived.modulesObject, prefix));
-      if ((archived.policy !== undefined && !isKnown) || !archived.modulesExtensible) {
-        throw new EndoArchiveError(`scope ${JSON.stringify(prefix)} is not allowed by its policy`);
-      }
-      modules.set(specifier, { kind: 'link', compartment: name, module: inner });
-      return { compartment: target, specifier: inner };
+    const scope = scopes.firstWith(specifier);
+    if (scope === undefined) return undefined;
+    const { prefix, compartment: name, inner } = scope;
+    const target = this.#compartment(name);
+    const isKnown = modules.has(prefix) || Boolean(Reflect.get(archived.modulesObject, prefix));
+    if ((archived.policy !== undefined && !isKnown) || !archived.modulesExtensible) {
+      throw new EndoArchiveError(`scope ${JSON.stringify(prefix)} is not allowed by its policy`);
     }
-    return undefined;
+    modules.set(specifier, { kind: 'link', compartment: name, module: inner });
+    return { compartment: target, specifier: inner };
   }
 
   #loadFile({ compartment, specifier }: ModuleAddress): void {
+    if (specifier.length > MAX_SPECIFIER_UNITS) {
+      throw new EndoArchiveError('the name of a module is longer than any path');
+    }
     const { name, location } = compartment.archived;
     // Files are looked up in the compartment that the location names, which need not be this one.
     const module = this.#compartments.get(location)?.modules.get(specifier);
@@ -215,16 +234,14 @@ class ModuleLoader {
     const bytes = this.#files.take(path);
     if (module.sha512 !== undefined) checkSha512(bytes, module.sha512, path);
     checkSourceName(name, specifier);
-    for (const imported of importsOf(bytes, path)) {
+    const imports = importsOf(bytes, path);
+    if (this.#queue.length + imports.length > MAX_IMPORTS) {
+      throw new EndoArchiveError('its modules import more than any contract');
+    }
+    for (const imported of imports) {
       this.#queue.push({ compartment, specifier: resolveSpecifier(imported, specifier) });
     }
   }
-}
-
-/** `dep/sub` within the prefix `dep` is `./sub`, and `dep` itself is `.`. */
-function specifierWithin(specifier: string, prefix: string): string | undefined {
-  if (specifier === prefix) return '.';
-  return specifier.startsWith(`${prefix}/`) ? `.${specifier.slice(prefix.length)}` : undefined;
 }
 
 function checkSha512(bytes: Uint8Array, expected: string, path: string): void {

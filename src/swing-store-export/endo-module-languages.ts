@@ -10,6 +10,9 @@ import { EndoArchiveError, decodeArchivedJson } from './endo-archive-error.ts';
  */
 export type ImportsOf = (bytes: Uint8Array, path: string) => readonly string[];
 
+/** The reference fails somewhere above, wherever its stack ends. */
+const MAX_NESTING = 1000;
+
 export const LANGUAGES: ReadonlyMap<string, ImportsOf> = new Map([
   ['pre-mjs-json', importsOfPrecompiledModule],
   ['pre-cjs-json', importsOfPrecompiledScript],
@@ -29,14 +32,20 @@ function importsOfPrecompiledScript(bytes: Uint8Array, path: string): readonly s
 
 function importsOfPrecompiledModule(bytes: Uint8Array, path: string): readonly string[] {
   const record = decodeRecord(bytes, path);
-  try {
-    // The reference appends a comment to the program, whatever that is. It fails on an object with a property
-    // `toString`, alone or in an array, and on arrays nested too deep.
-    [record['__syncModuleProgram__']].join();
-  } catch (cause) {
-    throw new EndoArchiveError(`${path} has no program`, { cause });
+  if (!isText(record['__syncModuleProgram__'], MAX_NESTING)) {
+    throw new EndoArchiveError(`${path} has no program`);
   }
   return importsOfRecord(record, path);
+}
+
+/**
+ * Whether JavaScript makes a text of a value of JSON. The reference appends a comment to the program, whatever that is,
+ * and fails on an object with a property `toString`, alone or in an array, and on arrays nested too deep. The text
+ * itself is not made: of nested arrays it is made anew at each level.
+ */
+function isText(value: unknown, nesting: number): boolean {
+  if (Array.isArray(value)) return nesting > 0 && value.every((item) => isText(item, nesting - 1));
+  return !isRecord(value) || !Object.hasOwn(value, 'toString');
 }
 
 function importsOfRecord(record: object, path: string): readonly string[] {

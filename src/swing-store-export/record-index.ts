@@ -33,6 +33,8 @@ const SCHEMA = `
     incarnation INTEGER, size INTEGER, sha256 TEXT, held INTEGER,
     PRIMARY KEY (vatID, startPos), UNIQUE (vatID, isCurrent)
   ) WITHOUT ROWID;
+  CREATE INDEX incarnations ON spans (vatID, incarnation, startPos);
+  CREATE INDEX present ON spans (vatID, startPos) WHERE size IS NOT NULL AND startPos < endPos;
   CREATE TABLE bundles (bundleID TEXT PRIMARY KEY, size INTEGER, sha256 TEXT, held INTEGER) WITHOUT ROWID;
 `;
 
@@ -235,14 +237,14 @@ export class RecordIndex {
     }
   }
 
+  /** Those that are there do not overlap each other: of all that begin before its end, the last ends last. */
   #overlaps(name: { vatID: string; startPos: number; endPos: number }): boolean {
-    const other = this.#sql(
-      `SELECT 1 FROM spans WHERE vatID = ? AND size IS NOT NULL AND startPos != ? AND startPos < ? AND endPos > ?`,
-    );
-    return (
-      name.startPos < name.endPos &&
-      other.get(name.vatID, name.startPos, name.endPos, name.startPos) !== undefined
-    );
+    if (name.startPos >= name.endPos) return false;
+    const before = this.#sql(
+      `SELECT endPos FROM spans INDEXED BY present WHERE vatID = ? AND size IS NOT NULL AND startPos < endPos
+         AND startPos < ? AND startPos != ? ORDER BY startPos DESC LIMIT 1`,
+    ).get(name.vatID, name.endPos, name.startPos) as SpanRow | undefined;
+    return before !== undefined && before.endPos > name.startPos;
   }
 
   /**

@@ -71,8 +71,8 @@ function vatID(key: string, record: Record<string, unknown>): string {
   return isSafeID(id) ? id : refuse(key, `has the vat id ${JSON.stringify(id)}`);
 }
 
-/** What SQLite takes for a number when a text comes into an INTEGER column. */
-const SQLITE_NUMBER = /^[ \t\n\v\f\r]*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[ \t\n\v\f\r]*$/iu;
+/** What SQLite takes for a number when a text comes into an INTEGER column. Digits are tried in one way only. */
+const SQLITE_NUMBER = /^[ \t\n\v\f\r]*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?[ \t\n\v\f\r]*$/iu;
 
 // The reference binds whatever it finds to an INTEGER column, so 5, "5" and " 5.0" are the same to it.
 function position(key: string, record: Record<string, unknown>, field: string): number {

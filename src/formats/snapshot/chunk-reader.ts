@@ -1,9 +1,11 @@
 /** The chunks of a stored snapshot, module by module, to be loaded when they are wanted. */
+import type { ExpansionLimit } from '../../io/expansion-limit.ts';
 import type { WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import { moduleOf, type StateChunk } from '../../modules/contract.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { loadChunk, planChunks, type PlannedChunk } from './chunks.ts';
+import { limitOfReader } from './expansion.ts';
 import { damaged } from './layout.ts';
 import type { SnapshotManifest } from './manifest.ts';
 
@@ -13,6 +15,7 @@ export class ChunkReader {
   readonly #codec: ZstdCodec;
   readonly #pool: WorkerPool;
   readonly #loading = new Set<Promise<unknown>>();
+  readonly #limit: ExpansionLimit;
   #loaded = { count: 0, size: 0 };
 
   /** @param pool unpacks chunks */
@@ -26,6 +29,7 @@ export class ChunkReader {
     this.#manifest = manifest;
     this.#codec = codec;
     this.#pool = pool;
+    this.#limit = limitOfReader(snapshot.location);
   }
 
   /**
@@ -55,7 +59,7 @@ export class ChunkReader {
   }
 
   async #load(planned: PlannedChunk): Promise<Uint8Array[]> {
-    const loading = loadChunk(this.#snapshot, this.#codec, planned, this.#pool);
+    const loading = loadChunk(this.#snapshot, this.#codec, planned, this.#pool, this.#limit);
     this.#loading.add(loading);
     try {
       const { contents, fileBytes } = await loading;

@@ -4,6 +4,7 @@
  */
 import { SwingSnapError, VerificationError } from '../../errors.ts';
 import { hashing, hashingFile } from '../../io/digest.ts';
+import type { ExpansionLimit } from '../../io/expansion-limit.ts';
 import { InOrder } from '../../io/in-order.ts';
 import { queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
@@ -18,6 +19,7 @@ import type {
 import type { ShownFile, StagedSnapshot } from '../../storage/contract.ts';
 import { signatureOf, type EarlierSnapshot } from './earlier.ts';
 import { EntriesFile } from './entries-file.ts';
+import { limitOfWriter } from './expansion.ts';
 import { chunkFile, MAX_CHUNK_FILE_BYTES } from './layout.ts';
 import { digesting, packing } from './pack-chunk.ts';
 import { refuseUnreadableChunk } from './refuse-chunk.ts';
@@ -67,12 +69,14 @@ export class ChunkWriter implements HeldState {
   /** Chunks that were taken over, and wait for their place in the list; by what they hold. */
   readonly #taken = new Map<string, StoredChunk>();
   readonly #chunks = { count: 0, size: 0 };
+  readonly #limit: ExpansionLimit;
   readonly #reused = { chunks: 0, size: 0, rechecked: 0 };
 
   /** @param modules in the order of their sections */
   constructor(staged: StagedSnapshot, modules: readonly string[], options: ChunkWriterOptions) {
     this.#staged = staged;
     this.#options = options;
+    this.#limit = limitOfWriter();
     this.#list = new EntriesFile(staged, modules, options);
     const { items, bytes } = queueFor(options.pool);
     // Together they hold no more than one would.
@@ -178,6 +182,8 @@ export class ChunkWriter implements HeldState {
     refuseUnreadableChunk(module, entries, artifacts);
     this.#chunks.count += 1;
     this.#chunks.size += size;
+    this.#limit.taken += size;
+    this.#limit.give(entries.reduce((sum, entry) => sum + entry.size, 0));
     if (isReused) {
       this.#reused.chunks += 1;
       this.#reused.size += size;

@@ -1,5 +1,6 @@
 /** Chunks as a reader meets them: which entries each should hold, and what it holds. */
 import { NotFoundError } from '../../errors.ts';
+import type { ExpansionLimit } from '../../io/expansion-limit.ts';
 import type { WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import { moduleOf } from '../../modules/contract.ts';
@@ -32,7 +33,7 @@ export async function* planChunks(
   manifest: SnapshotManifest,
   codec: ZstdCodec,
 ): AsyncGenerator<PlannedChunk> {
-  let count = 0;
+  const named = new Set<string>();
   let section = '';
   let entries: SnapshotEntry[] = [];
   let bytes = 0;
@@ -53,9 +54,15 @@ export async function* planChunks(
     section = module;
     if (first !== undefined && isNew) {
       yield { chunk: first.chunk, entries };
-      count += 1;
       entries = [];
       bytes = 0;
+    }
+    if (isNew) {
+      if (named.has(entry.chunk)) {
+        // Entries have names of their own, which are part of the bytes.
+        damaged('a chunk is named in two places', { path: chunkFile(entry.chunk) });
+      }
+      named.add(entry.chunk);
     }
     entries.push(entry);
     bytes += entry.size;
@@ -66,21 +73,19 @@ export async function* planChunks(
     }
   }
   const [first] = entries;
-  if (first !== undefined) {
-    yield { chunk: first.chunk, entries };
-    count += 1;
-  }
-  if (count !== manifest.chunks.count) {
+  if (first !== undefined) yield { chunk: first.chunk, entries };
+  if (named.size !== manifest.chunks.count) {
     damaged('the snapshot holds another number of chunks than it says', {
       path: snapshot.location,
       expected: manifest.chunks.count,
-      found: count,
+      found: named.size,
     });
   }
 }
 
 /**
  * Reads a chunk and checks all of it.
+ * @param limit told what goes in and comes out
  * @returns the contents of its entries, and the size of its file in bytes
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`, or as the codec and the storage
  */
@@ -89,9 +94,12 @@ export async function loadChunk(
   codec: ZstdCodec,
   { chunk, entries }: PlannedChunk,
   pool: WorkerPool,
+  limit: ExpansionLimit,
 ): Promise<{ contents: Uint8Array[]; fileBytes: number }> {
   const { path, bytes } = await readChunkFile(snapshot, chunk);
   const fileBytes = bytes.length;
+  limit.taken += fileBytes;
+  limit.give(entries.reduce((sum, { size }) => sum + size, 0));
   const file = { path, chunk, entries, bytes, codec: codec.name };
   return { contents: await pool.run(unpacking, file, [bytes]), fileBytes };
 }

@@ -117,6 +117,7 @@ export async function* readEntries(
       const raw = codec.decompress(frame, MAX_ENTRIES_FRAME_RAW_BYTES);
       for (const line of linesOfFrame(raw, expected.count, path)) {
         count += 1;
+        if (count > expected.count) refuseCount(path, expected.count, count);
         yield decodeEntry(line, path);
       }
     }
@@ -127,13 +128,11 @@ export async function* readEntries(
     }
     refuseUnreadable(cause, 'the list of entries', path);
   }
-  if (count !== expected.count) {
-    damaged('the list of entries has another length', {
-      path,
-      expected: expected.count,
-      found: count,
-    });
-  }
+  if (count !== expected.count) refuseCount(path, expected.count, count);
+}
+
+function refuseCount(path: string, expected: number, found: number): never {
+  return damaged('the list of entries has another length', { path, expected, found });
 }
 
 /** The bytes of the list, which throws where they turn out to be other ones. */
@@ -183,7 +182,7 @@ function decodeEntry(line: string, path: string): SnapshotEntry {
 
 function parseEntry(line: string, path: string): SnapshotEntry {
   try {
-    return v.parse(entrySchema, JSON.parse(line));
+    return v.parse(entrySchema, JSON.parse(line), { abortEarly: true });
   } catch (cause) {
     return damaged('a line of the list of entries is no entry', {
       path,

@@ -2,10 +2,16 @@
 import * as v from 'valibot';
 import { NotFoundError, VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/digest.ts';
+import { isNestedDeeper } from '../../io/json-depth.ts';
 import { isModuleName, MODULE_NAMES, type ModuleFields } from '../../modules/contract.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { ARTIFACT_MODES } from '../../swing-store-export/artifact-mode.ts';
 import { damaged, heightOfName, MANIFEST_FILE, MAX_MANIFEST_BYTES, MAX_MODULES } from './layout.ts';
+
+/** Of objects and arrays; a manifest has four, and whatever `made` may have one day. */
+const MAX_LEVELS = 32;
+/** Lines of the list for each byte of its file: two hashes and a name are no fraction of a byte. */
+const MAX_LINES_PER_BYTE = 4;
 
 /** Number of things, or of bytes. */
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -101,8 +107,11 @@ export function decodeSnapshotManifest(bytes: Uint8Array, path: string): Snapsho
   } catch (cause) {
     return damaged('the snapshot manifest is not JSON', { path, cause });
   }
+  if (isNestedDeeper(text, MAX_LEVELS)) {
+    return damaged('the snapshot manifest is nested too deep', { path });
+  }
   refuseForeign(raw, path);
-  const result = v.safeParse(manifestSchema, raw);
+  const result = v.safeParse(manifestSchema, raw, { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
     return damaged('the snapshot manifest is not one', {
@@ -116,6 +125,14 @@ export function decodeSnapshotManifest(bytes: Uint8Array, path: string): Snapsho
     return damaged('the snapshot manifest has another text than the one that was written', {
       path,
       expected: 'JSON with two spaces of indentation, and a newline at the end',
+    });
+  }
+  const { entries } = result.output;
+  if (entries.count > MAX_LINES_PER_BYTE * entries.size) {
+    return damaged('the list of entries has more lines than its bytes can hold', {
+      path,
+      expected: `at most ${String(MAX_LINES_PER_BYTE * entries.size)} in ${String(entries.size)} bytes`,
+      found: entries.count,
     });
   }
   const { artifactMode, artifacts } = result.output.modules.swingset;

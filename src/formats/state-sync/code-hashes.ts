@@ -122,13 +122,17 @@ export class CodeHashes {
   }
 }
 
+/** Whether a node of the store is the leaf of a code. */
+export function isCode({ key, height }: Pick<ReadNode, 'key' | 'height'>): boolean {
+  return height === 0 && key.length === KEY_BYTES && key.startsWith(CODE_PREFIX);
+}
+
 /**
- * The code hash in a leaf of the store, as hex; undefined if that is not of a code.
+ * The code hash in the leaf of a code, as hex.
  * @param store names the store in errors
- * @throws {VerificationError} `STATE_SYNC_DAMAGED` if a code has none
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` if it has none
  */
-export function codeHashOf({ key, value, height }: ReadNode, store: string): string | undefined {
-  if (height > 0 || key.length !== KEY_BYTES || !key.startsWith(CODE_PREFIX)) return undefined;
+export function codeHashOf({ key, value }: Pick<ReadNode, 'key' | 'value'>, store: string): string {
   const where = `${store}, key ${Buffer.from(key, 'latin1').toString('hex')}`;
   const info = new ProtoReader(asBuffer(value), where);
   // The first field of `CodeInfo`; what follows is of no concern here.

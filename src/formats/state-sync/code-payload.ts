@@ -38,6 +38,7 @@ export async function readCode(reader: ItemReader, size: number): Promise<ByteCo
   const gzipped = await reader.readWhole(size);
   try {
     const data = await gunzipMember(gzipped, MAX_CODE_BYTES);
+    reader.noteExpanded(data.length);
     return { checksum: sha256Hex(data), data, gzipped };
   } catch (cause) {
     if (!(cause instanceof GunzipError)) throw cause;

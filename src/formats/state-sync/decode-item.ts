@@ -35,6 +35,11 @@ export function decodeNode(message: Buffer, where: string): ReadNode {
   return nodeOf(bodyOf(reader));
 }
 
+/** `SnapshotIAVLItem`. */
+export function decodeNodeBody(body: Buffer, where: string): ReadNode {
+  return nodeOf(new ProtoReader(body, where));
+}
+
 function bodyOf(item: ProtoReader): ProtoReader {
   const body = new ProtoReader(item.lengthDelimited(), item.where);
   if (!item.isAtEnd) damaged('an item holds more than one thing', { path: item.where });

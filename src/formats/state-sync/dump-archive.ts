@@ -10,6 +10,7 @@ import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { VerificationError } from '../../errors.ts';
 import { systemTrouble } from '../../io/system-error.ts';
+import { archiveLimit } from './expansion.ts';
 import { damaged, type FoundStateSync } from './layout.ts';
 import { ProtoReader } from './proto.ts';
 
@@ -41,6 +42,15 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
     from.on('error', (error: Error) => to.destroy(error));
   }
   file.pipe(gunzip).pipe(tar);
+  const limit = archiveLimit(path);
+  gunzip.on('data', ({ length }: Buffer) => {
+    limit.taken = gunzip.bytesWritten;
+    try {
+      limit.give(length);
+    } catch (error) {
+      gunzip.destroy(error as Error);
+    }
+  });
   const whole = createHash('sha256');
   let description: Description | undefined;
   let next = 0;

@@ -4,6 +4,8 @@ import type { ItemReader } from './items.ts';
 import { damaged } from './layout.ts';
 
 const MAX_EXTENSIONS = 1_000;
+/** Of all extensions: a hundred times as many as a chain has artifacts in its whole history. */
+const MAX_PAYLOADS = 4_000_000;
 /** The formats of `swingset` and of `wasm`: the same ever since there are these extensions. */
 export const KNOWN_FORMAT = 1;
 
@@ -24,6 +26,7 @@ export async function* extensionsOf(
   first: OtherItem | undefined,
 ): AsyncGenerator<Extension> {
   const names: string[] = [];
+  let count = 0;
   let item = first;
   const payloadsOf = async function* payloads(): AsyncGenerator<number> {
     for (;;) {
@@ -31,6 +34,8 @@ export async function* extensionsOf(
         damaged('a node stands behind the stores', { path: reader.where }),
       );
       if (item?.kind !== 'payload') return;
+      count += 1;
+      if (count > MAX_PAYLOADS) damaged('there are too many payloads', { path: reader.where });
       yield item.size;
     }
   };

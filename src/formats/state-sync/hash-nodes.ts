@@ -1,23 +1,21 @@
 /** Hashes nodes of a tree in whatever thread, and takes out of them what is wanted beside their hashes. */
 import { workerTask } from '../../io/worker-pool/task.ts';
+import { formatLine } from '../../swing-store-export/export-data.ts';
 import type { ExportEntry } from '../../swing-store-export/records.ts';
-import { codeHashOf } from './code-hashes.ts';
+import { codeHashOf, isCode } from './code-hashes.ts';
 import { decodeNode } from './decode-item.ts';
-import { entryOf, isExportData, lineOf } from './export-data-leaf.ts';
-import { asBuffer, IavlHasher, type ReadNode, type TreePart } from './iavl.ts';
+import { entryOf, isExportData, MAX_VALUE_BYTES } from './export-data-leaf.ts';
+import { asBuffer, IavlHasher, type ByteString, type ReadNode, type TreePart } from './iavl.ts';
+import type { LargeLeaf } from './large-leaf.ts';
+import { damaged } from './layout.ts';
 import { nodeAtHand } from './node-at-hand.ts';
 
 const NEWLINE = 0x0a;
 /** Of lines: mostly a little more than the nodes have that they come from. */
 const ROOM_BYTES = 1.5 * 1024 * 1024;
 
-export interface NodesToHash {
-  /** Holds messages of nodes, each with its length before it: from `start` to `end`. */
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  /** Where lines are put as far as they fit. */
-  readonly room: Uint8Array | undefined;
+/** What the nodes of a store are hashed for. */
+export interface HashingOptions {
   /** How many nodes of the tree come before. */
   readonly before: number;
   /** Names the store in errors. */
@@ -25,6 +23,15 @@ export interface NodesToHash {
   readonly maxVersion: number;
   /** What is taken out of the leaves. */
   readonly wanted: 'export data' | 'code hashes' | undefined;
+}
+
+export interface NodesToHash extends HashingOptions {
+  /** Holds messages of nodes, each with its length before it: from `start` to `end`. */
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  /** Where lines are put as far as they fit. */
+  readonly room: Uint8Array | undefined;
 }
 
 export interface HashedNodes {
@@ -42,36 +49,83 @@ export interface HashedNodes {
   readonly codes: readonly string[];
 }
 
-/** @throws {VerificationError} `STATE_SYNC_DAMAGED`, `LINE_TOO_LONG` */
+/** @throws {VerificationError} `STATE_SYNC_DAMAGED` */
 export function hashNodes(nodes: NodesToHash): HashedNodes {
-  const { start, end, before, where, maxVersion, wanted } = nodes;
+  const { start, end, before, where, maxVersion } = nodes;
   const tree = new IavlHasher(where, maxVersion, before);
-  const lines = new LineBuffer(nodes.room);
-  const records: ExportEntry[] = [];
-  const codes: string[] = [];
-  let hostKey: string | undefined;
+  const found = new Findings(nodes, nodes.room);
   for (const node of nodesIn(nodes.bytes.subarray(start, end), where)) {
     tree.addRead(node);
+    found.take(node);
+  }
+  return found.with(tree.part());
+}
+
+/** {@link hashNodes} for a leaf whose value was hashed as it came. */
+export function hashLargeLeaf(leaf: LargeLeaf, options: HashingOptions): HashedNodes {
+  const { key, valueHash, version, size, head } = leaf;
+  const { before, where, maxVersion } = options;
+  const tree = new IavlHasher(where, maxVersion, before);
+  tree.addHashed(key, valueHash, version);
+  const found = new Findings(options, undefined);
+  if (size <= head.length || options.wanted === 'code hashes') {
+    found.take({ key, value: head, version, height: 0 });
+  } else if (wantedOf(key, options) > 0) {
+    damaged('an entry of the export data is too long', {
+      path: where,
+      expected: `at most ${String(MAX_VALUE_BYTES)} bytes`,
+      found: `${String(size)} bytes`,
+    });
+  }
+  return found.with(tree.part());
+}
+
+/** Of a code, the beginning with its hash. */
+const CODE_HEAD_BYTES = 64;
+
+/** How many bytes of the value of a leaf are looked at, beside its hash. */
+export function wantedOf(key: ByteString, { wanted }: Pick<HashingOptions, 'wanted'>): number {
+  if (wanted === 'export data' && isExportData({ key, height: 0 })) return MAX_VALUE_BYTES;
+  return wanted === 'code hashes' && isCode({ key, height: 0 }) ? CODE_HEAD_BYTES : 0;
+}
+
+/** What is taken out of leaves. */
+class Findings {
+  readonly #options: HashingOptions;
+  readonly #lines: LineBuffer;
+  readonly #records: ExportEntry[] = [];
+  readonly #codes: string[] = [];
+  #hostKey: string | undefined;
+
+  constructor(options: HashingOptions, room: Uint8Array | undefined) {
+    this.#options = options;
+    this.#lines = new LineBuffer(room);
+  }
+
+  take(node: ReadNode): void {
+    const { wanted, where } = this.#options;
     if (wanted === 'export data' && isExportData(node)) {
       const [key, value] = entryOf(node, where);
-      if (!key.startsWith('kv.')) records.push([key, value]);
+      if (!key.startsWith('kv.')) this.#records.push([key, value]);
       else {
-        if (key.startsWith('kv.host.')) hostKey ??= key;
-        lines.add(lineOf(key, value));
+        if (key.startsWith('kv.host.')) this.#hostKey ??= key;
+        this.#lines.add(formatLine([key, value]));
       }
     }
-    const code = wanted === 'code hashes' ? codeHashOf(node, where) : undefined;
-    if (code !== undefined) codes.push(code);
+    if (wanted === 'code hashes' && isCode(node)) this.#codes.push(codeHashOf(node, where));
   }
-  return {
-    part: tree.part(),
-    room: lines.bytes,
-    linesSize: lines.size,
-    kvEntries: lines.count,
-    hostKey,
-    records,
-    codes,
-  };
+
+  with(part: TreePart): HashedNodes {
+    return {
+      part,
+      room: this.#lines.bytes,
+      linesSize: this.#lines.size,
+      kvEntries: this.#lines.count,
+      hostKey: this.#hostKey,
+      records: this.#records,
+      codes: this.#codes,
+    };
+  }
 }
 
 /** Lines one after the other, in a buffer that grows. */

@@ -66,7 +66,7 @@ const MAX_HEIGHT = 127;
 /** Of what remains of a part: on either side, and waiting, as many as the tree is high. */
 const MAX_REST = 3 * MAX_HEIGHT;
 /** Eight times what the Cosmos SDK takes as a key. One for each level of a tree is in memory. */
-const MAX_KEY_BYTES = 1024 * 1024;
+export const MAX_KEY_BYTES = 1024 * 1024;
 /** Views of shorter preimages are kept: to make one takes as long as to hash it. */
 const MAX_KEPT_VIEW = 256;
 
@@ -109,18 +109,27 @@ export class IavlHasher {
 
   /** {@link add} for a node as it is read. */
   addRead(node: ReadNode): void {
-    this.nodes += 1;
     const { key, value, version, height } = node;
-    if (version < 1 || version > this.#maxVersion) {
-      const expected = `1 to ${String(this.#maxVersion)}`;
-      this.#refuse('a node has a version that it cannot have', key, expected, version);
-    }
+    this.#begins(key, version);
     if (height === 0) {
-      this.#addLeaf(node);
+      this.#addLeaf(key, sha256(value), version);
       return;
     }
     if (value.length > 0) this.#refuse('an inner node has a value', key);
     this.#addInner(key, version, height);
+  }
+
+  /** {@link add} for a leaf whose value was hashed already. @param valueHash its SHA-256 */
+  addHashed(key: ByteString, valueHash: ByteString, version: number): void {
+    this.#begins(key, version);
+    this.#addLeaf(key, valueHash, version);
+  }
+
+  #begins(key: ByteString, version: number): void {
+    this.nodes += 1;
+    if (version >= 1 && version <= this.#maxVersion) return;
+    const expected = `1 to ${String(this.#maxVersion)}`;
+    this.#refuse('a node has a version that it cannot have', key, expected, version);
   }
 
   /**
@@ -144,7 +153,7 @@ export class IavlHasher {
     this.nodes = before + nodes;
   }
 
-  #addLeaf({ key, value, version }: ReadNode): void {
+  #addLeaf(key: ByteString, valueHash: ByteString, version: number): void {
     // Also of the first: an empty key is above none.
     if (key <= this.#lastKey) this.#refuseOrder(key);
     if (key.length > MAX_KEY_BYTES) this.#refuse('a key is too long', key);
@@ -155,7 +164,7 @@ export class IavlHasher {
     this.#begin(0, 1, version, key.length + 2 * HASH_BYTES);
     this.#putUvarint(key.length);
     this.#put(key);
-    this.#putHash(sha256(value));
+    this.#putHash(valueHash);
     this.#push({ hash: this.#digest(), height: 0, size: 1, version, smallestKey: key });
   }
 
@@ -240,6 +249,11 @@ export class IavlHasher {
     return root === undefined || !('hash' in root)
       ? EMPTY_TREE_HASH
       : Buffer.from(root.hash, 'latin1');
+  }
+
+  /** The newest version of any node: that of the root, since no child is newer. 0 of a tree without nodes. */
+  get newestVersion(): number {
+    return this.#stack[0]?.version ?? 0;
   }
 
   #begin(height: number, size: number, version: number, moreBytes: number): void {

@@ -1,6 +1,7 @@
 /** The one zlib stream that the chunks of a state-sync snapshot make. */
 import { createInflate, type Inflate, type ZlibOptions } from 'node:zlib';
 import { VerificationError } from '../../errors.ts';
+import type { ExpansionLimit } from '../../io/expansion-limit.ts';
 import { systemTrouble } from '../../io/system-error.ts';
 import { damaged } from './layout.ts';
 
@@ -16,13 +17,15 @@ const OPTIONS: ZlibOptions & { readableHighWaterMark: number } = {
  * them, and is done with that only then.
  * @param chunks hostile
  * @param location names the snapshot in errors
+ * @param limit told how many bytes go in and come out
  * @param behind told how many bytes stand behind the end; writers before SDK 0.47 ended the stream twice, which
  *   leaves 4 or 9
- * @throws {VerificationError} `STATE_SYNC_DAMAGED`
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED`, also of `limit`
  */
 export async function* inflate(
   chunks: AsyncIterable<Uint8Array>,
   location: string,
+  limit: ExpansionLimit,
   behind: (bytes: number) => void,
 ): AsyncGenerator<Buffer> {
   const stream = createInflate(OPTIONS);
@@ -37,7 +40,11 @@ export async function* inflate(
   // Whoever stops early does not wait for it.
   feeding.catch((error: unknown) => stream.destroy(error as Error));
   try {
-    yield* stream as AsyncIterable<Buffer>;
+    for await (const piece of stream as AsyncIterable<Buffer>) {
+      limit.taken = stream.bytesWritten;
+      limit.give(piece.length);
+      yield piece;
+    }
     behind((await feeding) - stream.bytesWritten);
   } catch (cause) {
     if (cause instanceof VerificationError || systemTrouble(cause) !== undefined) throw cause;

@@ -4,15 +4,21 @@
  *
  * Sources: cosmos-sdk `snapshots/stream.go`, `proto/cosmos/store/snapshots/v1/snapshot.proto`.
  */
+import type { ExpansionLimit } from '../../io/expansion-limit.ts';
 import { WHOLE_MAX_BYTES } from '../../swing-store-export/swing-store-export.ts';
-import { inflate } from './inflate.ts';
 import { decodeItem, type OtherItem } from './decode-item.ts';
 import { uvarint } from './encode-item.ts';
+import { streamLimit } from './expansion.ts';
+import type { ByteString } from './iavl.ts';
+import { inflate } from './inflate.ts';
+import { LARGE_NODE_BYTES, readLargeLeaf, type LargeLeaf } from './large-leaf.ts';
 import { damaged } from './layout.ts';
 
 const PIECE_BYTES = 1024 * 1024;
-/** Of a message that is taken whole: any but a payload. */
-const MAX_MESSAGE_BYTES = 1_000_000_000;
+/** Of the message of a node. */
+const MAX_NODE_BYTES = 1_000_000_000;
+/** Of what has nothing in it but a name and a number. */
+const MAX_OTHER_BYTES = 64 * 1024;
 /** Of a payload. */
 const MAX_PAYLOAD_BYTES = 2 * 2 ** 30;
 
@@ -45,6 +51,7 @@ export class ItemReader {
   readonly #location: string;
   readonly #options: ItemReaderOptions;
   readonly #pieces: AsyncGenerator<Buffer>;
+  readonly #limit: ExpansionLimit;
   /** Bytes behind the end of the stream, once that was reached. */
   bytesBehind = 0;
   #buffer: Buffer = NO_BYTES;
@@ -68,7 +75,8 @@ export class ItemReader {
   ) {
     this.#location = location;
     this.#options = options;
-    this.#pieces = inflate(chunks, location, (bytes) => {
+    this.#limit = streamLimit(location);
+    this.#pieces = inflate(chunks, location, this.#limit, (bytes) => {
       this.bytesBehind = bytes;
     });
   }
@@ -80,11 +88,15 @@ export class ItemReader {
 
   /**
    * Gives nodes to `take`, as the bytes of one or more messages with their lengths, until another item comes. What is in
-   * them is for `nodesIn` to judge.
+   * them is for `nodesIn` to judge. A leaf that is too large for that is hashed instead.
+   * @param wanted how many bytes of the value of such a leaf are wanted all the same
    * @returns that item, or undefined at the end of the stream
    * @throws {VerificationError} `STATE_SYNC_DAMAGED`
    */
-  async next(take: (nodes: NodeBlock) => Promise<void> | void): Promise<OtherItem | undefined> {
+  async next(
+    take: (nodes: NodeBlock | LargeLeaf) => Promise<void> | void,
+    wanted: (key: ByteString) => number = () => 0,
+  ): Promise<OtherItem | undefined> {
     const { copy } = this.#options;
     await this.skip();
     for (;;) {
@@ -100,6 +112,11 @@ export class ItemReader {
       const length = await this.#varint();
       const tag = await this.#peek();
       if (tag === PAYLOAD_TAG) return this.#payload(length);
+      this.#refuseLong(length, tag === NODE_TAG ? MAX_NODE_BYTES : MAX_OTHER_BYTES);
+      if (length > LARGE_NODE_BYTES) {
+        await take(await this.#largeLeaf(length, wanted));
+        continue;
+      }
       const bytes = await this.#message(length);
       if (tag !== NODE_TAG) {
         const message = bytes.subarray(bytes.length - length);
@@ -204,6 +221,11 @@ export class ItemReader {
     return whole;
   }
 
+  /** Notes that so many bytes were compressed in a payload: they count as bytes of the stream. */
+  noteExpanded(bytes: number): void {
+    this.#limit.give(bytes);
+  }
+
   /** Leaves what is left of the payload. */
   async skip(): Promise<void> {
     while ((await this.read()) !== undefined);
@@ -235,25 +257,41 @@ export class ItemReader {
     return this.#buffer[this.#at] ?? 0;
   }
 
+  #refuseLong(length: number, most: number): void {
+    if (length <= most) return;
+    damaged('an item is too large', {
+      path: this.where,
+      expected: `at most ${String(most)} bytes`,
+      found: length,
+    });
+  }
+
   /** The message of so many bytes, with its length before it, in one piece. */
   async #message(length: number): Promise<Buffer> {
-    if (length > MAX_MESSAGE_BYTES) {
-      damaged('an item is too large', {
-        path: this.where,
-        expected: `at most ${String(MAX_MESSAGE_BYTES)} bytes`,
-        found: length,
-      });
-    }
     // What was promised is not allocated before it is there.
     const pieces: Buffer[] = [uvarint(length)];
-    for (let left = length; left > 0;) {
+    for await (const piece of this.#next(length)) pieces.push(piece);
+    return Buffer.concat(pieces);
+  }
+
+  async #largeLeaf(length: number, wanted: (key: ByteString) => number): Promise<LargeLeaf> {
+    const bytes = {
+      varint: async () => this.#varint(),
+      pieces: (size: number) => this.#next(size),
+    };
+    const { copy } = this.#options;
+    return readLargeLeaf(bytes, length, { where: this.where, wanted, copy });
+  }
+
+  /** So many of the next bytes, in pieces. */
+  async *#next(size: number): AsyncGenerator<Buffer> {
+    for (let left = size; left > 0;) {
       if (this.#at >= this.#buffer.length && !(await this.#more())) this.#endsEarly();
       const piece = this.#buffer.subarray(this.#at, this.#at + left);
-      pieces.push(piece);
       this.#at += piece.length;
       left -= piece.length;
+      yield piece;
     }
-    return Buffer.concat(pieces);
   }
 
   async #more(): Promise<boolean> {

@@ -18,7 +18,7 @@ import type {
   ExportArtifact,
   SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
-import { proveAppHash, type AppHashProof, type StoreRoot } from './app-hash.ts';
+import { proveAppHash, type AppHashProof } from './app-hash.ts';
 import { readArtifact } from './artifact-payload.ts';
 import { CodeHashes } from './code-hashes.ts';
 import { readCode, type ByteCode } from './code-payload.ts';
@@ -28,7 +28,7 @@ import type { OtherItem } from './decode-item.ts';
 import { ItemReader } from './items.ts';
 import { readChunkFiles, type FoundStateSync } from './layout.ts';
 import { OrderedExportData } from './ordered-export-data.ts';
-import { readStores } from './read-stores.ts';
+import { readStores, type ReadStores } from './read-stores.ts';
 
 export interface OpenStateSyncOptions {
   /** The trusted AppHash, from the header of the block after the snapshot's; hex. */
@@ -157,10 +157,10 @@ class OpenedStateSync implements StateSyncExport {
     this.#codeHashes = codes;
     this.proof = undefined;
     this.codes = undefined;
-    const { roots, behind } = await readStores(reader, {
+    const { behind, ...stores } = await readStores(reader, {
       ...{ location, height, exportData, codes, pool },
     });
-    this.proof = proveStores(this.#found, roots, this.#options);
+    this.proof = proveStores(this.#found, stores, this.#options);
     this.#behindStores = { item: behind };
   }
 
@@ -235,7 +235,7 @@ export function chunksOf(found: FoundStateSync): AsyncIterable<Uint8Array> {
 /** What the trusted AppHash says of stores. @throws {VerificationError} `APP_HASH` */
 export function proveStores(
   { path, height }: FoundStateSync,
-  roots: readonly StoreRoot[],
+  { roots, newestVersion }: Omit<ReadStores, 'behind'>,
   { appHash, memStores = [], note }: Pick<OpenStateSyncOptions, 'appHash' | 'memStores' | 'note'>,
 ): AppHashProof {
   const proof = proveAppHash(roots, appHash, memStores);
@@ -251,6 +251,12 @@ export function proveStores(
     note(
       `nothing was proved: AppHash ${proof.appHash} was computed and compared with nothing; a trusted node tells it ` +
         `as header.app_hash of ${appHashQuery(height)}, for --app-hash`,
+    );
+  }
+  if (newestVersion < height) {
+    note(
+      `no node of the stores is of height ${String(height)}, the newest is of ${String(newestVersion)}: the height is a ` +
+        `label, and the AppHash may be that of another`,
     );
   }
   return proof;

@@ -4,15 +4,23 @@ import { queueFor, type WorkerPool } from '../../io/worker-pool/pool.ts';
 import type { StoreRoot } from './app-hash.ts';
 import type { CodeHashes } from './code-hashes.ts';
 import type { OtherItem } from './decode-item.ts';
-import { hashingNodes, type HashedNodes, type NodesToHash } from './hash-nodes.ts';
+import {
+  hashingNodes,
+  hashLargeLeaf,
+  wantedOf,
+  type HashedNodes,
+  type HashingOptions,
+  type NodesToHash,
+} from './hash-nodes.ts';
 import { IavlHasher } from './iavl.ts';
 import type { ItemReader, NodeBlock } from './items.ts';
+import type { LargeLeaf } from './large-leaf.ts';
 import { damaged } from './layout.ts';
 import type { OrderedExportData } from './ordered-export-data.ts';
 
 /** No chain has nearly as many. */
 const MAX_STORES = 10_000;
-const WANTED: ReadonlyMap<string, NodesToHash['wanted']> = new Map([
+const WANTED: ReadonlyMap<string, HashingOptions['wanted']> = new Map([
   ['swingset', 'export data'],
   ['wasm', 'code hashes'],
 ]);
@@ -29,16 +37,24 @@ export interface ReadStoresOptions {
   readonly pool: WorkerPool;
 }
 
+export interface ReadStores {
+  readonly roots: readonly StoreRoot[];
+  /** The newest version of any node. A chain writes to some store in every block: it is the height of the stores. */
+  readonly newestVersion: number;
+  /** The first item behind the stores, if there is one. */
+  readonly behind: OtherItem | undefined;
+}
+
 /**
  * Reads all stores, of which nothing is proved before the AppHash of their roots is.
- * @returns also the first item behind the stores, if there is one
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
 export async function readStores(
   reader: ItemReader,
   options: ReadStoresOptions,
-): Promise<{ readonly roots: readonly StoreRoot[]; readonly behind: OtherItem | undefined }> {
+): Promise<ReadStores> {
   const roots: StoreRoot[] = [];
+  let newestVersion = 0;
   let item = await reader.next(() =>
     damaged('a node stands before any store', { path: reader.where }),
   );
@@ -48,11 +64,12 @@ export async function readStores(
     if (!isOrdered || roots.length >= MAX_STORES) {
       damaged('the stores are out of order, or too many', { path: reader.where, found: name });
     }
-    const { root, behind } = await readStore(reader, name, options);
-    roots.push({ name, root });
+    const { tree, behind } = await readStore(reader, name, options);
+    roots.push({ name, root: tree.finish() });
+    newestVersion = Math.max(newestVersion, tree.newestVersion);
     item = behind;
   }
-  return { roots, behind: item };
+  return { roots, newestVersion, behind: item };
 }
 
 /** Reads one tree: its nodes are hashed in parts, at the same time, and the parts are put together in order. */
@@ -60,7 +77,7 @@ async function readStore(
   reader: ItemReader,
   name: string,
   { location, height, exportData, codes, pool }: ReadStoresOptions,
-): Promise<{ readonly root: Uint8Array; readonly behind: OtherItem | undefined }> {
+): Promise<{ readonly tree: IavlHasher; readonly behind: OtherItem | undefined }> {
   const where = `${location}: store ${name}`;
   const wanted = WANTED.get(name);
   if (wanted === 'code hashes') codes.hasStore = true;
@@ -73,17 +90,25 @@ async function readStore(
     if (hashed.room !== undefined) rooms.push(hashed.room);
   });
   let before = 0;
-  const behind = await reader.next(async (block) => {
-    const { count } = block;
+  const takeBlock = async (block: NodeBlock): Promise<void> => {
     const { length } = block.bytes;
     const given = pool.concurrency === 0 ? whole(block.bytes) : ownOf(block);
     const task = { ...given, room: rooms.pop(), before, where, maxVersion: height, wanted };
-    before += count;
+    before += block.count;
     const gives = task.room === undefined ? [task.bytes] : [task.bytes, task.room];
     await parts.add(pool.run(hashingNodes, task, gives), length);
-  });
+  };
+  const takeLarge = async (leaf: LargeLeaf): Promise<void> => {
+    const hashed = hashLargeLeaf(leaf, { before, where, maxVersion: height, wanted });
+    before += 1;
+    await parts.add(Promise.resolve(hashed), hashed.linesSize);
+  };
+  const behind = await reader.next(
+    async (nodes) => ('bytes' in nodes ? takeBlock(nodes) : takeLarge(nodes)),
+    (key) => wantedOf(key, { wanted }),
+  );
   await parts.end();
-  return { root: tree.finish(), behind };
+  return { tree, behind };
 }
 
 type Given = Pick<NodesToHash, 'bytes' | 'start' | 'end'>;

@@ -75,10 +75,10 @@ export async function repackStateSync(
   const exportData = new OrderedExportData(scratchDir);
   try {
     progress.phase('stores');
-    const { roots, behind } = await readStores(reader, {
+    const { behind, ...stores } = await readStores(reader, {
       ...{ location, height, exportData, codes: hashes, pool },
     });
-    const proof = proveStores(found, roots, options);
+    const proof = proveStores(found, stores, options);
     if (exportData.isEmpty) refuseNoExportData(location);
     const exportDataHash = await hashOf(exportData.blocks(), signal);
     const rewritten = await rewriteExtensions(behind, {
@@ -98,7 +98,7 @@ export async function repackStateSync(
       written,
       chunks: { count: chunks.hashes.length, size },
       hash: chunks.hash.toString('hex'),
-      stores: roots.length,
+      stores: stores.roots.length,
       proof,
     };
   } finally {

@@ -73,8 +73,9 @@ async function accepts(raw: Buffer, pieceBytes: number): Promise<boolean> {
     while (item?.kind === 'store') {
       const { name } = item;
       const hasher = new IavlHasher(name, HEIGHT);
-      item = await reader.next(({ bytes }) => {
-        for (const node of nodesIn(bytes, name)) hasher.addRead(node);
+      item = await reader.next((nodes) => {
+        if (!('bytes' in nodes)) throw new Error('nothing here is that large');
+        for (const node of nodesIn(nodes.bytes, name)) hasher.addRead(node);
       });
       found.push({ name, root: hasher.finish() });
     }

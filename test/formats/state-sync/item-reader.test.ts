@@ -40,7 +40,9 @@ async function readAll(raw: Buffer, chunkBytes: number): Promise<unknown[]> {
   const said: unknown[] = [];
   try {
     for (;;) {
-      const item: OtherItem | undefined = await reader.next(({ bytes: block, count }) => {
+      const item: OtherItem | undefined = await reader.next((given) => {
+        if (!('bytes' in given)) throw new Error('nothing here is that large');
+        const { bytes: block, count } = given;
         const nodes = [...nodesIn(block, 'fuzz')];
         expect(nodes).toHaveLength(count);
         for (const { key, value, version, height } of nodes) {
