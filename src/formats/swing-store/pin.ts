@@ -136,7 +136,7 @@ export function beginAtHeight(db: Database, reportedAs: string): unknown {
 }
 
 export function replaced(path: string, cause?: unknown): SwingSnapError {
-  return new SwingSnapError('STORE_REPLACED', 'the SwingStore was replaced while it was opened', {
+  return new SwingSnapError('STORE_REPLACED', 'another SwingStore came into the place of the one that is read', {
     path,
     hint: 'run it again',
     cause,

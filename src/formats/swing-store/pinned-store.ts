@@ -130,8 +130,12 @@ export class PinnedStore {
     this.db.exec('ROLLBACK');
   }
 
-  /** Pins the newest commit. @throws {VerificationError} `NOT_A_STORE` */
+  /**
+   * Pins the newest commit.
+   * @throws {VerificationError} `NOT_A_STORE`; {@link SwingSnapError} `STORE_REPLACED`
+   */
   pin(): void {
+    if (this.isReplaced) throw replaced(databasePath(this.stateDir));
     this.#pin.commits.begin();
     this.#height = heightOf(beginAtHeight(this.db, databasePath(this.stateDir)), this.stateDir);
   }
@@ -221,7 +225,7 @@ function heightOf(raw: unknown, stateDir: string): number {
   throw new VerificationError('HEIGHT', 'host.height of the SwingStore is no block height', {
     path: databasePath(stateDir),
     expected: 'a whole number from 0 on',
-    found: String(raw),
+    found: String(raw).slice(0, 100),
     hint: 'the store is damaged: bring one back with: swingsnap restore SOURCE --state-dir <dir> --replace',
   });
 }

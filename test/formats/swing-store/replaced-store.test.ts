@@ -5,6 +5,7 @@ import { mkdir, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { haveOpened, idAt, lookAt } from '../../../src/formats/swing-store/open-files.ts';
+import { PinnedStore } from '../../../src/formats/swing-store/pinned-store.ts';
 import { openDatabase } from '../../../src/io/sqlite.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
 import { buildStore, closeReference } from '../../fixtures/reference.ts';
@@ -88,6 +89,25 @@ describe('a state dir that is replaced again and again', { timeout: 120_000 }, (
         else expect(error?.code).toMatch(REFUSED);
       }
     });
+  });
+});
+
+describe('a store that is replaced between two views', () => {
+  it('is not read any more, since no node writes to it', async () => {
+    const dir = await fileDir();
+    for (const name of ['S', 'other']) await buildStore(join(dir, name), tinySpec);
+    const note = (): void => undefined;
+    const store = await PinnedStore.open(join(dir, 'S'), { scratchDir: dir, note });
+    store.unpin();
+    store.pin();
+    store.unpin();
+    await rename(join(dir, 'S'), join(dir, 'aside'));
+    await rename(join(dir, 'other'), join(dir, 'S'));
+    expect(store.isReplaced).toBe(true);
+    expect(() => {
+      store.pin();
+    }).toThrow(expect.objectContaining({ code: 'STORE_REPLACED' }));
+    await store.close();
   });
 });
 
