@@ -1,7 +1,7 @@
 /** Directories that are made when needed, and unmade when nothing came of it. */
-import { existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
-import { HeldDirectory, isSame } from './held-directory.ts';
+import { HeldDirectory, inDirectory, isSame } from './held-directory.ts';
 import { syncDirectory } from './publish-file.ts';
 
 /** A directory that was made, and can be told from what another has put in its place. */
@@ -86,22 +86,27 @@ function giveAsAbove(directory: HeldDirectory, above: HeldDirectory): void {
 
 /** Removes directories that `makeDirectory` made, as far as they are empty and where they were. */
 export async function unmakeDirectories(made: readonly MadeDirectory[]): Promise<void> {
-  for (const directory of made) {
-    try {
-      unmake(directory);
-    } catch {
-      // Another has put something there, or something else in its place: it stays.
-      return;
-    }
-  }
+  await removeInTurn(made, isSame);
 }
 
-function unmake(made: MadeDirectory): void {
-  const above = HeldDirectory.openLinked(dirname(made.path));
+/** Removes directories that another process made, the innermost first, as far as they are empty. */
+export async function removeEmptyDirectories(paths: readonly string[]): Promise<void> {
+  const directories = paths.map((path) => ({ path }));
+  await removeInTurn(directories, () => true);
+}
+
+async function removeInTurn<Directory extends { readonly path: string }>(
+  directories: readonly Directory[],
+  isStill: (found: Stats | undefined, directory: Directory) => boolean,
+): Promise<void> {
   try {
-    const path = above.at(basename(made.path));
-    if (isSame(lstatSync(path), made)) rmdirSync(path);
-  } finally {
-    above.close();
+    for (const directory of directories) {
+      await inDirectory(dirname(directory.path), async (above) => {
+        const path = above.at(basename(directory.path));
+        if (isStill(lstatSync(path, { throwIfNoEntry: false }), directory)) rmdirSync(path);
+      });
+    }
+  } catch {
+    // Another has put something there, or something else in its place: it stays.
   }
 }

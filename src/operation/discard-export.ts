@@ -1,7 +1,6 @@
 /** `discard`: an export that nobody will retrieve is ended and removed. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, SwingSnapError, TimeoutError, UsageError } from '../errors.ts';
 import { STOP_FILE } from '../formats/export-directory/layout.ts';
@@ -13,7 +12,7 @@ import {
 import type { Holder } from './lock-holder.ts';
 import { lockOperation, operationOn, type OperationLock } from './operation-lock.ts';
 import { hasEnded, readRecord } from './record.ts';
-import { HeldDirectory } from '../io/held-directory.ts';
+import { HeldDirectory, inDirectory } from '../io/held-directory.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 
 const LOOK_EVERY_MS = 100;
@@ -118,9 +117,12 @@ async function isExport({ operation }: Holder, exportDir: string): Promise<boole
 /** Makes the stop file, and never what a link by its name leads to. */
 async function askToStop(exportDir: string): Promise<void> {
   const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+  const flags = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY;
   try {
-    const file = await open(join(exportDir, STOP_FILE), O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY);
-    await file.close();
+    await inDirectory(exportDir, async (directory) => {
+      const file = await open(directory.at(STOP_FILE), flags);
+      await file.close();
+    });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // It was asked before; or it ended meanwhile, and took the directory with it.

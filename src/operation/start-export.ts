@@ -1,11 +1,12 @@
 /** `export`: starts a worker process, and waits for it or lets it go. */
 import { fork, type ChildProcess } from 'node:child_process';
-import { existsSync, rmdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InterruptedError, SwingSnapError } from '../errors.ts';
 import { removeExportDirectory } from '../formats/export-directory/remove.ts';
+import { removeEmptyDirectories } from '../io/made-directory.ts';
 import type { Progress } from '../io/progress.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 import type { FromWorker, ToWorker } from './export-protocol.ts';
@@ -84,7 +85,7 @@ async function clearUp(pid: number, exportDir: string, missing: readonly string[
     if (record?.pid === pid && record.host === hostname() && !hasEnded(record)) {
       await removeExportDirectory(exportDir, { keepDirectory: true });
     }
-    removeEmpty(missing);
+    await removeEmptyDirectories(missing);
   } finally {
     lock.release();
   }
@@ -95,14 +96,6 @@ function missingDirectories(dir: string): string[] {
   const missing: string[] = [];
   for (let at = dir; !existsSync(at); at = dirname(at)) missing.push(at);
   return missing;
-}
-
-function removeEmpty(dirs: readonly string[]): void {
-  try {
-    for (const dir of dirs) rmdirSync(dir);
-  } catch {
-    // Another has put something there: it stays.
-  }
 }
 
 class Worker {

@@ -80,18 +80,23 @@ async function scene(): Promise<Scene> {
   return { theirs, victim, before: await owners(victim) };
 }
 
+type Exchange = 'link' | 'directory' | 'late directory';
+
 /**
  * Puts something else in the place of whatever appears in a directory under a hidden name: a link to the victim, or a
- * directory with links to what is in it.
+ * directory with links to what is in it; at once, or at some later moment.
  */
 const EXCHANGE = `
   const fs = require('node:fs');
   const [dir, victim, how] = process.argv.slice(1);
+  const due = new Map();
   process.stdout.write('ready');
   for (let n = 0; ; n += 1) {
     for (const name of fs.readdirSync(dir)) {
       if (!name.startsWith('.')) continue;
       const path = dir + '/' + name;
+      if (!due.has(name)) due.set(name, performance.now() + (how.startsWith('late') ? Math.random() * 150 : 0));
+      if (performance.now() < due.get(name)) continue;
       try {
         if (fs.lstatSync(path).isSymbolicLink()) continue;
         if (fs.lstatSync(path).uid === process.getuid()) continue;
@@ -107,7 +112,7 @@ const EXCHANGE = `
 
 async function exchanging<Result>(
   { theirs, victim }: Pick<Scene, 'theirs' | 'victim'>,
-  how: 'link' | 'directory',
+  how: Exchange,
   work: () => Promise<Result>,
 ): Promise<Result> {
   await chmod(victim, 0o755);
@@ -143,8 +148,10 @@ describe('nothing of root is removed, changed or given away', () => {
   it.each([
     ['a restore', 'link', restores],
     ['a restore', 'directory', restores],
+    ['a restore', 'late directory', restores],
     ['a retrieve', 'link', retrieves],
     ['a retrieve', 'directory', retrieves],
+    ['a retrieve', 'late directory', retrieves],
   ] as const)('while %s finds a %s in the place of its own', async (_, how, commands) => {
     for (let n = 0; n < TRIES; n += 1) {
       const s = await scene();
