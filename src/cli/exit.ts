@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { CLIError } from '@oclif/core/errors';
 
 import { EXIT_CODES, SwingSnapError, type ExitCode } from '../errors.ts';
+import { withShownPaths } from '../io/descriptor-names.ts';
 import { systemCode, systemTrouble } from '../io/system-error.ts';
 import { formatLine } from './format.ts';
 
@@ -44,8 +45,10 @@ function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
  */
 export function reportError(error: unknown, command: string): ErrorReport {
   if (error instanceof SwingSnapError) {
-    const { code, exitCode, path, expected, found } = error;
-    const message = formatLine(error.message);
+    const { code, exitCode, expected } = error;
+    const message = shown(error.message);
+    const path = error.path === undefined ? undefined : withShownPaths(error.path);
+    const found = typeof error.found === 'string' ? withShownPaths(error.found) : error.found;
     const hint = error.hint ?? fallbackHint(exitCode, `${command} --help`);
     return { code, message, exitCode, path, expected, found, hint };
   }
@@ -57,7 +60,7 @@ export function reportError(error: unknown, command: string): ErrorReport {
       hint: `${command} --help`,
     };
   }
-  const message = formatLine(error instanceof Error ? error.message : String(error));
+  const message = shown(error instanceof Error ? error.message : String(error));
   const trouble = systemTrouble(error);
   if (trouble !== undefined) return { message, ...trouble };
   return {
@@ -66,6 +69,10 @@ export function reportError(error: unknown, command: string): ErrorReport {
     exitCode: EXIT_CODES.failed,
     hint: 'run it again with DEBUG=swingsnap in the environment to see where it failed',
   };
+}
+
+function shown(message: string): string {
+  return formatLine(withShownPaths(message));
 }
 
 /** The lines for stderr: the message, the facts that are set, the hint. */

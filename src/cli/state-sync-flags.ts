@@ -7,7 +7,7 @@ import type { ExportSummary } from '../swing-store-export/swing-store-export.ts'
 import { directory } from './flags.ts';
 import { formatBytes } from './format.ts';
 import { renderProof } from './proof.ts';
-import { shellQuote } from './shell-quote.ts';
+import { shellQuote } from '../io/shell-quote.ts';
 
 export const stateSyncFlags = {
   format: Flags.option({

@@ -19,7 +19,7 @@ import {
 import { formatBytes } from '../cli/format.ts';
 import { locateStateDir } from '../cli/locations.ts';
 import { renderProof } from '../cli/proof.ts';
-import { shellQuote } from '../cli/shell-quote.ts';
+import { shellQuote } from '../io/shell-quote.ts';
 import { UsageError } from '../errors.ts';
 import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
 import { checkExportSource, exportSource } from '../operation/export-source.ts';

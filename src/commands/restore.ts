@@ -18,7 +18,7 @@ import { expectFlag } from '../cli/hash-flag.ts';
 import { locateHome, locateStateDir } from '../cli/locations.ts';
 import { moduleFlag, placesOf } from '../cli/module-flag.ts';
 import { renderModules } from '../cli/modules.ts';
-import { shellQuote } from '../cli/shell-quote.ts';
+import { shellQuote } from '../io/shell-quote.ts';
 import { checkRestore, restoreStore, type Proof } from '../operation/restore-store.ts';
 import type { ModuleResult } from '../operation/modules-of-snapshot.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';

@@ -23,7 +23,7 @@ import { chooseSource } from '../cli/locations.ts';
 import { moduleFlag, placesOf } from '../cli/module-flag.ts';
 import { UsageError } from '../errors.ts';
 import { programName } from '../cli/program.ts';
-import { shellQuote } from '../cli/shell-quote.ts';
+import { shellQuote } from '../io/shell-quote.ts';
 import {
   renderStateSync,
   stateSyncFlags,

@@ -3,8 +3,9 @@ import { withExitCodes } from '../cli/exit-codes.ts';
 import { exportDirOrStoreFlag, stateDirFlags } from '../cli/flags.ts';
 import { formatBytes, formatDuration, formatPercent, formatRate } from '../cli/format.ts';
 import { locateStateDir, namedSource } from '../cli/locations.ts';
-import { shellQuote } from '../cli/shell-quote.ts';
-import type { OperationProgress } from '../operation/operation-lock.ts';
+import { shellQuote } from '../io/shell-quote.ts';
+import type { OperationProgress } from '../operation/notice.ts';
+import { describeProcess } from '../operation/operation-lock.ts';
 import { statusOfExport, statusOfStore, type OperationStatus } from '../operation/status.ts';
 
 export default class Status extends BaseCommand<typeof Status, OperationStatus> {
@@ -47,15 +48,11 @@ function headline({
   operation,
   height,
   awaitedHeight,
-  pid,
-  host,
-  since,
+  ...process
 }: OperationStatus): string {
   const at = height ?? awaitedHeight;
   const what = `${operation ?? 'operation'}${at === undefined ? '' : ` of height ${String(at)}`}`;
-  const who =
-    pid === undefined ? '' : `, process ${String(pid)} on ${host ?? '?'}, since ${since ?? '?'}`;
-  return `${state}: ${what}${who}`;
+  return `${state}: ${what}, ${describeProcess(process)}`;
 }
 
 function describe({

@@ -5,12 +5,14 @@
 import { statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { StorageError } from '../errors.ts';
-import { WorkDirectory } from './work-directory.ts';
+import { StorageError, SwingSnapError } from '../errors.ts';
 import { openDatabase, type Database } from './sqlite.ts';
+import { inPassingDirectory, WorkDirectory } from './work-directory.ts';
 
 /** What every temporary name of ours starts with. */
 export const TEMPORARY_PREFIX = '.swingsnap-';
+
+const SCRATCH_PREFIX = `${TEMPORARY_PREFIX}scratch-`;
 
 // statfs(2): file systems that keep their files in memory.
 const MEMORY_FILE_SYSTEMS = new Set([0x01021994 /* tmpfs */, 0x858458f6 /* ramfs */]);
@@ -36,13 +38,14 @@ export function defaultScratchDir(): string {
  * @throws {StorageError} `SCRATCH` if it cannot be made there
  */
 export function makeScratchDirectory(dir: string): WorkDirectory {
-  return scratching(dir, () => WorkDirectory.make(dir, `${TEMPORARY_PREFIX}scratch-`));
+  return scratching(dir, () => WorkDirectory.make(dir, SCRATCH_PREFIX));
 }
 
 function scratching<Result>(dir: string, make: () => Result): Result {
   try {
     return make();
   } catch (cause) {
+    if (cause instanceof SwingSnapError) throw cause;
     throw new StorageError('SCRATCH', 'cannot make a scratch file', {
       path: dir,
       found: cause instanceof Error ? cause.message : String(cause),
@@ -54,12 +57,7 @@ function scratching<Result>(dir: string, make: () => Result): Result {
 
 /** What `make` makes in a directory that is gone when it is made. @throws {StorageError} `SCRATCH` */
 export function unlinkedIn<Result>(dir: string, make: (path: string) => Result): Result {
-  const work = makeScratchDirectory(dir);
-  try {
-    return scratching(dir, () => make(work.path));
-  } finally {
-    work.remove();
-  }
+  return scratching(dir, () => inPassingDirectory(dir, SCRATCH_PREFIX, make));
 }
 
 /**
@@ -70,14 +68,19 @@ export function unlinkedIn<Result>(dir: string, make: (path: string) => Result):
 export function openScratchDatabase(dir: string): Database {
   return unlinkedIn(dir, (path) => {
     const db = openDatabase(join(path, 'scratch.sqlite'));
-    db.pragma('journal_mode = OFF');
-    db.pragma('synchronous = OFF');
-    db.pragma('locking_mode = EXCLUSIVE');
-    // 16 MiB: what does not fit goes to the file, so memory stays the same however large the store is.
-    db.pragma('cache_size = -16384');
-    db.pragma('temp_store = FILE');
-    // Makes SQLite open the file, which it does lazily, before its name is gone.
-    db.exec('CREATE TABLE opened (x); DROP TABLE opened; BEGIN');
-    return db;
+    try {
+      db.pragma('journal_mode = OFF');
+      db.pragma('synchronous = OFF');
+      db.pragma('locking_mode = EXCLUSIVE');
+      // 16 MiB: what does not fit goes to the file, so memory stays the same however large the store is.
+      db.pragma('cache_size = -16384');
+      db.pragma('temp_store = FILE');
+      // Makes SQLite open the file, which it does lazily, before its name is gone.
+      db.exec('CREATE TABLE opened (x); DROP TABLE opened; BEGIN');
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
   });
 }

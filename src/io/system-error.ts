@@ -1,4 +1,5 @@
 /** What the system says when a disk or a right is the trouble. */
+import { withShownPaths } from './descriptor-names.ts';
 import { EXIT_CODES, type ExitCode } from '../errors.ts';
 
 /** A known error of the system or of SQLite, as a person and a program are told it. */
@@ -36,6 +37,12 @@ export function systemTrouble(error: unknown): SystemTrouble | undefined {
   return known && { code, exitCode: known[1], path: systemPath(error), hint: known[2] };
 }
 
+/** Whether the system says that nothing is there, or that a file stands where a directory was meant. */
+export function isMissing(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
 /** The `code` that Node and better-sqlite3 give their errors. */
 export function systemCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
@@ -44,5 +51,5 @@ export function systemCode(error: unknown): string | undefined {
 
 function systemPath(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('path' in error)) return undefined;
-  return typeof error.path === 'string' ? error.path : undefined;
+  return typeof error.path === 'string' ? withShownPaths(error.path) : undefined;
 }

@@ -2,9 +2,10 @@
  * The directory in which swingsnap keeps what it knows for one user from run to run. No other user but root can write
  * to it, forge what is in it, or put something else in its place.
  */
-import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs';
+import { lstatSync, realpathSync, type Stats } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
+import { makeWithParents } from './make-with-parents.ts';
 import { othersMayWrite } from './other-users.ts';
 
 const ROOT = 0;
@@ -20,7 +21,7 @@ export function userStateDir(env: NodeJS.ProcessEnv = process.env): string | und
   try {
     const dir = stateDirOf(env);
     if (dir === undefined) return undefined;
-    makeWithParents(dir);
+    makeWithParents(dir, 0o700);
     return isOwnAlone(dir) ? dir : undefined;
   } catch {
     return undefined;
@@ -40,17 +41,6 @@ function stateDirOf(env: NodeJS.ProcessEnv): string | undefined {
   return isAbsolute(homedir) && lstatSync(realpathSync(homedir)).isDirectory()
     ? stateDirInHome(homedir)
     : undefined;
-}
-
-/** Node's recursive `mkdir` never returns where an automounter answers ENOENT. */
-function makeWithParents(dir: string): void {
-  if (lstatSync(dir, { throwIfNoEntry: false }) !== undefined) return;
-  makeWithParents(dirname(dir));
-  try {
-    mkdirSync(dir, { mode: 0o700 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
 }
 
 function isOwnAlone(dir: string): boolean {

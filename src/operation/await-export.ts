@@ -9,6 +9,8 @@ import { operationOn } from './operation-lock.ts';
 import { fateOf, ReportedError, type OperationRecord } from './record.ts';
 
 const LOOK_EVERY_MS = 200;
+/** For how many looks a holder that says nothing of itself may be the worker that is about to let go. */
+const UNKNOWN_LOOKS = 10;
 
 export interface AwaitExportOptions {
   /** False returns at once, with an error while the export is not done. */
@@ -28,6 +30,7 @@ export async function awaitExport(exportDir: string, options: AwaitExportOptions
   let seen = false;
   let phase: string | undefined;
   let bytes = 0;
+  let unknown = 0;
   for (;;) {
     signal?.throwIfAborted();
     const found = await fateOf(exportDir);
@@ -36,9 +39,11 @@ export async function awaitExport(exportDir: string, options: AwaitExportOptions
       return;
     }
     const { fate, record } = found;
+    const holder = fate === 'done' ? operationOn(exportDir) : undefined;
     // The worker lets go of the directory a moment after it has said that it is done.
-    const holder = fate === 'done' ? operationOn(exportDir)?.operation : 'export';
-    if (fate === 'done' && holder !== 'export') {
+    if (holder !== undefined && holder.operation === undefined) unknown += 1;
+    const isWorker = holder !== undefined && (holder.operation ?? 'export') === 'export';
+    if (fate === 'done' && !(isWorker && unknown < UNKNOWN_LOOKS)) {
       if (existsSync(join(exportDir, MANIFEST_FILE))) return;
       // A discard, or the end of a retrieve, that goes on or was killed.
       if (holder === undefined) throw wasDiscarded(exportDir);

@@ -10,7 +10,9 @@ import {
   removeExportDirectory,
   type Removal,
 } from '../formats/export-directory/remove.ts';
+import type { Holder } from './lock-holder.ts';
 import { lockOperation, operationOn, type OperationLock } from './operation-lock.ts';
+import { hasEnded, readRecord } from './record.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 
 const LOOK_EVERY_MS = 100;
@@ -78,10 +80,11 @@ async function takeOver(
     try {
       return { lock: lockOperation([exportDir], { operation: 'discard', exportDir }), ended };
     } catch (error) {
+      if (!(error instanceof BusyError)) throw error;
       const holder = operationOn(exportDir);
       // A retrieve wins: the export is being used. Another discard is waited for.
-      if (!(error instanceof BusyError) || holder?.operation === 'retrieve') throw error;
-      if (holder?.operation === 'export') {
+      if (holder?.operation === 'retrieve') throw error;
+      if (holder !== undefined && (await isExport(holder, exportDir))) {
         await askToStop(exportDir);
         ended = true;
       }
@@ -89,13 +92,23 @@ async function takeOver(
         throw new TimeoutError('STILL_RUNNING', 'the worker of the export does not stop', {
           path: exportDir,
           found: `process ${String(holder?.pid ?? 'unknown')}`,
-          hint: `kill it, then run it again: kill ${String(holder?.pid ?? '<pid>')}`,
+          hint:
+            holder?.pid === undefined
+              ? error.hint
+              : `kill it, then run it again: kill ${String(holder.pid)}`,
           cause: error,
         });
       }
     }
     await sleep(LOOK_EVERY_MS);
   }
+}
+
+/** Of another user's operation nothing but its record may be known. */
+async function isExport({ operation }: Holder, exportDir: string): Promise<boolean> {
+  if (operation !== undefined) return operation === 'export';
+  const record = await readRecord(exportDir);
+  return record !== undefined && !hasEnded(record);
 }
 
 async function askToStop(exportDir: string): Promise<void> {

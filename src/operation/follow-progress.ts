@@ -1,4 +1,4 @@
-import type { OperationProgress } from './operation-lock.ts';
+import type { OperationProgress } from './notice.ts';
 import type { ProgressMeter } from './progress-meter.ts';
 
 const TELL_EVERY_MS = 2000;

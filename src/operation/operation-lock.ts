@@ -1,237 +1,164 @@
-/**
- * One operation at a time on a SwingStore, and on an export directory. The lock says that an operation is alive; the
- * notice beside it, which only informs, says which.
- */
-import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+/** One operation at a time on a SwingStore, and on an export directory. */
+import { realpathSync, statSync, type Stats } from 'node:fs';
 import { hostname } from 'node:os';
-import * as v from 'valibot';
+import { dirname } from 'node:path';
 import { BusyError } from '../errors.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
-import { KernelLock } from '../io/kernel-lock.ts';
-import { lockFileOf } from './lock-dir.ts';
-
-const count = v.pipe(v.number(), v.minValue(0));
-
-export const progressSchema = v.object({
-  phase: v.string(),
-  bytes: count,
-  items: count,
-  totalBytes: v.optional(count),
-  totalItems: v.optional(count),
-  /** Milliseconds since the phase began. */
-  elapsed: count,
-});
-
-/** How far an operation is. */
-export type OperationProgress = v.InferOutput<typeof progressSchema>;
-
-const noticeSchema = v.object({
-  operation: v.picklist(['export', 'retrieve', 'restore', 'discard']),
-  pid: v.number(),
-  host: v.string(),
-  /** ISO 8601, UTC. */
-  since: v.string(),
-  stateDir: v.optional(v.string()),
-  exportDir: v.optional(v.string()),
-  height: v.optional(v.number()),
-  /** The height that is waited for. */
-  awaitedHeight: v.optional(v.number()),
-  progress: v.optional(progressSchema),
-});
-
-/** What an operation says of itself, to whom it keeps out. */
-export type Notice = v.InferOutput<typeof noticeSchema>;
+import { DirectoryLock } from '../io/directory-lock.ts';
+import { isSame } from '../io/held-directory.ts';
+import { shellQuote } from '../io/shell-quote.ts';
+import { isMissing } from '../io/system-error.ts';
+import { holderOf, type Holder } from './lock-holder.ts';
+import { PublishedNotice, type Notice } from './notice.ts';
 
 /** What the caller of {@link lockOperation} knows of the operation. */
 export type NoticeFacts = Omit<Notice, 'pid' | 'host' | 'since'>;
 
-interface HeldLock {
-  readonly file: string;
-  readonly lock: KernelLock;
-}
-
 export class OperationLock {
-  readonly #held: readonly HeldLock[];
+  readonly #locks: readonly DirectoryLock[];
+  #notices: readonly PublishedNotice[];
   #notice: Notice;
 
-  constructor(held: readonly HeldLock[], notice: Notice) {
-    this.#held = held;
+  constructor(locks: readonly DirectoryLock[], notice: Notice) {
+    this.#locks = locks;
     this.#notice = notice;
-    this.#publish();
+    this.#notices = locks.flatMap(({ stat }) => PublishedNotice.publish(stat, notice) ?? []);
   }
 
   /** Changes what the notice says. */
   update(facts: Partial<NoticeFacts>): void {
     this.#notice = { ...this.#notice, ...facts };
-    this.#publish();
-  }
-
-  #publish(): void {
-    for (const { file } of this.#held)
-      publishNotice(noticeFile(file), JSON.stringify(this.#notice));
+    for (const notice of this.#notices) notice.update(this.#notice);
   }
 
   /** Whether nothing was there to be locked. */
   get isEmpty(): boolean {
-    return this.#held.length === 0;
+    return this.#locks.length === 0;
   }
 
   /** May be called again. */
   release(): void {
-    for (const { file, lock } of this.#held) {
-      if (lock.isHeld) removeNotice(file);
-      lock.release();
-    }
+    for (const notice of this.#notices) notice.remove();
+    this.#notices = [];
+    for (const lock of this.#locks) lock.release();
   }
 }
 
-/** What to lock so that no two operations meet at the store of a state dir, by whatever path either came. */
+/**
+ * What to lock so that no two operations meet at the store of a state dir, by whatever path either came. Of the
+ * database it is the directory that really holds it: SQLite's own locks on it would go with a descriptor that we close.
+ */
 export function lockedPathsOf(stateDir: string): string[] {
   return [stateDir, databasePath(stateDir)];
 }
 
 /**
- * Takes the locks of all `paths` that exist, or none.
+ * Takes the locks of all `paths` that exist, or none: of a directory its own, of a file that of its directory.
  * @throws {BusyError} `BUSY` naming the operation that is in progress
+ * @throws {StorageError} `LOCK_UNAVAILABLE`
  */
 export function lockOperation(paths: readonly string[], facts: NoticeFacts): OperationLock {
-  let held: readonly HeldLock[];
-  // Whoever held them before may have removed or replaced what the paths name: then these are locks on nothing.
-  while (!areOf((held = acquireAll(paths)), paths)) for (const { lock } of held) lock.release();
+  let locks: readonly DirectoryLock[];
+  // Another that held them before may have removed or replaced what the paths name: then these are locks on nothing.
+  while (!areOf((locks = takeAll(paths)), paths)) for (const lock of locks) lock.release();
   const since = new Date().toISOString();
-  return new OperationLock(held, { ...facts, pid: process.pid, host: hostname(), since });
+  return new OperationLock(locks, { ...facts, pid: process.pid, host: hostname(), since });
 }
 
-function acquireAll(paths: readonly string[]): HeldLock[] {
-  const held: HeldLock[] = [];
+function takeAll(paths: readonly string[]): DirectoryLock[] {
+  const locks: DirectoryLock[] = [];
   try {
     for (const path of paths) {
-      const file = lockFileOf(path);
-      if (file === undefined || held.some((other) => other.file === file)) continue;
-      const lock = KernelLock.tryAcquire(file);
-      if (lock === undefined) throw busy(path, readNotice(file));
-      held.push({ file, lock });
+      const found = directoryOf(path);
+      if (found === undefined || locks.some(({ stat }) => isSame(stat, found.stat))) continue;
+      const lock = ifThere(() => DirectoryLock.tryTake(found.dir) ?? null);
+      if (lock === null) throw busy(path, holderOf(found.stat));
+      if (lock !== undefined) locks.push(lock);
     }
-    return held;
+    return locks;
   } catch (error) {
-    for (const { lock } of held) lock.release();
+    for (const lock of locks) lock.release();
     throw error;
   }
 }
 
-function areOf(held: readonly HeldLock[], paths: readonly string[]): boolean {
-  const wanted = new Set(paths.map(lockFileOf).filter((file) => file !== undefined));
-  return wanted.size === held.length && held.every(({ file }) => wanted.has(file));
+function areOf(locks: readonly DirectoryLock[], paths: readonly string[]): boolean {
+  const wanted = paths.flatMap((path) => directoryOf(path)?.stat ?? []);
+  return (
+    wanted.every((stat) => locks.some((lock) => isSame(lock.stat, stat))) &&
+    locks.every((lock) => wanted.some((stat) => isSame(lock.stat, stat)))
+  );
 }
 
-/** The operation that holds the lock of `path`; undefined if none does. A holder may have left no notice yet. */
-export function operationOn(path: string): Partial<Notice> | undefined {
-  const file = lockFileOf(path);
-  if (file === undefined || !KernelLock.isHeldAt(file)) return undefined;
-  return readNotice(file) ?? {};
+/** The directory at `path`, or the one that really holds the file there; undefined if nothing is there. */
+function directoryOf(path: string): { readonly dir: string; readonly stat: Stats } | undefined {
+  return ifThere(() => {
+    const real = realpathSync(path);
+    const dir = statSync(real).isDirectory() ? real : dirname(real);
+    return { dir, stat: statSync(dir) };
+  });
 }
 
-function noticeFile(lockFile: string): string {
-  return lockFile.replace(/\.lock$/u, '.json');
-}
-
-function publishNotice(path: string, text: string): void {
-  // Nobody can be waiting with a link under a name that he cannot guess.
-  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+function ifThere<Result>(look: () => Result): Result | undefined {
   try {
-    withFile(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, (fd) => {
-      writeSync(fd, text);
-      fchmodSync(fd, 0o666);
-    });
-    renameSync(temporary, path);
-  } catch {
-    rmSync(temporary, { force: true });
-    overwriteNotice(path, text);
+    return look();
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
   }
 }
 
-/** In a sticky directory nobody can replace or remove the notice that another user's dead operation has left. */
-function overwriteNotice(path: string, text: string): void {
-  try {
-    withFile(path, constants.O_WRONLY, (fd) => {
-      ftruncateSync(fd);
-      writeSync(fd, text);
-    });
-  } catch {
-    // It only informs.
-  }
+/**
+ * The operation that holds the lock of `path`, as far as it is known; undefined if none does.
+ * @throws {StorageError} `LOCK_UNAVAILABLE`
+ */
+export function operationOn(path: string): Holder | undefined {
+  const found = directoryOf(path);
+  if (found === undefined) return undefined;
+  const isHeld = ifThere(() => DirectoryLock.isHeldAt(found.dir)) ?? false;
+  return isHeld ? holderOf(found.stat) : undefined;
 }
 
-/** Opens a file in a directory where others may have put links and pipes, which are refused. */
-function withFile<T>(path: string, flags: number, use: (fd: number) => T): T {
-  const fd = openSync(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o666);
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile() || stat.nlink > 1) throw new Error(`not a plain file: ${path}`);
-    return use(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function removeNotice(lockFile: string): void {
-  try {
-    rmSync(noticeFile(lockFile), { force: true });
-  } catch {
-    // Another user's, then.
-  }
-}
-
-function readNotice(lockFile: string): Notice | undefined {
-  try {
-    const text = withFile(noticeFile(lockFile), constants.O_RDONLY, (fd) =>
-      readFileSync(fd, 'utf8'),
-    );
-    return v.parse(noticeSchema, JSON.parse(text));
-  } catch {
-    return undefined;
-  }
-}
-
-function busy(path: string, notice: Notice | undefined): BusyError {
-  if (notice === undefined) {
-    return new BusyError('BUSY', 'another operation is in progress', {
-      path,
-      hint: 'run it again in a moment, or look with: swingsnap status',
-    });
-  }
-  return new BusyError('BUSY', `${describeNotice(notice)} is in progress`, {
-    path: notice.exportDir ?? notice.stateDir ?? path,
-    found: `process ${String(notice.pid)} on ${notice.host}, since ${notice.since}`,
-    hint: howToEnd(notice),
+function busy(path: string, holder: Holder): BusyError {
+  return new BusyError('BUSY', `${describeHolder(holder)} is in progress`, {
+    path: holder.exportDir ?? holder.stateDir ?? path,
+    found: describeProcess(holder),
+    hint: howToEnd(holder),
   });
 }
 
 /** The operation in a few words: `export of height 12`. */
-export function describeNotice(notice: Partial<Notice>): string {
-  const { operation = 'operation', height, awaitedHeight } = notice;
-  if (height !== undefined) return `${operation} of height ${String(height)}`;
-  if (awaitedHeight !== undefined)
-    return `${operation} that waits for height ${String(awaitedHeight)}`;
-  return operation;
+export function describeHolder({ operation, height, awaitedHeight }: Holder): string {
+  const what = operation ?? 'another operation';
+  if (height !== undefined) return `${what} of height ${String(height)}`;
+  if (awaitedHeight !== undefined) return `${what} that waits for height ${String(awaitedHeight)}`;
+  return what;
+}
+
+/** Which process it is, and since when. */
+export function describeProcess({
+  pid,
+  uid,
+  host,
+  since,
+}: {
+  readonly [Field in 'pid' | 'uid' | 'host' | 'since']?: Holder[Field] | undefined;
+}): string {
+  if (pid === undefined) return 'a process that this user may not see, or one in another container';
+  const user = uid === undefined ? '' : ` of user ${String(uid)}`;
+  const start = since === undefined ? '' : `, since ${since}`;
+  return `process ${String(pid)}${user} on ${host ?? hostname()}${start}`;
 }
 
 /** The command that ends an operation. */
-export function howToEnd({ operation, exportDir, pid }: Partial<Notice>): string {
+export function howToEnd({ operation, exportDir, pid }: Holder): string {
   if (operation === 'export' && exportDir !== undefined) {
-    return `wait for it with: swingsnap retrieve --export-dir ${exportDir} --snapshot-dir <dir>, or end it with: swingsnap discard --export-dir ${exportDir}`;
+    const dir = shellQuote(exportDir);
+    return `wait for it with: swingsnap retrieve --export-dir ${dir} --snapshot-dir <dir>, or end it with: swingsnap discard --export-dir ${dir}`;
   }
-  return `wait for it, or end it with: kill ${String(pid)}`;
+  if (pid !== undefined && pid > 1) {
+    const look = operation === undefined ? `look at it with: ps -fp ${String(pid)}, ` : '';
+    return `wait for it, ${look}or end it with: kill ${String(pid)}`;
+  }
+  return 'run it again in a moment, or let root look, who sees every process, with: swingsnap status';
 }

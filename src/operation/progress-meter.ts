@@ -1,6 +1,6 @@
 /** Progress as it stands, for whoever asks later. */
 import type { Progress, ProgressTotal } from '../io/progress.ts';
-import type { OperationProgress } from './operation-lock.ts';
+import type { OperationProgress } from './notice.ts';
 
 /** Passes progress on, and remembers where it is. */
 export class ProgressMeter implements Progress {

@@ -8,10 +8,12 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { SwingSnapError, VerificationError, EXIT_CODES, type ExitCode } from '../errors.ts';
 import { RECORD_FILE } from '../formats/export-directory/layout.ts';
+import { withShownPaths } from '../io/descriptor-names.ts';
 import { publishFile } from '../io/publish-file.ts';
 import { systemCode, systemTrouble } from '../io/system-error.ts';
 import { ARTIFACT_MODES } from '../swing-store-export/artifact-mode.ts';
-import { operationOn, progressSchema } from './operation-lock.ts';
+import { progressSchema } from './notice.ts';
+import { operationOn } from './operation-lock.ts';
 
 const height = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -122,14 +124,16 @@ function isSameRun(a: OperationRecord, b: OperationRecord): boolean {
 /** An error as data. */
 export function reportOf(error: unknown): ErrorReport {
   if (!(error instanceof SwingSnapError)) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = withShownPaths(error instanceof Error ? error.message : String(error));
     const { path, ...trouble } = systemTrouble(error) ?? {
       code: systemCode(error) ?? 'UNEXPECTED',
       exitCode: EXIT_CODES.failed,
     };
     return { message, ...trouble, ...(path === undefined ? {} : { path }) };
   }
-  const { code, message, exitCode, path, expected, found, hint } = error;
+  const { code, exitCode, expected, found, hint } = error;
+  const message = withShownPaths(error.message);
+  const path = error.path === undefined ? undefined : withShownPaths(error.path);
   const facts = { path, expected, found, hint };
   const known = Object.entries(facts).filter(([, value]) => value !== undefined);
   return { code, message, exitCode, ...Object.fromEntries(known) };

@@ -1,12 +1,8 @@
 /** `status`: what is in progress, how far, and at what rate. */
 import { NotFoundError } from '../errors.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
-import {
-  lockedPathsOf,
-  operationOn,
-  type Notice,
-  type OperationProgress,
-} from './operation-lock.ts';
+import type { Notice, OperationProgress } from './notice.ts';
+import { lockedPathsOf, operationOn } from './operation-lock.ts';
 import { fateOf, type Fate, type OperationRecord } from './record.ts';
 import { statIfThere } from '../io/stat-if-there.ts';
 
@@ -21,6 +17,8 @@ export interface OperationStatus {
   readonly stateDir?: string | undefined;
   readonly exportDir?: string | undefined;
   readonly pid?: number | undefined;
+  /** User id of the process, where it is another user's or says nothing of itself. */
+  readonly uid?: number | undefined;
   readonly host?: string | undefined;
   /** ISO 8601, UTC. */
   readonly since?: string | undefined;
@@ -48,7 +46,8 @@ export async function statusOfExport(exportDir: string): Promise<OperationStatus
   }
   const { fate, record } = found;
   const reader = fate === 'done' ? operationOn(exportDir) : undefined;
-  if (reader?.operation === 'retrieve') return { state: 'running', ...reader };
+  // The export itself lets go a moment after its last word.
+  if (reader !== undefined && reader.operation !== 'export') return { state: 'running', ...reader };
   const { state, stateDir, height, awaitedHeight, pid, host, startedAt, progress, error } = record;
   return {
     state: fate === 'running' && state === 'waiting' ? 'waiting' : fate,

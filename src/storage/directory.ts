@@ -1,21 +1,13 @@
 /** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
-import { existsSync, linkSync, lstatSync, mkdirSync, renameSync } from 'node:fs';
-import {
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  type FileHandle,
-} from 'node:fs/promises';
+import { existsSync, linkSync, lstatSync, renameSync } from 'node:fs';
+import { open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
+import { makeWithParents } from '../io/make-with-parents.ts';
 import { syncDirectory, writeDurably, writeFully } from '../io/publish-file.ts';
 import { SourceFile } from '../io/source-file.ts';
-import { WorkDirectory } from '../io/work-directory.ts';
+import { WorkDirectory, type Rescue } from '../io/work-directory.ts';
 import {
   checkSnapshotName,
   fileExists,
@@ -103,17 +95,17 @@ const REMOVED = 'removed';
 /** `.<name>-<id>`: where a snapshot is on its way in or out. */
 const WORK_NAME = /^\.(?<name>[^.].*)-[0-9a-f]{12}$/su;
 
+/** A run that was killed between the two renames of a replacement has left the old snapshot beside the new one. */
+const putBack: Rescue = ({ path, location }) => {
+  const name = WORK_NAME.exec(basename(location))?.groups?.['name'];
+  const old = join(path, REPLACED);
+  if (name === undefined || !existsSync(old) || !existsSync(join(path, STAGED))) return;
+  const final = join(dirname(location), name);
+  if (!existsSync(final)) renameSync(old, final);
+};
+
 function workOn(location: string, name: string): WorkDirectory {
   return WorkDirectory.make(location, `.${name}-`, WORK_NAME, putBack);
-}
-
-/** A run that was killed between the two renames of a replacement has left the old snapshot beside the new one. */
-function putBack(work: string): void {
-  const name = WORK_NAME.exec(basename(work))?.groups?.['name'];
-  const old = join(work, REPLACED);
-  if (name === undefined || !existsSync(old) || !existsSync(join(work, STAGED))) return;
-  const final = join(dirname(work), name);
-  if (!existsSync(final)) renameSync(old, final);
 }
 
 class StoredDirectory implements StoredSnapshot {
@@ -231,14 +223,14 @@ class StagedDirectory implements StagedSnapshot {
     const path = join(this.#staging, file);
     const dir = dirname(path);
     if (!this.#dirs.has(dir)) {
-      mkdirSync(dir, { recursive: true });
+      makeWithParents(dir);
       this.#dirs.add(dir);
     }
     return path;
   }
 
   async publish(replace: boolean): Promise<void> {
-    await mkdir(this.#staging, { recursive: true });
+    makeWithParents(this.#staging);
     for (const dir of [...this.#dirs, this.#staging]) await syncDirectory(dir);
     const parent = dirname(this.#final);
     let old: string | undefined;

@@ -183,6 +183,6 @@ const PUBLIC_HOSTS = [
   'github.com',
 ];
 
-/** The examples have one user, `agoric`, and the only temporary directory is that of the locks. */
+/** The examples have one user, `agoric`. */
 const MACHINE_PATH =
-  /(?<![\w.~>-])\/(?:root|work|workspace|builds|Users|home\/(?!agoric\b)|tmp\/(?!swingsnap-locks\b))(?![\w-])/u;
+  /(?<![\w.~>-])\/(?:root|work|workspace|builds|Users|home\/(?!agoric\b)|tmp)(?![\w-])/u;

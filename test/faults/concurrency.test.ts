@@ -23,21 +23,16 @@ function random(): number {
 
 const fileDir = useTempDir('file');
 let base: string;
-const env = (): { readonly SWINGSNAP_LOCK_DIR: string } => ({
-  SWINGSNAP_LOCK_DIR: join(base, 'locks'),
-});
 
 beforeAll(async () => {
   base = await fileDir();
-  process.env['SWINGSNAP_LOCK_DIR'] = env().SWINGSNAP_LOCK_DIR;
   await buildStore(join(base, 'S'), tinySpec);
-  await runCli(['export', '--state-dir', join(base, 'S'), '--export-dir', join(base, 'E')], {
-    env: env(),
-  });
-  await runCli(
-    ['retrieve', '--state-dir', join(base, 'S'), '--snapshot-dir', join(base, 'source')],
-    { env: env() },
-  );
+  await runCli(['export', '--state-dir', join(base, 'S'), '--export-dir', join(base, 'E')]);
+  await runCli([
+    'retrieve',
+    ...['--state-dir', join(base, 'S')],
+    ...['--snapshot-dir', join(base, 'source')],
+  ]);
 });
 afterAll(closeReference);
 
@@ -128,7 +123,7 @@ async function meet(one: string, other: string): Promise<string[]> {
   const run = async (name: string, after: number): Promise<CliResult> => {
     await sleep(after);
     const args = commands[name]?.(place) ?? [];
-    return runCli([...args, '--json'], { env: env() });
+    return runCli([...args, '--json']);
   };
   const [first, second] = await Promise.all([run(one, 0), run(other, delay)]);
   const wrong = [

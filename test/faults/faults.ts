@@ -4,7 +4,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { KernelLock } from '../../src/io/kernel-lock.ts';
+import { DirectoryLock } from '../../src/io/directory-lock.ts';
 import { runCli, type CliResult } from '../fixtures/run-cli.ts';
 
 /** A process, or a thread of one, which counts its own steps. */
@@ -71,7 +71,6 @@ export interface FaultyRun extends CliResult {
 export interface Place {
   readonly root: string;
   readonly shadow: string;
-  readonly locks: string;
   readonly log: string;
   /** In the environment of every process that was started here. */
   readonly mark: string;
@@ -86,12 +85,10 @@ export async function makePlace(dir: string): Promise<Place> {
   const place = {
     root: join(dir, 'root'),
     shadow: join(dir, 'shadow'),
-    locks: join(dir, 'locks'),
     log: join(dir, 'log.jsonl'),
     mark: dir,
   };
-  for (const made of [place.root, place.shadow, place.locks])
-    await mkdir(made, { recursive: true });
+  for (const made of [place.root, place.shadow]) await mkdir(made, { recursive: true });
   return place;
 }
 
@@ -102,7 +99,7 @@ export async function run(place: Place, args: readonly string[]): Promise<CliRes
 }
 
 export function plainEnv(place: Place): Record<string, string> {
-  return { SWINGSNAP_LOCK_DIR: place.locks, SWINGSNAP_FAULT_MARK: place.mark };
+  return { SWINGSNAP_FAULT_MARK: place.mark };
 }
 
 export async function runFaulty(
@@ -178,11 +175,12 @@ export async function processesLeft(place: Place, patience = 15_000): Promise<nu
   }
 }
 
-/** Locks that somebody holds. */
+/** Directories whose lock a process holds. */
 export function locksLeft(place: Place): string[] {
-  return readdirSync(place.locks)
-    .filter((name) => name.endsWith('.lock'))
-    .filter((name) => KernelLock.isHeldAt(join(place.locks, name)));
+  const below = readdirSync(place.root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name));
+  return [place.root, ...below].filter((dir) => DirectoryLock.isHeldAt(dir));
 }
 
 /** Names of ours, below the root, for what is not finished; an export's record is no such thing. */

@@ -46,9 +46,19 @@ async function install(plan) {
     }
   }
 
+  /** The path by name, of one that leads into a directory by its descriptor. */
+  const named = (file) =>
+    file.replace(/^\/proc\/self\/fd\/\d+(?=\/|$)/u, (link) => {
+      try {
+        return original.readlinkSync(link);
+      } catch {
+        return link;
+      }
+    });
+
   const inRoot = (file) => {
     if (typeof file !== 'string') return undefined;
-    const full = path.resolve(file);
+    const full = path.resolve(named(file));
     return full === plan.root || full.startsWith(`${plan.root}/`) ? full : undefined;
   };
 
@@ -84,7 +94,7 @@ async function install(plan) {
     return result;
   }
 
-  const to = (_from, target) => ({ to: path.resolve(target) });
+  const to = (_from, target) => ({ to: path.resolve(named(target)) });
   const none = () => ({});
   const changing = {
     rename: to,
@@ -150,7 +160,7 @@ async function install(plan) {
     const handle = writes(flags)
       ? await step('open', file, { made: !existed }, () => open(file, flags, mode))
       : await open(file, flags, mode);
-    files.set(handle, String(file));
+    files.set(handle, named(String(file)));
     return handle;
   };
   for (const call of ['write', 'writeFile']) {

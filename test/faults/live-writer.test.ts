@@ -47,9 +47,7 @@ interface Told {
 }
 
 async function swingsnap(...args: string[]): Promise<Told> {
-  const { exitCode, json, stderr } = await runCli([...args, '--json'], {
-    env: { SWINGSNAP_LOCK_DIR: join(dir, 'locks') },
-  });
+  const { exitCode, json, stderr } = await runCli([...args, '--json']);
   expect(json, stderr).toBeDefined();
   return { ...(json as Told), exitCode };
 }
@@ -173,9 +171,7 @@ describe(`beside a live writer (seed ${String(seed)})`, { timeout: 600_000 }, ()
     const wanted = (await writer.height()) + 25;
     const E = join(dir, 'E-shown');
     const store = ['--state-dir', writer.stateDir, '--export-dir', E];
-    const { stderr, exitCode } = await runCli(['export', ...store, '--at-height', String(wanted)], {
-      env: { SWINGSNAP_LOCK_DIR: join(dir, 'locks') },
-    });
+    const { stderr, exitCode } = await runCli(['export', ...store, '--at-height', String(wanted)]);
     expect(exitCode, stderr).toBe(0);
     const shown = [...stderr.matchAll(/waiting for height (\d+), now at (\d+)/gu)];
     expect(shown.length).toBeGreaterThan(1);

@@ -6,23 +6,13 @@ import { statusOfStore } from '../../src/operation/status.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { tinySpec } from '../fixtures/specs.ts';
-import {
-  enlarge,
-  hold,
-  isRunning,
-  start,
-  swingsnap,
-  until,
-  untilGone,
-  useLockDir,
-} from './processes.ts';
+import { enlarge, hold, isRunning, start, swingsnap, until, untilGone } from './processes.ts';
 
 const fileDir = useTempDir('file');
 let S: string;
 
 beforeAll(async () => {
   const base = await fileDir();
-  useLockDir(base);
   S = join(base, 'S');
   await buildStore(S, tinySpec);
   enlarge(S);

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, link, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -21,7 +21,6 @@ import {
   swingsnap,
   until,
   untilGone,
-  useLockDir,
 } from './processes.ts';
 import { openDatabase } from '../../src/io/sqlite.ts';
 
@@ -33,7 +32,6 @@ let base: string;
 
 beforeAll(async () => {
   base = await fileDir();
-  useLockDir(base);
   await buildStore(join(base, 'small'), tinySpec);
   await buildStore(join(base, 'pruned'), prunedSpec);
   await cp(join(base, 'small'), join(base, 'large'), { recursive: true });
@@ -235,13 +233,13 @@ describe('who is alive', { timeout: 180_000 }, () => {
     const { pid, command } = await hold(S, E, '--detach');
     await command.told;
     await symlink(S, join(dir, 'link'));
-    await mkdir(join(dir, 'hard'));
-    await link(join(S, 'swingstore.sqlite'), join(dir, 'hard', 'swingstore.sqlite'));
+    await mkdir(join(dir, 'inner'));
+    await symlink(join(S, 'swingstore.sqlite'), join(dir, 'inner', 'swingstore.sqlite'));
     const other = join(dir, 'E2');
     const snapshot = ['--snapshot-dir', D];
     const refused = await Promise.all([
       swingsnap('export', '--state-dir', join(dir, 'link'), '--export-dir', other),
-      swingsnap('retrieve', '--state-dir', join(dir, 'hard'), ...snapshot),
+      swingsnap('retrieve', '--state-dir', join(dir, 'inner'), ...snapshot),
       start(['retrieve', '--state-dir', relative(dir, S), ...snapshot], [], dir).told,
       start(
         ['export', '--state-dir', join(dir, 'mnt'), '--export-dir', other],

@@ -38,11 +38,6 @@ export interface Command {
   readonly told: Promise<Told>;
 }
 
-/** Where the commands of a test file and the file itself keep their locks. */
-export function useLockDir(dir: string): void {
-  process.env['SWINGSNAP_LOCK_DIR'] = join(dir, 'locks');
-}
-
 /**
  * Starts `swingsnap <args> --json`.
  * @param wrap words before it, for instance of unshare(1)

@@ -15,7 +15,6 @@ import {
 } from '../../src/operation/record.ts';
 import { statusOfExport } from '../../src/operation/status.ts';
 import { useTempDir } from '../fixtures/directories.ts';
-import { useLockDir } from './processes.ts';
 
 const tempDir = useTempDir();
 let E: string;
@@ -23,7 +22,6 @@ let record: OperationRecord;
 
 beforeEach(async () => {
   E = await tempDir();
-  useLockDir(await tempDir());
   record = {
     format: 'swingsnap-operation',
     version: 1,

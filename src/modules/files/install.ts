@@ -6,7 +6,7 @@ import { SwingSnapError } from '../../errors.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/made-directory.ts';
 import { syncDirectory, writeFully } from '../../io/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
-import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
+import { namesOf, removeLeftovers, WorkDirectory, type Rescue } from '../../io/work-directory.ts';
 import type { InstalledState, StateContext } from '../contract.ts';
 import { ROOT } from './layout.ts';
 import { fieldsOfTree } from './read.ts';
@@ -26,7 +26,7 @@ export async function installTree(
   const path = resolve(dir);
   // Also where nothing has to be made: it may be what a killed restore has installed.
   if (existsSync(dirname(path)))
-    removeLeftovers(dirname(path), namesOf(WORK_PREFIX), makeRemovable);
+    removeLeftovers(dirname(path), namesOf(WORK_PREFIX), makeLeftRemovable);
   if (await isOccupied(path)) {
     if (await isTheSame(path, context)) return verifyTree(path);
     if (!replace) throw filesExist(path);
@@ -175,8 +175,12 @@ class InstalledTree implements TreeTarget {
 }
 
 function makeWork(path: string): WorkDirectory {
-  return WorkDirectory.make(dirname(path), WORK_PREFIX, undefined, makeRemovable);
+  return WorkDirectory.make(dirname(path), WORK_PREFIX, undefined, makeLeftRemovable);
 }
+
+const makeLeftRemovable: Rescue = ({ path }) => {
+  makeRemovable(path);
+};
 
 /** What is in a directory that its owner cannot write to can be removed by root only. */
 function makeRemovable(dir: string): void {
