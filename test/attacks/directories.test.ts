@@ -15,7 +15,7 @@ import { ALICE, MALLORY, runAs, startAs, swingsnapAs, type Ended } from './other
 
 const fileDir = useTempDir('file');
 const ROOT = 0;
-const TRIES = 3;
+const TRIES = 2;
 const DATABASE = 'swingstore.sqlite';
 
 /** Holds `store`, `E` (its export), `D/900` and `D/1000`, and `tree`, a module of theirs; all root's. */

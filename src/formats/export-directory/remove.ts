@@ -38,9 +38,9 @@ export async function discardedManifest(exportDir: string): Promise<ExportManife
 }
 
 /**
- * Removes from a directory that is held the files that the manifest, the journal and the record there name, then the directory if nothing
- * else is in it. Killed half-way, it may be called again. A damaged manifest in a directory that has our record stands
- * for all files that are called as an export's are.
+ * Removes from a directory that is held the files that the manifest, the journal and the record there name, then the
+ * directory if nothing else is in it. Killed half-way, it may be called again. A damaged manifest in a directory that has
+ * our record stands for all files that are called as an export's are.
  * @param keepDirectory leaves the directory itself, empty
  * @throws {VerificationError} as {@link decodeExportManifest} for a damaged manifest without our record; nothing is
  *   changed then
