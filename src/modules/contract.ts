@@ -235,7 +235,7 @@ export const MODULE_NAMES =
 
 /**
  * Whether a module can have this name: it begins the names of entries, and is a key in a manifest. Every object has a
- * `constructor`, and readers of JSON pass over such keys, so that nobody could read what has that name.
+ * `constructor`, and readers of JSON pass over such keys: what has that name would be written and never read.
  */
 export function isModuleName(name: string): boolean {
   return /^(?!(?:constructor|prototype)$)[a-z][a-z0-9_-]{0,31}$/u.test(name);

@@ -131,7 +131,7 @@ export type OpenedSource = SwingStoreExport & {
   readonly manifest?: SnapshotManifest | undefined;
 };
 
-/** A damaged height is not passed over for an older one: whoever reads it says what is wrong. */
+/** A damaged height is not passed over for an older one: its reader says what is wrong. */
 function newestHeight(dir: string): number | undefined {
   return readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())

@@ -43,7 +43,7 @@ interface Told {
   readonly reused?: { readonly from?: number; readonly chunks: number };
 }
 
-/** A snapshot dir that anybody may write to and nobody but its owner may remove from, as a shared backup disk is. */
+/** A snapshot dir that all users may write to, as a shared backup disk is; each may remove only what is his. */
 async function place() {
   const dir = await fileDir();
   await chmod(dir, 0o755);
