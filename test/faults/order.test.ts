@@ -174,7 +174,7 @@ describe('what refers to something is visible only after that is durable', () =>
     const { only, ends, begins, isSyncedBetween } = timeline(run);
     const stateDir = join(place.root, 'restored');
     const installed = only('link', ({ to }) => to === join(stateDir, 'swingstore.sqlite'));
-    // While it is filled it has a name that nobody knows.
+    // While it is filled it has another name.
     const named = only('rename', ({ to }) => to === installed.path);
     const writes = run.steps.filter(
       ({ call, path }) => call.startsWith('sqlite') && path === named.path,
