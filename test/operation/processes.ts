@@ -1,7 +1,7 @@
 /** Exports as processes that a test can hold, kill and look at. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -68,6 +68,8 @@ export async function swingsnap(...args: readonly string[]): Promise<Told> {
 /** Whether a process is there and not merely waiting for its parent to hear of its end. */
 export function isRunning(pid: number): boolean {
   try {
+    // What a process has open is closed by the last of its threads, which may end after the first.
+    if (readdirSync(`/proc/${String(pid)}/task`).length > 1) return true;
     return !/\) [ZX] /u.test(readFileSync(`/proc/${String(pid)}/stat`, 'utf8'));
   } catch {
     return false;
