@@ -68,11 +68,9 @@ export function lockOperation(paths: readonly string[], facts: NoticeFacts): Ope
 function takeAll(paths: readonly string[]): DirectoryLock[] {
   const locks: DirectoryLock[] = [];
   try {
-    for (const path of paths) {
-      const found = directoryOf(path);
-      if (found === undefined || locks.some(({ stat }) => isSame(stat, found.stat))) continue;
-      const lock = ifThere(() => DirectoryLock.tryTake(found.dir) ?? null);
-      if (lock === null) throw busy(path, holderOf(found.stat));
+    for (const { path, dir, stat } of directoriesOf(paths)) {
+      const lock = ifThere(() => DirectoryLock.tryTake(dir) ?? 'held');
+      if (lock === 'held') throw busy(path, holderOf(stat));
       if (lock !== undefined) locks.push(lock);
     }
     return locks;
@@ -83,20 +81,32 @@ function takeAll(paths: readonly string[]): DirectoryLock[] {
 }
 
 function areOf(locks: readonly DirectoryLock[], paths: readonly string[]): boolean {
-  const wanted = paths.flatMap((path) => directoryOf(path)?.stat ?? []);
+  const wanted = directoriesOf(paths);
   return (
-    wanted.every((stat) => locks.some((lock) => isSame(lock.stat, stat))) &&
-    locks.every((lock) => wanted.some((stat) => isSame(lock.stat, stat)))
+    wanted.length === locks.length &&
+    wanted.every(({ stat }) => locks.some((lock) => isSame(lock.stat, stat)))
   );
 }
 
-/** The directory at `path`, or the one that really holds the file there; undefined if nothing is there. */
-function directoryOf(path: string): { readonly dir: string; readonly stat: Stats } | undefined {
-  return ifThere(() => {
-    const real = realpathSync(path);
-    const dir = statSync(real).isDirectory() ? real : dirname(real);
-    return { dir, stat: statSync(dir) };
-  });
+interface LockedDirectory {
+  /** What was asked for. */
+  readonly path: string;
+  readonly dir: string;
+  readonly stat: Stats;
+}
+
+/** The directories at `paths`, and those that really hold the files there, each once; none where nothing is. */
+function directoriesOf(paths: readonly string[]): LockedDirectory[] {
+  const found: LockedDirectory[] = [];
+  for (const path of paths) {
+    const at = ifThere(() => {
+      const real = realpathSync(path);
+      const dir = statSync(real).isDirectory() ? real : dirname(real);
+      return { path, dir, stat: statSync(dir) };
+    });
+    if (at !== undefined && !found.some(({ stat }) => isSame(stat, at.stat))) found.push(at);
+  }
+  return found;
 }
 
 function ifThere<Result>(look: () => Result): Result | undefined {
@@ -109,14 +119,12 @@ function ifThere<Result>(look: () => Result): Result | undefined {
 }
 
 /**
- * The operation that holds the lock of `path`, as far as it is known; undefined if none does.
+ * The operation that holds the lock of one of `paths`, as far as it is known; undefined if none does.
  * @throws {StorageError} `LOCK_UNAVAILABLE`
  */
-export function operationOn(path: string): Holder | undefined {
-  const found = directoryOf(path);
-  if (found === undefined) return undefined;
-  const isHeld = ifThere(() => DirectoryLock.isHeldAt(found.dir)) ?? false;
-  return isHeld ? holderOf(found.stat) : undefined;
+export function operationOn(...paths: readonly string[]): Holder | undefined {
+  const held = directoriesOf(paths).find(({ dir }) => ifThere(() => DirectoryLock.isHeldAt(dir)));
+  return held && holderOf(held.stat);
 }
 
 function busy(path: string, holder: Holder): BusyError {

@@ -70,9 +70,8 @@ export async function statusOfExport(exportDir: string): Promise<OperationStatus
  * @throws {NotFoundError} `STORE_MISSING` if there is neither store nor operation
  */
 export function statusOfStore(stateDir: string): OperationStatus {
-  for (const path of lockedPathsOf(stateDir)) {
-    const holder = operationOn(path);
-    if (holder === undefined) continue;
+  const holder = operationOn(...lockedPathsOf(stateDir));
+  if (holder !== undefined) {
     const waiting = holder.awaitedHeight !== undefined && holder.height === undefined;
     return { state: waiting ? 'waiting' : 'running', ...holder, walBytes: walBytes(stateDir) };
   }
