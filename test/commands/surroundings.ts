@@ -69,7 +69,8 @@ export interface Holder {
 export async function holdDatabase(database: string, sql = 'SELECT 1'): Promise<Holder> {
   const script = `
     import { openDatabase } from '${SQLITE_MODULE}';
-    const db = openDatabase(process.argv[1]);
+    // What nothing references would be closed by the garbage collector.
+    const db = (globalThis.held = openDatabase(process.argv[1]));
     db.exec(process.argv[2]);
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
     console.log('held');

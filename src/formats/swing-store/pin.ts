@@ -15,7 +15,8 @@ export interface Pin {
   readonly db: Database;
   readonly commits: CommitWatch;
   readonly rawHeight: unknown;
-  /** The files that are open. */
+  /** What was seen before any connection was opened, and when the view was pinned. */
+  readonly before: Sight;
   readonly sight: Sight;
   /** Lets go of all. */
   close(): void;
@@ -61,6 +62,9 @@ export function openStoreDatabase(database: string, readonly = true): Database {
   return db;
 }
 
+/** How many a pin has: the view's, and that which watches for commits. */
+export const CONNECTIONS = 2;
+
 // What SQLite says when it cannot make or use the -shm, or would have to recover a journal it may not write.
 const CANNOT_OPEN_IN_PLACE = /^SQLITE_(CANTOPEN|READONLY|PERM)/u;
 const NO_STORE = /^SQLITE_(ERROR|CORRUPT|NOTADB|FORMAT|SCHEMA)/u;
@@ -88,8 +92,8 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
     const rawHeight = beginAtHeight(db, reportedAs);
     // SQLite finds each file by name: beside another database the -wal would be none, or another's.
     const sight = lookAt(database);
-    if (!haveOpened(2, before, sight)) throw replaced(reportedAs);
-    return pinOf({ database, db, commits, rawHeight, sight });
+    if (!haveOpened(CONNECTIONS, before, sight)) throw replaced(reportedAs);
+    return pinOf({ database, db, commits, rawHeight, before, sight });
   } catch (error) {
     commits?.close();
     db?.close();
@@ -136,11 +140,15 @@ export function beginAtHeight(db: Database, reportedAs: string): unknown {
 }
 
 export function replaced(path: string, cause?: unknown): SwingSnapError {
-  return new SwingSnapError('STORE_REPLACED', 'another SwingStore came into the place of the one that is read', {
-    path,
-    hint: 'run it again',
-    cause,
-  });
+  return new SwingSnapError(
+    'STORE_REPLACED',
+    'another SwingStore came into the place of the one that is read',
+    {
+      path,
+      hint: 'run it again',
+      cause,
+    },
+  );
 }
 
 export function notAStore(path: string, found: string, cause?: unknown): VerificationError {

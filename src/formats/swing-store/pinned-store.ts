@@ -10,7 +10,15 @@ import { KVReaders } from './kv-readers.ts';
 import { databasePath } from './layout.ts';
 import { haveOpened, idAt, lookAt } from './open-files.ts';
 import { isDatabaseLocked } from './open-handles.ts';
-import { beginAtHeight, hasJournal, notAStore, replaced, tryPin, type Pin } from './pin.ts';
+import {
+  beginAtHeight,
+  CONNECTIONS,
+  hasJournal,
+  notAStore,
+  replaced,
+  tryPin,
+  type Pin,
+} from './pin.ts';
 
 export interface PinOptions {
   /** The height that the store must be at. */
@@ -153,12 +161,11 @@ export class PinnedStore {
    */
   async startReaders(count: number): Promise<void> {
     if (import.meta.url.endsWith('.ts')) return;
-    const { database, commits, sight } = this.#pin;
-    const before = { ...lookAt(database), files: sight.files };
+    const { database, commits, before } = this.#pin;
     const readers = await KVReaders.start(database, count).catch((error: unknown) => {
       throw this.isReplaced ? replaced(databasePath(this.stateDir), error) : error;
     });
-    if (!haveOpened(count, before, lookAt(database))) {
+    if (!haveOpened(CONNECTIONS + count, before, lookAt(database))) {
       await readers.close();
       throw replaced(databasePath(this.stateDir));
     }
