@@ -3,8 +3,8 @@ import { VerificationError } from '../errors.ts';
 
 const NEWLINE = 0x0a;
 
-/** The longest line taken, in bytes: what fits a JavaScript string whatever its characters. */
-export const MAX_LINE_BYTES = 512 * 1024 * 1024 - 1024;
+/** The longest line taken, in bytes. A line is held whole, several times over, and repetitive ones are made of little. */
+export const MAX_LINE_BYTES = 128 * 1024 * 1024;
 
 /**
  * Cuts a byte stream into blocks of whole lines, each ending in a newline; a last line without one is given its
@@ -36,13 +36,24 @@ export async function* wholeLines(
       pending.push(Buffer.from(piece.subarray(end)));
       pendingBytes += piece.length - end;
     }
-    if (pendingBytes > MAX_LINE_BYTES) {
-      throw new VerificationError('LINE_TOO_LONG', `a line of ${what} is too long`, {
-        expected: `at most ${String(MAX_LINE_BYTES)} bytes`,
-      });
-    }
+    if (pendingBytes > MAX_LINE_BYTES) refuseLong(what);
   }
   if (pendingBytes > 0) yield Buffer.concat([...pending.splice(0), Buffer.from('\n')]);
+}
+
+function refuseLong(what: string): never {
+  throw new VerificationError('LINE_TOO_LONG', `a line of ${what} is too long`, {
+    expected: `at most ${String(MAX_LINE_BYTES)} bytes`,
+  });
+}
+
+/**
+ * @param what names the block in errors
+ * @throws {VerificationError} `LINE_TOO_LONG` if a line of a block of whole lines is one that {@link wholeLines} refuses
+ */
+export function refuseLongLines(block: Buffer, what: string): void {
+  if (block.length <= MAX_LINE_BYTES) return;
+  for (const { length } of linesOf(block)) if (length > MAX_LINE_BYTES) refuseLong(what);
 }
 
 /** The lines of a block of whole lines, each with its newline, as views of the block. */

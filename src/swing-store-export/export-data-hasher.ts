@@ -1,6 +1,6 @@
 /** The two hashes of export data; see DESIGN, "Hashes". */
 import { createHash, type Hash } from 'node:crypto';
-import { countLines } from '../io/lines.ts';
+import { countLines, refuseLongLines } from '../io/lines.ts';
 import type { RecordIndex } from './record-index.ts';
 import { endOfKVLines, entriesOfBlock, formatLine, refuseHostKey } from './export-data.ts';
 import type { ExportEntry } from './records.ts';
@@ -31,10 +31,12 @@ export class ExportDataHasher {
    * @param block whole lines
    * @returns the number of entries in it
    * @throws {VerificationError} `HOST_KEY` for `kv.host.` entries, which belong to a node and not to the chain;
-   *   `RECORD` or `UNKNOWN_TAG` as {@link RecordIndex.add}
+   *   `LINE_TOO_LONG`; `RECORD` or `UNKNOWN_TAG` as {@link RecordIndex.add}
    */
   add(block: Uint8Array): number {
     const bytes = Buffer.from(block.buffer, block.byteOffset, block.length);
+    // What is written is read again.
+    refuseLongLines(bytes, 'the export data');
     // The text may stand in a value too, so the parsed keys decide.
     if (bytes.includes(HOST_START)) {
       for (const [key] of entriesOfBlock(bytes)) refuseHostKey(key);

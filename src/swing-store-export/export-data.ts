@@ -118,6 +118,15 @@ export function refuseHostKey(key: string): void {
   });
 }
 
+function jsonOf(value: unknown, what: string, line: string): string {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    // Nested deeper than the stack goes: JSON.parse has no such end.
+    throw notExportData(what, line, cause);
+  }
+}
+
 function notExportData(what: string, line: string, cause?: unknown): VerificationError {
   return new VerificationError('EXPORT_DATA', 'a line is no entry of export data', {
     path: what,
@@ -158,7 +167,7 @@ async function* normalise(
         const table = isKV ? kv : other;
         const name = isKV ? key.slice('kv.'.length).toWellFormed() : JSON.stringify(key);
         if (value === null || value === undefined) table.drop.run(name);
-        else if (!isKV) table.set.run(name, JSON.stringify(value));
+        else if (!isKV) table.set.run(name, jsonOf(value, what, line));
         else if (typeof value === 'string') table.set.run(name, value.toWellFormed());
         else throw notExportData(what, line);
       }

@@ -6,7 +6,7 @@ import { VerificationError } from '../errors.ts';
 import type { ExpectedContent } from './expected-content.ts';
 
 /** So many in all may be shorter. */
-const FREE_ITEMS = 4_000_000;
+const FREE_ITEMS = 1_000_000;
 const SHORTEST_BYTES = 64;
 
 export class ItemBudget {

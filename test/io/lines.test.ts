@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { linesOf, wholeLines } from '../../src/io/lines.ts';
+import { VerificationError } from '../../src/errors.ts';
+import { linesOf, MAX_LINE_BYTES, refuseLongLines, wholeLines } from '../../src/io/lines.ts';
 
 async function* cut(text: Buffer, size: number): AsyncGenerator<Uint8Array> {
   // One buffer for all pieces, as a careless source would have it.
@@ -44,5 +45,26 @@ describe('whole lines', () => {
       '\n',
       'last\n',
     ]);
+  });
+});
+
+describe('a line that is too long', () => {
+  const long = Buffer.alloc(MAX_LINE_BYTES + 2, 'a');
+  long[long.length - 1] = 0x0a;
+
+  it('is refused before all of it is there, and in a block', async () => {
+    let read = 0;
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (const piece = long.subarray(0, 1024 * 1024); ; read += 1) yield piece;
+    }
+    const reading = async (): Promise<void> => {
+      for await (const _ of wholeLines(endless(), 'a test'));
+    };
+    await expect(reading()).rejects.toMatchObject({ code: 'LINE_TOO_LONG', exitCode: 3 });
+    expect(read).toBe(128);
+    expect(() => {
+      refuseLongLines(long, 'a test');
+    }).toThrow(VerificationError);
+    refuseLongLines(long.subarray(2), 'a test');
   });
 });

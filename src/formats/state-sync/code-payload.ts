@@ -11,6 +11,8 @@ import { damaged } from './layout.ts';
 
 /** Twenty times what a proposal of governance may store. */
 export const MAX_CODE_BYTES = 64 * 1024 * 1024;
+/** To unpack nothing takes as long as to hash so many bytes. */
+const LEAST_COUNTED_BYTES = 16 * 1024;
 
 /** Byte code of a contract. */
 export interface ByteCode {
@@ -38,7 +40,7 @@ export async function readCode(reader: ItemReader, size: number): Promise<ByteCo
   const gzipped = await reader.readWhole(size);
   try {
     const data = await gunzipMember(gzipped, MAX_CODE_BYTES);
-    reader.noteExpanded(data.length);
+    reader.noteExpanded(Math.max(data.length, LEAST_COUNTED_BYTES));
     return { checksum: sha256Hex(data), data, gzipped };
   } catch (cause) {
     if (!(cause instanceof GunzipError)) throw cause;

@@ -1,5 +1,6 @@
 /** Leaves of the IAVL store `swingset` as entries of the export data. */
 import { isUtf8 } from 'node:buffer';
+import { formatLine } from '../../swing-store-export/export-data.ts';
 import type { ExportEntry } from '../../swing-store-export/records.ts';
 import { asBuffer, type ReadNode } from './iavl.ts';
 import { damaged } from './layout.ts';
@@ -7,10 +8,12 @@ import { damaged } from './layout.ts';
 const PREFIX = 'swingStore.';
 
 /**
- * What the Cosmos SDK restores of a whole leaf. A value is text here, then a line, then rows, all of them whole: several
- * times as much memory; its line fits a JavaScript string though escapes take six times its size.
+ * Of a value, and of the line that it makes, in which escapes take six times its size: half of what the Cosmos SDK
+ * restores of a whole leaf, and all of it. A value is text here, then a line, then rows, all of them whole: several
+ * times as much memory.
  */
-export const MAX_VALUE_BYTES = 64_000_000;
+export const MAX_VALUE_BYTES = 32_000_000;
+const MAX_LINE_UNITS = 64_000_000;
 
 export function isExportData({ key, height }: Pick<ReadNode, 'key' | 'height'>): boolean {
   return height === 0 && key.startsWith(PREFIX);
@@ -26,4 +29,17 @@ export function entryOf({ key, value }: ReadNode, location: string): ExportEntry
     });
   }
   return [name.toString(), asBuffer(value).toString()];
+}
+
+/** The line of an entry, without its newline. @throws {VerificationError} `STATE_SYNC_DAMAGED` if it is too long */
+export function lineOf(entry: ExportEntry, location: string): string {
+  const line = formatLine(entry);
+  if (line.length > MAX_LINE_UNITS) {
+    damaged('a line of the export data is too long', {
+      path: location,
+      expected: `at most ${String(MAX_LINE_UNITS)} characters`,
+      found: line.length,
+    });
+  }
+  return line;
 }

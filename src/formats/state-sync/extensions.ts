@@ -4,8 +4,8 @@ import type { ItemReader } from './items.ts';
 import { damaged } from './layout.ts';
 
 const MAX_EXTENSIONS = 1_000;
-/** Of all extensions: a hundred times as many as a chain has artifacts in its whole history. */
-const MAX_PAYLOADS = 4_000_000;
+/** Of all extensions: many times what a chain has artifacts in its whole history. */
+const MAX_PAYLOADS = 2_000_000;
 /** The formats of `swingset` and of `wasm`: the same ever since there are these extensions. */
 export const KNOWN_FORMAT = 1;
 

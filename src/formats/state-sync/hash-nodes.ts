@@ -1,10 +1,9 @@
 /** Hashes nodes of a tree in whatever thread, and takes out of them what is wanted beside their hashes. */
 import { workerTask } from '../../io/worker-pool/task.ts';
-import { formatLine } from '../../swing-store-export/export-data.ts';
 import type { ExportEntry } from '../../swing-store-export/records.ts';
 import { codeHashOf, isCode } from './code-hashes.ts';
 import { decodeNode } from './decode-item.ts';
-import { entryOf, isExportData, MAX_VALUE_BYTES } from './export-data-leaf.ts';
+import { entryOf, isExportData, lineOf, MAX_VALUE_BYTES } from './export-data-leaf.ts';
 import { asBuffer, IavlHasher, type ByteString, type ReadNode, type TreePart } from './iavl.ts';
 import type { LargeLeaf } from './large-leaf.ts';
 import { damaged } from './layout.ts';
@@ -109,7 +108,7 @@ class Findings {
       if (!key.startsWith('kv.')) this.#records.push([key, value]);
       else {
         if (key.startsWith('kv.host.')) this.#hostKey ??= key;
-        this.#lines.add(formatLine([key, value]));
+        this.#lines.add(lineOf([key, value], where));
       }
     }
     if (wanted === 'code hashes' && isCode(node)) this.#codes.push(codeHashOf(node, where));

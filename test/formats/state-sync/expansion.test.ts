@@ -116,10 +116,14 @@ describe('a leaf that is too large to be held', () => {
     const hash = computeAppHash([{ name: 'bank', root }]);
     const dir = await writeChunks(await tempDir(), HEIGHT, 3, [streamOf(itemsOf('bank', other))]);
     await expect(verify(dir, hash)).rejects.toMatchObject({ code: 'APP_HASH' });
-    const large = treeOf([['swingStore.kv.a', Buffer.alloc(65 * MB, 'a')]]);
+    const large = treeOf([['swingStore.kv.a', Buffer.alloc(33 * MB, 'a')]]);
     const tooLarge = streamOf(itemsOf('swingset', large));
     const second = await writeChunks(await tempDir(), HEIGHT, 3, [tooLarge]);
-    await expect(verify(second)).rejects.toMatchObject({ ...damaged, found: '65000000 bytes' });
+    await expect(verify(second)).rejects.toMatchObject({ ...damaged, found: '33000000 bytes' });
+    const escaped = treeOf([['swingStore.kv.a', Buffer.alloc(11 * MB, 1)]]);
+    const tooLong = streamOf(itemsOf('swingset', escaped));
+    const third = await writeChunks(await tempDir(), HEIGHT, 3, [tooLong]);
+    await expect(verify(third)).rejects.toMatchObject({ ...damaged, found: 66 * MB + 11 });
   });
 
   it.each([
@@ -170,6 +174,14 @@ describe('what expands further than any chain', () => {
   it('is refused as byte code, though each of it is not too large', async () => {
     const code = payloadItem(gzipSync(Buffer.alloc(60 * MB), { level: 1 }));
     const stream = streamOf([extensionItem('wasm', 1), ...Array.from({ length: 12 }, () => code)]);
+    const dir = await writeChunks(await tempDir(), HEIGHT, 3, [stream]);
+    await expect(verify(dir)).rejects.toMatchObject(refused);
+  });
+
+  it('is refused as byte codes of nothing, which take longer than their bytes', async () => {
+    const code = sized(payloadItem(gzipSync('')));
+    const codes = Buffer.concat(Array<Buffer>(20_000).fill(code));
+    const stream = deflateSync(Buffer.concat([sized(extensionItem('wasm', 1)), codes]));
     const dir = await writeChunks(await tempDir(), HEIGHT, 3, [stream]);
     await expect(verify(dir)).rejects.toMatchObject(refused);
   });
