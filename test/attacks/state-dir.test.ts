@@ -1,5 +1,16 @@
 /** The owner of a state dir against root, who reads the store in it. */
-import { chmod, chown, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cutOff, nameSuperJournal } from '../fixtures/cut-off-store.ts';
@@ -84,5 +95,22 @@ describe('a state dir of another user that root reads', () => {
       mallory.kill('SIGKILL');
       await rm(join(theirs, 'S'), { force: true });
     }
+  });
+
+  it('does not choose the names of the side files that SQLite makes', async () => {
+    const { theirs, ours } = await place();
+    const S = join(theirs, 'A');
+    // What another directory would run, if `run-wal` came there.
+    await rename(join(S, 'swingstore.sqlite'), join(S, 'run'));
+    await symlink('run', join(S, 'swingstore.sqlite'));
+    await give(theirs);
+    const exportDir = join(ours, 'E');
+    const args = ['export', '--state-dir', S, '--export-dir', exportDir, '--json'];
+    const { exitCode, stdout } = await swingsnapAs(0, args);
+    expect({ exitCode, told: JSON.parse(stdout) as unknown }).toMatchObject({
+      exitCode: 3,
+      told: { error: { code: 'SIDE_FILE', found: 'run' } },
+    });
+    expect((await readdir(S)).sort()).toEqual(['run', 'swingstore.sqlite']);
   });
 });

@@ -11,18 +11,21 @@ import {
   readSync,
   type Stats,
 } from 'node:fs';
+import { basename } from 'node:path';
 import { VerificationError } from '../../errors.ts';
-import { SIDE_FILES } from './layout.ts';
+import { DATABASE_FILE, SIDE_FILES } from './layout.ts';
 
 /** Ends a journal whose last record is the name of a super-journal. */
 const JOURNAL_MAGIC = Buffer.from('d9d505f920a163d7', 'hex');
 
 /**
  * @param database a path without links: SQLite finds what is beside the file itself
- * @throws {VerificationError} `SIDE_FILE` if something else than a file of the store's own is in the place of one
+ * @throws {VerificationError} `SIDE_FILE` if something else than a file of the store's own is in the place of one, or if
+ *   the database is another user's and has a name of that user's choice
  */
 export function refuseOddSideFiles(database: string): void {
   const owner = lstatSync(database).uid;
+  if (owner !== process.geteuid?.()) refuseChosenName(database);
   for (const suffix of SIDE_FILES) {
     const path = database + suffix;
     const found = lstatIfThere(path);
@@ -33,6 +36,21 @@ export function refuseOddSideFiles(database: string): void {
       throw odd(path, 'another name for a file of another user');
     }
   }
+}
+
+/**
+ * SQLite makes a `-wal` and a `-shm` where there are none, as files of the database's owner, by names that begin with that of
+ * the database. That owner may exchange the directory for another one in the moment between two of SQLite's calls: where
+ * root reads the store, the name must not be one that means something to a directory of the system.
+ */
+function refuseChosenName(database: string): void {
+  if (basename(database) === DATABASE_FILE) return;
+  throw new VerificationError('SIDE_FILE', 'a link leads to a database of another user and name', {
+    path: database,
+    expected: DATABASE_FILE,
+    found: basename(database),
+    hint: 'run it as the user that owns the store',
+  });
 }
 
 /**
