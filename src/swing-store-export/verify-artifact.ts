@@ -13,6 +13,9 @@ import type { ExpectedContent } from './expected-content.ts';
 
 const sha256 = (data: string | Uint8Array): string => hashOnce('sha256', data, 'hex');
 
+/** Of a bundle, which is held whole, three times over: a dozen times what Agoric's chain installs. */
+const MAX_BUNDLE_BYTES = 128 * 1024 * 1024;
+
 /** What the cumulative hash of a span without items is; `transcriptStore.js`, `initialHash`. */
 const EMPTY_SPAN_HASH = sha256('start of transcript span');
 
@@ -24,7 +27,7 @@ export function updateSpanHash(hash: string, item: string | Uint8Array): string 
 /**
  * Checks `data` against the record of artifact `name` while passing it on.
  * @param budget of transcript items, as long as they are not in memory as a whole
- * @throws {VerificationError} `ARTIFACT_MISMATCH`, or as `checkBundle`
+ * @throws {VerificationError} `ARTIFACT_MISMATCH`, `BUNDLE_TOO_LARGE`, or as `checkBundle`
  */
 export function verifyArtifact(
   name: string,
@@ -120,7 +123,17 @@ async function* verifyBundle(
   data: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of data) pieces.push(Buffer.from(piece));
+  let size = 0;
+  for await (const piece of data) {
+    size += piece.length;
+    if (size > MAX_BUNDLE_BYTES) {
+      throw new VerificationError('BUNDLE_TOO_LARGE', 'a bundle is larger than any chain takes', {
+        path: `bundle.${bundleID}`,
+        expected: `at most ${String(MAX_BUNDLE_BYTES)} bytes`,
+      });
+    }
+    pieces.push(Buffer.from(piece));
+  }
   const [only] = pieces;
   const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
   checkBundle(bundleID, bytes);

@@ -198,6 +198,21 @@ describe('records', () => {
   );
 });
 
+describe('a bundle', () => {
+  it('that is larger than any chain takes is refused before all of it is held', async () => {
+    let read = 0;
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (const piece = Buffer.alloc(8 * 1024 * 1024); ; read += 1) yield piece;
+    }
+    const verified = verifyArtifact('b', { kind: 'bundle', bundleID: 'b1-0' }, endless());
+    const reading = async (): Promise<void> => {
+      for await (const _ of verified);
+    };
+    await expect(reading()).rejects.toMatchObject({ code: 'BUNDLE_TOO_LARGE', exitCode: 3 });
+    expect(read).toBe(16);
+  });
+});
+
 describe('transcript items', () => {
   const lines = Buffer.alloc(6_000_000, '\n');
   async function* twice(): AsyncGenerator<Uint8Array> {
