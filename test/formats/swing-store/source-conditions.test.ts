@@ -316,8 +316,7 @@ describe.concurrent('a store that one may only read', () => {
     }
     await chmod(S, 0);
     const { exitCode, error } = await run('export', { S, out }, { surroundings: stranger });
-    // The lock comes before the database, and is one on the directory.
-    expect({ exitCode, path: error?.path }).toEqual({ exitCode: 6, path: S });
+    expect({ exitCode, path: error?.path }).toEqual({ exitCode: 6, path: db });
     await chmod(S, 0o755);
     expect(await listTree(out)).toEqual({});
   });
