@@ -9,6 +9,7 @@ import { nearestExisting } from '../io/free-space.ts';
 import { HeldDirectory } from '../io/held-directory.ts';
 import { makeDirectory, unmakeDirectories } from '../io/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../io/scratch.ts';
+import { systemCode } from '../io/system-error.ts';
 import { lockOperation, type OperationLock } from './operation-lock.ts';
 import { lookOut } from './pin-bounds.ts';
 import { checkWritable } from './preflight.ts';
@@ -30,15 +31,14 @@ export async function inExportDirectory<Result>(
 ): Promise<Result> {
   await refuseOccupied(exportDir);
   checkWritable(exportDir, 'export directory');
-  const made = await makeDirectory(exportDir);
+  const made = await makeDirectory(exportDir).catch(refuseVanished(exportDir));
   const lock = lockOperation([exportDir], { operation: 'export', ...facts, exportDir });
   let directory: HeldDirectory | undefined;
   try {
     if (lock.isEmpty) throw vanished(exportDir);
-    directory = HeldDirectory.openLinked(exportDir);
-    await refuseOccupied(exportDir);
-    const { left } = await removeHeldExport(directory, { keepDirectory: true });
-    if (left.length > 0) throw occupied(exportDir, left, undefined);
+    const emptied = await empty(exportDir).catch(refuseVanished(exportDir));
+    directory = emptied.directory;
+    if (emptied.left.length > 0) throw occupied(exportDir, emptied.left, undefined);
     return await work(lock, directory);
   } catch (error) {
     // While the lock is held: nobody else may have begun there.
@@ -48,6 +48,34 @@ export async function inExportDirectory<Result>(
     directory?.close();
     lock.release();
   }
+}
+
+/** Holds the export directory, and removes what dead operations of ours have left in it. */
+async function empty(
+  exportDir: string,
+): Promise<{ readonly directory: HeldDirectory; readonly left: readonly string[] }> {
+  const directory = HeldDirectory.openLinked(exportDir);
+  try {
+    await refuseOccupied(exportDir);
+    const { left } = await removeHeldExport(directory, { keepDirectory: true });
+    return { directory, left };
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
+}
+
+/** Another operation may remove the directory at any moment before it is locked. */
+function refuseVanished(exportDir: string): (error: unknown) => never {
+  return (error) => {
+    // Where a directory cannot be made, nothing was there.
+    const isGone = systemCode(error) === 'ENOENT' && !isOfMaking(error);
+    throw isGone ? vanished(exportDir) : error;
+  };
+}
+
+function isOfMaking(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).syscall === 'mkdir';
 }
 
 /** A lookout for a `discard` that asks the operation in `exportDir` to stop. */
