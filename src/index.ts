@@ -7,7 +7,7 @@
  */
 export * from './errors.ts';
 export { noProgress, type Progress, type ProgressTotal } from './io/progress.ts';
-export { inlinePool, withWorkerPool, type WorkerPool } from './io/worker-pool/pool.ts';
+export { inlinePool, withWorkerPool, type WorkerPool } from './io/threads/pool.ts';
 export { ZSTD_CODEC_NAMES, type ZstdCodec, type ZstdCodecName } from './io/zstd/codec.ts';
 export { loadZstdCodec } from './io/zstd/load-codec.ts';
 
@@ -35,26 +35,27 @@ export type {
 
 export { openExportDirectory } from './formats/export-directory/open.ts';
 export { writeExportDirectory } from './formats/export-directory/write.ts';
-export type { Belief } from './formats/snapshot/belief.ts';
-export type { ManifestFile, SnapshotManifest } from './formats/snapshot/manifest.ts';
-export type { WriteSnapshotOptions, WrittenSnapshot } from './formats/snapshot/build.ts';
-export { packModules, type PackModulesOptions } from './formats/snapshot/pack-modules.ts';
+export type { Belief } from './snapshot/belief.ts';
+export type { ManifestFile, SnapshotManifest } from './snapshot/manifest.ts';
+export type { WriteSnapshotOptions, WrittenSnapshot } from './snapshot/write/build.ts';
+export { packModules, type PackModulesOptions } from './snapshot/write/pack-modules.ts';
 export {
   unpackModules,
   type UnpackedModule,
   type UnpackedSnapshot,
   type UnpackModulesOptions,
-} from './formats/snapshot/unpack-modules.ts';
-export { buildSwingStore, type BuildSwingStoreOptions } from './formats/swing-store/build.ts';
-export type { InstalledStore } from './formats/swing-store/install.ts';
+} from './snapshot/read/unpack-modules.ts';
+export { buildSwingStore, type BuildSwingStoreOptions } from './formats/swing-store/build/build.ts';
+export type { InstalledStore } from './formats/swing-store/build/install.ts';
 export {
   computeAppHash,
   proveAppHash,
   type AppHashProof,
   type StoreRoot,
-} from './formats/state-sync/app-hash.ts';
-export type { ByteCode } from './formats/state-sync/code-payload.ts';
-export { IavlHasher, type IavlNode } from './formats/state-sync/iavl.ts';
+} from './formats/state-sync/proof/app-hash.ts';
+export type { ByteCode } from './formats/state-sync/payload/code-payload.ts';
+export { IavlHasher } from './formats/state-sync/proof/iavl.ts';
+export type { IavlNode } from './formats/state-sync/stream/node.ts';
 export { findStateSync, type FoundStateSync } from './formats/state-sync/layout.ts';
 export {
   appHashQuery,
@@ -63,12 +64,16 @@ export {
   type OpenStateSyncOptions,
   type StateSyncExport,
 } from './formats/state-sync/open.ts';
-export { repackStateSync, type Repacked, type RepackOptions } from './formats/state-sync/repack.ts';
+export {
+  repackStateSync,
+  type Repacked,
+  type RepackOptions,
+} from './formats/state-sync/write/repack.ts';
 export {
   openSwingStore,
   type LiveSwingStore,
   type OpenSwingStoreOptions,
-} from './formats/swing-store/open.ts';
+} from './formats/swing-store/read/open.ts';
 
 export {
   BeginAgainError,
@@ -91,7 +96,7 @@ export {
   type StateEntry,
   type StateModule,
   type WrittenState,
-} from './modules/contract.ts';
+} from './snapshot/module-contract.ts';
 export { filesModule } from './modules/files/module.ts';
 export type { ModuleKind, ModulePlace } from './modules/place.ts';
 export { ModuleRegistry, moduleRegistry } from './modules/registry.ts';
@@ -101,13 +106,13 @@ export {
   verifyExport,
   type BuildOptions,
   type ReceiveOptions,
-} from './modules/swingset/receive.ts';
-export { openSnapshot, writeSnapshot } from './modules/swingset/snapshot.ts';
+} from './modules/swingset/receivers.ts';
+export { openSnapshot, writeSnapshot } from './modules/swingset/snapshot-form.ts';
 export type {
   ReceivedExport,
   ReceiveExport,
   SwingsetWritableOptions,
-} from './modules/swingset/write.ts';
+} from './modules/swingset/writable.ts';
 export { wasmModule } from './modules/wasm/module.ts';
 
 export type { SnapshotStorage, StagedSnapshot, StoredSnapshot } from './storage/contract.ts';

@@ -1,6 +1,5 @@
 /** The library's surface: whoever changes it changes this list, and says so in the changelog. */
 import { expect, it } from 'vitest';
-
 import * as library from '../src/index.ts';
 
 it('has these values, and no others', () => {

@@ -8,15 +8,13 @@
 
 import { Command } from '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
-import type { InferredArgs, InferredFlags } from '@oclif/core/interfaces';
-
-import { baseFlags } from './flags.ts';
-import { openProgress } from './open-progress.ts';
-import { writeLines } from './output.ts';
-import { formatJson, formatLine } from './printable.ts';
-import { silentProgress, type CommandProgress } from './progress.ts';
-import { listenForSignals } from './signals.ts';
-import { tellError, type Telling } from './tell-error.ts';
+import type { Config, InferredArgs, InferredFlags } from '@oclif/core/interfaces';
+import { listenForSignals } from './exit/signals.ts';
+import { tellError, type Telling } from './exit/tell-error.ts';
+import { baseFlags } from './flags/flags.ts';
+import { linesProgress, silentProgress, type CommandProgress } from './progress/progress.ts';
+import { writeLines } from './text/output.ts';
+import { formatJson, formatLine } from './text/printable.ts';
 
 type CommandFlags<C extends typeof Command> = InferredFlags<typeof baseFlags & C['flags']>;
 type CommandArgs<C extends typeof Command> = InferredArgs<C['args']>;
@@ -100,4 +98,21 @@ export abstract class BaseCommand<
     const words = end === -1 ? this.argv : this.argv.slice(0, end);
     return words.some((word) => spellings.includes(word));
   }
+}
+
+/** Name and version of the program, as manifests record it: `swingsnap 0.1.0`. */
+export function programName(config: Config): string {
+  return `${config.bin} ${config.version}`;
+}
+
+/** The progress for this run. A terminal's spinner is loaded only where there is a terminal. */
+export async function openProgress(
+  flags: { readonly json: boolean; readonly quiet: boolean },
+  stream: NodeJS.WriteStream,
+): Promise<CommandProgress> {
+  if (flags.json || flags.quiet) return silentProgress();
+  // ora never comes back from a terminal that says it has no width, as one without a window (`script`) does.
+  if (!stream.isTTY || !(stream.columns > 0)) return linesProgress(stream);
+  const { terminalProgress } = await import('./progress/terminal-progress.ts');
+  return terminalProgress(stream);
 }

@@ -2,12 +2,11 @@
 
 // Loaded early, because it adds the listener to stdout that is replaced below.
 import '@oclif/core/command';
-import type { LoadOptions } from '@oclif/core/interfaces';
 import { ExitError } from '@oclif/core/errors';
+import type { LoadOptions } from '@oclif/core/interfaces';
 import { run } from '@oclif/core/run';
-
-import { leaveErrorsToWriters } from './output.ts';
-import { tellError } from './tell-error.ts';
+import { tellError } from './exit/tell-error.ts';
+import { leaveErrorsToWriters } from './text/output.ts';
 
 /**
  * Runs one command line. Sets `process.exitCode` and returns, so that pipes drain; a command tells its own errors,

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { BaseCommand } from '../cli/base-command.ts';
-import { withExitCodes } from '../cli/exit-codes.ts';
-import { exportDirFlag } from '../cli/flags.ts';
-import { discardExport, type Discarded } from '../operation/discard-export.ts';
+import { withExitCodes } from '../cli/exit/exit-codes.ts';
+import { exportDirFlag } from '../cli/flags/flags.ts';
+import { discardExport, type Discarded } from '../operation/discard.ts';
 
 interface DiscardResult extends Discarded {
   readonly exportDir: string;
@@ -29,7 +29,7 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
     if (!ended && files === 0 && gone) return [`nothing at ${exportDir}`];
     return [
       ...(ended ? ['ended the export in progress'] : []),
-      `removed ${String(files)} files${gone ? ' and the directory' : ''}: ${exportDir}`,
+      `removed ${files} files${gone ? ' and the directory' : ''}: ${exportDir}`,
       ...(left.length === 0 ? [] : [`left, not the export's: ${left.join(', ')}`]),
     ];
   }

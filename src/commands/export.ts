@@ -1,8 +1,7 @@
 import { resolve } from 'node:path';
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base-command.ts';
-import { renderChecks, type CheckResult } from '../cli/checks.ts';
-import { withExitCodes } from '../cli/exit-codes.ts';
+import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
   artifactModeFlag,
   checkFlag,
@@ -15,16 +14,20 @@ import {
   storeView,
   storeViewFlags,
   trustFlags,
-} from '../cli/flags.ts';
-import { formatBytes } from '../cli/format.ts';
-import { locateStateDir } from '../cli/locations.ts';
-import { renderProof } from '../cli/proof.ts';
-import { shellQuote } from '../io/shell-quote.ts';
+} from '../cli/flags/flags.ts';
+import { locateStateDir } from '../cli/flags/locations.ts';
+import { renderChecks, type CheckResult, renderProof } from '../cli/report.ts';
+import { formatBytes } from '../cli/text/format.ts';
 import { UsageError } from '../errors.ts';
-import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
-import { checkExportSource, exportSource } from '../operation/export-source.ts';
-import { checkExport } from '../operation/export-store.ts';
-import { runExport, startDetachedExport, type StartedExport } from '../operation/start-export.ts';
+import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
+import { shellQuote } from '../io/shell-quote.ts';
+import { checkExportSource, exportSource } from '../operation/export/export-from.ts';
+import { checkExport } from '../operation/export/export-store.ts';
+import {
+  runExport,
+  startDetachedExport,
+  type StartedExport,
+} from '../operation/export/start-export.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface ExportResult extends ExportSummary {
@@ -166,9 +169,9 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     const { height, artifactMode, exportDir, exportData, artifacts } = result;
     const dir = shellQuote(exportDir);
     return [
-      `exported height ${String(height)} (${artifactMode}) to ${exportDir}`,
-      `  export data  ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
-      `  artifacts    ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+      `exported height ${height} (${artifactMode}) to ${exportDir}`,
+      `  export data  ${exportData.entries} entries, ${formatBytes(exportData.size)}`,
+      `  artifacts    ${artifacts.count}, ${formatBytes(artifacts.size)}`,
       `next: swingsnap retrieve --export-dir ${dir} --snapshot-dir <dir>, or swingsnap discard --export-dir ${dir}`,
     ];
   }
@@ -178,9 +181,9 @@ function renderSource(result: SourceResult): string[] {
   const { height, artifactMode, appHash } = result;
   const { source, form, exportDir, exportData, artifacts, hashes } = result;
   return [
-    `exported height ${String(height)} (${artifactMode}) to ${exportDir}, from the ${form} ${source}`,
-    `  export data      ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
-    `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+    `exported height ${height} (${artifactMode}) to ${exportDir}, from the ${form} ${source}`,
+    `  export data      ${exportData.entries} entries, ${formatBytes(exportData.size)}`,
+    `  artifacts        ${artifacts.count}, ${formatBytes(artifacts.size)}`,
     ...(hashes?.contentHash === undefined ? [] : [`  contentHash      ${hashes.contentHash}`]),
     `  operationalHash  ${hashes?.operationalHash ?? ''}`,
     ...(appHash === undefined ? [] : renderProof(appHash, result)),
@@ -191,7 +194,7 @@ function renderSource(result: SourceResult): string[] {
 function renderStarted({ height, pid, exportDir }: StartedResult): string[] {
   const dir = shellQuote(exportDir);
   return [
-    `started: height ${String(height)} is pinned, and the node may go on; process ${String(pid)} exports to ${exportDir}`,
+    `started: height ${height} is pinned, and the node may go on; process ${pid} exports to ${exportDir}`,
     `how far it is:   swingsnap status --export-dir ${dir}`,
     `when it is done: swingsnap retrieve --export-dir ${dir} --snapshot-dir <dir>`,
     `to end it:       swingsnap discard --export-dir ${dir}`,

@@ -1,7 +1,6 @@
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base-command.ts';
-import { renderChecks, type CheckResult } from '../cli/checks.ts';
-import { withExitCodes } from '../cli/exit-codes.ts';
+import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
   checkFlag,
   concurrencyFlag,
@@ -12,16 +11,15 @@ import {
   sourceArg,
   stateDirFlags,
   trustFlags,
-} from '../cli/flags.ts';
-import { formatBytes } from '../cli/format.ts';
-import { expectFlag } from '../cli/hash-flag.ts';
-import { locateHome, locateStateDir } from '../cli/locations.ts';
-import { moduleFlag, placesOf } from '../cli/module-flag.ts';
-import { proofLine } from '../cli/proof.ts';
-import { renderModules } from '../cli/modules.ts';
+  expectFlag,
+} from '../cli/flags/flags.ts';
+import { locateHome, locateStateDir } from '../cli/flags/locations.ts';
+import { moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
+import { renderChecks, type CheckResult, renderModules, proofLine } from '../cli/report.ts';
+import { formatBytes } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
-import { checkRestore, restoreStore, type Proof } from '../operation/restore-store.ts';
-import type { ModuleResult } from '../operation/modules-of-snapshot.ts';
+import type { ModuleResult } from '../operation/places.ts';
+import { checkRestore, restoreStore, type Proof } from '../operation/restore/restore.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface RestoreResult extends ExportSummary {
@@ -107,9 +105,9 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     if ('checked' in result) return renderChecks(result);
     const { height, artifactMode, exportData, artifacts, hashes, replaced } = result;
     return [
-      `restored height ${String(height)} (${artifactMode}) to ${result.stateDir}`,
-      `  export data  ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
-      `  artifacts    ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+      `restored height ${height} (${artifactMode}) to ${result.stateDir}`,
+      `  export data  ${exportData.entries} entries, ${formatBytes(exportData.size)}`,
+      `  artifacts    ${artifacts.count}, ${formatBytes(artifacts.size)}`,
       `  database     ${formatBytes(result.databaseSize)}`,
       ...(hashes?.contentHash === undefined ? [] : [`  contentHash  ${hashes.contentHash}`]),
       ...renderModules(result.modules, 'restored'),
@@ -118,7 +116,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
         : [`the old store is in ${replaced.movedTo}`, `to undo: ${replaced.undo}`]),
       `next: swingsnap verify ${shellQuote(result.source)} --state-dir ${shellQuote(result.stateDir)}`,
       proofLine(result.proved, result),
-      `this store starts only beside a Cosmos multistore at exactly height ${String(height)}`,
+      `this store starts only beside a Cosmos multistore at exactly height ${height}`,
     ];
   }
 }

@@ -1,9 +1,8 @@
 import * as Flags from '@oclif/core/flags';
-import { BaseCommand } from '../cli/base-command.ts';
-import { byteSize } from '../cli/byte-size-flag.ts';
-import { renderChecks, type CheckResult } from '../cli/checks.ts';
-import { withExitCodes } from '../cli/exit-codes.ts';
+import { BaseCommand, programName } from '../cli/base-command.ts';
+import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
+  byteSize,
   artifactModeFlag,
   checkFlag,
   concurrencyFlag,
@@ -17,24 +16,27 @@ import {
   storeViewFlags,
   trustFlags,
   wholeNumber,
-} from '../cli/flags.ts';
-import { formatBytes } from '../cli/format.ts';
-import { chooseSource } from '../cli/locations.ts';
-import { moduleFlag, placesOf } from '../cli/module-flag.ts';
-import { UsageError } from '../errors.ts';
-import { programName } from '../cli/program.ts';
-import { shellQuote } from '../io/shell-quote.ts';
+} from '../cli/flags/flags.ts';
+import { chooseSource } from '../cli/flags/locations.ts';
+import { moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
 import {
   renderStateSync,
   stateSyncFlags,
   stateSyncResult,
   type StateSyncResult,
-} from '../cli/state-sync-flags.ts';
-import type { SnapshotManifest } from '../formats/snapshot/manifest.ts';
-import type { Reused } from '../formats/snapshot/chunk-writer.ts';
-import { checkRetrieve, retrieveSnapshot } from '../operation/retrieve-snapshot.ts';
-import type { RetrieveSource } from '../operation/retrieve-source.ts';
-import { checkRetrieveStateSync, retrieveStateSync } from '../operation/retrieve-state-sync.ts';
+} from '../cli/flags/state-sync-flags.ts';
+import { renderChecks, type CheckResult } from '../cli/report.ts';
+import { formatBytes } from '../cli/text/format.ts';
+import { UsageError } from '../errors.ts';
+import { shellQuote } from '../io/shell-quote.ts';
+import type { RetrieveSource } from '../operation/retrieve/hold-source.ts';
+import { checkRetrieve, retrieveSnapshot } from '../operation/retrieve/retrieve.ts';
+import {
+  checkRetrieveStateSync,
+  retrieveStateSync,
+} from '../operation/retrieve/state-sync-archive.ts';
+import type { SnapshotManifest } from '../snapshot/manifest.ts';
+import type { Reused } from '../snapshot/write/chunk-writer.ts';
 
 interface RetrieveResult {
   /** The snapshot's directory. */
@@ -257,20 +259,20 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     const { exportData, artifacts } = swingset;
     const verb = result.written ? 'snapshot of' : 'there already, the same snapshot of';
     return [
-      `${verb} height ${String(result.height)} (${swingset.artifactMode}): ${result.path}`,
-      `  export data      ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
-      `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+      `${verb} height ${result.height} (${swingset.artifactMode}): ${result.path}`,
+      `  export data      ${exportData.entries} entries, ${formatBytes(exportData.size)}`,
+      `  artifacts        ${artifacts.count}, ${formatBytes(artifacts.size)}`,
       ...renderFields(result.modules),
-      `  chunks           ${String(result.chunks.count)}, ${formatBytes(result.chunks.size)} (${result.codec}, level ${String(result.level)})`,
+      `  chunks           ${result.chunks.count}, ${formatBytes(result.chunks.size)} (${result.codec}, level ${result.level})`,
       `  contentHash      ${result.contentHash}`,
       `  operationalHash  ${swingset.operationalHash}`,
       ...(result.removed === undefined
         ? []
-        : [`removed the export directory (${String(result.removed.files)} files)`]),
+        : [`removed the export directory (${result.removed.files} files)`]),
       ...((result.removed?.left.length ?? 0) > 0
         ? [`left there, not the export's: ${result.removed?.left.join(', ') ?? ''}`]
         : []),
-      ...result.removedHeights.map((height) => `removed the snapshot of height ${String(height)}`),
+      ...result.removedHeights.map((height) => `removed the snapshot of height ${height}`),
       `next: swingsnap verify ${shellQuote(result.path)}`,
     ];
   }
@@ -281,6 +283,6 @@ function renderFields(modules: SnapshotManifest['modules']): string[] {
   return Object.entries(modules).flatMap(([name, fields]) => {
     if (!('kind' in fields)) return [];
     const { count, size } = fields.artifacts;
-    return [`  module ${name} (${fields.kind})  ${String(count)} artifacts, ${formatBytes(size)}`];
+    return [`  module ${name} (${fields.kind})  ${count} artifacts, ${formatBytes(size)}`];
   });
 }

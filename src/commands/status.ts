@@ -1,11 +1,11 @@
 import { BaseCommand } from '../cli/base-command.ts';
-import { withExitCodes } from '../cli/exit-codes.ts';
-import { exportDirOrStoreFlag, stateDirFlags } from '../cli/flags.ts';
-import { formatBytes, formatDuration, formatPercent, formatRate } from '../cli/format.ts';
-import { locateStateDir, namedSource } from '../cli/locations.ts';
+import { withExitCodes } from '../cli/exit/exit-codes.ts';
+import { exportDirOrStoreFlag, stateDirFlags } from '../cli/flags/flags.ts';
+import { locateStateDir, namedSource } from '../cli/flags/locations.ts';
+import { formatBytes, formatDuration, formatPercent, formatRate } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
-import type { OperationProgress } from '../operation/notice.ts';
-import { describeProcess } from '../operation/operation-lock.ts';
+import { describeProcess } from '../operation/lock/lock.ts';
+import type { OperationProgress } from '../operation/lock/notice.ts';
 import { statusOfExport, statusOfStore, type OperationStatus } from '../operation/status.ts';
 
 export default class Status extends BaseCommand<typeof Status, OperationStatus> {
@@ -51,7 +51,7 @@ function headline({
   ...process
 }: OperationStatus): string {
   const at = height ?? awaitedHeight;
-  const what = `${operation ?? 'operation'}${at === undefined ? '' : ` of height ${String(at)}`}`;
+  const what = `${operation ?? 'operation'}${at === undefined ? '' : ` of height ${at}`}`;
   return `${state}: ${what}, ${describeProcess(process)}`;
 }
 

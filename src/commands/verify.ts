@@ -1,7 +1,6 @@
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base-command.ts';
-import { renderChecks, type CheckResult } from '../cli/checks.ts';
-import { withExitCodes } from '../cli/exit-codes.ts';
+import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
   artifactModeFlag,
   checkFlag,
@@ -11,23 +10,22 @@ import {
   sourceArg,
   stateDirFlags,
   trustFlags,
-} from '../cli/flags.ts';
-import { formatBytes } from '../cli/format.ts';
-import { expectFlag } from '../cli/hash-flag.ts';
-import { namedStateDir } from '../cli/locations.ts';
-import { renderProof } from '../cli/proof.ts';
-import { moduleFlag, placesOf } from '../cli/module-flag.ts';
-import { renderModules } from '../cli/modules.ts';
-import type { AppHashProof } from '../formats/state-sync/app-hash.ts';
+  expectFlag,
+} from '../cli/flags/flags.ts';
+import { namedStateDir } from '../cli/flags/locations.ts';
+import { moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
+import { renderChecks, type CheckResult, renderModules, renderProof } from '../cli/report.ts';
+import { formatBytes } from '../cli/text/format.ts';
 import type { ByteCodes } from '../formats/state-sync/open.ts';
-import type { StoreComparison } from '../operation/compare-with-store.ts';
+import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
+import type { ModuleResult } from '../operation/places.ts';
+import type { StoreComparison } from '../operation/verify/compare-with-store.ts';
 import {
   checkVerify,
   quicklyVerifySource,
   verifySource,
   type QuicklyVerified,
-} from '../operation/verify-source.ts';
-import type { ModuleResult } from '../operation/modules-of-snapshot.ts';
+} from '../operation/verify/verify.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface FullResult extends ExportSummary {
@@ -127,28 +125,28 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     if (result.quick) {
       const { count, size } = result.chunks;
       return [
-        `ok, quickly: all chunks of height ${String(result.height)} are there: ${result.source}`,
-        `  chunks       ${String(count)}, ${formatBytes(size)}`,
+        `ok, quickly: all chunks of height ${result.height} are there: ${result.source}`,
+        `  chunks       ${count}, ${formatBytes(size)}`,
         `  contentHash  ${result.contentHash} (as the manifest says)`,
       ];
     }
     const { height, artifactMode, exportData, artifacts, hashes, appHash, codes, store } = result;
     return [
-      `ok: ${result.form} of height ${String(height)} (${artifactMode}): ${result.source}`,
-      `  export data      ${String(exportData.entries)} entries, ${formatBytes(exportData.size)}`,
-      `  artifacts        ${String(artifacts.count)}, ${formatBytes(artifacts.size)}`,
+      `ok: ${result.form} of height ${height} (${artifactMode}): ${result.source}`,
+      `  export data      ${exportData.entries} entries, ${formatBytes(exportData.size)}`,
+      `  artifacts        ${artifacts.count}, ${formatBytes(artifacts.size)}`,
       `  contentHash      ${hashes?.contentHash ?? 'unknown: artifacts beyond the mode were not read'}`,
       `  operationalHash  ${hashes?.operationalHash ?? ''}`,
       ...(codes === undefined
         ? []
-        : [`  byte codes       ${String(codes.count)}, ${formatBytes(codes.size)}`]),
+        : [`  byte codes       ${codes.count}, ${formatBytes(codes.size)}`]),
       ...(appHash === undefined ? [] : renderProof(appHash, result)),
       ...renderModules(result.modules, 'verified'),
       ...(store === undefined
         ? []
         : [
             `ok: the SwingStore holds it: ${store.path}`,
-            `  compared (${store.artifactMode})  ${String(store.equal)} artifacts equal, ${String(store.onlyInStore)} historical ones only in the store`,
+            `  compared (${store.artifactMode})  ${store.equal} artifacts equal, ${store.onlyInStore} historical ones only in the store`,
           ]),
     ];
   }

@@ -1,5 +1,5 @@
 /** Modules by their places: what a registry knows of each kind. */
-import type { StateModule } from './contract.ts';
+import type { StateModule } from '../snapshot/module-contract.ts';
 
 /** Where the state of a module is, or goes, and what for. */
 export interface ModulePlace {

@@ -1,6 +1,6 @@
 /** The kinds of modules there are, to which anybody may add. */
 import { SwingSnapError, VerificationError } from '../errors.ts';
-import type { StateModule } from './contract.ts';
+import type { StateModule } from '../snapshot/module-contract.ts';
 import { filesKind } from './files/module.ts';
 import type { ModuleKind, ModulePlace } from './place.ts';
 import { swingsetKind } from './swingset/kind.ts';

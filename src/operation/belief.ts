@@ -1,11 +1,11 @@
 /** How a snapshot comes to be believed: this user made it, or verified it before, or all of it is verified now. */
-import type { Belief } from '../formats/snapshot/belief.ts';
-import { otherModules } from '../formats/snapshot/manifest.ts';
-import type { UnpackModulesOptions } from '../formats/snapshot/unpack-modules.ts';
 import type { Progress } from '../io/progress.ts';
 import { verifySnapshot } from '../modules/swingset/verify-snapshot.ts';
+import type { Belief } from '../snapshot/belief.ts';
+import { otherModules } from '../snapshot/manifest.ts';
+import type { UnpackModulesOptions } from '../snapshot/read/unpack-modules.ts';
 import type { KnownSnapshots } from './known-snapshots.ts';
-import { modulesToWrite } from './modules-of-snapshot.ts';
+import { modulesToWrite } from './places.ts';
 
 export interface BeliefOptions extends Pick<
   UnpackModulesOptions,

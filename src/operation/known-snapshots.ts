@@ -13,8 +13,8 @@ import {
   utimesSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { othersMayWrite } from '../io/other-users.ts';
-import { userStateDir } from '../io/user-state.ts';
+import { othersMayWrite } from '../io/files/other-users.ts';
+import { userStateDir } from '../io/files/user-state.ts';
 
 const DIR = 'believed';
 /** So many are kept; beyond, those go that were not used for longest. */

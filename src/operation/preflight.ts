@@ -2,9 +2,9 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UsageError, StorageError } from '../errors.ts';
-import { freeBytes, nearestExisting } from '../io/free-space.ts';
-import { isMemoryFileSystem, defaultScratchDir } from '../io/scratch.ts';
-import { statIfThere } from '../io/stat-if-there.ts';
+import { freeBytes, nearestExisting } from '../io/files/free-space.ts';
+import { isMemoryFileSystem, defaultScratchDir } from '../io/files/scratch.ts';
+import { statIfThere } from '../io/files/stat-if-there.ts';
 
 /** One thing that was looked at and found in order. */
 export interface Check {
@@ -83,8 +83,8 @@ export function refuseForeignOwner(stateDir: string): void {
   if (user === 0 || user === owner) return;
   throw new StorageError('OWNER', 'the state dir belongs to another user', {
     path: stateDir,
-    expected: `user ${String(owner)}`,
-    found: `user ${String(user)}`,
+    expected: `user ${owner}`,
+    found: `user ${user}`,
     hint: 'run it as the user that runs the node, or as root',
   });
 }

@@ -1,9 +1,9 @@
 /** `--keep-last`: which heights go once a new one is durable. */
-import { isSnapshot } from '../formats/snapshot/existing.ts';
-import { isFaultOfStored } from '../formats/snapshot/gone.ts';
-import { heightOfName, snapshotName } from '../formats/snapshot/layout.ts';
-import { checkWhole } from '../formats/snapshot/quick-verify.ts';
 import type { ZstdCodec } from '../io/zstd/codec.ts';
+import { isFaultOfStored } from '../snapshot/gone.ts';
+import { heightOfName, snapshotName } from '../snapshot/layout.ts';
+import { checkWhole } from '../snapshot/read/quick-verify.ts';
+import { isSnapshot } from '../snapshot/write/existing.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
 
 export interface RetentionOptions {

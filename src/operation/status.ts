@@ -1,10 +1,10 @@
 /** `status`: what is in progress, how far, and at what rate. */
 import { NotFoundError } from '../errors.ts';
 import { databasePath } from '../formats/swing-store/layout.ts';
-import type { Notice, OperationProgress } from './notice.ts';
-import { lockedPathsOf, operationOn } from './operation-lock.ts';
-import { fateOf, type Fate, type OperationRecord } from './record.ts';
-import { statIfThere } from '../io/stat-if-there.ts';
+import { statIfThere } from '../io/files/stat-if-there.ts';
+import { lockedPathsOf, operationOn } from './lock/lock.ts';
+import type { Notice, OperationProgress } from './lock/notice.ts';
+import { fateOf, type Fate, type OperationRecord } from './lock/record.ts';
 
 /** What is known of an operation. Sizes in bytes, times in milliseconds where they are no dates. */
 export interface OperationStatus {

@@ -1,10 +1,10 @@
 /** A file of one snapshot that becomes a file of another, without its bytes being written again where that can be. */
 import { constants, linkSync, lstatSync, unlinkSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { othersMayWrite } from '../io/other-users.ts';
-import { writeDurably } from '../io/publish-file.ts';
-import { SourceFile } from '../io/source-file.ts';
-import { systemCode } from '../io/system-error.ts';
+import { othersMayWrite } from '../io/files/other-users.ts';
+import { writeDurably } from '../io/files/publish-file.ts';
+import { SourceFile } from '../io/files/source-file.ts';
+import { systemCode } from '../io/files/system-error.ts';
 
 /**
  * Gives the file at `from` a second name; or makes a copy of it, where its file system or its owner does not allow that,

@@ -3,14 +3,18 @@ import { existsSync, renameSync } from 'node:fs';
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
-import { withShownPaths } from '../io/descriptor-names.ts';
-import { HeldDirectory, inDirectory } from '../io/held-directory.ts';
-import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../io/made-directory.ts';
-import { makeWithParents } from '../io/make-with-parents.ts';
-import { syncDirectory, writeDurably, writeFully } from '../io/publish-file.ts';
-import { SourceFile } from '../io/source-file.ts';
-import { isMissing } from '../io/system-error.ts';
-import { WorkDirectory, type Rescue } from '../io/work-directory.ts';
+import { withShownPaths } from '../io/files/descriptor-names.ts';
+import { HeldDirectory, inDirectory } from '../io/files/held-directory.ts';
+import {
+  makeDirectory,
+  unmakeDirectories,
+  type MadeDirectory,
+  makeWithParents,
+} from '../io/files/made-directory.ts';
+import { syncDirectory, writeDurably, writeFully } from '../io/files/publish-file.ts';
+import { SourceFile } from '../io/files/source-file.ts';
+import { isMissing } from '../io/files/system-error.ts';
+import { WorkDirectory, type Rescue } from '../io/files/work-directory.ts';
 import { adoptFile } from './adopted-file.ts';
 import {
   checkSnapshotName,
@@ -133,8 +137,8 @@ class StoredDirectory implements StoredSnapshot {
       if (size > maxBytes) {
         throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
           path,
-          expected: `at most ${String(maxBytes)} bytes`,
-          found: `${String(size)} bytes`,
+          expected: `at most ${maxBytes} bytes`,
+          found: `${size} bytes`,
         });
       }
       return await opened.readWhole();

@@ -42,8 +42,8 @@ class MemoryStorage implements SnapshotStorage {
         if (bytes.length <= maxBytes) return bytes;
         throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
           path: file,
-          expected: `at most ${String(maxBytes)} bytes`,
-          found: `${String(bytes.length)} bytes`,
+          expected: `at most ${maxBytes} bytes`,
+          found: `${bytes.length} bytes`,
         });
       },
       async size(file) {

@@ -1,6 +1,6 @@
 /** The hash that names an export whatever its form; see DESIGN, "Hashes". */
 import { createHash, type Hash } from 'node:crypto';
-import type { PresentArtifact } from './record-index.ts';
+import type { PresentArtifact } from './export-data/record-index.ts';
 
 /**
  * SHA-256 over what an export means: its height, its export data, and each artifact's name, size and SHA-256, in

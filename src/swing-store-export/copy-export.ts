@@ -2,22 +2,24 @@
  * The one thing that every command does: copy an export from the form that it is in to the form that is wanted.
  */
 import { VerificationError } from '../errors.ts';
-import { mapAhead } from '../io/ahead.ts';
-import { Breath } from '../io/breath.ts';
-import { DigestTap } from '../io/digest.ts';
+import { DigestTap } from '../io/bytes/digest.ts';
+import { defaultScratchDir } from '../io/files/scratch.ts';
+import { mapAhead } from '../io/flow/ahead.ts';
+import { Breath } from '../io/flow/breath.ts';
+import { noteSpent } from '../io/flow/spent-memory.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
-import { noteSpent } from '../io/spent-memory.ts';
-import { defaultScratchDir } from '../io/scratch.ts';
-import { aheadOf, inlinePool, type WorkerPool } from '../io/worker-pool/pool.ts';
+import { aheadOf, inlinePool, type WorkerPool } from '../io/threads/pool.ts';
+import { artifactIdentity, type ExpectedContent } from './artifact/expected-content.ts';
+import { ItemBudget } from './artifact/item-budget.ts';
+import { verifyArtifact } from './artifact/verify-artifact.ts';
+import { verifyWhole, type CheckedWhole } from './artifact/verify-whole.ts';
 import type { ArtifactMode, RestoreMode } from './artifact-mode.ts';
 import { computeContentHash } from './content-hash.ts';
-import { NotCanonicalError } from './canonical-blocks.ts';
-import { ExportDataHasher } from './export-data-hasher.ts';
 import { aborting, sizeAhead, watched, type CopyOptions } from './copy-unverified.ts';
+import { NotCanonicalError } from './export-data/canonical-blocks.ts';
+import { ExportDataHasher } from './export-data/export-data-hasher.ts';
+import { RecordIndex } from './export-data/record-index.ts';
 import { parseArtifactName } from './names.ts';
-import { artifactIdentity, type ExpectedContent } from './expected-content.ts';
-import { ItemBudget } from './item-budget.ts';
-import { RecordIndex } from './record-index.ts';
 import type {
   ArtifactDigest,
   ExportArtifact,
@@ -27,8 +29,6 @@ import type {
   ReadContent,
   SwingStoreExport,
 } from './swing-store-export.ts';
-import { verifyArtifact } from './verify-artifact.ts';
-import { verifyWhole, type CheckedWhole } from './verify-whole.ts';
 
 export interface VerifiedCopyOptions extends CopyOptions {
   /**

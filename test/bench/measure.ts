@@ -43,7 +43,7 @@ export async function measure(
   clearInterval(timer);
   if (code !== 0) {
     const why = Buffer.concat(stderr).toString().slice(-2000);
-    throw new Error(`${String(command)} ended with ${String(code ?? signal)}: ${why}`);
+    throw new Error(`${String(command)} ended with ${code ?? signal}: ${why}`);
   }
   const peakBytes = [...peaks.values()].reduce((sum, peak) => sum + peak, 0);
   return { seconds, peakBytes, stdout: Buffer.concat(stdout).toString() };
@@ -52,11 +52,11 @@ export async function measure(
 /** Notes the high-water mark of a process and its descendants; Linux only, elsewhere nothing is noted. */
 function notePeaks(pid: number, peaks: Map<number, number>): void {
   try {
-    const status = readFileSync(`/proc/${String(pid)}/status`, 'latin1');
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
     const peak = /^VmHWM:\s+(\d+) kB/mu.exec(status)?.[1];
     if (peak !== undefined) peaks.set(pid, Number(peak) * 1024);
-    for (const task of readdirSync(`/proc/${String(pid)}/task`)) {
-      const children = readFileSync(`/proc/${String(pid)}/task/${task}/children`, 'latin1').trim();
+    for (const task of readdirSync(`/proc/${pid}/task`)) {
+      const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'latin1').trim();
       for (const child of children === '' ? [] : children.split(' ')) {
         notePeaks(Number(child), peaks);
       }

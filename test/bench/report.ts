@@ -44,7 +44,7 @@ export function surroundings(): Pick<Report, 'date' | 'machine' | 'versions'> {
   const [cpu] = cpus();
   return {
     date: new Date().toISOString().slice(0, 10),
-    machine: `${String(cpus().length)} cores (${cpu?.model ?? 'unknown'}), ${megabytes(totalmem())} MB of memory, ${process.platform} ${process.arch}`,
+    machine: `${cpus().length} cores (${cpu?.model ?? 'unknown'}), ${megabytes(totalmem())} MB of memory, ${process.platform} ${process.arch}`,
     versions: {
       node: process.version,
       'better-sqlite3': versionOf(new URL('../', pathToFileURL(sqlite))),
@@ -126,7 +126,7 @@ export function document(report: Report, before: string): string {
   return `# Performance
 
 Written by \`npm run bench -- --write\` on ${report.date}: ${report.machine}; ${versions.join(', ')}. Medians of
-${String(report.runs)} runs each, ours and the rival's in turn. A ratio is our time over the rival's in neighbouring runs. Peak
+${report.runs} runs each, ours and the rival's in turn. A ratio is our time over the rival's in neighbouring runs. Peak
 memory is the sum over the processes of a command. Size 1x is an export of about 700 MB (\`test/fixtures/store-spec.ts\`).
 Of a second snapshot, only its new bytes are counted as made.
 

@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
 import { createDeflate } from 'node:zlib';
-import { computeAppHash } from '../../src/formats/state-sync/app-hash.ts';
+import { computeAppHash } from '../../src/formats/state-sync/proof/app-hash.ts';
 import { swingsetItems, swingsetLeaves, type Leaf } from '../fixtures/state-sync/make-chain.ts';
 import {
   nodeItem,
@@ -61,7 +61,7 @@ export async function stateSyncRaces(size: string): Promise<readonly Race[]> {
 }
 
 async function snapshotOfSize(size: string, bytes: number): Promise<StateSyncSnapshot> {
-  const home = join(BENCH_DIR, 'stores', `state-sync-${size}-${String(bytes)}`);
+  const home = join(BENCH_DIR, 'stores', `state-sync-${size}-${bytes}`);
   if (!existsSync(home)) {
     const making = `${home}.making`;
     await rm(making, { recursive: true, force: true });
@@ -111,9 +111,7 @@ const itemsOf = (name: string, tree: TreeNode): Buffer[] =>
 
 /** A leaf such as chains have: a short key, some hundred bytes that compress by half. */
 function leafOf(store: string, number: number): Leaf {
-  const hash = createHash('sha256')
-    .update(`${store} ${String(number)}`)
-    .digest();
+  const hash = createHash('sha256').update(`${store} ${number}`).digest();
   const text = hash.toString('hex');
   return [
     Buffer.concat([Buffer.of(number % 7), hash]),

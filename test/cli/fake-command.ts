@@ -3,11 +3,14 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
 import { captureOutput } from '@oclif/test';
-
 import { BaseCommand } from '../../src/cli/base-command.ts';
-import { artifactModeFlag, heightFlag, sourceArg, stateDirFlags } from '../../src/cli/flags.ts';
+import {
+  artifactModeFlag,
+  heightFlag,
+  sourceArg,
+  stateDirFlags,
+} from '../../src/cli/flags/flags.ts';
 
 export interface FakeResult {
   readonly source: string;
@@ -45,7 +48,7 @@ export class Fake extends BaseCommand<typeof Fake, FakeResult> {
   }
 
   protected override render(result: FakeResult): string[] {
-    return [`read ${result.source}`, `  height ${String(result.height)}`];
+    return [`read ${result.source}`, `  height ${result.height}`];
   }
 }
 

@@ -1,8 +1,7 @@
 /** The fake command as a process of its own, for what only a process shows: signals and pipes. */
 
 import { fileURLToPath } from 'node:url';
-
-import { leaveErrorsToWriters } from '../../src/cli/output.ts';
+import { leaveErrorsToWriters } from '../../src/cli/text/output.ts';
 import { Fake } from './fake-command.ts';
 
 leaveErrorsToWriters(process.stdout);

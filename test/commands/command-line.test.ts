@@ -16,7 +16,7 @@ describe.concurrent('help', () => {
     const { stdout, stderr, exitCode } = await runCli([command, '--help']);
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
     for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]) {
-      expect(stdout).toMatch(new RegExp(`^ +${String(code)} +\\S`, 'mu'));
+      expect(stdout).toMatch(new RegExp(`^ +${code} +\\S`, 'mu'));
     }
     expect(stdout).toContain('--json');
     expect(stdout).toContain('-q, --quiet');

@@ -1,14 +1,14 @@
-import { chmod, cp, mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
+import { chmod, cp, mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDatabase } from '../../src/io/sqlite.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { tinySpec } from '../fixtures/specs.ts';
 import { sizedSpec } from '../fixtures/store-spec.ts';
 import { runIn, stranger } from './surroundings.ts';
-import { openDatabase } from '../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 

@@ -4,9 +4,11 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDatabase } from '../../src/io/sqlite.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
+import { tinySpec } from '../fixtures/specs.ts';
 import {
   makeChain,
   storeItems,
@@ -15,8 +17,6 @@ import {
   type Leaf,
 } from '../fixtures/state-sync/make-chain.ts';
 import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
-import { tinySpec } from '../fixtures/specs.ts';
-import { openDatabase } from '../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 const docPath = fileURLToPath(new URL('../../docs/json-output.md', import.meta.url));

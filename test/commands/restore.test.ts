@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { chmod, chown, cp, link, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDatabase } from '../../src/io/sqlite.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { emptySpec, tinySpec } from '../fixtures/specs.ts';
 import { holdDatabase, isRoot } from './surroundings.ts';
-import { openDatabase } from '../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 const DATABASE = 'swingstore.sqlite';

@@ -3,13 +3,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
-import { sizedSpec } from '../fixtures/store-spec.ts';
 import { loadArchive } from '../fixtures/state-sync/load-archive.ts';
 import {
   makeChain,
@@ -32,6 +29,7 @@ import {
   writeArchive,
   writeChunks,
 } from '../fixtures/state-sync/make-snapshot.ts';
+import { sizedSpec } from '../fixtures/store-spec.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/state-sync/', import.meta.url));
 const ARCHIVE = join(fixtures, 'format3', '1000-3.tar.gz');
@@ -150,7 +148,7 @@ describe('an archive of a state-sync snapshot whose artifacts are written anew',
       ['--from', at('D')],
       ['--from', ARCHIVE],
     ].entries()) {
-      const to = ['--snapshot-dir', at(`out-${String(i)}`)];
+      const to = ['--snapshot-dir', at(`out-${i}`)];
       const made = await repack('--stores-from', ARCHIVE, ...source, ...to, '--app-hash', APP_HASH);
       expect(made).toMatchObject({ exitCode: 0, written: true });
       hashes.push((made as { hash?: unknown }).hash);
@@ -186,7 +184,7 @@ describe('an archive of a state-sync snapshot whose artifacts are written anew',
     const from = ['--stores-from', source, '--export-dir', join(base, 'E'), '--snapshot-dir', D];
     const made = await repack(...from, '--app-hash', large.appHash);
     expect(made).toMatchObject({ exitCode: 0, notes: [] });
-    const archive = join(D, `${String(blockHeight)}-3.tar.gz`);
+    const archive = join(D, `${blockHeight}-3.tar.gz`);
     const { chunks, raw } = loadArchive(archive);
     expect(chunks.length).toBeGreaterThan(2);
     const items = [...storeItems(large), ...(await swingsetItems(join(base, 'E')))].map(sized);

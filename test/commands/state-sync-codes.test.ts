@@ -3,9 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';

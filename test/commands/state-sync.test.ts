@@ -2,14 +2,12 @@
 import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-
 import { afterAll, describe, expect, it } from 'vitest';
-
+import { ExportFiles } from '../end-to-end/export-files.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference, referenceExport } from '../fixtures/reference.ts';
-import { storeItem, streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 import { runCli } from '../fixtures/run-cli.ts';
-import { ExportFiles } from '../end-to-end/export-files.ts';
+import { storeItem, streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/state-sync/', import.meta.url));
 const ARCHIVE = join(fixtures, 'format3', '1000-3.tar.gz');

@@ -2,7 +2,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-
 import type { CliResult } from '../fixtures/run-cli.ts';
 import { SQLITE_MODULE } from '../fixtures/same-sqlite.ts';
 

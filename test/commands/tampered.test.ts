@@ -1,14 +1,12 @@
 /** What `retrieve` and `verify` do in a snapshot dir to which another can write. */
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { tinySpec } from '../fixtures/specs.ts';
-import { changeList, changeManifest, swapSegments } from '../formats/snapshot/tamper.ts';
+import { changeList, changeManifest, swapSegments } from '../snapshot/tamper.ts';
 
 const fileDir = useTempDir('file');
 /** Has the stores `S7`, `S8`, `S9` of the heights 7, 8, 9, which hardly differ. */

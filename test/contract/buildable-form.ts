@@ -3,13 +3,12 @@
  * after `abort`, at whatever point.
  */
 import { describe, expect, it } from 'vitest';
-
+import { artifactIdentity } from '../../src/swing-store-export/artifact/expected-content.ts';
 import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
-import { nullSink } from '../../src/swing-store-export/null-sink.ts';
-import { artifactIdentity } from '../../src/swing-store-export/expected-content.ts';
-import { RecordIndex } from '../../src/swing-store-export/record-index.ts';
-import { ExportDataHasher } from '../../src/swing-store-export/export-data-hasher.ts';
+import { ExportDataHasher } from '../../src/swing-store-export/export-data/export-data-hasher.ts';
+import { RecordIndex } from '../../src/swing-store-export/export-data/record-index.ts';
 import { parseArtifactName } from '../../src/swing-store-export/names.ts';
+import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import type {
   ExportSink,
   ExportSummary,

@@ -1,16 +1,14 @@
 /** Every form of an export passes the suite of readable forms, and every one that can be built that of those. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-
 import { afterAll, beforeAll } from 'vitest';
-
 import { openExportDirectory } from '../../src/formats/export-directory/open.ts';
 import { writeExportDirectory } from '../../src/formats/export-directory/write.ts';
-import { DEFAULT_CHUNK_BYTES, snapshotName } from '../../src/formats/snapshot/layout.ts';
-import { openSnapshot, writeSnapshot } from '../../src/modules/swingset/snapshot.ts';
-import { buildSwingStore } from '../../src/formats/swing-store/build.ts';
-import { openSwingStore } from '../../src/formats/swing-store/open.ts';
+import { buildSwingStore } from '../../src/formats/swing-store/build/build.ts';
+import { openSwingStore } from '../../src/formats/swing-store/read/open.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
+import { openSnapshot, writeSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
+import { DEFAULT_CHUNK_BYTES, snapshotName } from '../../src/snapshot/layout.ts';
 import type { SnapshotStorage } from '../../src/storage/contract.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
 import { memoryStorage } from '../../src/storage/memory.ts';

@@ -1,6 +1,8 @@
 /** What every module promises, on either side of a transfer, whatever its state is. */
 import { describe, expect, it } from 'vitest';
-
+import { noProgress } from '../../src/io/progress.ts';
+import { inlinePool } from '../../src/io/threads/pool.ts';
+import { bytesOf, nameOf } from '../../src/modules/kit/entry.ts';
 import type {
   ChunkedWritable,
   ReadContext,
@@ -9,10 +11,7 @@ import type {
   StateDescription,
   StateEntry,
   StateModule,
-} from '../../src/modules/contract.ts';
-import { bytesOf, nameOf } from '../../src/modules/entry.ts';
-import { noProgress } from '../../src/io/progress.ts';
-import { inlinePool } from '../../src/io/worker-pool/pool.ts';
+} from '../../src/snapshot/module-contract.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { sha256 } from '../modules/hashes.ts';
 

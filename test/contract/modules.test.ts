@@ -1,24 +1,23 @@
 /** Every module passes the suite of modules, and so does one that is not ours. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-
 import { DEFAULT_GZIP_LEVEL } from '../../src/formats/swing-store/heap-blob.ts';
 import { noProgress } from '../../src/io/progress.ts';
 import { filesModule } from '../../src/modules/files/module.ts';
 import { swingsetModule } from '../../src/modules/swingset/module.ts';
-import { buildStoreFrom } from '../../src/modules/swingset/receive.ts';
+import { buildStoreFrom } from '../../src/modules/swingset/receivers.ts';
 import { wasmModule } from '../../src/modules/wasm/module.ts';
-import { verifySource } from '../../src/operation/verify-source.ts';
+import { verifySource } from '../../src/operation/verify/verify.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
+import { sha256 } from '../modules/hashes.ts';
+import { notesModule, type Notes } from '../modules/toy.ts';
 import {
   makeContent,
   noise,
   openContent,
   splitSpec,
   writeExportDir,
-} from '../formats/snapshot/made-export.ts';
-import { sha256 } from '../modules/hashes.ts';
-import { notesModule, type Notes } from '../modules/toy.ts';
+} from '../snapshot/made-export.ts';
 import { describeModule } from './module.ts';
 
 const MIB = 1024 * 1024;

@@ -3,17 +3,15 @@
  * that the reference exporter wrote too.
  */
 import { createHash } from 'node:crypto';
-
 import { describe, expect, it } from 'vitest';
-
 import type { ArtifactMode } from '../../src/swing-store-export/artifact-mode.ts';
 import { computeContentHash } from '../../src/swing-store-export/content-hash.ts';
 import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
-import { NotCanonicalError } from '../../src/swing-store-export/canonical-blocks.ts';
+import { NotCanonicalError } from '../../src/swing-store-export/export-data/canonical-blocks.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import type { SwingStoreExport } from '../../src/swing-store-export/swing-store-export.ts';
-import { useTempDir } from '../fixtures/directories.ts';
 import { ExportFiles } from '../end-to-end/export-files.ts';
+import { useTempDir } from '../fixtures/directories.ts';
 
 /** An export as the reference wrote it: what every form of it must give back. */
 export interface ExpectedExport {

@@ -1,8 +1,6 @@
 /** What every storage promises; `src/storage/contract.ts` has the words. */
 import { readFileSync } from 'node:fs';
-
 import { describe, expect, it } from 'vitest';
-
 import { NotFoundError, SwingSnapError, VerificationError } from '../../src/errors.ts';
 import type { ShownFile, SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
 

@@ -6,7 +6,6 @@ import { spawn } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-
 import { makeTempDir } from '../fixtures/directories.ts';
 import {
   buildStore,
@@ -53,7 +52,7 @@ async function swingsnap(dir: string, ...args: readonly string[]): Promise<void>
     child.on('error', reject);
     child.on('exit', resolve);
   });
-  if (exitCode !== 0) throw new Error(`swingsnap ${args.join(' ')} exited ${String(exitCode)}`);
+  if (exitCode !== 0) throw new Error(`swingsnap ${args.join(' ')} exited ${exitCode}`);
 }
 
 /** The hash that an operator would copy from what `retrieve` printed. */
@@ -82,7 +81,7 @@ async function demo(dir: string): Promise<void> {
 
   say('A node at work: a small SwingStore, built with @agoric/swing-store.');
   await buildStore(original, SPEC);
-  say(`  old-node/${store}/swingstore.sqlite, height ${String(HEIGHT)}`);
+  say(`  old-node/${store}/swingstore.sqlite, height ${HEIGHT}`);
 
   say('', 'Export it. On a real machine the node keeps running.');
   await swingsnap(dir, 'export', '--home', 'old-node', '--export-dir', 'export');
@@ -100,7 +99,7 @@ async function demo(dir: string): Promise<void> {
   say('', 'Prove that the restored store holds what the snapshot holds.');
   await swingsnap(dir, 'verify', 'snapshots', '--home', 'new-node');
 
-  say('', `Run the two blocks after ${String(HEIGHT)} on both stores with @agoric/swing-store.`);
+  say('', `Run the two blocks after ${HEIGHT} on both stores with @agoric/swing-store.`);
   stop.signal.throwIfAborted();
   const activityhash = await continueBoth(original, restored);
   say(`  both end with activity hash ${activityhash}`);

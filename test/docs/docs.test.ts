@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-
 import { EXIT_CODES } from '../../src/errors.ts';
 import {
   anchorsOf,

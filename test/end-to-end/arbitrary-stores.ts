@@ -1,6 +1,5 @@
 /** Stores for property tests: small, and of every shape that the kernel's calls can make. */
 import fc from 'fast-check';
-
 import type { IncarnationSpec, SpanSpec, StoreSpec, VatSpec } from '../fixtures/store-spec.ts';
 
 const text = fc.oneof(

@@ -1,9 +1,7 @@
 /** `export`, held against the reference's `export-kernel-db`: the same files, bytes and refusals. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { SwingSnapError } from '../../src/errors.ts';
 import { ARTIFACT_MODES } from '../../src/swing-store-export/artifact-mode.ts';
 import { listTree, useTempDir, type TreeEntry } from '../fixtures/directories.ts';

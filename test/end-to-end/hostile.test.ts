@@ -3,10 +3,9 @@ import { createHash } from 'node:crypto';
 import { mkdir, rename, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-
 import { afterAll, describe, expect, it } from 'vitest';
-
 import { SwingSnapError } from '../../src/errors.ts';
+import { openDatabase, type Database } from '../../src/io/sqlite.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import {
   buildStore,
@@ -18,7 +17,6 @@ import type { StoreSpec } from '../fixtures/store-spec.ts';
 import { judgeByReference, judgeByUs } from './judge.ts';
 import { mutationSpec } from './mutation.ts';
 import { exportTo, restore, retrieve } from './operations.ts';
-import { openDatabase, type Database } from '../../src/io/sqlite.ts';
 
 const tempDir = useTempDir();
 afterAll(closeReference);

@@ -1,8 +1,6 @@
 /** Asks the reference importer and swingsnap for their verdicts on the same export directory. */
 import path from 'node:path';
-
 import { expect } from 'vitest';
-
 import { SwingSnapError } from '../../src/errors.ts';
 import type { RestoreMode } from '../../src/swing-store-export/artifact-mode.ts';
 import { listTree } from '../fixtures/directories.ts';

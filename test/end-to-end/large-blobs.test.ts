@@ -1,13 +1,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
-import { afterAll, describe, expect, it } from 'vitest';
-
-import { noProgress } from '../../src/io/progress.ts';
-import { gzipWhole } from '../../src/io/gzip.ts';
-import { restoreStore } from '../../src/operation/restore-store.ts';
 import { gunzipSync } from 'node:zlib';
+import { afterAll, describe, expect, it } from 'vitest';
+import { gzipWhole } from '../../src/io/bytes/gzip.ts';
+import { noProgress } from '../../src/io/progress.ts';
+import { restoreStore } from '../../src/operation/restore/restore.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { tinySpec } from '../fixtures/specs.ts';
@@ -56,7 +54,7 @@ describe('gzip into one buffer', () => {
     level: 1,
     maxBytes,
     scratchFile,
-    tooLarge: (bytes: number) => new Error(`${String(bytes)} are too many`),
+    tooLarge: (bytes: number) => new Error(`${bytes} are too many`),
   });
 
   it('gives back all of what went in, also when it goes through the scratch file', async () => {

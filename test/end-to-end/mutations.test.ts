@@ -4,9 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { artifactMutations } from './artifact-mutations.ts';

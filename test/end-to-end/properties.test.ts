@@ -1,13 +1,12 @@
 /** What holds of every store, on generated ones. */
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-
 import { SwingSnapError } from '../../src/errors.ts';
 import { openExportDirectory } from '../../src/formats/export-directory/open.ts';
-import { openSwingStore } from '../../src/formats/swing-store/open.ts';
+import { openSwingStore } from '../../src/formats/swing-store/read/open.ts';
+import { openDatabase } from '../../src/io/sqlite.ts';
 import { RESTORE_MODES, type RestoreMode } from '../../src/swing-store-export/artifact-mode.ts';
 import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
@@ -28,7 +27,6 @@ import { richSpec } from '../fixtures/specs.ts';
 import { arbitraryStore } from './arbitrary-stores.ts';
 import { ExportFiles } from './export-files.ts';
 import { exportTo, restore } from './operations.ts';
-import { openDatabase } from '../../src/io/sqlite.ts';
 
 const fileDir = useTempDir('file');
 afterAll(closeReference);

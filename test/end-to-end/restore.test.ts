@@ -4,11 +4,9 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { noProgress } from '../../src/io/progress.ts';
-import { verifySource } from '../../src/operation/verify-source.ts';
+import { verifySource } from '../../src/operation/verify/verify.ts';
 import { RESTORE_MODES, type RestoreMode } from '../../src/swing-store-export/artifact-mode.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { dumpStore, type StoreDump } from '../fixtures/dump-store.ts';

@@ -1,11 +1,9 @@
 /** One store in every form: whichever it is read from, it means the same and becomes the same store. */
 import { cp, mkdir } from 'node:fs/promises';
 import path from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { noProgress } from '../../src/io/progress.ts';
-import { verifySource } from '../../src/operation/verify-source.ts';
+import { verifySource } from '../../src/operation/verify/verify.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { dumpStore } from '../fixtures/dump-store.ts';
 import {
@@ -17,7 +15,6 @@ import {
   referenceImport,
 } from '../fixtures/reference.ts';
 import { richSpec, tinySpec } from '../fixtures/specs.ts';
-import { sizedSpec, type StoreSpec } from '../fixtures/store-spec.ts';
 import {
   makeChain,
   someLeaves,
@@ -26,6 +23,7 @@ import {
   swingsetLeaves,
 } from '../fixtures/state-sync/make-chain.ts';
 import { cut, streamOf, writeArchive, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
+import { sizedSpec, type StoreSpec } from '../fixtures/store-spec.ts';
 import { ExportFiles } from './export-files.ts';
 import { restore, retrieve } from './operations.ts';
 

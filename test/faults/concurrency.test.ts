@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noProgress } from '../../src/io/progress.ts';
-import { operationOn } from '../../src/operation/operation-lock.ts';
-import { verifySource } from '../../src/operation/verify-source.ts';
+import { operationOn } from '../../src/operation/lock/lock.ts';
+import { verifySource } from '../../src/operation/verify/verify.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { runCli, type CliResult } from '../fixtures/run-cli.ts';
@@ -45,7 +45,7 @@ interface Place {
 }
 
 async function makePlace(): Promise<Place> {
-  const dir = join(base, `round-${String(Math.floor(random() * 1e12))}`);
+  const dir = join(base, `round-${Math.floor(random() * 1e12)}`);
   await mkdir(dir);
   const place = { dir, S: join(dir, 'S'), E: join(dir, 'E'), D: join(dir, 'D') };
   await cp(join(base, 'S'), place.S, { recursive: true });
@@ -78,7 +78,7 @@ function troubleIn(name: string, { exitCode, stdout, stderr }: CliResult): strin
     !message.includes('\n') &&
     hint !== undefined &&
     stderr === '';
-  return isClean ? [] : [`${name}: exit ${String(exitCode)}: ${stdout}${stderr}`];
+  return isClean ? [] : [`${name}: exit ${exitCode}: ${stdout}${stderr}`];
 }
 
 /** Whatever came of it: the store opens, what has a user's name is whole, nothing else is there, no lock is held. */
@@ -131,11 +131,11 @@ async function meet(one: string, other: string): Promise<string[]> {
     ...troubleIn(other, second),
     ...(await troubleAt(place)),
   ];
-  const met = `seed ${String(seed)}, ${one} with ${other} after ${delay.toFixed(0)} ms`;
+  const met = `seed ${seed}, ${one} with ${other} after ${delay.toFixed(0)} ms`;
   return wrong.map((what) => `${met}: ${what}`);
 }
 
-describe(`two commands at once (seed ${String(seed)})`, { timeout: 600_000 }, () => {
+describe(`two commands at once (seed ${seed})`, { timeout: 600_000 }, () => {
   it.each(pairs)(
     '%s and %s: one of them at least says clearly how it ended',
     async (one, other) => {

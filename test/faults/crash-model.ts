@@ -8,7 +8,6 @@
  */
 import { copyFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-
 import type { Step, StepEnd } from './faults.ts';
 
 interface FileNode {

@@ -3,8 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-
-import { DirectoryLock } from '../../src/io/directory-lock.ts';
+import { DirectoryLock } from '../../src/io/locks/directory-lock.ts';
 import { runCli, type CliResult } from '../fixtures/run-cli.ts';
 
 /** A process, or a thread of one, which counts its own steps. */

@@ -1,7 +1,5 @@
 import { join } from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference } from '../fixtures/reference.ts';
 import { isThreadOf, runFaulty, runKilled, type Fault, type Step } from './faults.ts';

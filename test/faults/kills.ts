@@ -1,6 +1,5 @@
 /** SIGKILL at a step, and what must be true after it. */
 import { join } from 'node:path';
-
 import {
   locksLeft,
   processesLeft,
@@ -41,7 +40,7 @@ export async function troublesAfter(
   const again = await run(place, scene.args);
   const refused = held === scene.makes && scene.refusedWhenDone.includes(again.exitCode ?? -1);
   if (again.exitCode !== 0 && !refused) {
-    wrong.push(`run again over ${held}: exit ${String(again.exitCode)}: ${again.stderr}`);
+    wrong.push(`run again over ${held}: exit ${again.exitCode}: ${again.stderr}`);
   }
   try {
     const made = await scene.holds(place, template);

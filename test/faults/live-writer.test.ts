@@ -3,12 +3,12 @@ import { copyFile, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
-import { openSwingStore } from '../../src/formats/swing-store/open.ts';
-import { fieldsOfTree } from '../../src/modules/files/read.ts';
+import { openSwingStore } from '../../src/formats/swing-store/read/open.ts';
 import { noProgress } from '../../src/io/progress.ts';
-import { findSource, openSource } from '../../src/operation/open-source.ts';
-import { verifySource } from '../../src/operation/verify-source.ts';
+import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
+import { fieldsOfTree } from '../../src/modules/files/read.ts';
+import { findSource, openSource } from '../../src/operation/source/open.ts';
+import { verifySource } from '../../src/operation/verify/verify.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference, nextBlocks, referenceContinue } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
@@ -95,11 +95,11 @@ async function packaged(_at: string, ...more: string[]): Promise<Taken> {
 /** Takes an export of the live store, in one of the three ways. */
 async function take(i: number, ...more: string[]): Promise<Taken> {
   const way = [attached, detached, packaged][i % 3] ?? attached;
-  return way(join(dir, `E-${String(Math.floor(random() * 1e9))}`), ...more);
+  return way(join(dir, `E-${Math.floor(random() * 1e9)}`), ...more);
 }
 
-describe(`beside a live writer (seed ${String(seed)})`, { timeout: 600_000 }, () => {
-  it(`${String(EXPORTS)} exports at random moments are one commit each`, async () => {
+describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
+  it(`${EXPORTS} exports at random moments are one commit each`, async () => {
     const heights: number[] = [];
     for (let i = 0; i < EXPORTS; i += 1) {
       writer.setPause(random() < 0.7 ? 0 : Math.floor(random() * 50));
@@ -212,7 +212,7 @@ describe(`beside a live writer (seed ${String(seed)})`, { timeout: 600_000 }, ()
     expect(names.filter((name) => !name.startsWith('swingstore.sqlite'))).toEqual([]);
     const blocks = nextBlocks(stats.commits, ['v1', 'v2']);
     expect((await referenceContinue(writer.stateDir, blocks)).exportDataHash).toMatch(/^\w{64}$/u);
-    console.log(`seed ${String(seed)}: ${JSON.stringify(stats)}`);
+    console.log(`seed ${seed}: ${JSON.stringify(stats)}`);
   });
 });
 

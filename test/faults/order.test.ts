@@ -1,8 +1,6 @@
 import { cp, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference } from '../fixtures/reference.ts';
 import { CrashModel, makeReal, type CrashState } from './crash-model.ts';

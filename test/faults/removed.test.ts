@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs';
 import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference } from '../fixtures/reference.ts';
 import {

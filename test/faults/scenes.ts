@@ -3,10 +3,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
 import { noProgress } from '../../src/io/progress.ts';
-import { verifySource } from '../../src/operation/verify-source.ts';
-import { sha256 } from '../modules/hashes.ts';
+import { verifySource } from '../../src/operation/verify/verify.ts';
 import { buildStore } from '../fixtures/reference.ts';
 import { loadArchive } from '../fixtures/state-sync/load-archive.ts';
 import {
@@ -19,6 +17,7 @@ import {
 } from '../fixtures/state-sync/make-chain.ts';
 import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
 import type { StoreSpec } from '../fixtures/store-spec.ts';
+import { sha256 } from '../modules/hashes.ts';
 import { makePlace, run, type Place, type Process } from './faults.ts';
 
 const smallSpec: StoreSpec = {

@@ -1,9 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { closeReference } from '../fixtures/reference.ts';
 import {
@@ -48,7 +46,7 @@ async function troublesOfFull(place: Place, scene: Scene, fault: Fault): Promise
     // What could not be written was only told, not kept.
     return temporariesLeft(place);
   }
-  if (exitCode !== 6) wrong.push(`exit ${String(exitCode)}: ${stderr}`);
+  if (exitCode !== 6) wrong.push(`exit ${exitCode}: ${stderr}`);
   if (!CLEAN.test(stderr)) wrong.push(`not a clean error: ${stderr}`);
   // Where only what comes after the new thing failed, that is to stay.
   const isMade = (await scene.holds(place, template)) === scene.makes;
@@ -142,7 +140,7 @@ describe.runIf(canMount())('on a file system of its own', () => {
       const at = join(place.root, target);
       await mountTmpfs(at, 'size=4k');
       for (const size of isSoak ? [4, 8, 12, 16, 20, 24, 28] : [4, 12]) {
-        remount(at, `size=${String(size)}k`);
+        remount(at, `size=${size}k`);
         const { exitCode, stderr } = await run(place, scene.args);
         if (exitCode === 0) break;
         expect(stderr).toMatch(CLEAN);

@@ -4,9 +4,7 @@ import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-
 import { describe, expect, it } from 'vitest';
-
 import { openDatabase, sqliteSeenFrom } from '../../src/io/sqlite.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 

@@ -1,4 +1,5 @@
 /** A module that somebody else might write, with nothing of ours but the contract: notes, each of them one artifact. */
+import { SwingSnapError, VerificationError } from '../../src/errors.ts';
 import {
   ModuleHasher,
   refuseOtherState,
@@ -8,8 +9,7 @@ import {
   type StateChunk,
   type StateContext,
   type StateModule,
-} from '../../src/modules/contract.ts';
-import { SwingSnapError, VerificationError } from '../../src/errors.ts';
+} from '../../src/snapshot/module-contract.ts';
 import { sha256 } from './hashes.ts';
 
 /** Texts by their names. */

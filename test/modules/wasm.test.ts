@@ -1,14 +1,12 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-
 import { describe, expect, it } from 'vitest';
-
 import { noProgress } from '../../src/io/progress.ts';
-import { inlinePool } from '../../src/io/worker-pool/pool.ts';
-import type { StateContext, StateEntry } from '../../src/modules/contract.ts';
+import { inlinePool } from '../../src/io/threads/pool.ts';
 import { ModuleRegistry, moduleRegistry } from '../../src/modules/registry.ts';
 import { findWasmDir, usualWasmDir } from '../../src/modules/wasm/layout.ts';
 import { wasmKind, wasmModule } from '../../src/modules/wasm/module.ts';
+import type { StateContext, StateEntry } from '../../src/snapshot/module-contract.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { sha256 } from './hashes.ts';
 

@@ -1,8 +1,6 @@
 import { chmod, mkdir, readdir, rename, symlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-
 import { describe, expect, it } from 'vitest';
-
 import { KnownSnapshots } from '../../src/operation/known-snapshots.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 

@@ -2,12 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { noProgress } from '../../src/io/progress.ts';
-import { retrieveSnapshot, type RetrieveOptions } from '../../src/operation/retrieve-snapshot.ts';
-import { verifySource } from '../../src/operation/verify-source.ts';
+import { retrieveSnapshot, type RetrieveOptions } from '../../src/operation/retrieve/retrieve.ts';
+import { verifySource } from '../../src/operation/verify/verify.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';

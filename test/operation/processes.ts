@@ -5,9 +5,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { operationOn } from '../../src/operation/operation-lock.ts';
-import { fateOf } from '../../src/operation/record.ts';
 import { openDatabase } from '../../src/io/sqlite.ts';
+import { operationOn } from '../../src/operation/lock/lock.ts';
+import { fateOf } from '../../src/operation/lock/record.ts';
 
 const runPath = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
@@ -69,8 +69,8 @@ export async function swingsnap(...args: readonly string[]): Promise<Told> {
 export function isRunning(pid: number): boolean {
   try {
     // What a process has open is closed by the last of its threads, which may end after the first.
-    if (readdirSync(`/proc/${String(pid)}/task`).length > 1) return true;
-    return !/\) [ZX] /u.test(readFileSync(`/proc/${String(pid)}/stat`, 'utf8'));
+    if (readdirSync(`/proc/${pid}/task`).length > 1) return true;
+    return !/\) [ZX] /u.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
   }
@@ -93,7 +93,7 @@ export async function untilGone(pid: number): Promise<void> {
 export function enlarge(stateDir: string, keys = 120_000): void {
   const db = openDatabase(join(stateDir, 'swingstore.sqlite'));
   db.exec(`
-    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${String(keys)})
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${keys})
     INSERT INTO kvStore SELECT 'z.' || n, hex(randomblob(150)) FROM numbers;
   `);
   db.close();

@@ -1,7 +1,7 @@
 /** Bundles whose checks may cost much. */
 import { createHash } from 'node:crypto';
-import { sha512 } from '../swing-store-export/bundle-cases.ts';
-import { rawZip } from '../swing-store-export/raw-zip.ts';
+import { sha512 } from '../swing-store-export/bundle/bundle-cases.ts';
+import { rawZip } from '../swing-store-export/bundle/raw-zip.ts';
 
 export interface BundleInput {
   readonly name: string;
@@ -44,7 +44,7 @@ export function bundles(random: () => number): readonly BundleInput[] {
   const module = (location: string): object => ({ location, parser });
   const modules = (names: readonly string[], of = (name: string): string => name.slice(2)) =>
     Object.fromEntries(['./a', ...names].map((name) => [name, module(of(name))]));
-  const many = list(about(3000), (i) => `./m${String(i)}`);
+  const many = list(about(3000), (i) => `./m${i}`);
   const deep = about(3000);
   const nested = `${'['.repeat(deep)}"a"${`,"${'x'.repeat(250)}"]`.repeat(deep)}`;
   const wide = `[${'{},'.repeat(about(200_000))}{}]`;
@@ -64,7 +64,7 @@ export function bundles(random: () => number): readonly BundleInput[] {
       Object.fromEntries(
         ['a', ...many.slice(0, 50).map((name) => name.slice(2))].map((name) => [
           `c/${name}`,
-          script(list(2000, (i) => `./m${String(i % 50)}`)),
+          script(list(2000, (i) => `./m${i % 50}`)),
         ]),
       ),
     ),
@@ -80,7 +80,7 @@ export function bundles(random: () => number): readonly BundleInput[] {
         ...Object.fromEntries(many.map((name) => [`c/${name.slice(2)}`, script([])])),
       },
       Object.fromEntries(
-        list(about(20_000), (i) => `s${String(i)}`).map((name) => [name, { compartment: 'o' }]),
+        list(about(20_000), (i) => `s${i}`).map((name) => [name, { compartment: 'o' }]),
       ),
     ),
     archive(

@@ -67,7 +67,7 @@ export function exportInputs(random: () => number): readonly Input[] {
     named('lines of null', () => ({ lines: 'null\n'.repeat(about(180_000)) })),
     named('one key over and over', () => ({ lines: line('kv.a', '1').repeat(about(60_000)) })),
     named('keys in the wrong order', () => ({
-      lines: many(about(40_000), (i) => line(`kv.${String(9_999_999 - i)}`, '')),
+      lines: many(about(40_000), (i) => line(`kv.${9_999_999 - i}`, '')),
     })),
     named('line breaks', () => ({ lines: '\n'.repeat(about(900_000)) })),
     named('one line that is nested', () => ({
@@ -86,7 +86,7 @@ export function exportInputs(random: () => number): readonly Input[] {
     })),
     named('spans that overlap', () => ({
       lines: many(about(6000), (i) => span(i, 9999, false)),
-      artifacts: Array.from({ length: 6000 }, (_, i) => [`transcript.v1.${String(i)}.9999`, '']),
+      artifacts: Array.from({ length: 6000 }, (_, i) => [`transcript.v1.${i}.9999`, '']),
     })),
     named('artifacts that are no names', () => ({
       lines: '',
@@ -94,7 +94,7 @@ export function exportInputs(random: () => number): readonly Input[] {
       manifest: (said) =>
         JSON.stringify({
           ...said,
-          artifacts: Array.from({ length: about(30_000) }, (_, i) => [`a${String(i)}`, 'a']),
+          artifacts: Array.from({ length: about(30_000) }, (_, i) => [`a${i}`, 'a']),
         }),
     })),
     named('a manifest that is nested', () => ({

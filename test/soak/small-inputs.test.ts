@@ -35,7 +35,7 @@ const random = (): number => {
 const sizeOf = (dir: string): number =>
   Number(execFileSync('du', ['-sb', dir]).toString().split('\t')[0]);
 
-describe.skipIf(!isSoak)(`small inputs, seed ${String(seed)}`, () => {
+describe.skipIf(!isSoak)(`small inputs, seed ${seed}`, () => {
   const tempDir = useTempDir('file');
   let maxMs = 0;
   let maxBytes = 0;
@@ -64,9 +64,7 @@ describe.skipIf(!isSoak)(`small inputs, seed ${String(seed)}`, () => {
       const args = await make(dir);
       expect(sizeOf(dir)).toBeLessThan(SMALL_BYTES);
       const { exitCode, code, ms, peak = Infinity } = await runBounded(args, dir, maxMs);
-      console.log(
-        `${String(exitCode)} ${code ?? ''} ${ms.toFixed(0)} ms, ${(peak / 1e6).toFixed(0)} MB`,
-      );
+      console.log(`${exitCode} ${code ?? ''} ${ms.toFixed(0)} ms, ${(peak / 1e6).toFixed(0)} MB`);
       await rm(dir, { recursive: true });
       expect(exitCode, 'it took too long').toBeTypeOf('number');
       expect(code).not.toBe('UNEXPECTED');

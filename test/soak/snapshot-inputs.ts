@@ -1,15 +1,9 @@
 /** Snapshots of our own that are small, and hold little in many or much in few. */
 import { join } from 'node:path';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
-import { rawFrame } from '../formats/snapshot/hostile/bytes.ts';
-import {
-  draftOf,
-  forge,
-  sha256,
-  writeFiles,
-  type Draft,
-} from '../formats/snapshot/hostile/forge.ts';
-import { makeContent, smallSpec } from '../formats/snapshot/made-export.ts';
+import { rawFrame } from '../snapshot/hostile/bytes.ts';
+import { draftOf, forge, sha256, writeFiles, type Draft } from '../snapshot/hostile/forge.ts';
+import { makeContent, smallSpec } from '../snapshot/made-export.ts';
 import type { Input } from './input.ts';
 
 const MIB = 1024 * 1024;
@@ -91,12 +85,12 @@ export function snapshotInputs(random: () => number): readonly Input[] {
     ...changed('small artifacts that nothing names', (draft) => {
       draft.chunks.push({
         entries: Array.from({ length: 16_000 }, (_, i) => {
-          const name = `bundle.b1-${String(i)}`;
+          const name = `bundle.b1-${i}`;
           const artifact = {
             name,
             size: 0,
             sha256: sha256(''),
-            identity: `bundle:b1-${String(i)}`,
+            identity: `bundle:b1-${i}`,
           };
           return { name: `swingset/artifacts/${name}`, data: Buffer.alloc(0), artifact };
         }),
@@ -109,7 +103,7 @@ export function snapshotInputs(random: () => number): readonly Input[] {
     }),
     ...changed('modules without end', (draft) => {
       draft.manifest = (manifest) => {
-        for (let i = 0; i < about(9000); i += 1) manifest.modules[`m${String(i)}`] = {};
+        for (let i = 0; i < about(9000); i += 1) manifest.modules[`m${i}`] = {};
       };
     }),
     ...changed(
@@ -123,9 +117,7 @@ export function snapshotInputs(random: () => number): readonly Input[] {
     ),
     ...changed(
       'a making of many fields',
-      madeOf(
-        () => `{${Array.from({ length: about(60_000) }, (_, i) => `"${String(i)}":0`).join(',')}}`,
-      ),
+      madeOf(() => `{${Array.from({ length: about(60_000) }, (_, i) => `"${i}":0`).join(',')}}`),
     ),
     ...changed(
       'a making of a long number',

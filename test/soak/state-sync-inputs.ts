@@ -117,9 +117,7 @@ const sha256 = (data: string | Buffer): string => createHash('sha256').update(da
 /** Records of spans, each of so many items, and the spans. */
 function spans(count: number, items: number, span: string, hash: string): Items {
   const record = (i: number): Leaf => [
-    i === count - 1
-      ? 'swingStore.transcript.v1.current'
-      : `swingStore.transcript.v1.${String(i * items)}`,
+    i === count - 1 ? 'swingStore.transcript.v1.current' : `swingStore.transcript.v1.${i * items}`,
     JSON.stringify({
       ...{ vatID: 'v1', startPos: i * items, endPos: (i + 1) * items, hash },
       isCurrent: i === count - 1 ? 1 : 0,
@@ -132,10 +130,7 @@ function spans(count: number, items: number, span: string, hash: string): Items 
       Array.from({ length: count }, (_, i) => record(i)),
     ),
     payloads('swingset', count, (i) =>
-      artifactPayload(
-        `transcript.v1.${String(i * items)}.${String((i + 1) * items)}`,
-        Buffer.from(span),
-      ),
+      artifactPayload(`transcript.v1.${i * items}.${(i + 1) * items}`, Buffer.from(span)),
     ),
   );
 }
@@ -155,7 +150,7 @@ export function stateSyncInputs(random: () => number): readonly Input[] {
     { name: `state-sync archive: ${name}`, make: async (dir) => archive(dir, items()) },
   ];
   const kv = (count: number): Leaf[] =>
-    Array.from({ length: count }, (_, i) => [`swingStore.kv.${String(i)}`, '1']);
+    Array.from({ length: count }, (_, i) => [`swingStore.kv.${i}`, '1']);
   const prefix = 'k'.repeat(1_000_000);
   const emptySpan = sha256('start of transcript span');
   return [
@@ -195,7 +190,7 @@ export function stateSyncInputs(random: () => number): readonly Input[] {
       payloads('swingset', about(MB), () => Buffer.alloc(0)),
     ),
     ...named('extensions of nothing', () =>
-      repeated(about(900), (i) => sized(extensionItem(`e${String(i)}`, 1))),
+      repeated(about(900), (i) => sized(extensionItem(`e${i}`, 1))),
     ),
     ...named('byte code of zeros', () => {
       const code = gzipSync(Buffer.alloc(60 * MB), { level: 9 });

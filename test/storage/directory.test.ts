@@ -1,9 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-
 import { describe, expect, it } from 'vitest';
-
 import { VerificationError } from '../../src/errors.ts';
 import { directoryStorage, storedDirectory } from '../../src/storage/directory.ts';
 import { storageContract } from '../contract/storage.ts';

@@ -1,5 +1,5 @@
-import { storageContract } from '../contract/storage.ts';
 import { memoryStorage } from '../../src/storage/memory.ts';
+import { storageContract } from '../contract/storage.ts';
 
 storageContract(async () => {
   const storage = memoryStorage();

@@ -4,7 +4,6 @@
  */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-
 import { makeTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';

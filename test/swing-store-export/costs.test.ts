@@ -1,14 +1,14 @@
 /** Exports that are small, and would take long or much to check. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { checkBundle } from '../../src/swing-store-export/check-bundle.ts';
-import { ItemBudget } from '../../src/swing-store-export/item-budget.ts';
-import { RecordIndex } from '../../src/swing-store-export/record-index.ts';
-import { transcriptSpanEntry } from '../../src/swing-store-export/records.ts';
-import { verifyArtifact } from '../../src/swing-store-export/verify-artifact.ts';
+import { ItemBudget } from '../../src/swing-store-export/artifact/item-budget.ts';
+import { verifyArtifact } from '../../src/swing-store-export/artifact/verify-artifact.ts';
+import { checkBundle } from '../../src/swing-store-export/bundle/check-bundle.ts';
+import { RecordIndex } from '../../src/swing-store-export/export-data/record-index.ts';
+import { transcriptSpanEntry } from '../../src/swing-store-export/export-data/records.ts';
 import { useTempDir } from '../fixtures/directories.ts';
-import { sha512 } from './bundle-cases.ts';
-import { rawZip, type RawEntry } from './raw-zip.ts';
+import { sha512 } from './bundle/bundle-cases.ts';
+import { rawZip, type RawEntry } from './bundle/raw-zip.ts';
 
 const tempDir = useTempDir();
 
@@ -81,7 +81,7 @@ describe('a bundle is refused at once', () => {
   });
 
   it('whose modules share one file', async () => {
-    const names = named(5000, (i) => `./m${String(i)}`);
+    const names = named(5000, (i) => `./m${i}`);
     const shared = { location: 'f', parser: 'pre-cjs-json' };
     const modules = Object.fromEntries(names.map((name) => [name, shared]));
     const entry = { './a': { location: 'a', parser: 'pre-cjs-json' } };
@@ -97,9 +97,9 @@ describe('a bundle is refused at once', () => {
   });
 
   it('whose modules import more than any contract', async () => {
-    const names = named(200_000, (i) => `./m${String(i % 10)}`);
+    const names = named(200_000, (i) => `./m${i % 10}`);
     const all = Object.fromEntries(
-      ['./a', ...named(10, (i) => `./m${String(i)}`)].map((name) => [
+      ['./a', ...named(10, (i) => `./m${i}`)].map((name) => [
         name,
         { location: name.slice(2), parser: 'pre-cjs-json' },
       ]),
@@ -127,10 +127,10 @@ describe('a bundle is refused at once', () => {
 
   it('with thousands of scopes, for the import that no scope has', async () => {
     const scopes = Object.fromEntries(
-      named(20_000, (i) => `s${String(i)}`).map((prefix) => [prefix, { compartment: 'o' }]),
+      named(20_000, (i) => `s${i}`).map((prefix) => [prefix, { compartment: 'o' }]),
     );
     const modules: Record<string, object> = { './a': { location: 'a', parser: 'pre-cjs-json' } };
-    const imports = named(20_000, (i) => `./m${String(i)}`);
+    const imports = named(20_000, (i) => `./m${i}`);
     for (const name of imports) modules[name] = { location: name.slice(2), parser: 'text' };
     const files: Record<string, string> = { 'c/a': script([...imports, 'none']) };
     for (const name of imports) files[`c/${name.slice(2)}`] = '';

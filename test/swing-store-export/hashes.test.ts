@@ -1,14 +1,12 @@
 import path from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
 import { computeContentHash } from '../../src/swing-store-export/content-hash.ts';
-import { ExportDataHasher } from '../../src/swing-store-export/export-data-hasher.ts';
-import { RecordIndex } from '../../src/swing-store-export/record-index.ts';
+import { ExportDataHasher } from '../../src/swing-store-export/export-data/export-data-hasher.ts';
+import { RecordIndex } from '../../src/swing-store-export/export-data/record-index.ts';
+import { ExportFiles } from '../end-to-end/export-files.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { richSpec } from '../fixtures/specs.ts';
-import { ExportFiles } from '../end-to-end/export-files.ts';
 
 const fileDir = useTempDir('file');
 afterAll(closeReference);

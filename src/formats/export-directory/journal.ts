@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EXPORT_DATA_FILE, JOURNAL_FILE } from './layout.ts';
 import { parseArtifactName } from '../../swing-store-export/names.ts';
+import { EXPORT_DATA_FILE, JOURNAL_FILE } from './layout.ts';
 
 /**
  * The file names in the journal of `exportDir`; none if there is no journal.

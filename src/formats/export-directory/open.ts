@@ -2,13 +2,13 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { NotFoundError, VerificationError } from '../../errors.ts';
-import { withShownPaths } from '../../io/descriptor-names.ts';
+import { withShownPaths } from '../../io/files/descriptor-names.ts';
+import { SourceFile } from '../../io/files/source-file.ts';
+import { statIfThere } from '../../io/files/stat-if-there.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
-import { SourceFile } from '../../io/source-file.ts';
-import { statIfThere } from '../../io/stat-if-there.ts';
-import { inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
+import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
-import { readExportData } from '../../swing-store-export/export-data.ts';
+import { readExportData } from '../../swing-store-export/export-data/export-data.ts';
 import {
   WHOLE_MAX_BYTES,
   type ExportArtifact,
@@ -41,7 +41,7 @@ export async function openExportDirectory(
     throw new VerificationError('MANIFEST', 'the export manifest contradicts itself', {
       path: join(exportDir, MANIFEST_FILE),
       expected: 'no artifacts, as its artifactMode says',
-      found: `${String(manifest.artifacts.length)} artifacts`,
+      found: `${manifest.artifacts.length} artifacts`,
     });
   }
   const dataPath = resolveInside(exportDir, manifest.data);

@@ -7,7 +7,7 @@
 import { constants } from 'node:fs';
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { publishFile, syncDirectory, writeFully } from '../../io/publish-file.ts';
+import { publishFile, syncDirectory, writeFully } from '../../io/files/publish-file.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import {
   piecesOf,
@@ -15,8 +15,8 @@ import {
   type ExportSink,
   type ExportSummary,
 } from '../../swing-store-export/swing-store-export.ts';
-import { EXPORT_DATA_FILE, JOURNAL_FILE, MANIFEST_FILE } from './layout.ts';
 import { readJournal } from './journal.ts';
+import { EXPORT_DATA_FILE, JOURNAL_FILE, MANIFEST_FILE } from './layout.ts';
 
 interface Header {
   readonly height: number;
@@ -135,7 +135,7 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   /** `JSON.stringify(manifest, null, 2)`, without the list of artifacts in memory. */
   async *#manifest(summary: ExportSummary): AsyncGenerator<string> {
     const { height, artifactMode = summary.artifactMode, withExportData } = this.#header;
-    yield `{\n  "blockHeight": ${String(height)},\n  "artifactMode": ${JSON.stringify(artifactMode)},\n  "artifacts": [`;
+    yield `{\n  "blockHeight": ${height},\n  "artifactMode": ${JSON.stringify(artifactMode)},\n  "artifacts": [`;
     let separator = '\n';
     for await (const name of readJournal(this.#dir)) {
       if (name === EXPORT_DATA_FILE) continue;

@@ -77,8 +77,8 @@ export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
     if (found !== expected || !isFile(path)) {
       damaged('a chunk is missing', {
         path,
-        expected: `chunk ${String(expected)}`,
-        found: `chunk ${String(found)}`,
+        expected: `chunk ${expected}`,
+        found: `chunk ${found}`,
       });
     }
     yield* createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>;

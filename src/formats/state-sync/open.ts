@@ -12,23 +12,23 @@
  */
 import { VerificationError } from '../../errors.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
-import { inlinePool, type WorkerPool } from '../../io/worker-pool/pool.ts';
+import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
 import { UNTRUSTED_EXPORT_DATA } from '../../swing-store-export/names.ts';
 import type {
   ExportArtifact,
   SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
-import { proveAppHash, type AppHashProof } from './app-hash.ts';
-import { readArtifact } from './artifact-payload.ts';
-import { CodeHashes } from './code-hashes.ts';
-import { readCode, type ByteCode } from './code-payload.ts';
-import { readArchive } from './dump-archive.ts';
-import { extensionsOf, refuseFormat, type Extension } from './extensions.ts';
-import type { OtherItem } from './decode-item.ts';
-import { ItemReader } from './items.ts';
 import { readChunkFiles, type FoundStateSync } from './layout.ts';
-import { OrderedExportData } from './ordered-export-data.ts';
-import { readStores, type ReadStores } from './read-stores.ts';
+import { readArtifact } from './payload/artifact-payload.ts';
+import { readCode, type ByteCode } from './payload/code-payload.ts';
+import { proveAppHash, type AppHashProof } from './proof/app-hash.ts';
+import { CodeHashes } from './proof/code-hashes.ts';
+import { OrderedExportData } from './proof/ordered-export-data.ts';
+import { readStores, type ReadStores } from './proof/read-stores.ts';
+import type { OtherItem } from './stream/decode-item.ts';
+import { readArchive } from './stream/dump-archive.ts';
+import { extensionsOf, refuseFormat, type Extension } from './stream/extensions.ts';
+import { ItemReader } from './stream/items.ts';
 
 export interface OpenStateSyncOptions {
   /** The trusted AppHash, from the header of the block after the snapshot's; hex. */
@@ -84,7 +84,7 @@ export function openStateSync(
 
 /** The RPC query whose answer has the AppHash of a height. */
 export function appHashQuery(height: number): string {
-  return `/commit?height=${String(height + 1)}`;
+  return `/commit?height=${height + 1}`;
 }
 
 /** What Go up to 1.18 leaves behind a zlib stream that is ended twice; later ones leave 4. */
@@ -181,9 +181,7 @@ class OpenedStateSync implements StateSyncExport {
     if (codeHashes.hasStore) this.codes ??= { count: 0, size: 0 };
     this.#options.onCodesEnd?.();
     if (reader.bytesBehind > USUAL_BYTES_BEHIND) {
-      note(
-        `${String(reader.bytesBehind)} bytes stand behind the end of the snapshot, and were left`,
-      );
+      note(`${reader.bytesBehind} bytes stand behind the end of the snapshot, and were left`);
     }
   }
 
@@ -255,7 +253,7 @@ export function proveStores(
   }
   if (newestVersion < height) {
     note(
-      `no node of the stores is of height ${String(height)}, the newest is of ${String(newestVersion)}: the height is a ` +
+      `no node of the stores is of height ${height}, the newest is of ${newestVersion}: the height is a ` +
         `label, and the AppHash may be that of another`,
     );
   }
@@ -264,7 +262,7 @@ export function proveStores(
 
 /** What is said of byte code that no store names. */
 export function unprovedCodes({ count }: ByteCodes, fate: 'left' | 'copied'): string {
-  return `${String(count)} byte codes of the extension wasm were ${fate}: without a store wasm, nothing proves them`;
+  return `${count} byte codes of the extension wasm were ${fate}: without a store wasm, nothing proves them`;
 }
 
 async function leftExtension({ name, format, payloads }: Extension): Promise<string> {
@@ -273,7 +271,7 @@ async function leftExtension({ name, format, payloads }: Extension): Promise<str
     count += 1;
     bytes += size;
   }
-  return `extension ${name}, format ${String(format)}, with ${String(count)} payloads of ${String(bytes)} bytes was left`;
+  return `extension ${name}, format ${format}, with ${count} payloads of ${bytes} bytes was left`;
 }
 
 /** Every node of a chain with a SwingStore has export data: a snapshot without is of another chain, or too old. */

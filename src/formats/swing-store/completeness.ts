@@ -1,8 +1,8 @@
 /**
  * Whether a SwingStore holds every artifact that a mode asks for: `assertComplete` of the reference, on its tables.
  */
-import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import type { Database } from '../../io/sqlite.ts';
+import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 
 /**
  * What a store lacks for an export of `mode`, as one line, or undefined where it is complete. `debug` asks for

@@ -1,7 +1,7 @@
 /** Heap snapshots as a SwingStore keeps them: gzipped. */
 import { createGunzip, gunzipSync, gzipSync } from 'node:zlib';
 import { VerificationError } from '../../errors.ts';
-import { workerTask } from '../../io/worker-pool/task.ts';
+import { workerTask } from '../../io/threads/task.ts';
 import { WHOLE_MAX_BYTES, type WholeContent } from '../../swing-store-export/swing-store-export.ts';
 
 /**

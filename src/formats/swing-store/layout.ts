@@ -74,7 +74,7 @@ export const MAX_BLOB_BYTES = 1_000_000_000;
 export function blobTooLarge(name: string, size: number): SwingSnapError {
   return new SwingSnapError('BLOB_TOO_LARGE', 'an artifact is larger than SQLite can keep', {
     path: name,
-    expected: `at most ${String(MAX_BLOB_BYTES)} stored bytes`,
-    found: `${String(size)} bytes`,
+    expected: `at most ${MAX_BLOB_BYTES} stored bytes`,
+    found: `${size} bytes`,
   });
 }

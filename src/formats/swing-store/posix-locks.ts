@@ -10,7 +10,7 @@ export function lockHolders({ dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): Set
   // The kernel's own coding of device numbers, as glibc's major() and minor() take it apart.
   const major = (dev >> 8n) & 0xfffn;
   const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
-  const file = `${hex(major)}:${hex(minor)}:${String(ino)}`;
+  const file = `${hex(major)}:${hex(minor)}:${ino}`;
   const holders = new Set<number>();
   try {
     for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {

@@ -1,8 +1,7 @@
 /** Chooses the zstd codec of this process. */
 
 import { UsageError } from '../../errors.ts';
-import { ZSTD_CODEC_NAMES } from './codec.ts';
-import type { ZstdCodec, ZstdCodecName } from './codec.ts';
+import { ZSTD_CODEC_NAMES, type ZstdCodec, type ZstdCodecName } from './codec.ts';
 
 /** Names the codec to use, for comparisons and for working around a broken one. */
 const CODEC_VARIABLE = 'SWINGSNAP_ZSTD';

@@ -2,11 +2,9 @@
 
 import zlib from 'node:zlib';
 import { UsageError } from '../../errors.ts';
-import { checkLevel, MAX_WINDOW_LOG, tablesOf } from './codec.ts';
-import type { ZstdCodec } from './codec.ts';
+import { checkLevel, MAX_WINDOW_LOG, tablesOf, type ZstdCodec } from './codec.ts';
 import { cutZstdFrames } from './frame.ts';
-import { boundOutput, corruptContent } from './output-bound.ts';
-import type { OutputBound } from './output-bound.ts';
+import { boundOutput, corruptContent, type OutputBound } from './output-bound.ts';
 
 /** What is used of `node:zlib`'s zstd. Declared here, since the types of the oldest Node that we run on have none. */
 interface NodeZstd {

@@ -8,8 +8,7 @@
 
 import { createRequire } from 'node:module';
 import { SwingSnapError } from '../../errors.ts';
-import { checkLevel } from './codec.ts';
-import type { ZstdCodec } from './codec.ts';
+import { checkLevel, type ZstdCodec } from './codec.ts';
 import { boundOutput, corruptContent } from './output-bound.ts';
 
 /** Its C++ copies each piece to its heap. */

@@ -2,8 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { UsageError } from '../../errors.ts';
-import { checkLevel, MAX_WINDOW_LOG, tablesOf } from './codec.ts';
-import type { ZstdCodec } from './codec.ts';
+import { checkLevel, MAX_WINDOW_LOG, tablesOf, type ZstdCodec } from './codec.ts';
 import { boundOutput, corruptContent } from './output-bound.ts';
 
 /**

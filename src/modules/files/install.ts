@@ -3,12 +3,16 @@ import { existsSync, lstatSync, statSync, type Stats } from 'node:fs';
 import { chmod, chown, lstat, mkdir, open, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { SwingSnapError } from '../../errors.ts';
-import { HeldDirectory, inDirectory, isSame } from '../../io/held-directory.ts';
-import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../../io/made-directory.ts';
-import { syncDirectory, writeFully } from '../../io/publish-file.ts';
-import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
-import { namesOf, removeLeftovers, WorkDirectory } from '../../io/work-directory.ts';
-import type { InstalledState, StateContext } from '../contract.ts';
+import { HeldDirectory, inDirectory, isSame } from '../../io/files/held-directory.ts';
+import {
+  makeDirectory,
+  unmakeDirectories,
+  type MadeDirectory,
+} from '../../io/files/made-directory.ts';
+import { syncDirectory, writeFully } from '../../io/files/publish-file.ts';
+import { TEMPORARY_PREFIX } from '../../io/files/scratch.ts';
+import { namesOf, removeLeftovers, WorkDirectory } from '../../io/files/work-directory.ts';
+import type { InstalledState, StateContext } from '../../snapshot/module-contract.ts';
 import { ROOT } from './layout.ts';
 import { fieldsOfTree } from './read.ts';
 import { verifyTree, type TreeFile, type TreeTarget } from './target.ts';
@@ -218,9 +222,9 @@ function makeWork(place: HeldDirectory): WorkDirectory {
 /** `<dir>.before-<height>-<time>`, with a number where two come in one second. */
 async function freeName(place: HeldDirectory, of: string, height: number): Promise<string> {
   const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
-  const first = `${of}.before-${String(height)}-${time}`;
+  const first = `${of}.before-${height}-${time}`;
   let name = first;
-  for (let n = 2; await isOccupied(place.at(name)); n += 1) name = `${first}-${String(n)}`;
+  for (let n = 2; await isOccupied(place.at(name)); n += 1) name = `${first}-${n}`;
   return name;
 }
 

@@ -5,8 +5,8 @@
  * - *mode*: the permission bits, three octal digits; owners and times are not carried
  */
 import { VerificationError } from '../../errors.ts';
-import { sha256Hex } from '../../io/digest.ts';
-import { moduleOf, type StateArtifact } from '../contract.ts';
+import { sha256Hex } from '../../io/bytes/digest.ts';
+import { moduleOf, type StateArtifact } from '../../snapshot/module-contract.ts';
 
 export const FILES = 'files';
 

@@ -9,10 +9,10 @@ import {
   type StateContext,
   type StateModule,
   type WrittenState,
-} from '../contract.ts';
+} from '../../snapshot/module-contract.ts';
+import { ReceivedArtifacts, wrong, type ArtifactWriter } from '../kit/received-artifacts.ts';
+import { chunksOf, GeneratedReadable } from '../kit/sent-artifacts.ts';
 import type { ModuleKind, ModulePlace } from '../place.ts';
-import { ReceivedArtifacts, wrong, type ArtifactWriter } from '../received-artifacts.ts';
-import { chunksOf, GeneratedReadable } from '../sent-artifacts.ts';
 import { installTree } from './install.ts';
 import {
   directoryEntryName,

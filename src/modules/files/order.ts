@@ -1,6 +1,6 @@
 /** Whether the paths of a tree come in order, each behind the directory that it is in. */
 import { VerificationError } from '../../errors.ts';
-import { compareNames } from '../contract.ts';
+import { compareNames } from '../../snapshot/module-contract.ts';
 import { parentOf, ROOT } from './layout.ts';
 
 /** A directory whose content is complete. */

@@ -1,7 +1,7 @@
 /** A tree of files, as artifacts that are sent. */
-import { DigestTap } from '../../io/digest.ts';
-import { ModuleHasher, type ModuleFields } from '../contract.ts';
-import type { SentArtifact } from '../sent-artifacts.ts';
+import { DigestTap } from '../../io/bytes/digest.ts';
+import { ModuleHasher, type ModuleFields } from '../../snapshot/module-contract.ts';
+import type { SentArtifact } from '../kit/sent-artifacts.ts';
 import { directoryEntryName, fileEntryName, FILES, formatIdentity } from './layout.ts';
 import { walkTree, type TreeNode } from './walk.ts';
 

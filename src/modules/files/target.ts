@@ -1,11 +1,14 @@
 /** What becomes of a tree that is received. */
 import { resolve } from 'node:path';
-import type { InstalledState, StateArtifact } from '../contract.ts';
-import { differences } from '../differences.ts';
-import { compareNames } from '../contract.ts';
+import {
+  type InstalledState,
+  type StateArtifact,
+  compareNames,
+} from '../../snapshot/module-contract.ts';
+import { differences } from '../kit/differences.ts';
+import { ROOT } from './layout.ts';
 import { identityOfNode } from './read.ts';
 import { walkTree, type TreeNode } from './walk.ts';
-import { ROOT } from './layout.ts';
 
 /** Paths come in order, each behind its directory, and were looked at. */
 export interface TreeTarget {

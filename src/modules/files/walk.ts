@@ -4,9 +4,9 @@ import { constants, fstatSync, type BigIntStats } from 'node:fs';
 import { lstat, open, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NotFoundError, SwingSnapError, UsageError, VerificationError } from '../../errors.ts';
-import { HeldDirectory } from '../../io/held-directory.ts';
-import { isHeld } from '../../io/held-files.ts';
-import { systemCode } from '../../io/system-error.ts';
+import { HeldDirectory } from '../../io/files/held-directory.ts';
+import { isHeld } from '../../io/files/held-files.ts';
+import { systemCode } from '../../io/files/system-error.ts';
 import { isTreePath, ROOT } from './layout.ts';
 
 const READ_PIECE_BYTES = 1024 * 1024;

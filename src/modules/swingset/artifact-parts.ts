@@ -1,5 +1,6 @@
 /** Artifacts in parts of at most a chunk. */
-import { DigestTap, sha256Hex } from '../../io/digest.ts';
+import { DigestTap, sha256Hex } from '../../io/bytes/digest.ts';
+import type { HeldState, StateChunk, StateEntry } from '../../snapshot/module-contract.ts';
 import { parseArtifactName } from '../../swing-store-export/names.ts';
 import {
   piecesOf,
@@ -8,8 +9,7 @@ import {
   type HeldContent,
   type WholeContent,
 } from '../../swing-store-export/swing-store-export.ts';
-import type { HeldState, StateChunk, StateEntry } from '../contract.ts';
-import { refuseTooManyParts } from '../group.ts';
+import { refuseTooManyParts } from '../kit/group.ts';
 import { artifactEntryName, SWINGSET } from './layout.ts';
 
 /** The digest of an artifact, and what is left to be written of it. */

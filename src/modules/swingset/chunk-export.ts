@@ -1,6 +1,7 @@
 /** An export becomes chunks of the module `swingset`. */
 import { VerificationError } from '../../errors.ts';
-import { sha256Hex } from '../../io/digest.ts';
+import { sha256Hex } from '../../io/bytes/digest.ts';
+import type { HeldState, StateEntry } from '../../snapshot/module-contract.ts';
 import { parseArtifactName } from '../../swing-store-export/names.ts';
 import type {
   ArtifactContent,
@@ -8,12 +9,11 @@ import type {
   ExportSink,
   ExportSummary,
 } from '../../swing-store-export/swing-store-export.ts';
-import type { HeldState, StateEntry } from '../contract.ts';
-import { Group, GROUP_MIN_BYTES, refuseTooManyParts } from '../group.ts';
+import { Group, GROUP_MIN_BYTES, refuseTooManyParts } from '../kit/group.ts';
 import { ArtifactParts, type EmitChunk } from './artifact-parts.ts';
-import { unverified } from './content.ts';
-import { SegmentCutter } from './cut.ts';
+import { unverified } from './description.ts';
 import { artifactEntryName, SEGMENT_NAME, segmentEntryName, SWINGSET } from './layout.ts';
+import { SegmentCutter } from './segment-cutter.ts';
 
 export interface ChunkExportOptions {
   /** Raw bytes of an entry at most. */
@@ -104,8 +104,8 @@ export class ChunkExport implements ExportSink<ExportSummary> {
         'NOT_CANONICAL',
         'an artifact has other bytes than an exporter gives it',
         {
-          expected: `${String(this.#artifactBytes)} bytes in all`,
-          found: `${String(summary.artifacts.size)} bytes`,
+          expected: `${this.#artifactBytes} bytes in all`,
+          found: `${summary.artifacts.size} bytes`,
           hint: 'look for a transcript span whose last line has no end',
         },
       );

@@ -1,27 +1,27 @@
 /** Chunks of the module `swingset` as an export. */
-import { mapAhead } from '../../io/ahead.ts';
-import { countLines } from '../../io/lines.ts';
-import { sha256Hex } from '../../io/digest.ts';
+import { sha256Hex } from '../../io/bytes/digest.ts';
+import { countLines } from '../../io/bytes/lines.ts';
+import { mapAhead } from '../../io/flow/ahead.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
-import { aheadOf, type WorkerPool } from '../../io/worker-pool/pool.ts';
-import type { SwingsetFields } from '../../formats/snapshot/manifest.ts';
-import { damaged, MIN_CHUNK_BYTES } from '../../formats/snapshot/layout.ts';
+import { aheadOf, type WorkerPool } from '../../io/threads/pool.ts';
+import { damaged, MIN_CHUNK_BYTES } from '../../snapshot/layout.ts';
+import type { SwingsetFields } from '../../snapshot/manifest.ts';
+import type { StateArtifact, StateChunk, StateEntry } from '../../snapshot/module-contract.ts';
+import { artifactIdentity } from '../../swing-store-export/artifact/expected-content.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
-import { NotCanonicalError } from '../../swing-store-export/canonical-blocks.ts';
-import { readExportData } from '../../swing-store-export/export-data.ts';
+import { NotCanonicalError } from '../../swing-store-export/export-data/canonical-blocks.ts';
+import { readExportData } from '../../swing-store-export/export-data/export-data.ts';
 import { parseArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
-import { artifactIdentity } from '../../swing-store-export/expected-content.ts';
 import {
   WHOLE_MAX_BYTES,
   type ExportArtifact,
   type PromisedHashes,
   type SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
-import type { StateArtifact, StateChunk, StateEntry } from '../contract.ts';
-import { bytesOf, nameOf } from '../entry.ts';
-import { MAX_PARTS } from '../group.ts';
+import { bytesOf, nameOf } from '../kit/entry.ts';
+import { MAX_PARTS } from '../kit/group.ts';
 import { artifactEntryName, isSegmentEntry } from './layout.ts';
-import { SegmentChecker } from './segments.ts';
+import { SegmentChecker } from './segment-checker.ts';
 
 export interface EntriesExportOptions {
   /** Names the snapshot in errors. */

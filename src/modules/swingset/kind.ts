@@ -1,18 +1,18 @@
 /** The module `swingset` of a state dir, for whoever has modules by their places. */
-import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
-import { openSwingStore } from '../../formats/swing-store/open.ts';
 import { UsageError } from '../../errors.ts';
+import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
+import { openSwingStore } from '../../formats/swing-store/read/open.ts';
 import {
   noSuchSide,
   type ChunkedReadable,
   type ReadContext,
   type StateModule,
-} from '../contract.ts';
+} from '../../snapshot/module-contract.ts';
 import type { ModuleKind, ModulePlace } from '../place.ts';
 import { SWINGSET } from './layout.ts';
 import { swingsetModule } from './module.ts';
-import { buildStoreFrom, verifyExport } from './receive.ts';
-import type { ReceiveExport } from './write.ts';
+import { buildStoreFrom, verifyExport } from './receivers.ts';
+import type { ReceiveExport } from './writable.ts';
 
 export const swingsetKind: ModuleKind = {
   kind: SWINGSET,

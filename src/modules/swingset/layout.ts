@@ -1,7 +1,7 @@
 /** Names of the entries of the module `swingset`, and where they are cut; see `docs/snapshot-format.md`. */
-import { partNumber } from '../group.ts';
+import type { NameByHash } from '../../snapshot/module-contract.ts';
 import { formatArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
-import type { NameByHash } from '../contract.ts';
+import { partNumber } from '../kit/group.ts';
 
 export const SWINGSET = 'swingset';
 
@@ -41,7 +41,7 @@ export function artifactEntryName(artifact: ArtifactName, part: number | undefin
   if (part === undefined) return ARTIFACT_PREFIX + formatArtifactName(artifact);
   const stem =
     artifact.kind === 'transcript'
-      ? `transcript.${artifact.vatID}.${String(artifact.startPos)}`
+      ? `transcript.${artifact.vatID}.${artifact.startPos}`
       : formatArtifactName(artifact);
   return `${ARTIFACT_PREFIX}${stem}/${partNumber(part)}`;
 }

@@ -2,11 +2,11 @@
  * The module `swingset`: a SwingStore, through `SwingStoreExport`. It reads any form of an export, and hands what it
  * receives, again as an export, to whoever builds a store from it, compares it with one, or only verifies it.
  */
+import { noSuchSide, type StateContext, type StateModule } from '../../snapshot/module-contract.ts';
 import type { SwingStoreExport } from '../../swing-store-export/swing-store-export.ts';
-import { noSuchSide, type StateContext, type StateModule } from '../contract.ts';
 import { SWINGSET } from './layout.ts';
-import { SwingsetReadable } from './read.ts';
-import { SwingsetWritable, type SwingsetWritableOptions } from './write.ts';
+import { SwingsetReadable } from './readable.ts';
+import { SwingsetWritable, type SwingsetWritableOptions } from './writable.ts';
 
 export interface SwingsetModuleOptions {
   /** What is read, if anything is; whoever gives it closes it. */

@@ -1,12 +1,12 @@
 /** All of a stored snapshot is read and proved, and nothing is kept of it. */
-import { damaged } from '../../formats/snapshot/layout.ts';
-import type { ManifestFile, SnapshotManifest } from '../../formats/snapshot/manifest.ts';
-import { unpackModules, type UnpackModulesOptions } from '../../formats/snapshot/unpack-modules.ts';
+import { damaged } from '../../snapshot/layout.ts';
+import type { ManifestFile, SnapshotManifest } from '../../snapshot/manifest.ts';
+import type { StateModule } from '../../snapshot/module-contract.ts';
+import { unpackModules, type UnpackModulesOptions } from '../../snapshot/read/unpack-modules.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
-import type { StateModule } from '../contract.ts';
 import { swingsetModule } from './module.ts';
-import { verifyExport } from './receive.ts';
+import { verifyExport } from './receivers.ts';
 
 /**
  * @param file the manifest that is meant
@@ -46,7 +46,7 @@ export function refuseUnread(
   if (artifacts.count === swingset.artifacts.count) return;
   damaged('the snapshot holds artifacts that its artifact mode has no use for', {
     path,
-    expected: `${String(artifacts.count)} (${swingset.artifactMode})`,
+    expected: `${artifacts.count} (${swingset.artifactMode})`,
     found: swingset.artifacts.count,
   });
 }

@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { VerificationError } from '../../errors.ts';
-import { statIfThere } from '../../io/stat-if-there.ts';
+import { statIfThere } from '../../io/files/stat-if-there.ts';
 
 export const WASM = 'wasm';
 

@@ -3,9 +3,9 @@ import { constants, type Stats } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NotFoundError, VerificationError } from '../../errors.ts';
-import { DigestTap } from '../../io/digest.ts';
-import type { StateContext } from '../contract.ts';
-import type { SentArtifact } from '../sent-artifacts.ts';
+import { DigestTap } from '../../io/bytes/digest.ts';
+import type { StateContext } from '../../snapshot/module-contract.ts';
+import type { SentArtifact } from '../kit/sent-artifacts.ts';
 import { isChecksum, refuseOtherChecksum, wasmEntryName, wasmIdentity } from './layout.ts';
 
 const READ_PIECE_BYTES = 1024 * 1024;
@@ -28,7 +28,7 @@ export async function checksumsIn(
   });
   const checksums = names.filter(isChecksum).sort();
   const left = names.length - checksums.length;
-  if (left > 0) progress.note(`${String(left)} names in ${dir} are no checksums, and were left`);
+  if (left > 0) progress.note(`${left} names in ${dir} are no checksums, and were left`);
   return checksums;
 }
 

@@ -4,16 +4,20 @@ import { lstatSync, unlinkSync, type Stats } from 'node:fs';
 import { link, lstat, open, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { VerificationError } from '../../errors.ts';
-import { HeldDirectory, inDirectory, isSame } from '../../io/held-directory.ts';
-import { makeDirectory, unmakeDirectories, type MadeDirectory } from '../../io/made-directory.ts';
+import { HeldDirectory, inDirectory, isSame } from '../../io/files/held-directory.ts';
+import {
+  makeDirectory,
+  unmakeDirectories,
+  type MadeDirectory,
+} from '../../io/files/made-directory.ts';
+import { syncDirectory, writeFully } from '../../io/files/publish-file.ts';
+import { TEMPORARY_PREFIX } from '../../io/files/scratch.ts';
+import { WorkDirectory } from '../../io/files/work-directory.ts';
 import { noProgress } from '../../io/progress.ts';
-import { syncDirectory, writeFully } from '../../io/publish-file.ts';
-import { TEMPORARY_PREFIX } from '../../io/scratch.ts';
-import { WorkDirectory } from '../../io/work-directory.ts';
-import type { InstalledState } from '../contract.ts';
-import { differences, type Differences } from '../differences.ts';
-import { checksumsIn, hasByteCode } from './read.ts';
+import type { InstalledState } from '../../snapshot/module-contract.ts';
+import { differences, type Differences } from '../kit/differences.ts';
 import { refuseOtherChecksum } from './layout.ts';
+import { checksumsIn, hasByteCode } from './read.ts';
 
 /** What becomes of byte codes, which come one at a time. */
 export interface ByteCodeTarget {

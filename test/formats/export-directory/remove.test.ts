@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-
 import { describe, expect, it } from 'vitest';
-
 import { VerificationError } from '../../../src/errors.ts';
 import {
   isExportDirectory,

@@ -1,9 +1,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-
 import { afterEach, describe, expect, it, vi } from 'vitest';
-
 import { writeExportDirectory } from '../../../src/formats/export-directory/write.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 
@@ -38,7 +36,7 @@ describe('writing an export directory', () => {
       durable = names;
     });
     vi.spyOn(handles, 'sync').mockImplementation(async function (this: FileHandle) {
-      const name = path.basename(readlinkSync(`/proc/self/fd/${String(this.fd)}`));
+      const name = path.basename(readlinkSync(`/proc/self/fd/${this.fd}`));
       if (/^transcript|^export-data/u.test(name))
         synced.push([name, durable.split('\n').includes(name)]);
       return sync.call(this);
@@ -46,7 +44,7 @@ describe('writing an export directory', () => {
     const header = { height: 7, artifactMode: 'operational', withExportData: true } as const;
     const writer = await writeExportDirectory(dir, header);
     await writer.writeExportData(Buffer.from('["a","b"]\n'));
-    const names = Array.from({ length: 30 }, (_, n) => `transcript.v${String(n + 1)}.0.1`);
+    const names = Array.from({ length: 30 }, (_, n) => `transcript.v${n + 1}.0.1`);
     for (const name of names) await writer.writeArtifact(name, one('x\n'), undefined);
     await writer.finish({} as never);
     expect(synced.map(([name]) => name).sort()).toEqual(['export-data.jsonl', ...names].sort());

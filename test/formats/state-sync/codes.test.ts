@@ -3,15 +3,14 @@ import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-
 import { describe, expect, it } from 'vitest';
-
-import type { ByteCode } from '../../../src/formats/state-sync/code-payload.ts';
 import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
+import type { ByteCode } from '../../../src/formats/state-sync/payload/code-payload.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
 import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
+import { runCli } from '../../fixtures/run-cli.ts';
 import {
   makeChain,
   someLeaves,
@@ -29,7 +28,6 @@ import {
   streamOf,
   writeChunks,
 } from '../../fixtures/state-sync/make-snapshot.ts';
-import { runCli } from '../../fixtures/run-cli.ts';
 
 const HEIGHT = 1000;
 const exportDir = new URL('../../fixtures/state-sync/export/', import.meta.url).pathname;

@@ -2,13 +2,11 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { deflateSync, gzipSync } from 'node:zlib';
-
 import { describe, expect, it } from 'vitest';
-
-import { computeAppHash } from '../../../src/formats/state-sync/app-hash.ts';
-import { ItemReader } from '../../../src/formats/state-sync/items.ts';
 import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
+import { computeAppHash } from '../../../src/formats/state-sync/proof/app-hash.ts';
+import { ItemReader } from '../../../src/formats/state-sync/stream/items.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
 import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
 import { useTempDir } from '../../fixtures/directories.ts';

@@ -1,16 +1,14 @@
 /** Streams that nobody has written: never a crash, a hang, or a wrong accept. */
 import { deflateSync } from 'node:zlib';
-
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-
 import { VerificationError } from '../../../src/errors.ts';
-import { proveAppHash, type StoreRoot } from '../../../src/formats/state-sync/app-hash.ts';
-import { nodesIn } from '../../../src/formats/state-sync/hash-nodes.ts';
-import { IavlHasher } from '../../../src/formats/state-sync/iavl.ts';
-import { ItemReader } from '../../../src/formats/state-sync/items.ts';
 import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
+import { proveAppHash, type StoreRoot } from '../../../src/formats/state-sync/proof/app-hash.ts';
+import { nodesIn } from '../../../src/formats/state-sync/proof/hash-nodes.ts';
+import { IavlHasher } from '../../../src/formats/state-sync/proof/iavl.ts';
+import { ItemReader } from '../../../src/formats/state-sync/stream/items.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
 import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
@@ -45,8 +43,8 @@ let tree: TreeNode | undefined;
 for (let i = 0; i < 60; i += 1) {
   tree = insert(
     tree,
-    Buffer.from(`key ${String((i * 37) % 60)}`),
-    Buffer.from(`v${String(i)}`),
+    Buffer.from(`key ${(i * 37) % 60}`),
+    Buffer.from(`v${i}`),
     Math.min(i + 1, HEIGHT),
   );
 }

@@ -1,14 +1,13 @@
 import { deflateSync } from 'node:zlib';
-
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-
 import { VerificationError } from '../../../src/errors.ts';
-import type { OtherItem } from '../../../src/formats/state-sync/decode-item.ts';
-import { nodesIn } from '../../../src/formats/state-sync/hash-nodes.ts';
-import { IavlHasher, type IavlNode } from '../../../src/formats/state-sync/iavl.ts';
-import { ItemReader } from '../../../src/formats/state-sync/items.ts';
-import { nodeAtHand } from '../../../src/formats/state-sync/node-at-hand.ts';
+import { nodesIn } from '../../../src/formats/state-sync/proof/hash-nodes.ts';
+import { IavlHasher } from '../../../src/formats/state-sync/proof/iavl.ts';
+import { nodeAtHand } from '../../../src/formats/state-sync/proof/node-at-hand.ts';
+import type { OtherItem } from '../../../src/formats/state-sync/stream/decode-item.ts';
+import { ItemReader } from '../../../src/formats/state-sync/stream/items.ts';
+import type { IavlNode } from '../../../src/formats/state-sync/stream/node.ts';
 import {
   artifactPayload,
   extensionItem,

@@ -5,9 +5,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { deflateSync, gzipSync, inflateSync } from 'node:zlib';
 import { pack } from 'tar-stream';
-
 import { describe, expect, it } from 'vitest';
-
 import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
@@ -55,7 +53,7 @@ async function archiveSaying(chunks: readonly Buffer[], hashes: Hashes): Promise
   tar.finalize();
   const pieces: Buffer[] = [];
   for await (const piece of tar as AsyncIterable<Buffer>) pieces.push(piece);
-  const file = path.join(await tempDir(), `${String(HEIGHT)}-3.tar.gz`);
+  const file = path.join(await tempDir(), `${HEIGHT}-3.tar.gz`);
   await writeFile(file, gzipSync(Buffer.concat(pieces), { level: 1 }));
   return file;
 }
@@ -87,9 +85,7 @@ describe('what stands behind the end of the stream', () => {
     const right = hashesOf(chunks);
     const notes: string[] = [];
     await verify(await archiveSaying(chunks, right), { notes });
-    expect(notes.some((note) => note.includes(`${String(count * 1_000_000)} bytes`))).toBe(
-      count > 0,
-    );
+    expect(notes.some((note) => note.includes(`${count * 1_000_000} bytes`))).toBe(count > 0);
     const wrongLast = { ...right, chunks: [...right.chunks.slice(0, -1), Buffer.alloc(32)] };
     await expect(verify(await archiveSaying(chunks, wrongLast))).rejects.toMatchObject(damaged);
     const wrongWhole = { ...right, whole: Buffer.alloc(32) };
@@ -242,7 +238,7 @@ describe('an artifact', () => {
       const notes: string[] = [];
       const refusal = await verify(dir, { notes }).catch((error: unknown) => error);
       expect(refusal).toMatchObject({ exitCode: 3 });
-      expect(`${String(refusal)} ${String((refusal as { path?: string }).path)}`).toContain(name);
+      expect(`${String(refusal)} ${(refusal as { path?: string }).path}`).toContain(name);
       // The stores are as they were.
       expect(notes.join()).toContain(appHash.toUpperCase());
     }

@@ -2,14 +2,12 @@ import { readFileSync } from 'node:fs';
 import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-
 import { describe, expect, it } from 'vitest';
-
 import { openExportDirectory } from '../../../src/formats/export-directory/open.ts';
-import { computeAppHash } from '../../../src/formats/state-sync/app-hash.ts';
-import { IavlHasher } from '../../../src/formats/state-sync/iavl.ts';
 import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
+import { computeAppHash } from '../../../src/formats/state-sync/proof/app-hash.ts';
+import { IavlHasher } from '../../../src/formats/state-sync/proof/iavl.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
 import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
@@ -190,8 +188,8 @@ function grow(count: number, seed: number): TreeNode | undefined {
   let tree: TreeNode | undefined;
   for (let i = 0; i < count; i += 1) {
     // Some keys more than once.
-    const key = Buffer.from(`k${String(((i + seed) * 7919) % Math.ceil(count * 0.9))}`);
-    tree = insert(tree, key, Buffer.from(`value ${String(i)}`), 1 + Math.floor((i * 899) / count));
+    const key = Buffer.from(`k${((i + seed) * 7919) % Math.ceil(count * 0.9)}`);
+    tree = insert(tree, key, Buffer.from(`value ${i}`), 1 + Math.floor((i * 899) / count));
   }
   return tree;
 }

@@ -3,21 +3,19 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-
 import { describe, expect, it } from 'vitest';
-
-import { computeAppHash, merkleRoot } from '../../../src/formats/state-sync/app-hash.ts';
-import { decodeItem } from '../../../src/formats/state-sync/decode-item.ts';
+import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
+import { openStateSync } from '../../../src/formats/state-sync/open.ts';
+import { computeAppHash, merkleRoot } from '../../../src/formats/state-sync/proof/app-hash.ts';
+import { nodesIn } from '../../../src/formats/state-sync/proof/hash-nodes.ts';
+import { IavlHasher, type Subtree } from '../../../src/formats/state-sync/proof/iavl.ts';
+import { decodeItem } from '../../../src/formats/state-sync/stream/decode-item.ts';
 import {
   artifactHead,
   extensionItem,
   payloadHead,
-} from '../../../src/formats/state-sync/encode-item.ts';
-import { nodesIn } from '../../../src/formats/state-sync/hash-nodes.ts';
-import { IavlHasher, type Subtree } from '../../../src/formats/state-sync/iavl.ts';
-import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
-import { openStateSync } from '../../../src/formats/state-sync/open.ts';
-import { encodeDescription } from '../../../src/formats/state-sync/write-archive.ts';
+} from '../../../src/formats/state-sync/stream/encode-item.ts';
+import { encodeDescription } from '../../../src/formats/state-sync/write/write-archive.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
 import {
   cut,

@@ -1,8 +1,7 @@
 /** The zstd codecs that load on this Node, for tests that all of them have to pass. */
 
 import zlib from 'node:zlib';
-import { ZSTD_CODEC_NAMES } from '../../../src/io/zstd/codec.ts';
-import type { ZstdCodec } from '../../../src/io/zstd/codec.ts';
+import { ZSTD_CODEC_NAMES, type ZstdCodec } from '../../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';
 
 /** Node 22.15 and later. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { UsageError, VerificationError } from '../../../src/errors.ts';
 import { MAX_WINDOW_BYTES } from '../../../src/io/zstd/codec.ts';
 import { inspectZstdFrames } from '../../../src/io/zstd/frame.ts';
-import { UsageError, VerificationError } from '../../../src/errors.ts';
 import { availableCodecs, USUAL_CODEC } from './available-codecs.ts';
 import { buildFrame, streamedFrame, windowDescriptor } from './frames.ts';
 import { noise, rawSamples, repetitive, textLike } from './samples.ts';

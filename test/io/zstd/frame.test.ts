@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { VerificationError } from '../../../src/errors.ts';
 import { inspectZstdFrames } from '../../../src/io/zstd/frame.ts';
-import { buildFrame, windowDescriptor } from './frames.ts';
-import type { FrameParts } from './frames.ts';
+import { buildFrame, windowDescriptor, type FrameParts } from './frames.ts';
 
 const KIB = 1024;
 const CHECKSUM = [1, 2, 3, 4];

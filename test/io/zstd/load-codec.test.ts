@@ -1,4 +1,3 @@
-import type * as LoadCodec from '../../../src/io/zstd/load-codec.ts';
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ZSTD_CODEC_NAMES } from '../../../src/io/zstd/codec.ts';
+import type * as LoadCodec from '../../../src/io/zstd/load-codec.ts';
 import { USUAL_CODEC } from './available-codecs.ts';
 
 const { cache } = createRequire(import.meta.url);

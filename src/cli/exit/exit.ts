@@ -1,0 +1,121 @@
+/** One path from an error to what a person reads, what a program reads, and the exit code. */
+
+import { stripVTControlCharacters } from 'node:util';
+import { CLIError } from '@oclif/core/errors';
+import { EXIT_CODES, SwingSnapError, type ExitCode } from '../../errors.ts';
+import { withShownPaths } from '../../io/files/descriptor-names.ts';
+import { systemCode, systemTrouble } from '../../io/files/system-error.ts';
+import { cutFact, formatLine } from '../text/printable.ts';
+
+/** An error as `--json` shows it under `error`. */
+export interface ErrorReport {
+  readonly code: string;
+  readonly message: string;
+  readonly exitCode: ExitCode;
+  readonly path?: string | undefined;
+  readonly expected?: string | number | undefined;
+  readonly found?: string | number | undefined;
+  readonly hint?: string | undefined;
+}
+
+/** The hint of an error that brings none, by exit code; `help` is what shows the command's help. */
+function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
+  switch (exitCode) {
+    case EXIT_CODES.failed:
+    case EXIT_CODES.usage:
+    case EXIT_CODES.notFound:
+      return help;
+    case EXIT_CODES.verification:
+      return 'do not use it: take another copy, or make a new one with: swingsnap retrieve';
+    case EXIT_CODES.storage:
+      return 'see to its space and its rights, then run the command again';
+    case EXIT_CODES.busy:
+    case EXIT_CODES.timeout:
+      return 'run the command again later';
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Reports any thrown value.
+ * @param command what the user typed, for the hint to its help: `swingsnap export`
+ */
+export function reportError(error: unknown, command: string): ErrorReport {
+  if (error instanceof SwingSnapError) {
+    const { code, exitCode } = error;
+    const message = shown(error.message);
+    const path = error.path === undefined ? undefined : shownFact(error.path);
+    const [expected, found] = [error.expected, error.found].map(shownFact);
+    const hint = error.hint ?? fallbackHint(exitCode, `${command} --help`);
+    return { code, message, exitCode, path, expected, found, hint };
+  }
+  if (error instanceof CLIError && error.oclif.exit === EXIT_CODES.usage) {
+    return {
+      code: 'USAGE',
+      message: parserMessage(error.message),
+      exitCode: EXIT_CODES.usage,
+      hint: `${command} --help`,
+    };
+  }
+  const message = shown(error instanceof Error ? error.message : String(error));
+  const trouble = systemTrouble(error);
+  if (trouble !== undefined) return { message, ...trouble };
+  return {
+    code: systemCode(error) ?? 'UNEXPECTED',
+    message: message === '' ? 'failed without a message' : message,
+    exitCode: EXIT_CODES.failed,
+    hint: 'run it again with DEBUG=swingsnap in the environment to see where it failed',
+  };
+}
+
+function shown(message: string): string {
+  return formatLine(shownFact(message));
+}
+
+/** A fact with the names of things, instead of how they are reached, and no longer than helps. */
+function shownFact(fact: string): string;
+function shownFact(fact: string | number | undefined): string | number | undefined;
+function shownFact(fact: string | number | undefined): string | number | undefined {
+  return typeof fact === 'string' ? cutFact(withShownPaths(fact)) : fact;
+}
+
+/** The lines for stderr: the message, the facts that are set, the hint. */
+export function errorLines(report: ErrorReport): string[] {
+  const facts = (['path', 'expected', 'found'] as const).flatMap((name) => {
+    const value = report[name];
+    return value === undefined ? [] : [`  ${`${name}:`.padEnd(9)} ${formatLine(String(value))}`];
+  });
+  return [
+    `swingsnap: ${report.message}`,
+    ...facts,
+    ...(report.hint === undefined ? [] : [`hint: ${formatLine(report.hint)}`]),
+  ];
+}
+
+/** The stack and those of its causes, when `DEBUG` asks for it. */
+export function debugLines(error: unknown, env: NodeJS.ProcessEnv): string[] {
+  if ((env['DEBUG'] ?? '') === '') return [];
+  const lines: string[] = [];
+  for (let at = error; at instanceof Error && lines.length < 10; at = at.cause) {
+    const stack = at.stack ?? at.message;
+    lines.push(stack.split('\n').map(formatLine).join('\n'));
+  }
+  return lines;
+}
+
+/**
+ * oclif's messages are several lines, with colours, the descriptions of missing arguments in a second column, and a
+ * pointer to the help, which is our hint.
+ */
+function parserMessage(message: string): string {
+  return formatLine(
+    stripVTControlCharacters(message)
+      .replace(/\nSee more help with --help/g, '')
+      .replace(/^The following errors? occurred:/, '')
+      .replace(/^ {4,}.*\n?/gm, '')
+      .replace(/^(\w+) {2,}.*$/gm, '$1')
+      .replace(/^Parsing (--\S+)\s+/, '$1: ')
+      .trim(),
+  );
+}

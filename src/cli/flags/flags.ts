@@ -1,0 +1,266 @@
+/**
+ * Flags that several commands share. A command spreads what it needs into its own `flags`.
+ *
+ * Flags of which only one may be given (`exclusive`) name no `env` to oclif, which counts a value from the
+ * environment as given: with `AGORIC_HOME` set for the whole machine, `--state-dir` would be refused. locations.ts
+ * reads those variables.
+ */
+import * as Args from '@oclif/core/args';
+import { CLIError } from '@oclif/core/errors';
+import * as Flags from '@oclif/core/flags';
+import { EXIT_CODES, UsageError } from '../../errors.ts';
+import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
+import type { AwaitedHeight } from '../../operation/store-view/await-height.ts';
+import { ARTIFACT_MODES, RESTORE_MODES } from '../../swing-store-export/artifact-mode.ts';
+
+/** Every command has these. */
+export const baseFlags = {
+  json: Flags.boolean({
+    summary: 'Print one JSON object on stdout instead of text.',
+    helpGroup: 'OUTPUT',
+  }),
+  quiet: Flags.boolean({
+    char: 'q',
+    summary: 'Print nothing but errors.',
+    helpGroup: 'OUTPUT',
+  }),
+};
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+};
+
+/** A number of bytes, plain or with a unit: `16777216`, `16MiB`, `10GB`. */
+export const byteSize = Flags.custom<number>({
+  helpValue: 'SIZE',
+  parse: (input) => {
+    const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/u.exec(input) ?? [];
+    const factor = UNITS[unit];
+    if (digits !== '' && factor !== undefined)
+      return Promise.resolve(Math.floor(Number(digits) * factor));
+    throw new CLIError(`expected a size like 16MiB or 10GB, found ${input}`, {
+      exit: EXIT_CODES.usage,
+    });
+  },
+});
+
+/** A whole number from `min` (0 unless said) on that JavaScript holds exactly. */
+export const wholeNumber = Flags.custom<number, { min?: number }>({
+  parse: (input, _context, { min = 0 }) => {
+    const value = Number(input);
+    const fits = Number.isSafeInteger(value) && value >= min;
+    if (/^\d+$/.test(input) && fits) return Promise.resolve(value);
+    throw new CLIError(`expected a whole number from ${min} on, found ${input}`, {
+      exit: EXIT_CODES.usage,
+    });
+  },
+});
+
+/** A path. An empty one, as an unset variable of a script gives it, must not mean the current directory. */
+const parsePath = async (input: string): Promise<string> => {
+  if (input !== '') return input;
+  throw new CLIError('expected a path, found nothing', { exit: EXIT_CODES.usage });
+};
+
+/** A path of a directory or a file. */
+export const directory = Flags.custom({ parse: parsePath });
+
+/** Where the SwingStore is: resolve with `locateStateDir`. */
+export const stateDirFlags = {
+  'state-dir': directory({
+    summary: 'Directory that holds swingstore.sqlite.',
+    helpValue: 'DIR',
+  }),
+  home: directory({
+    summary:
+      'Home of the node, which stands for its data/agoric. [default: ~/.agoric, env: AGORIC_HOME]',
+    exclusive: ['state-dir'],
+    helpValue: 'DIR',
+  }),
+};
+
+/** For a command that cannot do without. */
+export const exportDirFlag = directory({
+  summary: 'Export directory.',
+  env: 'SWINGSNAP_EXPORT_DIR',
+  required: true,
+  helpValue: 'DIR',
+});
+
+/** For a command that reads an export directory or a store: resolve with `chooseSource`. */
+export const exportDirOrStoreFlag = directory({
+  summary: 'Export directory to read. [env: SWINGSNAP_EXPORT_DIR]',
+  exclusive: ['state-dir', 'home'],
+  helpValue: 'DIR',
+});
+
+/** For a command that can read any other form too. */
+export const fromFlag = directory({
+  summary: 'State-sync snapshot, snapshot or export directory to read, which is left as it is.',
+  exclusive: ['export-dir', 'state-dir', 'home'],
+  helpValue: 'SOURCE',
+});
+
+/** For `export`, which does without a store then. */
+export const exportFromFlag = directory({
+  summary:
+    'State-sync snapshot, snapshot or export directory to export instead of a store; it is left as it is.',
+  exclusive: ['state-dir', 'home'],
+  helpValue: 'SOURCE',
+});
+
+export const snapshotDirFlag = directory({
+  summary: 'Directory that holds the snapshots, one directory per height.',
+  env: 'SWINGSNAP_SNAPSHOT_DIR',
+  required: true,
+  helpValue: 'DIR',
+});
+
+export const scratchDirFlag = directory({
+  summary: 'Directory for scratch files. [default: beside the output]',
+  env: 'SWINGSNAP_SCRATCH_DIR',
+  helpValue: 'DIR',
+});
+
+export const artifactModeFlag = Flags.option({
+  summary: 'Which artifacts the export holds.',
+  options: ARTIFACT_MODES,
+});
+
+export const restoreModeFlag = Flags.option({
+  summary: 'Which artifacts the store must have.',
+  options: RESTORE_MODES,
+});
+
+export const heightFlag = wholeNumber({
+  summary: 'Block height that it must have.',
+  helpValue: 'N',
+});
+
+export const concurrencyFlag = wholeNumber({
+  summary: 'Worker threads that compress, hash and check. [default: one per processor]',
+  helpValue: 'N',
+  min: 1,
+});
+
+/** zlib's levels. */
+export const gzipLevelFlag = Flags.custom<number>({
+  summary: 'How hard heap snapshots are compressed in the new store, 1 to 9.',
+  helpValue: 'N',
+  default: DEFAULT_GZIP_LEVEL,
+  parse: (input) => {
+    if (/^[1-9]$/.test(input)) return Promise.resolve(Number(input));
+    throw new CLIError(`expected a level from 1 to 9, found ${input}`, { exit: EXIT_CODES.usage });
+  },
+})();
+
+export const checkFlag = Flags.boolean({
+  summary: 'Check space, rights and codec, and do nothing else.',
+});
+
+/** What a state-sync snapshot is held against. */
+export const trustFlags = {
+  'app-hash': Flags.string({
+    summary: 'The AppHash that a state-sync snapshot must have: header.app_hash of the next block.',
+    helpValue: 'HEX',
+    parse: (input) => {
+      if (/^[0-9a-f]{64}$/iu.test(input)) return Promise.resolve(input.toUpperCase());
+      throw new CLIError(`expected an AppHash of 64 hex digits, found ${input}`, {
+        exit: EXIT_CODES.usage,
+      });
+    },
+  }),
+  'mem-store': Flags.string({
+    summary: 'A memory store that the chain counts in its AppHash; may be repeated.',
+    helpValue: 'NAME',
+    multiple: true,
+  }),
+};
+
+/** SOURCE of restore and verify. Never taken from stdin, which under cron is a pipe that nobody writes to. */
+export const sourceArg = Args.string({
+  name: 'source',
+  description:
+    'A snapshot, a directory of snapshots (the newest is taken), an export directory, or a state-sync snapshot: ' +
+    'its chunks, the data/snapshots of a node, or an archive of `snapshots dump`.',
+  required: true,
+  ignoreStdin: true,
+  parse: parsePath,
+});
+
+/** A time with its unit: `90s`, `30m`, `2h`; plain digits are seconds. In milliseconds. */
+export const duration = Flags.custom<number>({
+  helpValue: 'TIME',
+  parse: (input) => {
+    const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/u.exec(input) ?? [];
+    const factors: Readonly<Record<string, number>> = { ms: 1, s: 1e3, '': 1e3, m: 6e4, h: 36e5 };
+    const factor = factors[unit];
+    if (digits !== '' && factor !== undefined) return Promise.resolve(Number(digits) * factor);
+    throw new CLIError(`expected a time like 90s, 30m or 2h, found ${input}`, {
+      exit: EXIT_CODES.usage,
+    });
+  },
+});
+
+/** Which commit of a live store is wanted, and how long its view may be held. */
+export const storeViewFlags = {
+  'at-height': wholeNumber({
+    summary: 'Wait until the store commits this height, and take exactly that commit.',
+    helpValue: 'N',
+    exclusive: ['every', 'height'],
+  }),
+  every: wholeNumber({
+    summary: 'Wait for the next height that is a multiple of N, and take exactly that commit.',
+    helpValue: 'N',
+    min: 1,
+    exclusive: ['at-height', 'height'],
+  }),
+  timeout: duration({ summary: 'Wait for the height no longer than this.' }),
+  'max-wal': byteSize({
+    summary: "End when the node's -wal gets larger than this. [default: 10GB]",
+  }),
+  'max-time': duration({ summary: 'End when the store has been held for longer than this.' }),
+};
+
+/** What {@link storeViewFlags} mean to the library. */
+export function storeView(flags: {
+  readonly 'at-height'?: number | undefined;
+  readonly every?: number | undefined;
+  readonly timeout?: number | undefined;
+  readonly 'max-wal'?: number | undefined;
+  readonly 'max-time'?: number | undefined;
+}): {
+  awaited: AwaitedHeight | undefined;
+  timeout: number | undefined;
+  maxWal: number | undefined;
+  maxTime: number | undefined;
+} {
+  const { 'at-height': atHeight, every, timeout } = flags;
+  const awaited =
+    atHeight !== undefined ? { atHeight } : every !== undefined ? { every } : undefined;
+  if (timeout !== undefined && awaited === undefined) {
+    throw new UsageError('USAGE', '--timeout is for --at-height and --every', {
+      hint: 'leave it out, or bound the whole with --max-time',
+    });
+  }
+  return { awaited, timeout, maxWal: flags['max-wal'], maxTime: flags['max-time'] };
+}
+
+/** `--expect`: the content hash that `retrieve` printed. */
+export const expectFlag = Flags.string({
+  summary: 'The contentHash that it must have, as retrieve printed it.',
+  helpValue: 'HASH',
+  parse: (input) => {
+    const hash = input.toLowerCase();
+    if (/^[0-9a-f]{64}$/u.test(hash)) return Promise.resolve(hash);
+    throw new CLIError(`expected a contentHash of 64 hex digits, found ${input}`, {
+      exit: EXIT_CODES.usage,
+    });
+  },
+});

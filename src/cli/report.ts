@@ -1,0 +1,70 @@
+/** What `--check` prints, for every command that has it. */
+import { appHashQuery } from '../formats/state-sync/open.ts';
+import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
+import type { ModuleResult } from '../operation/places.ts';
+import type { Check } from '../operation/preflight.ts';
+import type { Proof } from '../operation/restore/restore.ts';
+import { formatBytes } from './text/format.ts';
+
+/** Result of a command that only checked whether it could start. */
+export interface CheckResult {
+  readonly checked: readonly Check[];
+}
+
+export function renderChecks({ checked }: CheckResult): string[] {
+  return [
+    ...checked.map(({ check, path, free }) => {
+      const where = path === undefined ? '' : `: ${path}`;
+      return `ok  ${check}${where}${free === undefined ? '' : ` (${formatBytes(free)} free)`}`;
+    }),
+    'nothing was done',
+  ];
+}
+
+/** One line for each but `swingset`, which is what the rest of the text is about. */
+export function renderModules(
+  modules: readonly ModuleResult[],
+  verb: 'restored' | 'verified',
+): string[] {
+  return modules
+    .filter(({ name }) => name !== 'swingset')
+    .map(({ name, kind, path, movedTo, compared }) => {
+      const what = `  module ${name} (${kind})  `;
+      if (path === undefined) return `${what}verified`;
+      if (compared === undefined) {
+        const old = movedTo === undefined ? '' : `; what was there is in ${movedTo}`;
+        return `${what}${verb}: ${path}${old}`;
+      }
+      const { equal, onlyThere } = compared;
+      return `${what}compared: ${path}: ${equal} equal, ${onlyThere} only there`;
+    });
+}
+
+/** A height, and whether a trusted hash covers it. */
+export interface ProvableHeight {
+  readonly height: number;
+  readonly heightProved: boolean;
+}
+
+/** What the AppHash says of a state-sync snapshot, in lines. */
+export function renderProof(
+  { appHash, memStores, isProved }: AppHashProof,
+  height: ProvableHeight,
+): string[] {
+  const counted =
+    memStores.length === 0 ? '' : `, with memory stores ${memStores.join(', ')} counted`;
+  return [
+    `  appHash          ${appHash}${counted}`,
+    isProved
+      ? proofLine('app hash', height)
+      : `proved: nothing; compare it with header.app_hash of a trusted node: ${appHashQuery(height.height)}`,
+  ];
+}
+
+/** What is proved, and what is only said. A content hash covers the height. */
+export function proofLine(proved: Proof, { height, heightProved }: ProvableHeight): string {
+  if (proved !== 'app hash') return `proved: ${proved}`;
+  return heightProved
+    ? 'proved: app hash, and the height by the expected hash'
+    : `proved: app hash (the height ${height} is a label: the AppHash does not cover it)`;
+}

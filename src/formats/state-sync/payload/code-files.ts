@@ -1,0 +1,52 @@
+/**
+ * Byte code as a node keeps it outside its multistore: a directory with a file for each, called by its SHA-256 in hex.
+ *
+ * Source: CosmWasm/wasmvm, `<home>/wasm/wasm/state/wasm`.
+ */
+import { constants } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VerificationError } from '../../../errors.ts';
+import { sha256Hex } from '../../../io/bytes/digest.ts';
+import { MAX_CODE_BYTES } from './code-payload.ts';
+
+/**
+ * The byte code of a checksum.
+ * @throws {VerificationError} `MISSING_CODE` if there is no such file; `CODE_MISMATCH` if it holds something else
+ */
+export async function readCodeFile(dir: string, checksum: string): Promise<Buffer> {
+  const path = join(dir, checksum);
+  const file = await openFile(path);
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile() || stat.size > MAX_CODE_BYTES) return refuse(path, 'no file of byte code');
+    const data = await file.readFile();
+    const found = sha256Hex(data);
+    return found === checksum ? data : refuse(path, found);
+  } finally {
+    await file.close();
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    // Opening a pipe would wait for somebody to write into it.
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw cause;
+    throw new VerificationError('MISSING_CODE', 'a byte code of the chain is missing', {
+      path,
+      hint: 'name the directory of a node that has it with --wasm-dir: <home>/wasm/wasm/state/wasm',
+      cause,
+    });
+  }
+}
+
+function refuse(path: string, found: string): never {
+  throw new VerificationError('CODE_MISMATCH', 'a file is not the byte code that it is called', {
+    path,
+    found,
+    hint: 'get it from another node',
+  });
+}

@@ -1,0 +1,186 @@
+/** Hashes nodes of a tree in whatever thread, and takes out of them what is wanted beside their hashes. */
+import { workerTask } from '../../../io/threads/task.ts';
+import type { ExportEntry } from '../../../swing-store-export/export-data/records.ts';
+import { damaged } from '../layout.ts';
+import { decodeNode } from '../stream/decode-item.ts';
+import type { LargeLeaf } from '../stream/large-leaf.ts';
+import { asBuffer, type ByteString, type ReadNode } from '../stream/node.ts';
+import { codeHashOf, isCode } from './code-hashes.ts';
+import { entryOf, isExportData, lineOf, MAX_VALUE_BYTES } from './export-data-leaf.ts';
+import { IavlHasher, type TreePart } from './iavl.ts';
+import { nodeAtHand } from './node-at-hand.ts';
+
+const NEWLINE = 0x0a;
+/** Of lines: mostly a little more than the nodes have that they come from. */
+const ROOM_BYTES = 1.5 * 1024 * 1024;
+
+/** What the nodes of a store are hashed for. */
+export interface HashingOptions {
+  /** How many nodes of the tree come before. */
+  readonly before: number;
+  /** Names the store in errors. */
+  readonly where: string;
+  readonly maxVersion: number;
+  /** What is taken out of the leaves. */
+  readonly wanted: 'export data' | 'code hashes' | undefined;
+}
+
+export interface NodesToHash extends HashingOptions {
+  /** Holds messages of nodes, each with its length before it: from `start` to `end`. */
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  /** Where lines are put as far as they fit. */
+  readonly room: Uint8Array | undefined;
+}
+
+export interface HashedNodes {
+  readonly part: TreePart;
+  /** Has the lines of the `kv.` entries, whole lines, in its first `linesSize` bytes. */
+  readonly room: Uint8Array | undefined;
+  readonly linesSize: number;
+  /** How many there are. */
+  readonly kvEntries: number;
+  /** The first key of a `kv.` entry that belongs to the host. */
+  readonly hostKey: string | undefined;
+  /** The other entries. */
+  readonly records: readonly ExportEntry[];
+  /** Code hashes, as hex. */
+  readonly codes: readonly string[];
+}
+
+/** @throws {VerificationError} `STATE_SYNC_DAMAGED` */
+export function hashNodes(nodes: NodesToHash): HashedNodes {
+  const { start, end, before, where, maxVersion } = nodes;
+  const tree = new IavlHasher(where, maxVersion, before);
+  const found = new Findings(nodes, nodes.room);
+  for (const node of nodesIn(nodes.bytes.subarray(start, end), where)) {
+    tree.addRead(node);
+    found.take(node);
+  }
+  return found.with(tree.part());
+}
+
+/** {@link hashNodes} for a leaf whose value was hashed as it came. */
+export function hashLargeLeaf(leaf: LargeLeaf, options: HashingOptions): HashedNodes {
+  const { key, valueHash, version, size, head } = leaf;
+  const { before, where, maxVersion } = options;
+  const tree = new IavlHasher(where, maxVersion, before);
+  tree.addHashed(key, valueHash, version);
+  const found = new Findings(options, undefined);
+  if (size <= head.length || options.wanted === 'code hashes') {
+    found.take({ key, value: head, version, height: 0 });
+  } else if (wantedOf(key, options) > 0) {
+    damaged('an entry of the export data is too long', {
+      path: where,
+      expected: `at most ${MAX_VALUE_BYTES} bytes`,
+      found: `${size} bytes`,
+    });
+  }
+  return found.with(tree.part());
+}
+
+/** Of a code, the beginning with its hash. */
+const CODE_HEAD_BYTES = 64;
+
+/** How many bytes of the value of a leaf are looked at, beside its hash. */
+export function wantedOf(key: ByteString, { wanted }: Pick<HashingOptions, 'wanted'>): number {
+  if (wanted === 'export data' && isExportData({ key, height: 0 })) return MAX_VALUE_BYTES;
+  return wanted === 'code hashes' && isCode({ key, height: 0 }) ? CODE_HEAD_BYTES : 0;
+}
+
+/** What is taken out of leaves. */
+class Findings {
+  readonly #options: HashingOptions;
+  readonly #lines: LineBuffer;
+  readonly #records: ExportEntry[] = [];
+  readonly #codes: string[] = [];
+  #hostKey: string | undefined;
+
+  constructor(options: HashingOptions, room: Uint8Array | undefined) {
+    this.#options = options;
+    this.#lines = new LineBuffer(room);
+  }
+
+  take(node: ReadNode): void {
+    const { wanted, where } = this.#options;
+    if (wanted === 'export data' && isExportData(node)) {
+      const [key, value] = entryOf(node, where);
+      if (!key.startsWith('kv.')) this.#records.push([key, value]);
+      else {
+        if (key.startsWith('kv.host.')) this.#hostKey ??= key;
+        this.#lines.add(lineOf([key, value], where));
+      }
+    }
+    if (wanted === 'code hashes' && isCode(node)) this.#codes.push(codeHashOf(node, where));
+  }
+
+  with(part: TreePart): HashedNodes {
+    return {
+      part,
+      room: this.#lines.bytes,
+      linesSize: this.#lines.size,
+      kvEntries: this.#lines.count,
+      hostKey: this.#hostKey,
+      records: this.#records,
+      codes: this.#codes,
+    };
+  }
+}
+
+/** Lines one after the other, in a buffer that grows. */
+class LineBuffer {
+  #bytes: Buffer | undefined;
+  size = 0;
+  count = 0;
+
+  constructor(room: Uint8Array | undefined) {
+    this.#bytes = room && asBuffer(room);
+  }
+
+  get bytes(): Uint8Array | undefined {
+    return this.#bytes;
+  }
+
+  /** @param line without its newline */
+  add(line: string): void {
+    // Of a character, UTF-8 has three bytes at most for each unit of UTF-16.
+    const most = this.size + 3 * line.length + 1;
+    let bytes = this.#bytes;
+    if (bytes === undefined || bytes.length < most) {
+      const more = Buffer.allocUnsafeSlow(Math.max(most, 2 * (bytes?.length ?? ROOM_BYTES / 2)));
+      bytes?.copy(more, 0, 0, this.size);
+      bytes = more;
+    }
+    this.size += bytes.write(line, this.size);
+    bytes[this.size] = NEWLINE;
+    this.size += 1;
+    this.count += 1;
+    this.#bytes = bytes;
+  }
+}
+
+/** {@link hashNodes} as a task for a worker. */
+export const hashingNodes = workerTask(import.meta.url, hashNodes);
+
+/**
+ * The nodes in messages of nodes; their values are views of the bytes.
+ * @param where names them in errors
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` for a message that is no node
+ */
+export function* nodesIn(bytes: Uint8Array, where: string): Generator<ReadNode> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let at = 0; at < buffer.length;) {
+    // Whoever has cut the messages has read these lengths before.
+    let length = 0;
+    for (let factor = 1; ; factor *= 128) {
+      const byte = buffer[at] ?? 0;
+      at += 1;
+      length += (byte & 0x7f) * factor;
+      if (byte < 0x80) break;
+    }
+    const end = at + length;
+    yield nodeAtHand(buffer, at, end) ?? decodeNode(buffer.subarray(at, end), where);
+    at = end;
+  }
+}

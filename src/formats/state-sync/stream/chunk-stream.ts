@@ -1,0 +1,106 @@
+/**
+ * The stream of a state-sync snapshot while it is written: deflated, and kept in a scratch file until the hashes of all
+ * its chunks are known, which stand before them in an archive.
+ *
+ * Source: cosmos-sdk `snapshots/{stream,chunk,store}.go`.
+ */
+import { createHash } from 'node:crypto';
+import { closeSync, readSync, writeSync } from 'node:fs';
+import { createDeflate } from 'node:zlib';
+import { openScratchFile } from '../../../io/files/scratch.ts';
+
+/** Bytes of every chunk but the last. */
+const CHUNK_BYTES = 10_000_000;
+/** What the Cosmos SDK takes. */
+const LEVEL = 7;
+const PIECE_BYTES = 1024 * 1024;
+
+/** What the stream came to. */
+export interface Chunks {
+  /** SHA-256 of each. */
+  readonly hashes: readonly Buffer[];
+  /** SHA-256 of all of them, one after the other. */
+  readonly hash: Buffer;
+  /** Bytes of all of them. */
+  readonly size: number;
+}
+
+export class ChunkStream {
+  readonly #deflate = createDeflate({ level: LEVEL, chunkSize: PIECE_BYTES });
+  readonly #file: number;
+  readonly #keeping: Promise<Chunks>;
+  #size = 0;
+  /** Bytes that were written, before they are deflated. */
+  rawSize = 0;
+
+  /** @throws {StorageError} `SCRATCH` if the scratch file cannot be made in `scratchDir` */
+  constructor(scratchDir: string) {
+    this.#file = openScratchFile(scratchDir);
+    this.#keeping = this.#keep();
+    // An error of it is thrown by what keeps it.
+    this.#deflate.on('error', () => undefined);
+    // Told to whoever writes next.
+    this.#keeping.catch((error: unknown) => this.#deflate.destroy(error as Error));
+  }
+
+  async #keep(): Promise<Chunks> {
+    const hashes: Buffer[] = [];
+    const whole = createHash('sha256');
+    let chunk = createHash('sha256');
+    let left = CHUNK_BYTES;
+    for await (const piece of this.#deflate as AsyncIterable<Buffer>) {
+      for (let at = 0; at < piece.length;) at += writeSync(this.#file, piece, at);
+      this.#size += piece.length;
+      whole.update(piece);
+      let rest = piece;
+      while (rest.length >= left) {
+        hashes.push(chunk.update(rest.subarray(0, left)).digest());
+        rest = rest.subarray(left);
+        chunk = createHash('sha256');
+        left = CHUNK_BYTES;
+      }
+      chunk.update(rest);
+      left -= rest.length;
+    }
+    if (left < CHUNK_BYTES) hashes.push(chunk.digest());
+    return { hashes, hash: whole.digest(), size: this.#size };
+  }
+
+  /** Adds bytes, which must not change any more; waits while there are too many under way. */
+  async write(bytes: Uint8Array): Promise<void> {
+    this.rawSize += bytes.length;
+    if (this.#deflate.destroyed) await this.#keeping;
+    if (this.#deflate.write(bytes)) return;
+    const drained = new Promise<void>((resolve) => this.#deflate.once('drain', resolve));
+    await Promise.race([drained, this.#keeping]);
+  }
+
+  /** Ends the stream. */
+  async end(): Promise<Chunks> {
+    this.#deflate.end();
+    return this.#keeping;
+  }
+
+  /** The bytes of one chunk, once the stream has ended. */
+  *chunk(number: number): Generator<Buffer> {
+    const end = Math.min(this.#size, (number + 1) * CHUNK_BYTES);
+    for (let at = number * CHUNK_BYTES; at < end;) {
+      const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, end - at));
+      const size = readSync(this.#file, piece, 0, piece.length, at);
+      if (size === 0) throw new Error('a scratch file came out shorter than it was written');
+      at += size;
+      yield piece.subarray(0, size);
+    }
+  }
+
+  /** Bytes of one chunk. */
+  sizeOfChunk(number: number): number {
+    return Math.min(this.#size, (number + 1) * CHUNK_BYTES) - number * CHUNK_BYTES;
+  }
+
+  async close(): Promise<void> {
+    this.#deflate.destroy();
+    await this.#keeping.catch(() => undefined);
+    closeSync(this.#file);
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * A leaf that is too large to be held: its value is hashed as it comes. Such values are rare, and made in a moment: a
+ * gigabyte of zeros takes a megabyte in a snapshot, and ten kilobytes in an archive of it.
+ */
+import { createHash } from 'node:crypto';
+import { damaged } from '../layout.ts';
+import { decodeNodeBody } from './decode-item.ts';
+import { uvarint } from './encode-item.ts';
+import { bytesOf, MAX_KEY_BYTES, type ByteString } from './node.ts';
+
+/** Messages of nodes above are read here: no inner node, and no key, is as large. */
+export const LARGE_NODE_BYTES = 2 * MAX_KEY_BYTES;
+
+const [NODE_TAG, KEY_TAG, VALUE_TAG] = [0x12, 0x0a, 0x12];
+/** Version and height, each with its tag. */
+const MAX_REST_BYTES = 32;
+
+export interface LargeLeaf {
+  readonly key: ByteString;
+  readonly version: number;
+  /** SHA-256 of the value. */
+  readonly valueHash: ByteString;
+  /** Size of the value in bytes. */
+  readonly size: number;
+  /** The first bytes of the value, as many as are wanted. */
+  readonly head: Buffer;
+}
+
+/** What is left of a message. */
+export interface MessageBytes {
+  varint(): Promise<number>;
+  /** The next bytes, in pieces. */
+  pieces(size: number): AsyncIterable<Buffer>;
+}
+
+export interface ReadLargeLeafOptions {
+  /** Names it in errors. */
+  readonly where: string;
+  /** How many bytes of a value are wanted. */
+  readonly wanted: (key: ByteString) => number;
+  /** Given all bytes of the message, with its length before it. */
+  readonly copy?: ((bytes: Buffer) => Promise<void>) | undefined;
+}
+
+/**
+ * Reads a node that is large.
+ * @param length of its message
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` if it is no leaf with a large value
+ */
+export async function readLargeLeaf(
+  bytes: MessageBytes,
+  length: number,
+  { where, wanted, copy }: ReadLargeLeafOptions,
+): Promise<LargeLeaf> {
+  let left = length;
+  const varint = async (): Promise<number> => {
+    const value = await bytes.varint();
+    left -= uvarint(value).length;
+    return value;
+  };
+  const refuse = (): never => damaged('a node is too large, or none', { path: where });
+  const tag = async (expected: number): Promise<void> => {
+    if ((await varint()) !== expected) refuse();
+  };
+  await tag(NODE_TAG);
+  const body = await varint();
+  if (body !== left) refuse();
+  await tag(KEY_TAG);
+  const keySize = await varint();
+  if (keySize > MAX_KEY_BYTES) damaged('a key is too long', { path: where, found: keySize });
+  const key = await joined(bytes.pieces(keySize));
+  left -= keySize;
+  await tag(VALUE_TAG);
+  const size = await varint();
+  left -= size;
+  if (left < 0 || left > MAX_REST_BYTES) refuse();
+  const head = [uvarint(length), Buffer.of(NODE_TAG), uvarint(body), keyField(key)];
+  await copy?.(Buffer.concat([...head, Buffer.of(VALUE_TAG), uvarint(size)]));
+  const value = await readValue(bytes.pieces(size), wanted(bytesOf(key)), copy);
+  const rest = await joined(bytes.pieces(left));
+  await copy?.(rest);
+  const node = decodeNodeBody(Buffer.concat([keyField(key), rest]), where);
+  if (node.height > 0) damaged('an inner node has a value', { path: where });
+  // A second one: fields are there once.
+  if (node.value.length > 0) refuse();
+  return { key: node.key, version: node.version, size, ...value };
+}
+
+function keyField(key: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(KEY_TAG), uvarint(key.length), key]);
+}
+
+/** Hashes a value, and keeps as much of it as is wanted. */
+async function readValue(
+  pieces: AsyncIterable<Buffer>,
+  wanted: number,
+  copy: ReadLargeLeafOptions['copy'],
+): Promise<Pick<LargeLeaf, 'head' | 'valueHash'>> {
+  const hash = createHash('sha256');
+  const kept: Buffer[] = [];
+  let left = wanted;
+  for await (const piece of pieces) {
+    hash.update(piece);
+    if (left > 0) kept.push(Buffer.from(piece.subarray(0, left)));
+    left -= Math.min(left, piece.length);
+    await copy?.(piece);
+  }
+  return { head: Buffer.concat(kept), valueHash: hash.digest('binary') };
+}
+
+async function joined(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
+  const all: Buffer[] = [];
+  for await (const piece of pieces) all.push(piece);
+  return Buffer.concat(all);
+}

@@ -1,0 +1,84 @@
+/**
+ * Protobuf as the Cosmos SDK writes it, read strictly: fields ascend, each once, varints are as short as they can be.
+ * Only what snapshots hold is known: varints below 2^53, and bytes.
+ */
+import { damaged } from '../layout.ts';
+
+/** A position in bytes that are all there. */
+export class ProtoReader {
+  readonly bytes: Buffer;
+  at: number;
+  readonly end: number;
+  /** Names it in errors. */
+  readonly where: string;
+  #lastField = 0;
+
+  constructor(bytes: Buffer, where: string, at = 0, end = bytes.length) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
+    this.where = where;
+  }
+
+  get isAtEnd(): boolean {
+    return this.at >= this.end;
+  }
+
+  /** The number of the next field, which must have this wire type (0: varint, 2: bytes). */
+  field(wireTypes: Readonly<Record<number, number>>): number {
+    const tag = this.varint();
+    const number = Math.floor(tag / 8);
+    if (wireTypes[number] !== tag % 8) {
+      damaged('a message holds a field that it cannot have', {
+        path: this.where,
+        expected: `fields ${Object.keys(wireTypes).join(', ')}`,
+        found: `field ${number} of wire type ${tag % 8}`,
+      });
+    }
+    if (number <= this.#lastField) {
+      damaged('the fields of a message are out of order', {
+        path: this.where,
+        expected: `a field above ${this.#lastField}`,
+        found: number,
+      });
+    }
+    this.#lastField = number;
+    return number;
+  }
+
+  /** Of a value that is left out when it is zero, so that it cannot be zero. */
+  nonZero(): number {
+    const value = this.varint();
+    if (value === 0) damaged('a message spells out a zero', { path: this.where });
+    return value;
+  }
+
+  varint(): number {
+    let value = 0;
+    let factor = 1;
+    for (let count = 0; count < 8; count += 1) {
+      const byte = this.at < this.end ? this.bytes[this.at] : undefined;
+      if (byte === undefined) return this.#short();
+      this.at += 1;
+      value += (byte & 0x7f) * factor;
+      factor *= 128;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER || (byte === 0 && count > 0)) break;
+        return value;
+      }
+    }
+    return damaged('a number is too large, or longer than it need be', { path: this.where });
+  }
+
+  /** A view of bytes with their length before them. */
+  lengthDelimited(): Buffer {
+    const length = this.varint();
+    if (length > this.end - this.at) return this.#short();
+    this.at += length;
+    return this.bytes.subarray(this.at - length, this.at);
+  }
+
+  #short(): never {
+    return damaged('a message is shorter than it says', { path: this.where });
+  }
+}

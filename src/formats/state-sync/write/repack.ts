@@ -1,0 +1,134 @@
+/**
+ * Writes a state-sync snapshot anew, as an archive: the stores of one that is there, byte for byte, and behind them its
+ * extensions, of which `swingset` comes from an export. Everything is held against what the stores prove, so that no
+ * peer is served what it would refuse.
+ *
+ * The source is read in one pass: its stores are deflated while they are hashed, and nothing is published before all
+ * of it was right.
+ */
+import { createHash } from 'node:crypto';
+import { VerificationError } from '../../../errors.ts';
+import { Breath } from '../../../io/flow/breath.ts';
+import { noProgress } from '../../../io/progress.ts';
+import { inlinePool } from '../../../io/threads/pool.ts';
+import type { FoundStateSync } from '../layout.ts';
+import { chunksOf, proveStores, refuseNoExportData, type OpenStateSyncOptions } from '../open.ts';
+import type { AppHashProof } from '../proof/app-hash.ts';
+import { CodeHashes } from '../proof/code-hashes.ts';
+import { OrderedExportData } from '../proof/ordered-export-data.ts';
+import { readStores } from '../proof/read-stores.ts';
+import { ChunkStream } from '../stream/chunk-stream.ts';
+import { ItemReader } from '../stream/items.ts';
+import {
+  rewriteExtensions,
+  type RewriteOptions,
+  type RewrittenExtensions,
+} from './rewrite-extensions.ts';
+import { publishArchive } from './write-archive.ts';
+
+export interface RepackOptions
+  extends
+    Pick<OpenStateSyncOptions, 'appHash' | 'memStores'>,
+    Omit<RewriteOptions, 'reader' | 'stream' | 'hashes' | 'exportDataHash'> {
+  /** Path of the archive, in a directory that exists. */
+  readonly path: string;
+  /** Whether another archive there is replaced. */
+  readonly replace: boolean;
+}
+
+export interface Repacked extends RewrittenExtensions {
+  /** False if an archive of the very same chunks was there already. */
+  readonly written: boolean;
+  /** Number of chunks, and their bytes. */
+  readonly chunks: { readonly count: number; readonly size: number };
+  /** SHA-256 of all chunks, one after the other, as hex: what a node calls the hash of the snapshot. */
+  readonly hash: string;
+  /** Number of stores. */
+  readonly stores: number;
+  readonly proof: AppHashProof;
+}
+
+/**
+ * @param found whose stores are taken
+ * @throws {VerificationError} `STORES_HEIGHT` if the export is of another height; `APP_HASH`, `NO_EXPORT_DATA`,
+ *   `STATE_SYNC_DAMAGED`; nothing is published then
+ * @throws as `rewriteExtensions` and `publishArchive`
+ */
+export async function repackStateSync(
+  found: FoundStateSync,
+  options: RepackOptions,
+): Promise<Repacked> {
+  const { path: location, height, format } = found;
+  refuseOtherHeight(found, options);
+  const { scratchDir, signal, progress = noProgress, pool = inlinePool } = options;
+  const hashes = new CodeHashes(
+    scratchDir,
+    location,
+    'name the byte code of a node that has it with --wasm-dir: <home>/wasm/wasm/state/wasm',
+  );
+  const stream = new ChunkStream(scratchDir);
+  const copy = async (bytes: Buffer): Promise<void> => {
+    progress.advance(bytes.length);
+    await stream.write(bytes);
+  };
+  const reader = new ItemReader(chunksOf(found), location, { signal, copy });
+  const exportData = new OrderedExportData(scratchDir);
+  try {
+    progress.phase('stores');
+    const { behind, ...stores } = await readStores(reader, {
+      ...{ location, height, exportData, codes: hashes, pool },
+    });
+    const proof = proveStores(found, stores, options);
+    if (exportData.isEmpty) refuseNoExportData(location);
+    const exportDataHash = await hashOf(exportData.blocks(), signal);
+    const rewritten = await rewriteExtensions(behind, {
+      ...options,
+      reader,
+      stream,
+      hashes,
+      exportDataHash,
+    });
+    progress.phase('archive');
+    const chunks = await stream.end();
+    const content = { height, format, stream, chunks };
+    const written = await publishArchive(options.path, content, options.replace);
+    const { size } = chunks;
+    return {
+      ...rewritten,
+      written,
+      chunks: { count: chunks.hashes.length, size },
+      hash: chunks.hash.toString('hex'),
+      stores: stores.roots.length,
+      proof,
+    };
+  } finally {
+    exportData.close();
+    hashes.close();
+    await reader.close();
+    await stream.close();
+  }
+}
+
+function refuseOtherHeight({ height }: FoundStateSync, { artifacts }: RepackOptions): void {
+  if (artifacts.height === height) return;
+  throw new VerificationError('STORES_HEIGHT', 'the export is of another height than the stores', {
+    path: artifacts.location,
+    expected: height,
+    found: artifacts.height,
+    hint: 'name an export of the very commit that the state-sync snapshot is of',
+  });
+}
+
+async function hashOf(
+  blocks: Iterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const hash = createHash('sha256');
+  const breath = new Breath();
+  for (const block of blocks) {
+    await breath.take();
+    signal?.throwIfAborted();
+    hash.update(block);
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,186 @@
+/** Writes the extensions behind the stores of a state-sync snapshot anew, in the order of their names as Go does. */
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { UsageError } from '../../../errors.ts';
+import { copyVerified, type VerifiedCopyOptions } from '../../../swing-store-export/copy-export.ts';
+import type {
+  ExportSummary,
+  SwingStoreExport,
+} from '../../../swing-store-export/swing-store-export.ts';
+import { damaged } from '../layout.ts';
+import { unprovedCodes, type ByteCodes } from '../open.ts';
+import { readCodeFile } from '../payload/code-files.ts';
+import { readCode } from '../payload/code-payload.ts';
+import type { CodeHashes } from '../proof/code-hashes.ts';
+import type { ChunkStream } from '../stream/chunk-stream.ts';
+import type { OtherItem } from '../stream/decode-item.ts';
+import { extensionItem, payloadHead } from '../stream/encode-item.ts';
+import { extensionsOf, KNOWN_FORMAT, refuseFormat, type Extension } from '../stream/extensions.ts';
+import type { ItemReader } from '../stream/items.ts';
+import { artifactSink } from './artifact-sink.ts';
+
+export interface RewriteOptions extends Pick<VerifiedCopyOptions, 'progress' | 'signal' | 'pool'> {
+  /** Of a source whose stores have been read. */
+  readonly reader: ItemReader;
+  readonly stream: ChunkStream;
+  readonly hashes: CodeHashes;
+  /** Hash of the export data in the stores. */
+  readonly exportDataHash: string;
+  /** Whose artifacts become the extension `swingset`. */
+  readonly artifacts: SwingStoreExport;
+  /** A directory with the byte code of the chain, to be taken instead of what the source has. */
+  readonly wasmDir?: string | undefined;
+  readonly scratchDir: string;
+  readonly note: (message: string) => void;
+}
+
+/** What was written. */
+export interface RewrittenExtensions {
+  readonly summary: ExportSummary;
+  /** Undefined without a store `wasm`. */
+  readonly codes: ByteCodes | undefined;
+}
+
+/** What a node on the Cosmos SDK as it is upstream restores at most; Agoric's own takes eight times as much. */
+const UPSTREAM_MAX_ITEM_BYTES = 64_000_000;
+
+const gzipWhole = promisify(gzip);
+
+/**
+ * Reads the extensions of the source, and writes what shall stand in their place: `swingset` from the export, `wasm`
+ * from the directory if one is named, all others as they are.
+ * @param behind the first item behind the stores
+ * @throws {VerificationError} `EXPORT_DATA`, and for whatever is wrong with an artifact or a byte code
+ * @throws {UsageError} `WASM_DIR` if one is named for a chain without byte code
+ */
+export async function rewriteExtensions(
+  behind: OtherItem | undefined,
+  options: RewriteOptions,
+): Promise<RewrittenExtensions> {
+  const { reader, hashes, wasmDir } = options;
+  if (wasmDir !== undefined && !hashes.hasStore) throw noCode(wasmDir);
+  const rewriter = new Rewriter(options);
+  let last = '';
+  for await (const extension of extensionsOf(reader, behind)) {
+    const { name } = extension;
+    if (name <= last) {
+      damaged('the extensions are out of order', { path: reader.where, found: name });
+    }
+    await rewriter.writeBetween(last, name);
+    await rewriter.take(extension);
+    last = name;
+  }
+  await rewriter.writeBetween(last, undefined);
+  return rewriter.finish();
+}
+
+function noCode(path: string): UsageError {
+  return new UsageError('WASM_DIR', 'the stores say nothing of byte code', {
+    path,
+    expected: 'a store wasm',
+    found: 'none',
+    hint: 'leave out --wasm-dir',
+  });
+}
+
+class Rewriter {
+  readonly #options: RewriteOptions;
+  readonly #codes = { count: 0, size: 0 };
+  #summary: ExportSummary | undefined;
+
+  constructor(options: RewriteOptions) {
+    this.#options = options;
+  }
+
+  /** Writes what is due though the source does not have it. */
+  async writeBetween(last: string, next: string | undefined): Promise<void> {
+    const isBetween = (name: string): boolean => last < name && (next === undefined || name < next);
+    if (isBetween('swingset')) await this.#writeArtifacts();
+    if (isBetween('wasm')) await this.#writeCodes();
+  }
+
+  /** Writes what shall stand in the place of an extension of the source. */
+  async take(extension: Extension): Promise<void> {
+    const { reader, wasmDir } = this.#options;
+    const { name } = extension;
+    if (name !== 'swingset' && name !== 'wasm') return this.#copy(extension);
+    refuseFormat(extension, reader.where);
+    // What the source has in these two is left unread, also where it makes no sense.
+    if (name === 'swingset') return this.#writeArtifacts();
+    return wasmDir === undefined ? this.#copyCodes(extension) : this.#writeCodes();
+  }
+
+  finish(): RewrittenExtensions {
+    const { hashes } = this.#options;
+    hashes.refuseMissing();
+    if (this.#summary === undefined) throw new Error('the artifacts were not written');
+    return { summary: this.#summary, codes: hashes.hasStore ? this.#codes : undefined };
+  }
+
+  async #writeArtifacts(): Promise<void> {
+    const { stream, artifacts, exportDataHash, scratchDir, progress, signal, pool, note } =
+      this.#options;
+    await stream.write(extensionItem('swingset', KNOWN_FORMAT));
+    const large: string[] = [];
+    const onArtifact = (name: string, size: number): void => {
+      if (size > UPSTREAM_MAX_ITEM_BYTES) large.push(name);
+    };
+    const { location } = artifacts;
+    const options = { scratchDir, exportDataHash, location, onArtifact };
+    // A node that restores it needs these at least.
+    const artifactMode = artifacts.artifactMode === 'none' ? 'operational' : undefined;
+    const copied = await copyVerified(artifacts, async () => artifactSink(stream, options), {
+      progress,
+      signal,
+      pool,
+      scratchDir,
+      artifactMode,
+    });
+    this.#summary = copied.summary;
+    if (large.length > 0) {
+      note(
+        `${large.length} artifacts, ${large[0] ?? ''} among them, are larger than the ${UPSTREAM_MAX_ITEM_BYTES} bytes that a node on the upstream Cosmos SDK restores`,
+      );
+    }
+  }
+
+  async #writeCodes(): Promise<void> {
+    const { stream, hashes, wasmDir } = this.#options;
+    if (wasmDir === undefined) return;
+    await stream.write(extensionItem('wasm', KNOWN_FORMAT));
+    for (const checksum of hashes.checksums()) {
+      const data = await readCodeFile(wasmDir, checksum);
+      hashes.noteFound(checksum, wasmDir);
+      await this.#writeCode(await gzipWhole(data), data.length);
+    }
+  }
+
+  async #copyCodes({ payloads }: Extension): Promise<void> {
+    const { reader, stream, hashes, note } = this.#options;
+    await stream.write(extensionItem('wasm', KNOWN_FORMAT));
+    for await (const size of payloads) {
+      const { checksum, data, gzipped } = await readCode(reader, size);
+      if (hashes.hasStore) hashes.noteFound(checksum, reader.where);
+      await this.#writeCode(gzipped, data.length);
+    }
+    if (!hashes.hasStore && this.#codes.count > 0) note(unprovedCodes(this.#codes, 'copied'));
+  }
+
+  async #writeCode(gzipped: Uint8Array, size: number): Promise<void> {
+    await this.#options.stream.write(payloadHead(gzipped.length));
+    await this.#options.stream.write(gzipped);
+    this.#codes.count += 1;
+    this.#codes.size += size;
+  }
+
+  async #copy({ name, format, payloads }: Extension): Promise<void> {
+    const { reader, stream } = this.#options;
+    await stream.write(extensionItem(name, format));
+    for await (const size of payloads) {
+      await stream.write(payloadHead(size));
+      for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
+        await stream.write(piece);
+      }
+    }
+  }
+}

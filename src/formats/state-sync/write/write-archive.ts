@@ -1,0 +1,118 @@
+/** Writes archives that `snapshots load` takes: see `dump-archive.ts`. */
+import { rename, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { constants, createGzip } from 'node:zlib';
+import { SwingSnapError, VerificationError } from '../../../errors.ts';
+import { inDirectory } from '../../../io/files/held-directory.ts';
+import { syncDirectory, writeDurably, writeFully } from '../../../io/files/publish-file.ts';
+import { TEMPORARY_PREFIX } from '../../../io/files/scratch.ts';
+import { statIfThere } from '../../../io/files/stat-if-there.ts';
+import { WorkDirectory } from '../../../io/files/work-directory.ts';
+import { findStateSync } from '../layout.ts';
+import type { Chunks, ChunkStream } from '../stream/chunk-stream.ts';
+import { readArchiveHash } from '../stream/dump-archive.ts';
+import { bytesField, numberField } from '../stream/encode-item.ts';
+import { fileHeader, filePadding, TAR_END } from '../stream/ustar.ts';
+
+/** What an archive is of, and its chunks. */
+export interface ArchiveContent {
+  readonly height: number;
+  readonly format: number;
+  readonly stream: ChunkStream;
+  readonly chunks: Chunks;
+}
+
+/** The name by which an archive is known for one. */
+export function archiveName(height: number, format: number): string {
+  return `${height}-${format}.tar.gz`;
+}
+
+/**
+ * Publishes an archive: whoever opens `path` sees the old file, none, or all of the new one.
+ * @param path in a directory that exists
+ * @param replace whether another archive there is replaced
+ * @returns false if an archive of the very same chunks was there already
+ * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if another one is there
+ */
+export async function publishArchive(
+  path: string,
+  content: ArchiveContent,
+  replace: boolean,
+): Promise<boolean> {
+  if (statIfThere(path) !== undefined) {
+    const found = await hashOfArchive(path);
+    if (found === content.chunks.hash.toString('hex')) return false;
+    if (!replace) {
+      throw new SwingSnapError('SNAPSHOT_EXISTS', 'another archive of that height is there', {
+        path,
+        expected: content.chunks.hash.toString('hex'),
+        found: found ?? 'a damaged archive',
+        hint: 'replace it with --replace, or name another directory with --snapshot-dir',
+      });
+    }
+  }
+  await inDirectory(dirname(path), async (place) => {
+    // A killed run leaves one, which the next run removes.
+    const work = WorkDirectory.make(place.path, `${TEMPORARY_PREFIX}archive-`);
+    try {
+      const built = join(work.path, basename(path));
+      await writeDurably(built, async (file) => writeArchive(file, content));
+      await rename(built, place.at(basename(path)));
+    } finally {
+      work.remove();
+    }
+    await syncDirectory(place.path);
+  });
+  return true;
+}
+
+async function writeArchive(file: FileHandle, content: ArchiveContent): Promise<void> {
+  await pipeline(tarOf(content), createGzip({ level: constants.Z_BEST_SPEED }), async (gzipped) => {
+    for await (const piece of gzipped as AsyncIterable<Buffer>) await writeFully(file, piece);
+  });
+}
+
+/** @returns undefined if it is damaged */
+async function hashOfArchive(path: string): Promise<string | undefined> {
+  const found = findStateSync(path);
+  if (found === undefined) return undefined;
+  try {
+    return await readArchiveHash(found);
+  } catch (error) {
+    if (error instanceof VerificationError) return undefined;
+    throw error;
+  }
+}
+
+/** `Snapshot`, which describes an archive: see `dump-archive.ts`. */
+export function encodeDescription({
+  height,
+  format,
+  hashes,
+  hash,
+}: Pick<ArchiveContent, 'height' | 'format'> & Pick<Chunks, 'hashes' | 'hash'>): Buffer {
+  return Buffer.concat([
+    numberField(1, height),
+    numberField(2, format),
+    numberField(3, hashes.length),
+    bytesField(4, hash),
+    // `Metadata`, of which the one field repeats.
+    bytesField(5, Buffer.concat(hashes.map((each) => bytesField(1, each)))),
+  ]);
+}
+
+function* tarOf({ height, format, stream, chunks }: ArchiveContent): Generator<Buffer> {
+  const { hashes, hash } = chunks;
+  const description = encodeDescription({ height, format, hashes, hash });
+  yield fileHeader('_snapshot', description.length);
+  yield description;
+  yield filePadding(description.length);
+  for (const number of hashes.keys()) {
+    const size = stream.sizeOfChunk(number);
+    yield fileHeader(String(number), size);
+    yield* stream.chunk(number);
+    yield filePadding(size);
+  }
+  yield TAR_END;
+}

@@ -1,0 +1,180 @@
+/** Moves a built SwingStore to where the node looks for it, and an old one out of the way. */
+import {
+  constants,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { SwingSnapError } from '../../../errors.ts';
+import { withShownPaths } from '../../../io/files/descriptor-names.ts';
+import { HeldDirectory, isSame } from '../../../io/files/held-directory.ts';
+import { syncDirectory } from '../../../io/files/publish-file.ts';
+import { DATABASE_FILE, databasePath } from '../layout.ts';
+import { refuseOpenDatabase } from '../open-handles.ts';
+
+export interface InstalledStore {
+  readonly databasePath: string;
+  /** Bytes of the database file. */
+  readonly size: number;
+  /** Where the files of the old store are, if there was one. */
+  readonly movedTo: string | undefined;
+}
+
+/** Files in a state dir that are a SwingStore's, or that SQLite would take for one's. */
+export async function existingStoreFiles(stateDir: string): Promise<string[]> {
+  const names = await readdir(stateDir).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => name.startsWith(DATABASE_FILE)).sort();
+}
+
+/**
+ * @throws {SwingSnapError} `STORE_EXISTS` if any `swingstore.sqlite*` is in `stateDir`: SQLite would replay an old
+ *   `-wal` or `-journal` into a new database
+ */
+export async function refuseExistingStore(stateDir: string): Promise<void> {
+  const files = await existingStoreFiles(stateDir);
+  if (files.length === 0) return;
+  throw new SwingSnapError('STORE_EXISTS', 'a SwingStore, or a part of one, is there already', {
+    path: withShownPaths(stateDir),
+    found: files.join(', '),
+    hint: 'stop the node and use --replace, which moves these files aside',
+  });
+}
+
+/** What a new database never takes over from the mode of its directory. */
+const WRITE_OF_OTHERS = 0o002;
+
+/**
+ * Brings the database in `staging` to the disk, with the owner and the mode that it will have in the state dir.
+ * @param staging a directory of ours, in which no other user can exchange it
+ */
+export async function makeDurable(stateDir: HeldDirectory, staging: string): Promise<void> {
+  const file = await open(join(staging, DATABASE_FILE), constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const { uid, gid, mode } = stateDir.stat;
+    const own = await file.stat();
+    if (own.uid !== uid || own.gid !== gid) await file.chown(uid, gid);
+    await file.chmod(mode & 0o666 & ~WRITE_OF_OTHERS);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Installs the durable database in `staging` as the SwingStore of the state dir. On failure the old store is where it was.
+ * @throws {SwingSnapError} `STORE_EXISTS`; {@link BusyError} `STORE_OPEN` if a process has the old store open
+ */
+export async function installStore(
+  stateDir: HeldDirectory,
+  staging: string,
+  { replace, height }: { readonly replace: boolean; readonly height: number },
+): Promise<InstalledStore> {
+  const built = join(staging, DATABASE_FILE);
+  const { size } = lstatSync(built);
+
+  const old = await existingStoreFiles(stateDir.path);
+  if (old.length > 0 && !replace) await refuseExistingStore(stateDir.path);
+  const path = stateDir.at(DATABASE_FILE);
+  const aside = old.length === 0 ? undefined : await moveAside(stateDir, staging, height, old);
+  try {
+    // Unlike a rename, a link never replaces a file that came meanwhile.
+    linkSync(built, path);
+    await syncDirectory(stateDir.path);
+  } catch (error) {
+    if (isSameFile(built, path)) unlinkSync(path);
+    if (aside !== undefined) moveBack(aside, stateDir, old);
+    throw error;
+  } finally {
+    aside?.close();
+  }
+  unlinkSync(built);
+  return { databasePath: databasePath(stateDir.location), size, movedTo: aside?.location };
+}
+
+/**
+ * Moves the old store to `S/before-<height>-<time>/`. That directory appears with all of it, as links, before the
+ * first file goes from the state dir: a database whose `-wal` is elsewhere would lack its last commits.
+ * @returns the directory, held
+ */
+async function moveAside(
+  stateDir: HeldDirectory,
+  staging: string,
+  height: number,
+  files: readonly string[],
+): Promise<HeldDirectory> {
+  if (files.includes(DATABASE_FILE)) {
+    await refuseOpenDatabase(stateDir.at(DATABASE_FILE), staging);
+  }
+  const linked = join(staging, 'before');
+  await linkInto(linked, stateDir, files);
+  const name = freeName(stateDir, height);
+  renameSync(linked, stateDir.at(name));
+  const aside = stateDir.openInside(name);
+  try {
+    await syncDirectory(stateDir.path);
+    // The database first: what else there is means nothing without it.
+    for (const file of files) unlinkSync(stateDir.at(file));
+    return aside;
+  } catch (error) {
+    moveBack(aside, stateDir, files);
+    aside.close();
+    throw error;
+  }
+}
+
+/** Makes a directory with the owner and the mode of the state dir, and with further names of its files. */
+async function linkInto(
+  path: string,
+  stateDir: HeldDirectory,
+  files: readonly string[],
+): Promise<void> {
+  mkdirSync(path);
+  const directory = HeldDirectory.open(path);
+  try {
+    for (const file of files) linkSync(stateDir.at(file), directory.at(file));
+    const { uid, gid, mode } = stateDir.stat;
+    directory.chown(uid, gid);
+    directory.chmod(mode);
+    await syncDirectory(directory.path);
+  } finally {
+    directory.close();
+  }
+}
+
+/** `before-<height>-<time>`, with a number where two come in one second. */
+function freeName(stateDir: HeldDirectory, height: number): string {
+  const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
+  const first = `before-${height}-${time}`;
+  let name = first;
+  for (let n = 2; existsSync(stateDir.at(name)); n += 1) name = `${first}-${n}`;
+  return name;
+}
+
+/** Undoes {@link moveAside}, the database last. What others put in its place meanwhile stays, and so does `aside`. */
+function moveBack(aside: HeldDirectory, stateDir: HeldDirectory, files: readonly string[]): void {
+  for (const file of files.toReversed()) {
+    const [kept, back] = [aside.at(file), stateDir.at(file)];
+    try {
+      linkSync(kept, back);
+    } catch {
+      if (isSameFile(kept, back)) continue;
+      if (lstatSync(back, { throwIfNoEntry: false }) !== undefined) return;
+      // No space for one more name: then the one that it has is moved.
+      renameSync(kept, back);
+    }
+  }
+  stateDir.discard(basename(aside.location));
+}
+
+function isSameFile(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((path) => lstatSync(path, { throwIfNoEntry: false }));
+  return isSame(one, other);
+}

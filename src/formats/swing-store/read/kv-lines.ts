@@ -1,0 +1,83 @@
+/** The consensus keys of a SwingStore as lines of export data, in key order. */
+import { wellFormed } from '../../../io/bytes/utf8.ts';
+import { mapAhead } from '../../../io/flow/ahead.ts';
+import type { Database } from '../../../io/sqlite.ts';
+import { LINE, prepareKVBlocks, type KVRange } from './kv-blocks.ts';
+import type { KVReaders } from './kv-readers.ts';
+
+/** About how long a block is, in bytes. */
+const BLOCK_BYTES = 1024 * 1024;
+const MAX_BLOCK_LINES = 8192;
+/** Blocks of whole lines, UTF-8, of the keys from one on up to another. */
+export function* kvLines(
+  db: Database,
+  start: Uint8Array = Buffer.alloc(0),
+  to?: Uint8Array,
+): Generator<Uint8Array> {
+  const readBlock = prepareKVBlocks(db);
+  const readLarge = db
+    .prepare(`SELECT CAST(${LINE} AS BLOB) FROM kvStore WHERE key = CAST(? AS TEXT)`)
+    .pluck();
+  let from = start;
+  let limit = 16;
+  for (;;) {
+    const { count, last, large, lines } = readBlock({ from, to, limit });
+    if (large !== null) {
+      const before = readBlock({ from, to: large, limit });
+      if (before.lines !== undefined) yield before.lines;
+      yield wellFormed(readLarge.get(large) as Buffer);
+      from = following(large);
+    } else if (last !== null && lines !== undefined) {
+      yield lines;
+      limit = linesOfBlock(count, lines.length);
+      from = following(last);
+    } else {
+      return;
+    }
+  }
+}
+
+/** The same as {@link kvLines}, read by several at once. */
+export async function* kvLinesBy(readers: KVReaders, db: Database): AsyncGenerator<Uint8Array> {
+  let limit = 16;
+  const ranges = cutRanges(db, () => limit);
+  const limits = { items: 2 * readers.count + 1, bytes: Infinity, sizeOf: () => 0 };
+  const blocks = mapAhead(ranges, limits, async (range) => ({
+    range,
+    block: await readers.read(range),
+  }));
+  for await (const { range, block } of blocks) {
+    const { count, large, lines } = block;
+    if (large !== null) yield* kvLines(db, range.from, range.to);
+    else if (lines !== undefined) {
+      yield lines;
+      limit = linesOfBlock(count, lines.length);
+    }
+  }
+}
+
+/** Cuts all keys into ranges of about a block each. It reads an index, which knows nothing of values. */
+async function* cutRanges(db: Database, limitNow: () => number): AsyncGenerator<KVRange> {
+  const findNext = db
+    .prepare(
+      `SELECT CAST(key AS BLOB) FROM kvStore WHERE key >= CAST(? AS TEXT) ORDER BY key LIMIT 1 OFFSET ?`,
+    )
+    .pluck();
+  let from: Uint8Array = Buffer.alloc(0);
+  for (;;) {
+    const limit = limitNow();
+    const to = findNext.get(from, limit) as Buffer | undefined;
+    yield { from, to, limit };
+    if (to === undefined) return;
+    from = to;
+  }
+}
+
+function linesOfBlock(count: number, bytes: number): number {
+  return Math.min(MAX_BLOCK_LINES, Math.ceil((BLOCK_BYTES * count) / bytes));
+}
+
+/** The least text that is greater. */
+function following(key: Uint8Array): Uint8Array {
+  return Buffer.concat([key, Buffer.of(0)]);
+}

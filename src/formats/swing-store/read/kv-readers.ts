@@ -1,0 +1,50 @@
+/**
+ * Threads that read a pinned SwingStore beside the one that pinned it, each with a connection of its own. SQLite gives
+ * each connection a view of its own too: whoever starts them makes sure that all are of one commit.
+ */
+import { AskedThread } from '../../../io/threads/asked-thread.ts';
+import type { KVBlock, KVRange } from './kv-blocks.ts';
+
+type Reader = AskedThread<KVRange, KVBlock>;
+
+export class KVReaders {
+  readonly #readers: readonly Reader[];
+  #next = 0;
+
+  private constructor(readers: readonly Reader[]) {
+    this.#readers = readers;
+  }
+
+  /** Starts so many, and waits until each has pinned its view. */
+  static async start(path: string, count: number): Promise<KVReaders> {
+    const module = new URL('kv-reader-thread.js', import.meta.url);
+    const readers = Array.from(
+      { length: count },
+      (): Reader => new AskedThread(module, path, 'a thread that reads the SwingStore'),
+    );
+    const started = new KVReaders(readers);
+    try {
+      await Promise.all(readers.map(async (reader) => reader.ready));
+      return started;
+    } catch (error) {
+      await started.close();
+      throw error;
+    }
+  }
+
+  get count(): number {
+    return this.#readers.length;
+  }
+
+  /** Reads a range, by each reader in turn. */
+  async read(range: KVRange): Promise<KVBlock> {
+    const reader = this.#readers[this.#next % this.count];
+    this.#next += 1;
+    if (reader === undefined) throw new Error('there are no readers');
+    return reader.ask(range);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#readers.map(async (reader) => reader.end()));
+  }
+}

@@ -1,0 +1,162 @@
+/** Connections to a SwingStore's database, and what keeps one from being opened or read where it is. */
+import { realpathSync } from 'node:fs';
+import { BusyError, SwingSnapError, VerificationError } from '../../../errors.ts';
+import { holdFiles } from '../../../io/files/held-files.ts';
+import { openDatabase, type Database } from '../../../io/sqlite.ts';
+import { haveOpened, lookAt, type Sight } from './open-files.ts';
+import { refuseOtherNameInUse } from './other-names.ts';
+import { findOtherSchema } from './schema.ts';
+import { refuseOddSideFiles } from './side-files.ts';
+
+/** A view of one commit. SQLite pins it at the first read. */
+export interface Pin {
+  /** Path of the database, without links: whatever is opened later is opened by it. */
+  readonly database: string;
+  readonly db: Database;
+  readonly commits: CommitWatch;
+  readonly rawHeight: unknown;
+  /** What was seen before any connection was opened, and when the view was pinned. */
+  readonly before: Sight;
+  readonly sight: Sight;
+  /** Lets go of all. */
+  close(): void;
+}
+
+/** Knows whether anybody has committed, by a connection that pins nothing. */
+export class CommitWatch {
+  readonly #db: Database;
+  #version: unknown;
+
+  constructor(database: string, readonly: boolean) {
+    this.#db = openStoreDatabase(database, readonly);
+  }
+
+  /** To be called before a view is pinned. */
+  begin(): void {
+    this.#version = this.#now();
+  }
+
+  /** Whether there was a commit since {@link begin}, so that a view pinned now might be another. */
+  sinceBegin(): boolean {
+    return this.#now() !== this.#version;
+  }
+
+  #now(): unknown {
+    return this.#db.pragma('data_version', { simple: true });
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+/**
+ * Opens a store's database, which may be hostile.
+ * @param readonly whether SQLite may not even roll a journal back
+ */
+export function openStoreDatabase(database: string, readonly = true): Database {
+  const db = openDatabase(database, { readonly, fileMustExist: true });
+  db.pragma('query_only = ON');
+  db.pragma('trusted_schema = OFF');
+  db.pragma('cell_size_check = ON');
+  return db;
+}
+
+/** How many a pin has: the view's, and that which watches for commits. */
+export const CONNECTIONS = 2;
+
+// What SQLite says when it cannot make or use the -shm, or would have to recover a journal it may not write.
+const CANNOT_OPEN_IN_PLACE = /^SQLITE_(CANTOPEN|READONLY|PERM)/u;
+const NO_STORE = /^SQLITE_(ERROR|CORRUPT|NOTADB|FORMAT|SCHEMA)/u;
+
+/** Whether a journal that must be rolled back is what kept {@link tryPin} from opening a store. */
+export function hasJournal(error: Error): boolean {
+  return (error as { code?: unknown }).code === 'SQLITE_READONLY_ROLLBACK';
+}
+
+/**
+ * Pins the database, or gives back the error of one that can only be opened as a copy.
+ * @param path may lead there by links
+ */
+export function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Error {
+  let db: Database | undefined;
+  let commits: CommitWatch | undefined;
+  try {
+    const database = realpathSync(path);
+    refuseOddSideFiles(database);
+    refuseOtherNameInUse(database);
+    const before = lookAt(database);
+    db = openStoreDatabase(database, readonly);
+    commits = new CommitWatch(database, readonly);
+    commits.begin();
+    const rawHeight = beginAtHeight(db, reportedAs);
+    // SQLite finds each file by name: beside another database the -wal would be none, or another's.
+    const sight = lookAt(database);
+    if (!haveOpened(CONNECTIONS, before, sight)) throw replaced(reportedAs);
+    return pinOf({ database, db, commits, rawHeight, before, sight });
+  } catch (error) {
+    commits?.close();
+    db?.close();
+    const code = (error as { code?: unknown }).code;
+    if (!(error instanceof Error) || typeof code !== 'string') throw error;
+    // It was there a moment ago.
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw replaced(reportedAs, error);
+    if (CANNOT_OPEN_IN_PLACE.test(code)) return error;
+    if (NO_STORE.test(code)) throw notAStore(reportedAs, error.message, error);
+    if (/^SQLITE_(BUSY|LOCKED)/u.test(code)) {
+      throw new BusyError('STORE_LOCKED', 'a process has the SwingStore locked', {
+        path: reportedAs,
+        found: error.message,
+        hint: 'run it again when that process is done with the store',
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+function pinOf(pin: Omit<Pin, 'close'>): Pin {
+  const letGo = holdFiles([...pin.sight.files.values()]);
+  return {
+    ...pin,
+    close: () => {
+      pin.commits.close();
+      if (pin.db.inTransaction) pin.db.exec('ROLLBACK');
+      pin.db.close();
+      letGo();
+    },
+  };
+}
+
+/**
+ * Begins a transaction whose first read, which pins the view, is the schema; then reads the height.
+ * @throws {VerificationError} `NOT_A_STORE` if the tables are not those of a SwingStore
+ */
+export function beginAtHeight(db: Database, reportedAs: string): unknown {
+  db.exec('BEGIN');
+  const other = findOtherSchema(db);
+  if (other !== undefined) throw notAStore(reportedAs, other);
+  return db.prepare(`SELECT value FROM kvStore WHERE key = 'host.height'`).pluck().get();
+}
+
+export function replaced(path: string, cause?: unknown): SwingSnapError {
+  return new SwingSnapError(
+    'STORE_REPLACED',
+    'another SwingStore came into the place of the one that is read',
+    {
+      path,
+      hint: 'run it again',
+      cause,
+    },
+  );
+}
+
+export function notAStore(path: string, found: string, cause?: unknown): VerificationError {
+  return new VerificationError('NOT_A_STORE', 'not a SwingStore', {
+    path,
+    expected: 'a SQLite database with the tables of a SwingStore',
+    found,
+    hint: 'name another with --state-dir, or bring one back with: swingsnap restore SOURCE --state-dir <dir> --replace',
+    cause,
+  });
+}

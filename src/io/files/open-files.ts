@@ -1,0 +1,75 @@
+/** What processes have open, as /proc tells it: of those that this user may look at, in this process namespace. */
+import { readdirSync, readFileSync, statSync, type Stats } from 'node:fs';
+import { isSame } from './held-directory.ts';
+
+type Identity = Pick<Stats, 'dev' | 'ino'>;
+
+/** A process that holds a lock. */
+export interface LockHolder {
+  readonly pid: number;
+  /** Real user id. */
+  readonly uid: number;
+  /** Its number in the process namespace that it lives in, if that is another. */
+  readonly innerPid: number;
+}
+
+/** Whether a process other than this has the file open; undefined where that cannot be known. */
+export function isOpenElsewhere(file: Identity): boolean | undefined {
+  const pids = processes()?.filter((pid) => pid !== process.pid);
+  return pids?.some((pid) => descriptorsOf(pid).some((fd) => isOn(pid, fd, file)));
+}
+
+/**
+ * The processes that hold flock(2) locks on the file; none that this user may not look at.
+ * @param among ids of those that are looked at, by default of all
+ * @returns undefined where that cannot be known
+ */
+export function flockHolders(
+  file: Identity,
+  among?: readonly number[],
+): readonly LockHolder[] | undefined {
+  const all = processes();
+  return all === undefined
+    ? undefined
+    : (among ?? all)
+        .filter((pid) => descriptorsOf(pid).some((fd) => isFlocked(pid, fd) && isOn(pid, fd, file)))
+        .flatMap((pid) => holderOf(pid) ?? []);
+}
+
+function processes(): number[] | undefined {
+  const names = readOr(() => readdirSync('/proc'), []);
+  return names.includes('self')
+    ? names.filter((name) => /^\d+$/u.test(name)).map(Number)
+    : undefined;
+}
+
+function descriptorsOf(pid: number): string[] {
+  return readOr(() => readdirSync(`/proc/${pid}/fd`), []);
+}
+
+/** Asked of all first: to stat what a descriptor means may hang where a file server is gone. */
+function isFlocked(pid: number, fd: string): boolean {
+  const text = readOr(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'), '');
+  return text.includes(' FLOCK ');
+}
+
+function isOn(pid: number, fd: string, file: Identity): boolean {
+  const found = readOr(() => statSync(`/proc/${pid}/fd/${fd}`), undefined);
+  return found !== undefined && isSame(found, file);
+}
+
+function holderOf(pid: number): LockHolder | undefined {
+  const text = readOr(() => readFileSync(`/proc/${pid}/status`, 'utf8'), '');
+  const uid = /^Uid:\t(\d+)/mu.exec(text)?.[1];
+  const innerPid = /^NSpid:.*\t(\d+)$/mu.exec(text)?.[1] ?? pid;
+  return uid === undefined ? undefined : { pid, uid: Number(uid), innerPid: Number(innerPid) };
+}
+
+/** A process may end at any moment, and most of them are not ours to look at. */
+function readOr<Result>(read: () => Result, otherwise: Result): Result {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
+}

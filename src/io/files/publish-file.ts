@@ -1,0 +1,81 @@
+/** Durable files: the order in which bytes, names and directories reach the disk. */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { StorageError } from '../../errors.ts';
+import { inDirectory } from './held-directory.ts';
+import { TEMPORARY_PREFIX } from './scratch.ts';
+
+/** A name of ours for something that is not finished yet. */
+export function temporaryName(of: string): string {
+  return `${TEMPORARY_PREFIX}${randomBytes(6).toString('hex')}-${of}`;
+}
+
+/**
+ * Publishes a file: whoever opens `path` sees the old file, none, or all of the new one, and once this returns the
+ * new one survives a power loss.
+ * @param content its bytes, or a function that writes them
+ */
+export async function publishFile(
+  path: string,
+  content: Uint8Array | string | ((file: FileHandle) => Promise<void>),
+): Promise<void> {
+  await inDirectory(dirname(path), async (directory) => {
+    const temporary = directory.at(temporaryName(basename(path).slice(0, 60)));
+    try {
+      await writeDurably(temporary, content);
+      await rename(temporary, directory.at(basename(path)));
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+    await syncDirectory(directory.path);
+  });
+}
+
+/** Makes the file `path`, which must not exist, and returns once its bytes are on the disk; its name is not yet. */
+export async function writeDurably(
+  path: string,
+  content: Uint8Array | string | ((file: FileHandle) => Promise<void>),
+): Promise<void> {
+  const file = await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o666);
+  try {
+    if (typeof content === 'function') {
+      await content(file);
+    } else {
+      await file.writeFile(content);
+      const expected = Buffer.byteLength(content);
+      const { size } = await file.stat();
+      if (size !== expected) {
+        throw new StorageError('SHORT_WRITE', 'a file came out with another length', {
+          path,
+          expected,
+          found: size,
+        });
+      }
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes the names in a directory durable. */
+export async function syncDirectory(dir: string): Promise<void> {
+  const handle = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Writes all of `bytes` at the end of what was written through `file`. */
+export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  let offset = 0;
+  while (offset < bytes.length) {
+    const { bytesWritten } = await file.write(bytes, offset);
+    offset += bytesWritten;
+  }
+}

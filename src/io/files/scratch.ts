@@ -1,0 +1,95 @@
+/**
+ * Scratch databases: SQLite files that hold what would otherwise grow in memory. Each is unlinked as soon as it is
+ * open, so that nothing of it outlives the process, however the process ends.
+ */
+import { openSync, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { StorageError, SwingSnapError } from '../../errors.ts';
+import { makeDatabase, secretDatabaseName, type Database } from '../sqlite.ts';
+import { inPassingDirectory, WorkDirectory } from './work-directory.ts';
+
+/** What every temporary name of ours starts with. */
+export const TEMPORARY_PREFIX = '.swingsnap-';
+
+const SCRATCH_PREFIX = `${TEMPORARY_PREFIX}scratch-`;
+
+// statfs(2): file systems that keep their files in memory.
+const MEMORY_FILE_SYSTEMS = new Set([0x01021994 /* tmpfs */, 0x858458f6 /* ramfs */]);
+
+/** Whether files under `dir` live in memory. */
+export function isMemoryFileSystem(dir: string): boolean {
+  return MEMORY_FILE_SYSTEMS.has(statfsSync(dir).type);
+}
+
+/**
+ * A directory for scratch files, for a caller that was named none: the system's temporary directory, unless that
+ * lives in memory.
+ */
+export function defaultScratchDir(): string {
+  const system = tmpdir();
+  return isMemoryFileSystem(system) ? '/var/tmp' : system;
+}
+
+/**
+ * Makes a directory for scratch files that need names. Whoever makes it removes it; what a killed run has left, the
+ * next one removes.
+ * @param dir an existing directory; the caller has checked that it is writable
+ * @throws {StorageError} `SCRATCH` if it cannot be made there
+ */
+export function makeScratchDirectory(dir: string): WorkDirectory {
+  return scratching(dir, () => WorkDirectory.make(dir, SCRATCH_PREFIX));
+}
+
+function scratching<Result>(dir: string, make: () => Result): Result {
+  try {
+    return make();
+  } catch (cause) {
+    if (cause instanceof SwingSnapError) throw cause;
+    throw new StorageError('SCRATCH', 'cannot make a scratch file', {
+      path: dir,
+      found: cause instanceof Error ? cause.message : String(cause),
+      hint: 'name a writable directory on a disk with --scratch-dir',
+      cause,
+    });
+  }
+}
+
+/** What `make` makes in a directory that is gone when it is made. @throws {StorageError} `SCRATCH` */
+export function unlinkedIn<Result>(dir: string, make: (path: string) => Result): Result {
+  return scratching(dir, () => inPassingDirectory(dir, SCRATCH_PREFIX, make));
+}
+
+/**
+ * Opens an empty scratch database in `dir`. Durable against nothing; closing it frees its space.
+ * @param dir an existing directory; the caller has checked that it is writable
+ * @throws {StorageError} `SCRATCH` if it cannot be made there
+ */
+export function openScratchDatabase(dir: string): Database {
+  return unlinkedIn(dir, (path) => {
+    const db = makeDatabase(join(path, secretDatabaseName()));
+    try {
+      db.pragma('journal_mode = OFF');
+      db.pragma('synchronous = OFF');
+      db.pragma('locking_mode = EXCLUSIVE');
+      // 16 MiB: what does not fit goes to the file, so memory stays the same however large the store is.
+      db.pragma('cache_size = -16384');
+      db.pragma('temp_store = FILE');
+      // Makes SQLite open the file, which it does lazily, before its name is gone.
+      db.exec('CREATE TABLE opened (x); DROP TABLE opened; BEGIN');
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  });
+}
+
+/**
+ * Opens an empty one in `dir`, for reading and writing.
+ * @returns its descriptor, which the caller closes
+ * @throws {StorageError} `SCRATCH` if it cannot be made there
+ */
+export function openScratchFile(dir: string): number {
+  return unlinkedIn(dir, (path) => openSync(join(path, 'file'), 'wx+'));
+}

@@ -1,0 +1,55 @@
+/** What the system says when a disk or a right is the trouble. */
+import { EXIT_CODES, type ExitCode } from '../../errors.ts';
+import { withShownPaths } from './descriptor-names.ts';
+
+/** A known error of the system or of SQLite, as a person and a program are told it. */
+export interface SystemTrouble {
+  /** As the system names it: `ENOSPC`, `SQLITE_FULL`. */
+  readonly code: string;
+  readonly exitCode: ExitCode;
+  readonly path: string | undefined;
+  readonly hint: string;
+}
+
+/** By error code. SQLite's extended codes begin with the primary one (`SQLITE_IOERR_WRITE`). */
+const SYSTEM_CODES: readonly (readonly [pattern: RegExp, exitCode: ExitCode, hint: string])[] = [
+  [
+    /^(ENOSPC|EDQUOT|SQLITE_FULL)$/,
+    EXIT_CODES.storage,
+    'free some space and run the command again',
+  ],
+  [/^(EACCES|EPERM)$/, EXIT_CODES.storage, 'run as a user that has the rights to this path'],
+  [/^(EROFS|SQLITE_READONLY.*)$/, EXIT_CODES.storage, 'choose a place that can be written to'],
+  [/^(EIO|SQLITE_IOERR.*)$/, EXIT_CODES.storage, 'check the disk'],
+  [
+    /^SQLITE_(CORRUPT.*|NOTADB)$/,
+    EXIT_CODES.verification,
+    'the database is damaged: use another copy',
+  ],
+  [/^SQLITE_(BUSY.*|LOCKED.*)$/, EXIT_CODES.busy, 'another process has the database locked'],
+];
+
+/** @returns undefined for an error that is none of the system's, or that says nothing of a cause */
+export function systemTrouble(error: unknown): SystemTrouble | undefined {
+  const code = systemCode(error);
+  if (code === undefined) return undefined;
+  const known = SYSTEM_CODES.find(([pattern]) => pattern.test(code));
+  return known && { code, exitCode: known[1], path: systemPath(error), hint: known[2] };
+}
+
+/** Whether the system says that nothing is there, or that a file stands where a directory was meant. */
+export function isMissing(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+/** The `code` that Node and better-sqlite3 give their errors. */
+export function systemCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+function systemPath(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('path' in error)) return undefined;
+  return typeof error.path === 'string' ? withShownPaths(error.path) : undefined;
+}

@@ -1,0 +1,146 @@
+/**
+ * Worker threads for what takes time and nothing else: compression, hashing, checks of whole buffers. Whoever asks
+ * for work keeps it bounded (`in-order.ts`, `ahead.ts`): a pool takes as much as it is given.
+ */
+import { availableParallelism } from 'node:os';
+import type { Piscina } from 'piscina';
+import { SwingSnapError } from '../../errors.ts';
+import type { AheadLimits } from '../flow/ahead.ts';
+import type { QueueLimits } from '../flow/in-order.ts';
+import { errorOf, type Outcome } from './error-message.ts';
+import { bytesIn, ownBuffers, type WorkerTask } from './task.ts';
+import type { Order } from './worker.ts';
+
+export interface WorkerPool {
+  /** Threads; 0 where there are none, and a task runs when it is asked for. */
+  readonly concurrency: number;
+  /**
+   * Runs a task.
+   * @param gives bytes of `input` that the caller gives away; it must not look at them again
+   * @throws what the task throws; {@link SwingSnapError} `WORKER_FAILED` if its thread ended without a word
+   */
+  run<Input, Output>(
+    task: WorkerTask<Input, Output>,
+    input: Input,
+    gives?: Iterable<Uint8Array>,
+  ): Promise<Output>;
+}
+
+/** A pool without threads: each task runs when it is asked for. */
+export const inlinePool: WorkerPool = {
+  concurrency: 0,
+  run: async (task, input) => task.run(input),
+};
+
+/** Bytes that may be under way at once, whatever the number of threads. */
+const AHEAD_BYTES = 48 * 1024 * 1024;
+
+/** What to have under way so that no thread waits for the next, while the results are taken in order. */
+export function queueFor({ concurrency }: WorkerPool): QueueLimits {
+  return { items: 2 * concurrency + 1, bytes: AHEAD_BYTES };
+}
+
+/** How far ahead to work on things of known size, in bytes. */
+export function aheadOf<Item>(pool: WorkerPool, sizeOf: (item: Item) => number): AheadLimits<Item> {
+  return { ...queueFor(pool), sizeOf };
+}
+
+/** Bytes of input that are worked on before threads are started, which takes as long as to compress these. */
+const INLINE_BYTES = 4 * 1024 * 1024;
+
+/** Runs `work` with a pool, whose threads end with it. */
+export async function withWorkerPool<Result>(
+  concurrency: number | undefined,
+  work: (pool: WorkerPool) => Promise<Result>,
+): Promise<Result> {
+  // A thread cannot load TypeScript: from the sources, everything runs here.
+  if (import.meta.url.endsWith('.ts')) return work(inlinePool);
+  const pool = new ThreadPool(concurrency ?? availableParallelism());
+  try {
+    return await work(pool);
+  } finally {
+    await pool.close();
+  }
+}
+
+/**
+ * What is young in a thread is soon dead, and V8 would let it grow to 48 MiB before it looks. It stays as small as that
+ * of a thread that has just begun.
+ */
+export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
+
+class ThreadPool implements WorkerPool {
+  readonly concurrency: number;
+  #threads: Promise<Piscina> | undefined;
+  #inlineBytes = 0;
+  /** Ends each task that is under way, when a thread ends that was at none: one that cannot even start. */
+  readonly #underWay = new Set<(error: unknown) => void>();
+
+  constructor(concurrency: number) {
+    this.concurrency = concurrency;
+  }
+
+  async run<Input, Output>(
+    task: WorkerTask<Input, Output>,
+    input: Input,
+    gives: Iterable<Uint8Array> = [],
+  ): Promise<Output> {
+    if (this.#threads === undefined) {
+      for (const { byteLength } of bytesIn(input)) this.#inlineBytes += byteLength;
+      if (this.#inlineBytes <= INLINE_BYTES) return task.run(input);
+    }
+    this.#threads ??= this.#start();
+    const threads = await this.#threads;
+    const order: Order = { module: task.module, name: task.name, input };
+    const outcome = await this.#outcome<Output>(threads, order, ownBuffers(gives));
+    if ('failure' in outcome) throw errorOf(outcome.failure);
+    return outcome.output;
+  }
+
+  async #start(): Promise<Piscina> {
+    // Here, since most commands that are started end without it.
+    const { Piscina } = await import('piscina');
+    const threads = new Piscina({
+      filename: new URL('worker.js', import.meta.url).href,
+      name: 'work',
+      minThreads: 0,
+      maxThreads: this.concurrency,
+      idleTimeout: 1000,
+      resourceLimits: THREAD_LIMITS,
+    });
+    threads.on('error', (error: unknown) => {
+      for (const fail of this.#underWay) fail(error);
+    });
+    return threads;
+  }
+
+  async #outcome<Output>(
+    threads: Piscina,
+    order: Order,
+    transferList: ArrayBuffer[],
+  ): Promise<Outcome<Output>> {
+    try {
+      const run: Promise<unknown> = threads.run(order, { transferList });
+      return (await this.#ended(run)) as Outcome<Output>;
+    } catch (cause) {
+      throw new SwingSnapError('WORKER_FAILED', `a worker thread failed at ${order.name}`, {
+        found: cause instanceof Error ? cause.message : String(cause),
+        hint: 'run it again with --concurrency 1, and with DEBUG=1 to see more',
+        cause,
+      });
+    }
+  }
+
+  /** Not a race with one promise for all: that would keep every result for as long as it is pending. */
+  async #ended<Result>(run: Promise<Result>): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      this.#underWay.add(reject);
+      run.then(resolve, reject).finally(() => this.#underWay.delete(reject));
+    });
+  }
+
+  async close(): Promise<void> {
+    const threads = await this.#threads;
+    await threads?.destroy();
+  }
+}

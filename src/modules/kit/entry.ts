@@ -1,0 +1,48 @@
+/** Entries as those meet them who take them. */
+import { VerificationError } from '../../errors.ts';
+import { sha256Hex } from '../../io/bytes/digest.ts';
+import type { StateChunk, StateEntry } from '../../snapshot/module-contract.ts';
+
+/** The bytes of an entry. */
+export async function bytesOf({ data }: StateEntry): Promise<Uint8Array> {
+  return data instanceof Function ? data() : data;
+}
+
+/** An entry's name, spelled out. */
+export function nameOf({ name, data, sha256 }: StateEntry): string {
+  if (typeof name === 'string') return name;
+  const hash = sha256 ?? (data instanceof Function ? '' : sha256Hex(data));
+  return name.before + hash + name.after;
+}
+
+/** Bytes of all entries of a chunk. */
+export function bytesOfChunk({ entries }: StateChunk): number {
+  return entries.reduce((sum, { size }) => sum + size, 0);
+}
+
+/**
+ * For `writeChunk`: what can be known to be wrong before the chunk's turn.
+ * @throws {VerificationError} `WRONG_CHUNK`
+ */
+export function refuseWrongChunk(module: string, { entries }: StateChunk): void {
+  for (const entry of entries) {
+    const { size, sha256, data } = entry;
+    const name = nameOf(entry);
+    if (!name.startsWith(`${module}/`)) {
+      wrong('an entry is of another module', name, `${module}/…`, name);
+    }
+    if (data instanceof Function) continue;
+    if (data.length !== size) wrong('an entry has another size', name, size, data.length);
+    const found = sha256 === undefined ? undefined : sha256Hex(data);
+    if (found !== sha256) wrong('an entry has another hash', name, sha256, found);
+  }
+}
+
+function wrong(
+  message: string,
+  path: string,
+  expected: string | number | undefined,
+  found: string | number | undefined,
+): never {
+  throw new VerificationError('WRONG_CHUNK', message, { path, expected, found });
+}

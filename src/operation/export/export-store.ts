@@ -1,0 +1,197 @@
+/** The work of `export`: a live store becomes an export directory. */
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { availableParallelism, hostname } from 'node:os';
+import { MANIFEST_FILE, RECORD_FILE, STOP_FILE } from '../../formats/export-directory/layout.ts';
+import { removeHeldExport } from '../../formats/export-directory/remove.ts';
+import { writeExportDirectory } from '../../formats/export-directory/write.ts';
+import { databasePath } from '../../formats/swing-store/layout.ts';
+import { exportOfPinned } from '../../formats/swing-store/read/open.ts';
+import type { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
+import { refuseNoSpace } from '../../io/files/free-space.ts';
+import type { HeldDirectory } from '../../io/files/held-directory.ts';
+import { withWorkerPool } from '../../io/threads/pool.ts';
+import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
+import { copyUnverified } from '../../swing-store-export/copy-unverified.ts';
+import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
+import { lockedPathsOf, lockOperation, type OperationLock } from '../lock/lock.ts';
+import { ProgressMeter } from '../lock/progress-meter.ts';
+import { RecordKeeper } from '../lock/record-keeper.ts';
+import { reportOf } from '../lock/record.ts';
+import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
+import { watchPin, type PinBounds } from '../store-view/bounds.ts';
+import { openStoreView, type StoreViewOptions } from '../store-view/open.ts';
+import {
+  inExportDirectory,
+  lookOutForDiscard,
+  refuseInside,
+  refuseOccupied,
+} from './export-target.ts';
+
+/** What to export, as data that another process can be given. Paths are absolute. */
+export interface ExportRequest extends PinBounds, Omit<StoreViewOptions, 'progress' | 'signal'> {
+  readonly exportDir: string;
+  readonly artifactMode: ArtifactMode;
+  readonly exportDataMode: 'all' | 'skip';
+  readonly scratchDir?: string | undefined;
+  /** Worker threads; by default one per processor. */
+  readonly concurrency?: number | undefined;
+  /** Whether the operation belongs to a process that outlives the command: its failure then leaves the record. */
+  readonly detached: boolean;
+}
+
+export interface ExportOptions extends ExportRequest, StoreViewOptions {
+  /** Told the height once the view is pinned and the record says so: from then on the node may commit. */
+  readonly onStarted?: ((height: number) => void) | undefined;
+  /** Whether the command still listens, which then tells a failure before the start; else a record stays behind. */
+  readonly isHeard?: (() => boolean) | undefined;
+}
+
+/** Looks whether {@link exportStore} could start, without making anything. Throws as it does. */
+export async function checkExport(options: ExportOptions): Promise<Check[]> {
+  refuseInside(options.exportDir, options.stateDir, 'state dir');
+  await refuseOccupied(options.exportDir);
+  const scratchDir = chooseScratchDir(options.scratchDir, options.exportDir);
+  const { height } = options;
+  const store = await openStoreView({ ...options, awaited: undefined, height }, scratchDir);
+  await store.close();
+  return [
+    {
+      check: `SwingStore can be read at height ${store.height}`,
+      path: databasePath(options.stateDir),
+    },
+    checkWritable(options.exportDir, 'export directory'),
+    checkWritable(scratchDir, 'scratch dir'),
+  ];
+}
+
+/**
+ * Exports one commit of the store into `exportDir`: what the reference's `export-kernel-db` writes, and our record.
+ * @throws {UsageError} `EXPORT_DIR` if that is in the state dir; {@link SwingSnapError} if it is not empty
+ * @throws {BusyError} `BUSY` if an operation on the store or the directory is in progress
+ * @throws as `PinnedStore.open`, `awaitHeight` and `watchPin`; whatever fails, the export directory is as it was
+ */
+export async function exportStore(options: ExportOptions): Promise<ExportSummary> {
+  const { exportDir, stateDir } = options;
+  refuseInside(exportDir, stateDir, 'state dir');
+  const scratchDir = chooseScratchDir(options.scratchDir, exportDir);
+  const lock = lockOperation(lockedPathsOf(stateDir), { operation: 'export', stateDir, exportDir });
+  try {
+    return await inExportDirectory(exportDir, { stateDir }, async (dirLock, directory) =>
+      exportLocked({ ...options, directory }, scratchDir, [lock, dirLock]),
+    );
+  } finally {
+    lock.release();
+  }
+}
+
+/** With the export directory, held. */
+type HeldOptions = ExportOptions & { readonly directory: HeldDirectory };
+
+async function exportLocked(
+  options: HeldOptions,
+  scratchDir: string,
+  locks: readonly [OperationLock, OperationLock],
+): Promise<ExportSummary> {
+  const { exportDir, directory, stateDir, artifactMode, exportDataMode, detached } = options;
+  const progress = new ProgressMeter(options.progress);
+  const keeper = new RecordKeeper(
+    {
+      format: 'swingsnap-operation',
+      version: 1,
+      state: 'waiting',
+      stateDir,
+      exportDir,
+      detached,
+      artifactMode,
+      exportDataMode,
+      pid: process.pid,
+      host: hostname(),
+      startedAt: new Date().toISOString(),
+    },
+    locks[1],
+    directory.path,
+  );
+  const tell = (facts: Parameters<OperationLock['update']>[0]): void => {
+    for (const lock of locks) lock.update(facts);
+  };
+  const lookout = lookOutForDiscard(directory, options.signal);
+  const { signal } = lookout;
+  let started = false;
+  let store: PinnedStore | undefined;
+  try {
+    if (options.awaited !== undefined) await keeper.write({});
+    store = await openStoreView({ ...options, progress, signal }, scratchDir, (awaitedHeight) => {
+      tell({ awaitedHeight });
+      // What cannot be written now cannot when it counts, and is told then.
+      keeper.write({ awaitedHeight }).catch(() => undefined);
+    });
+    const { height } = store;
+    await store.startReaders(options.concurrency ?? availableParallelism());
+    await keeper.write({ state: 'started', height });
+    started = true;
+    tell({ height });
+    options.onStarted?.(height);
+    keeper.follow(progress);
+    const summary = await copyPinned(store, options, progress, signal);
+    await keeper.stopFollowing();
+    const endedAt = new Date().toISOString();
+    await keeper.write({
+      state: 'done',
+      endedAt,
+      files: summary.artifacts.count,
+      progress: progress.now,
+    });
+    return summary;
+  } catch (error) {
+    await keeper.stopFollowing();
+    const failure = { error: reportOf(error), endedAt: new Date().toISOString() };
+    try {
+      await rm(directory.at(STOP_FILE), { force: true });
+      // Whole, but no word of it could be written: nobody may take it for done.
+      if (existsSync(directory.at(MANIFEST_FILE))) {
+        await removeHeldExport(directory, { keepDirectory: true });
+      }
+      const tells = detached && (started || options.isHeard?.() === false);
+      if (tells) await keeper.write({ state: 'failed', ...failure });
+      else await rm(directory.at(RECORD_FILE), { force: true });
+    } catch {
+      // Where not even that can be written, the free lock says that it is dead. What broke first is told.
+    }
+    throw error;
+  } finally {
+    lookout.end();
+    await store?.close();
+  }
+}
+
+async function copyPinned(
+  store: PinnedStore,
+  options: HeldOptions,
+  progress: ProgressMeter,
+  operationSignal: AbortSignal,
+): Promise<ExportSummary> {
+  const { exportDir, directory, artifactMode } = options;
+  const withExportData = options.exportDataMode === 'all';
+  const lookout = watchPin(store, options, operationSignal);
+  try {
+    const { signal } = lookout;
+    const header = { height: store.height, artifactMode, withExportData };
+    refuseNoSpace(exportDir, heapBytes(store, artifactMode), 'the export', '--export-dir');
+    const sink = await writeExportDirectory(directory.path, header);
+    return await withWorkerPool(options.concurrency, async (pool) => {
+      const source = exportOfPinned(store, artifactMode, pool);
+      const copyOptions = { progress, signal, pool, withExportData };
+      return copyUnverified(source, sink, artifactMode, copyOptions);
+    });
+  } finally {
+    lookout.end();
+  }
+}
+
+/** What heap snapshots take once they are unpacked: most of an export, and known without reading it. */
+function heapBytes({ db }: PinnedStore, artifactMode: ArtifactMode): number {
+  if (artifactMode === 'none') return 0;
+  const sql = 'SELECT coalesce(sum(uncompressedSize), 0) FROM snapshots WHERE inUse = 1';
+  return Number(db.prepare(sql).pluck().get());
+}

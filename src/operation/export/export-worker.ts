@@ -1,0 +1,86 @@
+/**
+ * The process that exports. Without `--detach` it ends when the channel to its command closes, however that ended;
+ * with it, it belongs to nobody once it runs.
+ */
+import { InterruptedError, SwingSnapError } from '../../errors.ts';
+import type { Progress } from '../../io/progress.ts';
+import { reportOf } from '../lock/record.ts';
+import { exportStore, type ExportRequest } from './export-store.ts';
+import type { FromWorker, ToWorker } from './worker-protocol.ts';
+
+/** How often progress is told, in milliseconds. */
+const TELL_EVERY_MS = 100;
+
+const stop = new AbortController();
+
+process.on('message', (message: ToWorker) => {
+  if (message.type === 'stop') stop.abort(new InterruptedError(message.signal));
+  else void work(message.request);
+});
+// A terminal's SIGINT and SIGHUP are for the command, which passes on what it wants.
+for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
+process.on('SIGTERM', () => {
+  stop.abort(new InterruptedError('SIGTERM'));
+});
+
+async function work(request: ExportRequest): Promise<void> {
+  if (request.detached) {
+    // Whatever file system the command stood in may be unmounted meanwhile.
+    process.chdir('/');
+  } else {
+    process.on('disconnect', () => {
+      stop.abort(new SwingSnapError('ORPHANED', 'the command that wanted the export is gone'));
+    });
+    if (!process.connected) return;
+  }
+  const progress = tellingProgress();
+  try {
+    const summary = await exportStore({
+      ...request,
+      progress,
+      signal: stop.signal,
+      onStarted: (height) => {
+        tell({ type: 'started', height });
+      },
+      isHeard: () => process.connected,
+    });
+    progress.flush();
+    tell({ type: 'done', summary });
+  } catch (error) {
+    tell({ type: 'failed', error: reportOf(error) });
+  }
+  if (process.connected) process.disconnect();
+}
+
+function tell(message: FromWorker): void {
+  // The command may have gone: then nobody is told.
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}
+
+/** Progress over the channel: small steps are gathered. */
+function tellingProgress(): Progress & { flush(): void } {
+  let bytes = 0;
+  let items = 0;
+  let last = 0;
+  const flush = (): void => {
+    if (bytes > 0 || items > 0) tell({ type: 'advance', bytes, items });
+    bytes = 0;
+    items = 0;
+    last = performance.now();
+  };
+  return {
+    flush,
+    phase: (name, total = {}) => {
+      flush();
+      tell({ type: 'phase', name, total });
+    },
+    advance: (moreBytes, moreItems = 0) => {
+      bytes += moreBytes;
+      items += moreItems;
+      if (performance.now() - last >= TELL_EVERY_MS) flush();
+    },
+    note: (message) => {
+      tell({ type: 'note', message });
+    },
+  };
+}

@@ -1,0 +1,200 @@
+/** `export`: starts a worker process, and waits for it or lets it go. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InterruptedError, SwingSnapError } from '../../errors.ts';
+import { removeExportDirectory } from '../../formats/export-directory/remove.ts';
+import { removeEmptyDirectories } from '../../io/files/made-directory.ts';
+import type { Progress } from '../../io/progress.ts';
+import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
+import { lockOperation } from '../lock/lock.ts';
+import { hasEnded, readRecord, ReportedError } from '../lock/record.ts';
+import type { ExportRequest } from './export-store.ts';
+import type { FromWorker, ToWorker } from './worker-protocol.ts';
+
+const WORKER_DIED = 'WORKER_DIED';
+
+export interface StartExportOptions {
+  readonly request: ExportRequest;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An export that goes on in its own process. */
+export interface StartedExport {
+  readonly height: number;
+  /** Process id of the worker. */
+  readonly pid: number;
+}
+
+/**
+ * Exports in a worker process and waits for its end.
+ * @throws as `exportStore`; {@link SwingSnapError} `WORKER_DIED`. The export directory is then as it was.
+ */
+export async function runExport(options: StartExportOptions): Promise<ExportSummary> {
+  const { exportDir } = options.request;
+  const missing = missingDirectories(exportDir);
+  const worker = new Worker(options);
+  try {
+    return await worker.done;
+  } catch (error) {
+    await worker.gone;
+    await clearUpAfter(error, worker.pid, exportDir, missing);
+    throw error;
+  }
+}
+
+/**
+ * Starts an export in a worker process of its own, and returns as soon as its view is pinned.
+ * @throws as `exportStore`, for what went wrong until then
+ */
+export async function startDetachedExport(options: StartExportOptions): Promise<StartedExport> {
+  const { request, signal } = options;
+  const missing = missingDirectories(request.exportDir);
+  const worker = new Worker(options);
+  try {
+    const started = await worker.started;
+    signal?.throwIfAborted();
+    worker.letGo();
+    return started;
+  } catch (error) {
+    await worker.gone;
+    await clearUpAfter(error, worker.pid, request.exportDir, missing);
+    throw error;
+  }
+}
+
+/** Removes what a worker that was killed could not remove itself. */
+async function clearUpAfter(
+  error: unknown,
+  pid: number,
+  exportDir: string,
+  missing: readonly string[],
+): Promise<void> {
+  if (!(error instanceof SwingSnapError) || error.code !== WORKER_DIED) return;
+  // Whoever is at work there by now cleans up as well.
+  await clearUp(pid, exportDir, missing).catch(() => undefined);
+}
+
+async function clearUp(pid: number, exportDir: string, missing: readonly string[]): Promise<void> {
+  const lock = lockOperation([exportDir], { operation: 'discard', exportDir });
+  try {
+    const record = await readRecord(exportDir);
+    if (record?.pid === pid && record.host === hostname() && !hasEnded(record)) {
+      await removeExportDirectory(exportDir, { keepDirectory: true });
+    }
+    await removeEmptyDirectories(missing);
+  } finally {
+    lock.release();
+  }
+}
+
+/** Of `dir` and the directories above it, those that are not there, the innermost first. */
+function missingDirectories(dir: string): string[] {
+  const missing: string[] = [];
+  for (let at = dir; !existsSync(at); at = dirname(at)) missing.push(at);
+  return missing;
+}
+
+class Worker {
+  readonly #child: ChildProcess;
+  /** Resolves when the view is pinned, rejects if it comes to an end before. */
+  readonly started: Promise<StartedExport>;
+  readonly done: Promise<ExportSummary>;
+  readonly gone: Promise<void>;
+
+  constructor({ request, progress, signal }: StartExportOptions) {
+    // The worker lies beside this module, built or not.
+    const path = fileURLToPath(
+      new URL(`export-worker${extname(import.meta.url)}`, import.meta.url),
+    );
+    const { detached } = request;
+    const child = fork(path, [], {
+      detached,
+      stdio: ['ignore', 'ignore', detached ? 'ignore' : 'inherit', 'ipc'],
+    });
+    this.#child = child;
+    this.gone = new Promise((resolve) => {
+      child.once('exit', () => {
+        resolve();
+      });
+      // A process that could not be started never exits.
+      child.once('error', () => {
+        if (child.pid === undefined) resolve();
+      });
+    });
+    const onAbort = (): void => {
+      const reason: unknown = signal?.reason;
+      const name =
+        reason instanceof InterruptedError && reason.exitCode === 143 ? 'SIGTERM' : 'SIGINT';
+      this.#tell({ type: 'stop', signal: name });
+    };
+    this.started = new Promise((resolve, reject) => {
+      child.on('message', (message: FromWorker) => {
+        if (message.type === 'started') resolve({ height: message.height, pid: child.pid ?? 0 });
+      });
+      this.#onEnd(reject);
+    });
+    let isReporting = true;
+    this.done = new Promise((resolve, reject) => {
+      child.on('message', (message: FromWorker) => {
+        if (message.type === 'done') resolve(message.summary);
+        else if (isReporting) report(message, progress);
+        // What a detached one does from then on is no business of the command, which is about to end.
+        if (message.type === 'started' && detached) isReporting = false;
+      });
+      this.#onEnd(reject);
+    });
+    // Whichever of the two nobody waits for may fail unheard.
+    this.started.catch(() => undefined);
+    this.done.catch(() => undefined);
+    signal?.addEventListener('abort', onAbort);
+    void this.gone.then(() => signal?.removeEventListener('abort', onAbort));
+    this.#tell({ type: 'export', request });
+    if (signal?.aborted === true) onAbort();
+  }
+
+  #onEnd(reject: (error: SwingSnapError) => void): void {
+    this.#child.on('message', (message: FromWorker) => {
+      if (message.type === 'failed') reject(new ReportedError(message.error));
+    });
+    this.#child.once('error', (cause) => {
+      reject(
+        new SwingSnapError('WORKER', 'the export worker cannot be started', {
+          found: cause.message,
+          cause,
+        }),
+      );
+    });
+    this.#child.once('exit', (code, signal) => {
+      reject(
+        new SwingSnapError(WORKER_DIED, 'the export worker ended without a word', {
+          found: signal ?? `exit code ${code}`,
+          hint: 'look for a lack of memory in the system log, then run it again',
+        }),
+      );
+    });
+  }
+
+  #tell(message: ToWorker): void {
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Lets the worker go on alone. */
+  letGo(): void {
+    this.#child.disconnect();
+    this.#child.unref();
+  }
+}
+
+function report(message: FromWorker, progress: Progress): void {
+  if (message.type === 'phase') progress.phase(message.name, message.total);
+  if (message.type === 'advance') progress.advance(message.bytes, message.items);
+  if (message.type === 'note') progress.note(message.message);
+}

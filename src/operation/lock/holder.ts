@@ -1,0 +1,76 @@
+/**
+ * Who holds the lock on a directory. The kernel says which process, where this user may look at it; a notice says what it
+ * does, and is believed only of that process, in the own directory of that process's user.
+ */
+import { readFileSync, type Stats } from 'node:fs';
+import { hostname } from 'node:os';
+import { flockHolders, type LockHolder } from '../../io/files/open-files.ts';
+import { stateDirInHome, userStateDir } from '../../io/files/user-state.ts';
+import { readNotice, type Notice } from './notice.ts';
+
+const ROOT = 0;
+
+/** What is known of an operation that holds a lock; nothing of one that this user may not look at. */
+export interface Holder extends Partial<Notice> {
+  /** Of its process; only where it has no notice, or is another user's. */
+  readonly uid?: number | undefined;
+}
+
+type Identity = Pick<Stats, 'dev' | 'ino'>;
+
+/** Who holds the lock on `locked`, which is held. */
+export function holderOf(locked: Identity): Holder {
+  const user = process.geteuid?.() ?? ROOT;
+  const own = readNotice(userStateDir(), user, locked);
+  const likely = own === undefined ? [] : flockHolders(locked, [own.pid]);
+  // Elsewhere than on Linux no process can be asked.
+  if (likely === undefined) return own !== undefined && isAlive(own) ? own : {};
+  const believed = noticeOf(likely, user, own);
+  if (believed !== undefined) return believed;
+  const holders = flockHolders(locked) ?? [];
+  return noticeOf(holders, user, own) ?? ofAnotherUser(holders, user, locked) ?? {};
+}
+
+/** The notice, if its process is among the holders: with the number that the process has here. */
+function noticeOf(
+  holders: readonly LockHolder[],
+  user: number,
+  notice: Notice | undefined,
+): Notice | undefined {
+  const holder = holders.find(({ uid, innerPid }) => uid === user && innerPid === notice?.pid);
+  return notice && holder && { ...notice, pid: holder.pid };
+}
+
+/** What is known without a notice of one's own; root, who may look at every process, may read those of others. */
+function ofAnotherUser(
+  holders: readonly LockHolder[],
+  user: number,
+  locked: Identity,
+): Holder | undefined {
+  const [holder] = holders;
+  if (holder === undefined) return undefined;
+  const { pid, uid } = holder;
+  const process = { pid, uid, host: hostname() };
+  if (user !== ROOT || uid === ROOT) return process;
+  const home = homeOf(uid);
+  const theirs = home && noticeOf([holder], uid, readNotice(stateDirInHome(home), uid, locked));
+  if (!theirs) return process;
+  // No paths: advice would name them, and root would do there what another user likes.
+  const { operation, since, height, awaitedHeight, progress } = theirs;
+  return { ...process, operation, since, height, awaitedHeight, progress };
+}
+
+function isAlive({ pid, host }: Notice): boolean {
+  if (host !== hostname() || pid <= 1) return false;
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+function homeOf(uid: number): string | undefined {
+  const entries = readFileSync('/etc/passwd', 'utf8').split('\n');
+  const fields = entries.map((line) => line.split(':'));
+  return fields.find((entry) => entry[2] === String(uid))?.[5];
+}

@@ -1,0 +1,43 @@
+/** What `restore --paranoid` does before a new store is installed. */
+import { VerificationError } from '../../errors.ts';
+import { openSwingStore } from '../../formats/swing-store/read/open.ts';
+import type { Progress } from '../../io/progress.ts';
+import type { WorkerPool } from '../../io/threads/pool.ts';
+import { copyVerified } from '../../swing-store-export/copy-export.ts';
+import { nullSink } from '../../swing-store-export/null-sink.ts';
+import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
+
+/** @throws {VerificationError} if the store in `staging` does not give back what was written into it */
+export async function readAgain(
+  staging: string,
+  written: ExportSummary,
+  options: {
+    progress: Progress;
+    signal: AbortSignal | undefined;
+    scratchDir: string;
+    pool: WorkerPool;
+  },
+): Promise<void> {
+  const note = (message: string): void => {
+    options.progress.note(message);
+  };
+  const { scratchDir, pool } = options;
+  const { height } = written;
+  const artifactMode = written.artifactMode;
+  const store = await openSwingStore(staging, { height, artifactMode, scratchDir, note, pool });
+  try {
+    const { summary } = await copyVerified(store, async () => nullSink(), options);
+    const expected = written.hashes?.exportDataHash;
+    const found = summary.hashes?.exportDataHash;
+    if (found !== expected) {
+      throw new VerificationError('READ_AGAIN', 'the new SwingStore gives back something else', {
+        path: staging,
+        expected,
+        found,
+        hint: 'suspect the disk or the memory of this machine',
+      });
+    }
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The end of a `retrieve` that was killed while it removed its export directory: the snapshot is there and whole, the
+ * rest of the export names it, and nothing but the removal is left to be done.
+ */
+import { existsSync } from 'node:fs';
+import { NotFoundError, VerificationError } from '../../errors.ts';
+import {
+  discardedManifest,
+  removeHeldExport,
+  type Removal,
+} from '../../formats/export-directory/remove.ts';
+import { HeldDirectory } from '../../io/files/held-directory.ts';
+import type { WorkerPool } from '../../io/threads/pool.ts';
+import type { ZstdCodec } from '../../io/zstd/codec.ts';
+import type { Belief } from '../../snapshot/belief.ts';
+import { snapshotName } from '../../snapshot/layout.ts';
+import { readManifestFile, type ManifestFile } from '../../snapshot/manifest.ts';
+import { hashChunks } from '../../snapshot/read/quick-verify.ts';
+import type { SnapshotStorage, StoredSnapshot } from '../../storage/contract.ts';
+import { lockOperation } from '../lock/lock.ts';
+
+export interface FinishOptions {
+  readonly belief: Belief;
+  readonly codec: ZstdCodec;
+  readonly pool?: WorkerPool | undefined;
+  /** The height that the caller asks for. */
+  readonly height?: number | undefined;
+}
+
+export interface FinishedRetrieve {
+  readonly file: ManifestFile;
+  readonly removal: Removal;
+}
+
+/**
+ * @returns undefined if no such removal was begun in `exportDir`, or `storage` has no snapshot of what it was
+ * @throws {BusyError} `BUSY` if somebody is removing it
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if that snapshot is not what it says; nothing is removed then
+ */
+export async function finishRetrieve(
+  exportDir: string,
+  storage: SnapshotStorage,
+  options: FinishOptions,
+): Promise<FinishedRetrieve | undefined> {
+  if ((await discardedManifest(exportDir)) === undefined) return undefined;
+  const lock = lockOperation([exportDir], { operation: 'retrieve', exportDir });
+  let directory: HeldDirectory | undefined;
+  try {
+    if (!existsSync(exportDir)) return undefined;
+    directory = HeldDirectory.openLinked(exportDir);
+    const discarded = await discardedManifest(directory.path);
+    if (discarded === undefined) return undefined;
+    const { blockHeight } = discarded;
+    if (options.height !== undefined && options.height !== blockHeight) return undefined;
+    const stored = await openIn(storage, blockHeight);
+    if (stored === undefined) return undefined;
+    const file = await readManifestFile(stored);
+    const { artifactMode, artifacts } = file.manifest.modules.swingset;
+    const isOfThis =
+      artifactMode === discarded.artifactMode && artifacts.count === discarded.artifacts.length;
+    if (!isOfThis) return undefined;
+    await refuseUnproved(stored, file, options);
+    return { file, removal: await removeHeldExport(directory) };
+  } finally {
+    directory?.close();
+    lock.release();
+  }
+}
+
+async function openIn(
+  storage: SnapshotStorage,
+  height: number,
+): Promise<StoredSnapshot | undefined> {
+  try {
+    return await storage.open(snapshotName(height));
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+}
+
+/** The rest of the export is no longer enough to make the snapshot again: it must be there, and be true. */
+async function refuseUnproved(
+  stored: StoredSnapshot,
+  file: ManifestFile,
+  { belief, codec, pool }: FinishOptions,
+): Promise<void> {
+  try {
+    if (!belief.knows(file)) await belief.verify(stored, file);
+    await hashChunks(stored, file.manifest, codec, { pool });
+  } catch (error) {
+    if (!(error instanceof VerificationError)) throw error;
+    const { code, message, path, expected, found } = error;
+    throw new VerificationError(code, message, {
+      path,
+      expected,
+      found,
+      hint: 'what is left of the export directory stays: export again, into another directory',
+      cause: error,
+    });
+  }
+}

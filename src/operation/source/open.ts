@@ -1,0 +1,152 @@
+/** Finds out from its content which form of an export a path holds, and opens it. */
+import { existsSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { NotFoundError, UsageError } from '../../errors.ts';
+import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../../formats/export-directory/layout.ts';
+import { openExportDirectory } from '../../formats/export-directory/open.ts';
+import { findStateSync, type FoundStateSync } from '../../formats/state-sync/layout.ts';
+import {
+  openStateSync,
+  type ByteCodes,
+  type OpenStateSyncOptions,
+  type StateSyncExport,
+} from '../../formats/state-sync/open.ts';
+import type { AppHashProof } from '../../formats/state-sync/proof/app-hash.ts';
+import { statIfThere } from '../../io/files/stat-if-there.ts';
+import type { WorkerPool } from '../../io/threads/pool.ts';
+import type { ZstdCodec } from '../../io/zstd/codec.ts';
+import { openSnapshot } from '../../modules/swingset/snapshot-form.ts';
+import {
+  CHUNKS_DIR,
+  ENTRIES_FILE,
+  heightOfName,
+  MANIFEST_FILE as SNAPSHOT_MANIFEST_FILE,
+} from '../../snapshot/layout.ts';
+import type { SnapshotManifest } from '../../snapshot/manifest.ts';
+import type { StoredSnapshot } from '../../storage/contract.ts';
+import { storedDirectory } from '../../storage/directory.ts';
+import type { SwingStoreExport } from '../../swing-store-export/swing-store-export.ts';
+
+/** What a path was found to be. `path` is absolute. */
+export type FoundSource =
+  | { readonly form: 'snapshot'; readonly path: string; readonly snapshot: StoredSnapshot }
+  | { readonly form: 'export directory'; readonly path: string }
+  | {
+      readonly form: 'state-sync snapshot';
+      readonly path: string;
+      readonly stateSync: FoundStateSync;
+    };
+
+/** What a state-sync snapshot is held against. */
+export interface Trust {
+  /** The AppHash from the header of the next block; hex. */
+  readonly appHash?: string | undefined;
+  /** Memory stores that the chain counts. */
+  readonly memStores?: readonly string[] | undefined;
+}
+
+/**
+ * @param source a snapshot, a snapshot dir (its newest height is taken), an export directory, or a state-sync snapshot
+ * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`
+ * @throws {UsageError} `AMBIGUOUS_SOURCE`
+ */
+export function findSource(source: string): FoundSource {
+  const path = resolve(source);
+  const stat = statIfThere(path);
+  if (stat === undefined) {
+    throw new NotFoundError('SOURCE_MISSING', 'nothing there', {
+      path,
+      hint: 'name a snapshot, a snapshot dir, an export directory or a state-sync snapshot',
+    });
+  }
+  const isSnapshot = existsSync(join(path, SNAPSHOT_MANIFEST_FILE));
+  const isExport = existsSync(join(path, EXPORT_MANIFEST_FILE));
+  if (isSnapshot && isExport) {
+    throw new UsageError('AMBIGUOUS_SOURCE', 'both a snapshot and an export directory', {
+      path,
+      found: `${SNAPSHOT_MANIFEST_FILE} and ${EXPORT_MANIFEST_FILE}`,
+    });
+  }
+  // A snapshot that has lost its manifest is damaged, which whoever reads it says.
+  const isRuin = existsSync(join(path, ENTRIES_FILE)) || existsSync(join(path, CHUNKS_DIR));
+  if (isSnapshot || (isRuin && !isExport)) {
+    return { form: 'snapshot', path, snapshot: storedDirectory(path) };
+  }
+  if (isExport) return { form: 'export directory', path };
+  const stateSync = findStateSync(path);
+  if (stateSync !== undefined)
+    return { form: 'state-sync snapshot', path: stateSync.path, stateSync };
+  const newest = stat.isDirectory() ? newestHeight(path) : undefined;
+  if (newest !== undefined) {
+    const found = join(path, String(newest));
+    return { form: 'snapshot', path: found, snapshot: storedDirectory(found) };
+  }
+  throw new NotFoundError('NO_SNAPSHOT', 'neither a snapshot nor an export directory', {
+    path,
+    expected: `${SNAPSHOT_MANIFEST_FILE}, ${EXPORT_MANIFEST_FILE}, or directories named by heights`,
+    hint: 'make one with: swingsnap retrieve --snapshot-dir <dir> --home <node home>',
+  });
+}
+
+/** Opens what {@link findSource} found. Throws as the form does. */
+export async function openSource(
+  found: FoundSource,
+  options: OpenSourceOptions,
+): Promise<OpenedSource> {
+  if (found.form === 'state-sync snapshot') {
+    return openStateSync(found.stateSync, options);
+  }
+  const { codec, pool, appHash, memStores } = options;
+  if (appHash !== undefined || memStores !== undefined) {
+    throw new UsageError('NO_APP_HASH', 'an AppHash proves state-sync snapshots only', {
+      path: found.path,
+      found: found.form,
+      hint: 'leave out --app-hash and --mem-store, and name its content hash with --expect',
+    });
+  }
+  return found.form === 'snapshot'
+    ? openSnapshot(found.snapshot, codec, pool)
+    : openExportDirectory(found.path, pool);
+}
+
+export interface OpenSourceOptions
+  extends Trust, Pick<OpenStateSyncOptions, 'onCode' | 'onCodesEnd'> {
+  readonly codec: ZstdCodec;
+  readonly pool?: WorkerPool | undefined;
+  readonly scratchDir: string;
+  readonly note: (message: string) => void;
+  /** Whether a state-sync snapshot without a SwingStore is refused. */
+  readonly needsExportData?: boolean | undefined;
+  /** Ends the reading of a state-sync snapshot, whose stores are read before anything is given. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A source, with what the AppHash says of it, if it is of that form and has been read. */
+export type OpenedSource = SwingStoreExport & {
+  /** Only of a state-sync snapshot. */
+  readonly readStores?: StateSyncExport['readStores'];
+  readonly proof?: AppHashProof | undefined;
+  readonly codes?: ByteCodes | undefined;
+  /** Only of a snapshot. */
+  readonly manifest?: SnapshotManifest | undefined;
+};
+
+/** A damaged height is not passed over for an older one: its reader says what is wrong. */
+function newestHeight(dir: string): number | undefined {
+  return readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+    .map(({ name }) => heightOfName(name))
+    .filter((height) => height !== undefined)
+    .sort((a, b) => b - a)
+    .find((height) => !isNoSnapshot(join(dir, String(height))));
+}
+
+/** Whether it can be seen that nothing in there is a snapshot's: directories of others may be called by numbers. */
+function isNoSnapshot(dir: string): boolean {
+  try {
+    const names = readdirSync(dir);
+    return ![SNAPSHOT_MANIFEST_FILE, ENTRIES_FILE, CHUNKS_DIR].some((name) => names.includes(name));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Waits for a height without touching the node: whatever operators snapshot the same height hold the same commit, and
+ * can compare one `operationalHash`.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SwingSnapError, TimeoutError } from '../../errors.ts';
+import { databasePath } from '../../formats/swing-store/layout.ts';
+import { PinnedStore, type PinOptions } from '../../formats/swing-store/read/pinned-store.ts';
+import type { Progress } from '../../io/progress.ts';
+
+/** The commit that is wanted: one height, or the next that is a multiple. */
+export type AwaitedHeight = { readonly atHeight: number } | { readonly every: number };
+
+/** How often the database is asked whether it changed, in milliseconds: some ten microseconds each time. */
+const WATCH_MS = 20;
+
+export interface AwaitHeightOptions extends Omit<PinOptions, 'height'> {
+  /** Milliseconds to wait at most. */
+  readonly timeout?: number | undefined;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+  /** Told which height is waited for, once that is known. */
+  readonly onAwait?: ((height: number) => void) | undefined;
+}
+
+/**
+ * Opens the store pinned at exactly the commit that is wanted.
+ * @throws {SwingSnapError} `HEIGHT_PAST` at once if the store is past it, `HEIGHT_MISSED` if it went by unseen
+ * @throws {TimeoutError} `TIMEOUT`
+ */
+export async function awaitHeight(
+  stateDir: string,
+  awaited: AwaitedHeight,
+  options: AwaitHeightOptions,
+): Promise<PinnedStore> {
+  const { progress, signal, timeout } = options;
+  const deadline = timeout === undefined ? Infinity : performance.now() + timeout;
+  const store = await PinnedStore.open(stateDir, options);
+  try {
+    const start = store.height;
+    const target =
+      'atHeight' in awaited
+        ? awaited.atHeight
+        : (Math.floor(start / awaited.every) + 1) * awaited.every;
+    if (start > target) throw past(stateDir, target, start);
+    options.onAwait?.(target);
+    let told = -1;
+    // The very transaction whose first read was the height is the one that is kept.
+    while (store.height !== target) {
+      if (store.height > target) throw missed(stateDir, target, store.height);
+      if (store.height !== told) {
+        progress.phase(`waiting for height ${target}, now at ${store.height}`);
+        told = store.height;
+      }
+      if (store.isCopy) throw unwatchable(stateDir, target, store.height);
+      const version = store.dataVersion();
+      store.unpin();
+      while (store.dataVersion() === version) {
+        signal?.throwIfAborted();
+        if (performance.now() >= deadline) throw timedOut(stateDir, target, told);
+        refuseReplaced(store);
+        await sleep(WATCH_MS);
+      }
+      store.pin();
+    }
+    return store;
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** A restored store is another file: the handle would watch the old one for ever. */
+function refuseReplaced(store: PinnedStore): void {
+  if (!store.isReplaced) return;
+  throw new SwingSnapError('STORE_REPLACED', 'the SwingStore was replaced while it was watched', {
+    path: databasePath(store.stateDir),
+    hint: 'run it again',
+  });
+}
+
+function past(stateDir: string, expected: number, found: number): SwingSnapError {
+  return new SwingSnapError('HEIGHT_PAST', 'the SwingStore is past the height', {
+    path: databasePath(stateDir),
+    expected,
+    found,
+    hint: 'name a height that is to come, or use --every',
+  });
+}
+
+function missed(stateDir: string, expected: number, found: number): SwingSnapError {
+  return new SwingSnapError('HEIGHT_MISSED', 'the height went by unseen', {
+    path: databasePath(stateDir),
+    expected,
+    found,
+    hint: 'the node commits faster than it can be watched: try a later height, once it has caught up',
+  });
+}
+
+function unwatchable(stateDir: string, expected: number, found: number): SwingSnapError {
+  return new SwingSnapError('NOT_WATCHABLE', 'a scratch copy of the SwingStore never gets higher', {
+    path: databasePath(stateDir),
+    expected,
+    found,
+    hint: 'run it where the store can be opened in place, as a user with write rights on its directory',
+  });
+}
+
+function timedOut(stateDir: string, expected: number, found: number): TimeoutError {
+  return new TimeoutError('TIMEOUT', 'the height did not come in time', {
+    path: databasePath(stateDir),
+    expected,
+    found,
+    hint: 'look whether the node runs, or give more time with --timeout',
+  });
+}

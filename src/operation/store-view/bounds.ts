@@ -1,0 +1,75 @@
+/** Bounds of a pinned view: while it is held, the node's `-wal` cannot shrink. */
+import { SwingSnapError, TimeoutError } from '../../errors.ts';
+import type { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
+
+export interface PinBounds {
+  /** Bytes that the store's `-wal` may have. */
+  readonly maxWal?: number | undefined;
+  /** Milliseconds that the view may be held. */
+  readonly maxTime?: number | undefined;
+}
+
+/** What keeps a busy node's `-wal` from filling its disk, in bytes. */
+export const DEFAULT_MAX_WAL = 10_000_000_000;
+
+const LOOK_EVERY_MS = 50;
+
+/** A signal with somebody who looks out behind it. */
+export interface Lookout {
+  readonly signal: AbortSignal;
+  /** Ends the looking; the signal is not aborted by it. */
+  end(): void;
+}
+
+/**
+ * Aborts when `look` gives an error, with that error as its reason.
+ * @param signal aborts it too
+ */
+export function lookOut(
+  look: () => SwingSnapError | undefined,
+  signal: AbortSignal | undefined,
+): Lookout {
+  const controller = new AbortController();
+  const timer = setInterval(() => {
+    const error = look();
+    if (error !== undefined) controller.abort(error);
+  }, LOOK_EVERY_MS);
+  return {
+    signal: signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]),
+    end: () => {
+      clearInterval(timer);
+    },
+  };
+}
+
+/** Aborts when a bound of the pinned view is passed: `MAX_WAL`, `MAX_TIME`. */
+export function watchPin(
+  store: PinnedStore,
+  { maxWal = DEFAULT_MAX_WAL, maxTime }: PinBounds,
+  signal: AbortSignal | undefined,
+): Lookout {
+  const since = performance.now();
+  return lookOut(() => {
+    const wal = store.isCopy ? 0 : store.walBytes();
+    if (wal > maxWal) return walTooLarge(store, maxWal, wal);
+    const isOver = maxTime !== undefined && performance.now() - since > maxTime;
+    return isOver ? tooLong(store, maxTime) : undefined;
+  }, signal);
+}
+
+function walTooLarge(store: PinnedStore, expected: number, found: number): SwingSnapError {
+  return new SwingSnapError('MAX_WAL', "the node's -wal grew beyond the bound while it was read", {
+    path: `${store.stateDir}/swingstore.sqlite-wal`,
+    expected: `at most ${expected} bytes`,
+    found: `${found} bytes`,
+    hint: 'run it at a quieter time, or allow more with --max-wal',
+  });
+}
+
+function tooLong(store: PinnedStore, maxTime: number): TimeoutError {
+  return new TimeoutError('MAX_TIME', 'the SwingStore was held longer than the bound', {
+    path: store.stateDir,
+    expected: `at most ${maxTime / 1000} seconds`,
+    hint: 'allow more with --max-time',
+  });
+}

@@ -1,0 +1,29 @@
+/** Opens the store of an operation: at whatever height it is, at one that is asked for, or at one to come. */
+import { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
+import type { Progress } from '../../io/progress.ts';
+import { awaitHeight, type AwaitedHeight } from './await-height.ts';
+
+export interface StoreViewOptions {
+  readonly stateDir: string;
+  /** The height that the store must be at. */
+  readonly height?: number | undefined;
+  /** The height to wait for instead. */
+  readonly awaited?: AwaitedHeight | undefined;
+  /** Milliseconds to wait for it at most. */
+  readonly timeout?: number | undefined;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Throws as `PinnedStore.open` and `awaitHeight`. */
+export async function openStoreView(
+  { stateDir, height, awaited, timeout, progress, signal }: StoreViewOptions,
+  scratchDir: string,
+  onAwait?: (height: number) => void,
+): Promise<PinnedStore> {
+  const note = (message: string): void => {
+    progress.note(message);
+  };
+  if (awaited === undefined) return PinnedStore.open(stateDir, { height, scratchDir, note });
+  return awaitHeight(stateDir, awaited, { scratchDir, note, timeout, progress, signal, onAwait });
+}

@@ -1,0 +1,247 @@
+/** Compares an export with the live store that should hold it. */
+import { createHash } from 'node:crypto';
+import { SwingSnapError, VerificationError } from '../../errors.ts';
+import { exportOfPinned, type LiveSwingStore } from '../../formats/swing-store/read/open.ts';
+import { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
+import { DigestTap } from '../../io/bytes/digest.ts';
+import { openScratchDatabase } from '../../io/files/scratch.ts';
+import { Breath } from '../../io/flow/breath.ts';
+import { noProgress, type Progress } from '../../io/progress.ts';
+import type { Database } from '../../io/sqlite.ts';
+import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
+import { copyVerified, type VerifiedCopyOptions } from '../../swing-store-export/copy-export.ts';
+import { entriesOfBlock } from '../../swing-store-export/export-data/export-data.ts';
+import type { RecordIndex } from '../../swing-store-export/export-data/record-index.ts';
+import { parseArtifactName } from '../../swing-store-export/names.ts';
+import { nullSink } from '../../swing-store-export/null-sink.ts';
+import type {
+  ExportSummary,
+  SwingStoreExport,
+} from '../../swing-store-export/swing-store-export.ts';
+import { watchPin } from '../store-view/bounds.ts';
+
+/** How a store and an export that it holds relate. */
+export interface StoreComparison {
+  /** The database file. */
+  readonly path: string;
+  /** The mode in which the two were compared. */
+  readonly artifactMode: ArtifactMode;
+  /** Number of artifacts that are equal. */
+  readonly equal: number;
+  /** Number of further artifacts that only the store has: history, no differences. */
+  readonly onlyInStore: number;
+}
+
+/** How many differences are named. */
+const NAMED_DIFFERENCES = 10;
+
+/**
+ * Verifies `source`, then that the store in `stateDir` holds it: the same height, the same export data to the last
+ * entry, and each artifact of the mode equal. Without a mode in `options`, the lesser of the source's and of what
+ * the store is complete for.
+ * @throws {VerificationError} `STORE_HEIGHT`; `STORE_DIFFERS` with the first ten differences
+ */
+export async function compareWithStore(
+  source: SwingStoreExport,
+  stateDir: string,
+  options: VerifiedCopyOptions & { readonly scratchDir: string },
+): Promise<{ summary: ExportSummary; store: StoreComparison }> {
+  const { progress = noProgress, signal, scratchDir, pool } = options;
+  const note = (message: string): void => {
+    progress.note(message);
+  };
+  const pinned = await PinnedStore.open(stateDir, { scratchDir, note });
+  const store = exportOfPinned(pinned, 'debug', pool);
+  const comparison = new Comparison(scratchDir);
+  try {
+    refuseOtherHeight(store, source.height);
+    // The node's -wal need not wait while the source is read.
+    pinned.unpin();
+    let artifactMode = options.artifactMode ?? 'operational';
+    const { summary } = await copyVerified(source, async () => nullSink(), {
+      ...options,
+      inspect: (index, verified) => {
+        options.inspect?.(index, verified);
+        artifactMode = options.artifactMode ?? lesserMode(verified.artifactMode, store);
+        comparison.expectArtifacts(index, artifactMode);
+      },
+    });
+    pinned.pin();
+    refuseOtherHeight(store, source.height);
+    const lookout = watchPin(pinned, {}, signal);
+    let onlyInStore: number;
+    try {
+      progress.phase('export data of the store', store.estimate('export data'));
+      const hash = await hashExportData(store, progress, lookout.signal);
+      if (hash !== summary.hashes?.exportDataHash) {
+        progress.phase('differences of the export data');
+        const expected = source.exportData({ scratchDir });
+        await comparison.compareExportData(expected, store.exportData(), lookout.signal);
+      }
+      progress.phase('artifacts of the store', store.estimate('artifacts'));
+      onlyInStore = await comparison.compareArtifacts(store, progress, lookout.signal);
+    } finally {
+      lookout.end();
+    }
+    comparison.refuseDifferences(store.location);
+    const { equal } = comparison;
+    return { summary, store: { path: store.location, artifactMode, equal, onlyInStore } };
+  } finally {
+    comparison.close();
+    await store.close();
+  }
+}
+
+function refuseOtherHeight(store: SwingStoreExport, expected: number): void {
+  if (store.height === expected) return;
+  throw new VerificationError('STORE_HEIGHT', 'the SwingStore is at another height', {
+    path: store.location,
+    expected,
+    found: store.height,
+  });
+}
+
+function lesserMode(mode: ArtifactMode, store: LiveSwingStore): ArtifactMode {
+  const ranking: readonly ArtifactMode[] = ['none', 'operational', 'replay', 'archival'];
+  const held = store.completeFor() ?? 'operational';
+  if (mode === 'debug') return held;
+  return ranking.indexOf(mode) < ranking.indexOf(held) ? mode : held;
+}
+
+async function hashExportData(
+  store: SwingStoreExport,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const hash = createHash('sha256');
+  const breath = new Breath();
+  for await (const block of store.exportData()) {
+    await breath.take();
+    signal?.throwIfAborted();
+    hash.update(block);
+    progress.advance(block.length);
+  }
+  return hash.digest('hex');
+}
+
+/** What was expected of a store, in a scratch database, and what was found to differ. */
+class Comparison {
+  readonly #db: Database;
+  readonly #differences: string[] = [];
+  #count = 0;
+  equal = 0;
+
+  constructor(scratchDir: string) {
+    this.#db = openScratchDatabase(scratchDir);
+    this.#db.exec(`
+      CREATE TABLE artifacts (name TEXT PRIMARY KEY, size INTEGER, sha256 TEXT) WITHOUT ROWID;
+      CREATE TABLE entries (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+    `);
+  }
+
+  #note(difference: string): void {
+    this.#count += 1;
+    if (this.#differences.length < NAMED_DIFFERENCES) this.#differences.push(difference);
+  }
+
+  expectArtifacts(index: RecordIndex, mode: ArtifactMode): void {
+    const add = this.#db.prepare('INSERT INTO artifacts VALUES (?, ?, ?)');
+    for (const { name, size, sha256 } of index.present()) {
+      if (index.expect(parseArtifactName(name), mode) !== undefined) add.run(name, size, sha256);
+    }
+  }
+
+  /** @returns the number of artifacts that only the store has */
+  async compareArtifacts(
+    store: SwingStoreExport,
+    progress: Progress,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const find = this.#db.prepare('SELECT size, sha256 FROM artifacts WHERE name = ?');
+    const drop = this.#db.prepare('DELETE FROM artifacts WHERE name = ?');
+    let onlyInStore = 0;
+    for await (const artifact of store.artifacts()) {
+      signal?.throwIfAborted();
+      const expected = find.get(artifact.name) as { size: number; sha256: string } | undefined;
+      progress.advance(0, 1);
+      if (expected === undefined) {
+        onlyInStore += 1;
+        continue;
+      }
+      drop.run(artifact.name);
+      const found = await digestOf(artifact.data(), progress);
+      if (found === expected.sha256) this.equal += 1;
+      else
+        this.#note(
+          `artifact ${artifact.name} differs: expected ${expected.sha256}, found ${found}`,
+        );
+    }
+    const missing = this.#db.prepare('SELECT name FROM artifacts ORDER BY name').pluck();
+    for (const name of missing.iterate() as IterableIterator<string>) {
+      this.#note(`artifact ${name} is missing in the store`);
+    }
+    return onlyInStore;
+  }
+
+  async compareExportData(
+    expected: AsyncIterable<Uint8Array>,
+    found: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const breath = new Breath();
+    const add = this.#db.prepare('INSERT INTO entries VALUES (?, ?)');
+    for await (const block of expected) {
+      await breath.take();
+      signal.throwIfAborted();
+      for (const [key, value] of entriesOfBlock(block)) add.run(key, value);
+    }
+    const find = this.#db.prepare('SELECT value FROM entries WHERE key = ?').pluck();
+    const drop = this.#db.prepare('DELETE FROM entries WHERE key = ?');
+    for await (const block of found) {
+      await breath.take();
+      signal.throwIfAborted();
+      for (const [key, value] of entriesOfBlock(block)) {
+        const other = find.get(key);
+        if (other === undefined) this.#note(`${key} is in the store only`);
+        else if (other !== value) {
+          this.#note(`${key} differs: expected ${shorten(other)}, found ${shorten(value)}`);
+        }
+        drop.run(key);
+      }
+    }
+    const missing = this.#db.prepare('SELECT key FROM entries ORDER BY key').pluck();
+    for (const key of missing.iterate() as IterableIterator<string>) {
+      this.#note(`${key} is missing in the store`);
+    }
+  }
+
+  refuseDifferences(path: string): void {
+    if (this.#count === 0) return;
+    throw new VerificationError('STORE_DIFFERS', 'the SwingStore does not hold this export', {
+      path,
+      expected: 'no differences',
+      found: `${this.#count} differences: ${this.#differences.join('; ')}`,
+    });
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+/** SHA-256 of an artifact in the store, or what keeps it from being read. */
+async function digestOf(data: AsyncIterable<Uint8Array>, progress: Progress): Promise<string> {
+  const tap = new DigestTap();
+  try {
+    for await (const piece of tap.through(data)) progress.advance(piece.length);
+  } catch (error) {
+    if (error instanceof SwingSnapError) return error.message;
+    throw error;
+  }
+  return tap.finish().sha256;
+}
+
+function shorten(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}

@@ -1,0 +1,37 @@
+/** What a failure tells of the snapshot that was read: one that is removed meanwhile is gone, and not damaged. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NotFoundError, VerificationError } from '../errors.ts';
+import type { StoredSnapshot } from '../storage/contract.ts';
+import { MANIFEST_FILE, MAX_MANIFEST_BYTES } from './layout.ts';
+
+/** `rm -rf` takes the files in any order: the manifest may be there for a moment yet. */
+const LOOKS = [0, 100, 400] as const;
+
+/**
+ * To be called when a file is missing that was promised.
+ * @throws {NotFoundError} `SNAPSHOT_GONE` if the manifest, which was read before, is missing too
+ */
+export async function refuseGone(snapshot: StoredSnapshot, cause: unknown): Promise<void> {
+  for (const milliseconds of LOOKS) {
+    await sleep(milliseconds);
+    try {
+      await snapshot.read(MANIFEST_FILE, MAX_MANIFEST_BYTES);
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+      throw new NotFoundError('SNAPSHOT_GONE', 'the snapshot was removed while it was read', {
+        path: snapshot.location,
+        hint: 'take another, and keep more of them with --keep-last',
+        cause,
+      });
+    }
+  }
+}
+
+/**
+ * Whether an error tells of the snapshot that was read, and not of what we do: that it is wrong, gone, or cannot be
+ * read. What others put beside our snapshots must not make an operation on ours fail.
+ */
+export function isFaultOfStored(error: unknown): error is Error {
+  if (error instanceof VerificationError || error instanceof NotFoundError) return true;
+  return error instanceof Error && 'syscall' in error;
+}

@@ -1,0 +1,76 @@
+/**
+ * Names, sizes and limits of the snapshot format, version 1; `docs/snapshot-format.md` is its specification.
+ */
+import { VerificationError } from '../errors.ts';
+
+export const MANIFEST_FILE = 'manifest.json';
+export const ENTRIES_FILE = 'entries.jsonl.zst';
+export const CHUNKS_DIR = 'chunks';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Raw bytes of an entry, and of a chunk of several, at most: `--chunk-size`. */
+export const DEFAULT_CHUNK_BYTES = 16 * MIB;
+export const MIN_CHUNK_BYTES = 4 * MIB;
+export const MAX_CHUNK_BYTES = 64 * MIB;
+/** Entries of one chunk at most, so that a list of hostile length cannot fill the memory. */
+export const MAX_CHUNK_ENTRIES = 16_384;
+
+/** Modules of a snapshot at most: each has a reader of its own, which goes through the whole list of entries. */
+export const MAX_MODULES = 16;
+/** UTF-16 units of the name of an entry, and of the name and identity of an artifact, at most. */
+export const MAX_NAME_UNITS = 1024;
+
+/** Limits of what a reader takes into memory at once. */
+export const MAX_MANIFEST_BYTES = MIB;
+export const MAX_CHUNK_FILE_BYTES = MAX_CHUNK_BYTES + 2 * MIB;
+/** Longest frame of `entries.jsonl.zst`, compressed and raw. */
+export const MAX_ENTRIES_FRAME_BYTES = 4 * MIB;
+export const MAX_ENTRIES_FRAME_RAW_BYTES = 2 * MIB;
+
+/** File of a chunk, by the SHA-256 of its bytes. */
+export function chunkFile(sha256: string): string {
+  return `${CHUNKS_DIR}/${sha256}.tar.zst`;
+}
+
+/** Directory name of the snapshot at a height. */
+export function snapshotName(height: number): string {
+  return String(height);
+}
+
+/** The height that a directory name stands for, or undefined if it is not a snapshot's. */
+export function heightOfName(name: string): number | undefined {
+  const height = Number(name);
+  return Number.isSafeInteger(height) && height >= 0 && String(height) === name
+    ? height
+    : undefined;
+}
+
+/** @throws {VerificationError} `SNAPSHOT_DAMAGED`, always */
+export function damaged(
+  message: string,
+  facts: {
+    path?: string | undefined;
+    expected?: string | number | undefined;
+    found?: string | number | undefined;
+    hint?: string;
+    cause?: unknown;
+  },
+): never {
+  throw new VerificationError('SNAPSHOT_DAMAGED', message, {
+    hint: 'get the snapshot again, or another one',
+    ...facts,
+  });
+}
+
+/**
+ * What a codec found wrong, with the file that it cannot know.
+ * @param what names the file in words
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` for errors of content without a path, any other as it is
+ */
+export function refuseUnreadable(cause: unknown, what: string, path: string): never {
+  if (!(cause instanceof VerificationError) || cause.path !== undefined) throw cause;
+  const { message, expected, found } = cause;
+  return damaged(`${what} cannot be read: ${message}`, { path, expected, found, cause });
+}

@@ -1,0 +1,96 @@
+/** Whether a snapshot's files are all there, by their hashes or only by their sizes, without looking into the chunks. */
+import { hashing } from '../../io/bytes/digest.ts';
+import { mapAhead } from '../../io/flow/ahead.ts';
+import { noProgress } from '../../io/progress.ts';
+import { aheadOf, inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
+import type { ZstdCodec } from '../../io/zstd/codec.ts';
+import type { StoredSnapshot } from '../../storage/contract.ts';
+import type { CopyOptions } from '../../swing-store-export/copy-unverified.ts';
+import { chunkFile, damaged } from '../layout.ts';
+import { readSnapshotManifest, type SnapshotManifest } from '../manifest.ts';
+import { missingChunk, planChunks, readChunkFile } from './chunk-reader.ts';
+
+/**
+ * Reads the manifest, the list of entries, and every chunk that it names.
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` naming the first file that is missing or has another hash
+ */
+export async function quickVerifySnapshot(
+  snapshot: StoredSnapshot,
+  codec: ZstdCodec,
+  options: CopyOptions = {},
+): Promise<SnapshotManifest> {
+  const manifest = await readSnapshotManifest(snapshot);
+  await hashChunks(snapshot, manifest, codec, options);
+  return manifest;
+}
+
+/** What is left of {@link quickVerifySnapshot} where the manifest has been read. Throws as it does. */
+export async function hashChunks(
+  snapshot: StoredSnapshot,
+  manifest: SnapshotManifest,
+  codec: ZstdCodec,
+  { progress = noProgress, signal, pool = inlinePool }: CopyOptions = {},
+): Promise<void> {
+  progress.phase('chunks', {
+    bytes: manifest.chunks.size,
+    items: manifest.chunks.count,
+    unit: 'chunks',
+  });
+  const found = { count: 0, size: 0 };
+  const chunks = planChunks(snapshot, manifest, codec);
+  const limits = aheadOf(pool, (): number => manifest.made.chunkSize);
+  const hashed = mapAhead(chunks, limits, async ({ chunk }) => hashChunk(snapshot, chunk, pool));
+  for await (const size of hashed) {
+    signal?.throwIfAborted();
+    found.count += 1;
+    found.size += size;
+    progress.advance(size, 1);
+  }
+  refuseOtherCount(snapshot, manifest, found);
+}
+
+/**
+ * Whether a snapshot is whole: its manifest and its list of entries are right, and every chunk is there, with the sizes
+ * that the manifest counts. No chunk is read, so nothing is said of what is in them.
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is not; as the storage
+ */
+export async function checkWhole(
+  snapshot: StoredSnapshot,
+  codec: ZstdCodec,
+): Promise<SnapshotManifest> {
+  const manifest = await readSnapshotManifest(snapshot);
+  const found = { count: 0, size: 0 };
+  for await (const { chunk } of planChunks(snapshot, manifest, codec)) {
+    found.count += 1;
+    found.size += await snapshot.size(chunkFile(chunk)).catch(missingChunk(snapshot, chunk));
+  }
+  refuseOtherCount(snapshot, manifest, found);
+  return manifest;
+}
+
+function refuseOtherCount(
+  snapshot: StoredSnapshot,
+  manifest: SnapshotManifest,
+  found: SnapshotManifest['chunks'],
+): void {
+  if (found.count !== manifest.chunks.count || found.size !== manifest.chunks.size) {
+    damaged('the chunks are not those that the manifest counts', {
+      path: snapshot.location,
+      expected: `${manifest.chunks.count} chunks, ${manifest.chunks.size} bytes`,
+      found: `${found.count} chunks, ${found.size} bytes`,
+    });
+  }
+}
+
+/** @returns the size of the chunk's file in bytes */
+async function hashChunk(
+  snapshot: StoredSnapshot,
+  chunk: string,
+  pool: WorkerPool,
+): Promise<number> {
+  const { path, bytes } = await readChunkFile(snapshot, chunk);
+  const size = bytes.length;
+  const found = await pool.run(hashing, bytes, [bytes]);
+  if (found !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found });
+  return size;
+}

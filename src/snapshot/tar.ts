@@ -1,0 +1,138 @@
+/**
+ * The tar inside a chunk, by tar-stream. There is exactly one tar for given entries, and a reader takes no other: so
+ * nobody can hide in it what one program unpacks and another does not see, and equal entries make equal bytes.
+ *
+ * Format: POSIX.1-2001 (`ustar`, with a PAX `path` record where a name does not fit the header), in the spelling of
+ * tar-stream, which `docs/snapshot-format.md` describes.
+ */
+import { extract, pack, type Pack } from 'tar-stream';
+import { VerificationError } from '../errors.ts';
+import { damaged } from './layout.ts';
+
+export interface TarEntry {
+  readonly name: string;
+  readonly data: Uint8Array;
+}
+
+const BLOCK_BYTES = 512;
+const END_BYTES = 2 * BLOCK_BYTES;
+/** `<length> path=` and the newline of a PAX record: its length has at most 4 digits for names of 1024 UTF-16 units. */
+const MAX_RECORD_REST_BYTES = 16;
+
+/**
+ * Packs entries into a tar.
+ * @param space where it is put, if it is given: `maxTarBytes` of them are enough
+ */
+export async function packTar(
+  entries: readonly TarEntry[],
+  space: Uint8Array = new Uint8Array(maxTarBytes(entries.map(sized))),
+): Promise<Buffer> {
+  let length = 0;
+  for (const piece of await collect(tarOf(entries))) {
+    space.set(piece, length);
+    length += piece.length;
+  }
+  return Buffer.from(space.buffer, space.byteOffset, length);
+}
+
+function sized({ name, data }: TarEntry): { name: string; size: number } {
+  return { name, size: data.length };
+}
+
+/**
+ * Bytes that the tar of entries of these names and sizes has at most. It reckons with a PAX header for each name,
+ * though only the long and the unusual have one.
+ */
+export function maxTarBytes(
+  entries: readonly { readonly name: string; readonly size: number }[],
+): number {
+  return entries.reduce((sum, { name, size }) => {
+    const record = Buffer.byteLength(name) + MAX_RECORD_REST_BYTES;
+    return sum + 3 * BLOCK_BYTES + padded(record) + padded(size);
+  }, END_BYTES);
+}
+
+/**
+ * The contents of the entries of a tar that must be the one of exactly these entries, as views of it.
+ * @param tar hostile
+ * @param path names the chunk in errors
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is another
+ */
+export async function unpackTar(
+  tar: Uint8Array,
+  entries: readonly { readonly name: string; readonly size: number }[],
+  path: string,
+): Promise<Uint8Array[]> {
+  const found: TarEntry[] = [];
+  const reader = extract();
+  reader.end(tar);
+  try {
+    for await (const entry of reader) {
+      const { name, size, type } = entry.header;
+      const listed = entries[found.length];
+      // Before its content is read: that of a directory which says it has some never ends in tar-stream.
+      if (name !== listed?.name || size !== listed.size || type !== 'file') {
+        damaged('a chunk holds another entry than the list of entries says', {
+          path,
+          expected: listed && `file ${JSON.stringify(listed.name)}, ${listed.size} bytes`,
+          found: `${type} ${JSON.stringify(name)}, ${size} bytes`,
+        });
+      }
+      found.push({ name, data: joined(await collect(entry)) });
+    }
+  } catch (cause) {
+    if (cause instanceof VerificationError) throw cause;
+    damaged('a chunk holds a tar that cannot be read', { path, cause });
+  }
+  if (found.length !== entries.length) {
+    damaged('a chunk holds fewer entries than the list of entries says', {
+      path,
+      expected: entries.length,
+      found: found.length,
+    });
+  }
+  // tar-stream overlooks headers that say more, what stands in paddings, and a missing end.
+  if (!isMadeOf(tar, await collect(tarOf(found)))) {
+    damaged('a chunk holds something besides its entries', { path });
+  }
+  return found.map(({ data }) => data);
+}
+
+function isMadeOf(whole: Uint8Array, pieces: readonly Uint8Array[]): boolean {
+  let at = 0;
+  for (const piece of pieces) {
+    if (Buffer.compare(whole.subarray(at, at + piece.length), piece) !== 0) return false;
+    at += piece.length;
+  }
+  return at === whole.length;
+}
+
+/** Every field is given: tar-stream would take the current time. */
+function tarOf(entries: readonly TarEntry[]): Pack {
+  const tar = pack();
+  for (const { name, data } of entries) {
+    tar.entry(
+      { name, type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: new Date(0), uname: '', gname: '' },
+      data,
+    );
+  }
+  tar.finalize();
+  return tar;
+}
+
+/** All that a stream of tar-stream's gives: bytes, though its types do not say so. */
+async function collect(stream: AsyncIterable<unknown>): Promise<Uint8Array[]> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of stream) pieces.push(piece as Uint8Array);
+  return pieces;
+}
+
+/** Of a tar that is in memory, tar-stream gives the content of an entry as one view. */
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+}
+
+function padded(size: number): number {
+  return Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+}

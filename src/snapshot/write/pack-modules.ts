@@ -1,0 +1,118 @@
+/** The sender's side of a snapshot: drives the readers of all modules at the same time, and packs what they give. */
+import { SwingSnapError, UsageError } from '../../errors.ts';
+import { defaultScratchDir } from '../../io/files/scratch.ts';
+import { noProgress, type Progress } from '../../io/progress.ts';
+import { inlinePool } from '../../io/threads/pool.ts';
+import type { SnapshotStorage } from '../../storage/contract.ts';
+import { MAX_MODULES } from '../layout.ts';
+import {
+  BeginAgainError,
+  isModuleName,
+  MODULE_NAMES,
+  type ChunkedReadable,
+  type ReadContext,
+  type StateDescription,
+  type StateModule,
+} from '../module-contract.ts';
+import { progressFor, together } from '../together.ts';
+import { SnapshotBuilder, type WriteSnapshotOptions, type WrittenSnapshot } from './build.ts';
+
+export interface PackModulesOptions extends WriteSnapshotOptions {
+  readonly chainId?: string | undefined;
+  readonly progress?: Progress | undefined;
+  /** Ends it with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Makes a snapshot of what modules read. One failing ends all, and nothing is published then.
+ * @param modules of different names, `swingset` among them
+ * @throws {SwingSnapError} `SNAPSHOT_EXISTS`, `MODULE_NAME`, `MODULE_COUNT`, and as the modules
+ */
+export async function packModules(
+  storage: SnapshotStorage,
+  modules: readonly StateModule[],
+  options: PackModulesOptions,
+): Promise<WrittenSnapshot> {
+  refuseNames(modules);
+  try {
+    return await attempt(storage, modules, options);
+  } catch (error) {
+    if (!(error instanceof BeginAgainError)) throw error;
+    return attempt(storage, modules, options);
+  }
+}
+
+async function attempt(
+  storage: SnapshotStorage,
+  modules: readonly StateModule[],
+  options: PackModulesOptions,
+): Promise<WrittenSnapshot> {
+  const names = modules.map(({ name }) => name);
+  const builder = await SnapshotBuilder.start(storage, names, options);
+  const readables: ChunkedReadable[] = [];
+  const end = new AbortController();
+  const signal = AbortSignal.any([end.signal, ...(options.signal ? [options.signal] : [])]);
+  const abort = async (error: unknown): Promise<void> => {
+    end.abort(error);
+    await Promise.all(readables.map(async (readable) => readable.abort(error)));
+  };
+  const read = async (module: StateModule): Promise<[string, StateDescription]> => {
+    const readable = await module.beginReadState(
+      contextFor(module, modules, builder, { ...options, signal }),
+    );
+    readables.push(readable);
+    for (;;) {
+      signal.throwIfAborted();
+      const chunk = await readable.readChunk();
+      if (chunk === undefined) return [module.name, await readable.done()];
+      await builder.add(module.name, chunk);
+    }
+  };
+  try {
+    const states = Object.fromEntries(await together(modules, read, abort));
+    return await builder.finish(states);
+  } catch (error) {
+    await abort(error);
+    await builder.abort();
+    throw error;
+  }
+}
+
+function contextFor(
+  module: StateModule,
+  modules: readonly StateModule[],
+  { held }: SnapshotBuilder,
+  options: PackModulesOptions,
+): ReadContext {
+  const { height, chainId, chunkBytes, signal, earlier } = options;
+  const { pool = inlinePool, scratchDir = defaultScratchDir() } = options;
+  const progress = progressFor(module, modules, options.progress ?? noProgress);
+  return {
+    height,
+    chainId,
+    chunkBytes,
+    pool,
+    scratchDir,
+    progress,
+    signal,
+    held: earlier && held,
+  };
+}
+
+/** @throws {SwingSnapError} `MODULE_NAME`, `MODULE_COUNT` */
+function refuseNames(modules: readonly StateModule[]): void {
+  if (modules.length > MAX_MODULES) {
+    throw new UsageError('MODULE_COUNT', 'a snapshot cannot hold so many modules', {
+      expected: `at most ${MAX_MODULES}, swingset among them`,
+      found: modules.length,
+    });
+  }
+  const names = modules.map(({ name }) => name);
+  const wrong = names.find((name, at) => !isModuleName(name) || names.indexOf(name) !== at);
+  if (wrong === undefined) return;
+  throw new SwingSnapError('MODULE_NAME', 'a module cannot be called this', {
+    expected: `names that differ, each of ${MODULE_NAMES}`,
+    found: JSON.stringify(wrong),
+  });
+}

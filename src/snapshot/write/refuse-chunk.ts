@@ -1,0 +1,34 @@
+/** What no reader would take is not written, whichever module gives it. */
+import { SwingSnapError } from '../../errors.ts';
+import { MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES, MAX_NAME_UNITS } from '../layout.ts';
+import { moduleOf, type EntryDigest, type StateArtifact } from '../module-contract.ts';
+
+/**
+ * @param module the one that gives the chunk
+ * @param artifacts of the entries, each at the place of its own
+ * @throws {SwingSnapError} `MODULE_CHUNK`
+ */
+export function refuseUnreadableChunk(
+  module: string,
+  entries: readonly EntryDigest[],
+  artifacts: readonly (StateArtifact | undefined)[],
+): void {
+  const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+  if (entries.length === 0 || entries.length > MAX_CHUNK_ENTRIES || bytes > MAX_CHUNK_BYTES) {
+    throw new SwingSnapError('MODULE_CHUNK', `module ${module} gives a chunk that none can be`, {
+      expected: `1 to ${MAX_CHUNK_ENTRIES} entries, at most ${MAX_CHUNK_BYTES} bytes`,
+      found: `${entries.length} entries, ${bytes} bytes`,
+    });
+  }
+  const names = artifacts.flatMap((artifact) => artifact && [artifact.name, artifact.identity]);
+  const foreign = entries.find(({ name }) => moduleOf(name) !== module || name === module)?.name;
+  const long = [...entries.map(({ name }) => name), ...names].find(
+    (name) => name !== undefined && name.length > MAX_NAME_UNITS,
+  );
+  const wrong = foreign ?? long;
+  if (wrong === undefined) return;
+  throw new SwingSnapError('MODULE_CHUNK', `module ${module} gives an entry that none can be`, {
+    expected: `names below ${module}/, of at most ${MAX_NAME_UNITS} UTF-16 units`,
+    found: wrong.slice(0, 200),
+  });
+}

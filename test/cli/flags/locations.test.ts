@@ -1,0 +1,44 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { chooseSource, locateStateDir, namedStateDir } from '../../../src/cli/flags/locations.ts';
+import { UsageError } from '../../../src/errors.ts';
+
+const env = { AGORIC_HOME: '/env/home', SWINGSNAP_EXPORT_DIR: '/env/export' };
+
+describe('the state dir', () => {
+  it('is --state-dir, else data/agoric of --home, of AGORIC_HOME, of ~/.agoric', () => {
+    expect(locateStateDir({ 'state-dir': 'a' }, env)).toBe(resolve('a'));
+    expect(locateStateDir({ home: '/h' }, env)).toBe('/h/data/agoric');
+    expect(locateStateDir({}, env)).toBe('/env/home/data/agoric');
+    const usual = join(homedir(), '.agoric', 'data', 'agoric');
+    expect(locateStateDir({}, {})).toBe(usual);
+    expect(locateStateDir({}, { AGORIC_HOME: '' })).toBe(usual);
+  });
+
+  it('is named only by a flag', () => {
+    expect(namedStateDir({})).toBeUndefined();
+    expect(namedStateDir({ home: '/h' })).toBe('/h/data/agoric');
+  });
+});
+
+describe('the source of retrieve', () => {
+  it('is the flag that was given, whatever the environment says', () => {
+    expect(chooseSource({ 'state-dir': '/s' }, env)).toEqual({
+      kind: 'swing-store',
+      stateDir: '/s',
+    });
+    expect(chooseSource({ 'export-dir': '/e' }, env)).toEqual({
+      kind: 'export-directory',
+      path: '/e',
+    });
+  });
+
+  it('is SWINGSNAP_EXPORT_DIR where no flag was given', () => {
+    expect(chooseSource({}, env)).toEqual({ kind: 'export-directory', path: '/env/export' });
+  });
+
+  it('is never the store of AGORIC_HOME by silence', () => {
+    expect(() => chooseSource({}, { AGORIC_HOME: '/env/home' })).toThrow(UsageError);
+  });
+});

@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import {
+  formatBytes,
+  formatDuration,
+  formatPercent,
+  formatRate,
+} from '../../../src/cli/text/format.ts';
+
+describe('quantities', () => {
+  it.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1000, '1.0 kB'],
+    [99_940, '99.9 kB'],
+    [99_960, '100 kB'],
+    [999_499, '999 kB'],
+    [999_500, '1.0 MB'],
+    [1_234_000_000, '1.2 GB'],
+    [5e18, '5000 PB'],
+  ])('%d bytes read as %s', (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text);
+  });
+
+  it.each([
+    [0, '0.0s'],
+    [9949, '9.9s'],
+    [9950, '10s'],
+    [59_499, '59s'],
+    [59_500, '1m 00s'],
+    [200_000, '3m 20s'],
+    [7_500_000, '2h 05m'],
+    [273_600_000, '3d 04h'],
+  ])('%d ms read as %s', (ms, text) => {
+    expect(formatDuration(ms)).toBe(text);
+  });
+
+  it('a rate is bytes by second', () => {
+    expect(formatRate(170_000_000, 2000)).toBe('85.0 MB/s');
+  });
+
+  it('100% is said only when all is done', () => {
+    expect(formatPercent(9999, 10_000)).toBe('99%');
+    expect(formatPercent(10_000, 10_000)).toBe('100%');
+  });
+});

@@ -1,0 +1,71 @@
+import { chown, mkdir, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { expect, it } from 'vitest';
+import { makeDirectory, unmakeDirectories } from '../../../src/io/files/made-directory.ts';
+import { listTree, useTempDir } from '../../fixtures/directories.ts';
+
+const tempDir = useTempDir();
+
+it('makes what is missing and unmakes just that', async () => {
+  const dir = await tempDir();
+  const made = await makeDirectory(join(dir, 'a', 'b', 'c'));
+  expect(made.map(({ path }) => path)).toEqual(
+    ['a/b/c', 'a/b', 'a'].map((path) => join(dir, path)),
+  );
+  expect(await makeDirectory(join(dir, 'a', 'b'))).toEqual([]);
+  await unmakeDirectories(made);
+  expect(await listTree(dir)).toEqual({});
+});
+
+it('is the same for a relative path', async () => {
+  const dir = await tempDir();
+  const made = await makeDirectory(relative(process.cwd(), join(dir, 'a', 'b')));
+  expect(made.map(({ path }) => path)).toEqual([join(dir, 'a', 'b'), join(dir, 'a')]);
+  expect((await stat(join(dir, 'a', 'b'))).isDirectory()).toBe(true);
+});
+
+it('leaves what something was put into, and what is above it', async () => {
+  const dir = await tempDir();
+  const made = await makeDirectory(join(dir, 'a', 'b'));
+  await writeFile(join(dir, 'a', 'file'), 'x');
+  await unmakeDirectories(made);
+  expect(Object.keys(await listTree(dir))).toEqual(['a', 'a/file']);
+});
+
+it('leaves a directory that took the place of one that was made', async () => {
+  const dir = await tempDir();
+  await mkdir(join(dir, 'elsewhere', 'b'), { recursive: true });
+  const made = await makeDirectory(join(dir, 'a', 'b'));
+  await rename(join(dir, 'a'), join(dir, 'moved'));
+  await symlink('elsewhere', join(dir, 'a'));
+  const before = await listTree(dir);
+  await unmakeDirectories(made);
+  expect(await listTree(dir)).toEqual(before);
+});
+
+it('makes no directory where a link leads', async () => {
+  const dir = await tempDir();
+  await symlink('nowhere', join(dir, 'link'));
+  await expect(makeDirectory(join(dir, 'link', 'a'))).rejects.toThrow(/ENOTDIR|ELOOP/u);
+  expect(Object.keys(await listTree(dir))).toEqual(['link']);
+});
+
+it.runIf(process.getuid?.() === 0)(
+  'gives what root makes to the owner of what is above',
+  async () => {
+    const dir = await tempDir();
+    await mkdir(join(dir, 'home'));
+    await chown(join(dir, 'home'), 1234, 2345);
+    await makeDirectory(join(dir, 'home', 'a', 'b'), { ownedAsAbove: true });
+    await makeDirectory(join(dir, 'home', 'c'));
+    const owner = async (path: string): Promise<string> => {
+      const { uid, gid } = await stat(join(dir, 'home', path));
+      return `${uid}:${gid}`;
+    };
+    expect(await Promise.all(['a', 'a/b', 'c'].map(owner))).toEqual([
+      '1234:2345',
+      '1234:2345',
+      '0:0',
+    ]);
+  },
+);

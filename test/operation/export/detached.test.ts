@@ -1,0 +1,305 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { noProgress } from '../../../src/io/progress.ts';
+import { openDatabase } from '../../../src/io/sqlite.ts';
+import { discardExport } from '../../../src/operation/discard.ts';
+import { awaitExport } from '../../../src/operation/export/await-export.ts';
+import { fateOf } from '../../../src/operation/lock/record.ts';
+import { statusOfExport, statusOfStore } from '../../../src/operation/status.ts';
+import { listTree, useTempDir } from '../../fixtures/directories.ts';
+import { buildStore, closeReference } from '../../fixtures/reference.ts';
+import { prunedSpec, tinySpec } from '../../fixtures/specs.ts';
+import {
+  enlarge,
+  hold,
+  isRunning,
+  setHeight,
+  start,
+  swingsnap,
+  until,
+  untilGone,
+} from '../processes.ts';
+
+const RECORD = '.swingsnap-operation.json';
+const STOP = '.swingsnap-stop';
+const fileDir = useTempDir('file');
+/** Holds `small`, `large` and `pruned`, which no test changes. */
+let base: string;
+
+beforeAll(async () => {
+  base = await fileDir();
+  await buildStore(join(base, 'small'), tinySpec);
+  await buildStore(join(base, 'pruned'), prunedSpec);
+  await cp(join(base, 'small'), join(base, 'large'), { recursive: true });
+  enlarge(join(base, 'large'));
+});
+afterAll(closeReference);
+
+/** A store of a test's own, and a place for its export. */
+async function scene(store: 'small' | 'large' | 'pruned') {
+  const dir = await fileDir();
+  const S = join(dir, 'S');
+  await cp(join(base, store), S, { recursive: true });
+  return { dir, S, E: join(dir, 'E'), D: join(dir, 'D') };
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  return Object.keys(await listTree(dir));
+}
+
+describe('a detached export', { timeout: 180_000 }, () => {
+  it('has started before it looks at anything that grows with the store', async () => {
+    const { S, E, D } = await scene('pruned');
+    const archival = ['--artifact-mode', 'archival', '--detach'];
+    const started = await swingsnap('export', '--state-dir', S, '--export-dir', E, ...archival);
+    expect(started).toMatchObject({ exitCode: 0, started: true, height: 2000 });
+
+    await until(async () => ((await fateOf(E))?.fate === 'failed' ? true : undefined));
+    expect(await namesIn(E)).toEqual([RECORD]);
+    expect(await swingsnap('status', '--export-dir', E)).toMatchObject({
+      exitCode: 0,
+      state: 'failed',
+      height: 2000,
+      failure: { code: 'INCOMPLETE', exitCode: 1 },
+    });
+    const retrieved = await swingsnap('retrieve', '--export-dir', E, '--snapshot-dir', D);
+    expect(retrieved).toMatchObject({ exitCode: 1, error: { code: 'EXPORT_FAILED' } });
+    expect(retrieved.error?.message).toContain('no complete archival export');
+    expect(retrieved.error?.hint).toContain('run the export again');
+    // What it left is in nobody's way.
+    await untilGone(started.pid ?? 0);
+    expect(await swingsnap('export', '--state-dir', S, '--export-dir', E)).toMatchObject({
+      exitCode: 0,
+    });
+  });
+
+  it('is shown, waited for and packaged after its terminal and its starter are gone', async () => {
+    const { S, E, D } = await scene('large');
+    const { command, pid } = await hold(S, E, '--detach');
+    expect((await command.told).exitCode).toBe(0);
+    process.kill(pid, 'SIGHUP');
+    expect(statusOfStore(S)).toMatchObject({ state: 'running', operation: 'export', pid });
+    expect(await swingsnap('status', '--export-dir', E)).toMatchObject({
+      exitCode: 0,
+      state: 'running',
+      operation: 'export',
+      height: 1000,
+      stateDir: S,
+      exportDir: E,
+      pid,
+    });
+    const store = ['retrieve', '--export-dir', E, '--snapshot-dir', D];
+    expect(await swingsnap(...store, '--no-wait')).toMatchObject({
+      exitCode: 4,
+      error: { code: 'NOT_DONE' },
+    });
+    const waiting = start([...store, '--level', '1']);
+    await sleep(300);
+    process.kill(pid, 'SIGCONT');
+    expect(await waiting.told).toMatchObject({ exitCode: 0, height: 1000 });
+    expect(await namesIn(E)).toEqual([]);
+  });
+
+  it('goes on when its starter is killed while it waits for its height', async () => {
+    const { S, E } = await scene('small');
+    const flags = ['--detach', '--at-height', '1001'];
+    const { child } = start(['export', '--state-dir', S, '--export-dir', E, ...flags]);
+    const { record } = await until(async () => {
+      const found = await fateOf(E);
+      return found?.record.awaitedHeight === undefined ? undefined : found;
+    });
+    child.kill('SIGKILL');
+    expect(await statusOfExport(E)).toMatchObject({ state: 'waiting', awaitedHeight: 1001 });
+    expect(statusOfStore(S)).toMatchObject({ state: 'waiting', pid: record.pid });
+    setHeight(S, 1001);
+    await awaitExport(E, { wait: true, progress: noProgress });
+    expect(await statusOfExport(E)).toMatchObject({ state: 'done', height: 1001 });
+  });
+
+  it('leaves a record of a failure that nobody was there to hear', async () => {
+    const { S, E } = await scene('small');
+    const flags = ['--detach', '--at-height', '1001', '--timeout', '1500ms'];
+    const { child } = start(['export', '--state-dir', S, '--export-dir', E, ...flags]);
+    await until(async () => await fateOf(E));
+    child.kill('SIGKILL');
+    await until(async () => ((await fateOf(E))?.fate === 'failed' ? true : undefined));
+    expect(await statusOfExport(E)).toMatchObject({ failure: { code: 'TIMEOUT', exitCode: 7 } });
+    expect(await namesIn(E)).toEqual([RECORD]);
+  });
+
+  it('is dead once its worker is killed, which is said, and can be run again', async () => {
+    const { S, E, D } = await scene('large');
+    const { pid } = await hold(S, E, '--detach');
+    process.kill(pid, 'SIGKILL');
+    await untilGone(pid);
+    expect(await swingsnap('status', '--export-dir', E)).toMatchObject({ state: 'dead', pid });
+    expect(statusOfStore(S)).toMatchObject({ state: 'none' });
+    const retrieved = await swingsnap('retrieve', '--export-dir', E, '--snapshot-dir', D);
+    expect(retrieved).toMatchObject({ exitCode: 1, error: { code: 'EXPORT_DIED' } });
+    expect(retrieved.error?.hint).toContain('run the export again');
+    expect(await swingsnap('export', '--state-dir', S, '--export-dir', E)).toMatchObject({
+      exitCode: 0,
+    });
+    expect(await swingsnap('discard', '--export-dir', E)).toMatchObject({ exitCode: 0 });
+    expect(await namesIn(E)).toEqual([]);
+  });
+
+  it('is ended by discard, twice at once as well, and the retrieve that waits says so', async () => {
+    const { dir, S, E } = await scene('large');
+    const { pid } = await hold(S, E, '--detach');
+    const heard = awaitExport(E, { wait: true, progress: noProgress }).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const discards = [1, 2].map(async () => swingsnap('discard', '--export-dir', E));
+    await until(() => (existsSync(join(E, STOP)) ? true : undefined));
+    process.kill(pid, 'SIGCONT');
+    const ended = await Promise.all(discards);
+    expect(ended.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    expect(ended.some(({ ended }) => ended === true)).toBe(true);
+    expect(await heard).toMatchObject({
+      exitCode: 5,
+      code: 'EXPORT_DISCARDED',
+      hint: 'run the export again',
+    });
+    await untilGone(pid);
+    expect((await namesIn(dir)).filter((name) => !name.startsWith('S'))).toEqual([]);
+    expect(statusOfStore(S)).toMatchObject({ state: 'none' });
+    expect(await discardExport(E)).toMatchObject({ ended: false, files: 0 });
+  });
+
+  it('is removed by discard after it died or failed', async () => {
+    const { S, E } = await scene('large');
+    const { pid } = await hold(S, E, '--detach');
+    process.kill(pid, 'SIGKILL');
+    await untilGone(pid);
+    expect(await discardExport(E)).toMatchObject({ ended: false, gone: true, left: [] });
+    await swingsnap('export', '--state-dir', S, '--export-dir', E, '--detach', '--max-time', '1ms');
+    await until(async () => ((await fateOf(E))?.fate === 'failed' ? true : undefined));
+    expect(await discardExport(E)).toMatchObject({ files: 1, gone: true });
+  });
+
+  it('that still waits is ended by discard, and its starter hears it', async () => {
+    const { S, E } = await scene('small');
+    await mkdir(E);
+    const flags = ['--detach', '--at-height', '1001'];
+    const starter = start(['export', '--state-dir', S, '--export-dir', E, ...flags]);
+    await until(async () => await fateOf(E));
+    expect(await discardExport(E)).toMatchObject({ ended: true, left: [] });
+    expect(await starter.told).toMatchObject({ exitCode: 1, error: { code: 'DISCARDED' } });
+    expect(await namesIn(E)).toEqual([]);
+  });
+
+  it.each([
+    ['--max-time', '1ms', 'MAX_TIME', 7],
+    ['--max-wal', '1KiB', 'MAX_WAL', 1],
+  ])('is ended by %s %s, and its record says so', async (flag, value, code, exitCode) => {
+    const { S, E } = await scene('large');
+    const node = openDatabase(join(S, 'swingstore.sqlite'));
+    node.exec(`UPDATE kvStore SET value = '1001' WHERE key = 'host.height'`);
+    const args = ['export', '--state-dir', S, '--export-dir', E, '--detach', flag, value];
+    expect(await swingsnap(...args)).toMatchObject({ exitCode: 0, height: 1001 });
+    await until(async () => ((await fateOf(E))?.fate === 'failed' ? true : undefined));
+    node.close();
+    expect(await namesIn(E)).toEqual([RECORD]);
+    expect(await statusOfExport(E)).toMatchObject({
+      state: 'failed',
+      failure: { code, exitCode },
+    });
+  });
+});
+
+describe('who is alive', { timeout: 180_000 }, () => {
+  it('is not told by a copied record, nor by a process that has got the same number', async () => {
+    const { dir, S, E } = await scene('large');
+    const { pid } = await hold(S, E, '--detach');
+    await cp(E, join(dir, 'copy'), { recursive: true });
+    expect(await statusOfExport(E)).toMatchObject({ state: 'running' });
+    expect(await statusOfExport(join(dir, 'copy'))).toMatchObject({ state: 'dead' });
+    process.kill(pid, 'SIGKILL');
+    await untilGone(pid);
+    const record = JSON.parse(await readFile(join(E, RECORD), 'utf8')) as object;
+    await writeFile(join(E, RECORD), JSON.stringify({ ...record, pid: process.pid }));
+    expect(isRunning(process.pid)).toBe(true);
+    expect(await statusOfExport(E)).toMatchObject({ state: 'dead', pid: process.pid });
+  });
+
+  it('is known by whatever path the store is named', async () => {
+    const { dir, S, E, D } = await scene('large');
+    const { pid, command } = await hold(S, E, '--detach');
+    await command.told;
+    await symlink(S, join(dir, 'link'));
+    await mkdir(join(dir, 'inner'));
+    await symlink(join(S, 'swingstore.sqlite'), join(dir, 'inner', 'swingstore.sqlite'));
+    const other = join(dir, 'E2');
+    const snapshot = ['--snapshot-dir', D];
+    const refused = await Promise.all([
+      swingsnap('export', '--state-dir', join(dir, 'link'), '--export-dir', other),
+      swingsnap('retrieve', '--state-dir', join(dir, 'inner'), ...snapshot),
+      start(['retrieve', '--state-dir', relative(dir, S), ...snapshot], [], dir).told,
+      start(
+        ['export', '--state-dir', join(dir, 'mnt'), '--export-dir', other],
+        canUnshare('-m') ? bindMounted(S, join(dir, 'mnt')) : [],
+      ).told,
+    ]);
+    for (const [i, told] of refused.entries()) {
+      // Without mount rights the last one names nothing.
+      if (i === 3 && !canUnshare('-m')) continue;
+      expect(told).toMatchObject({ exitCode: 4, error: { code: 'BUSY', path: E } });
+      expect(told.error?.message).toBe('export of height 1000 is in progress');
+      expect(told.error?.found).toMatch(new RegExp(`^process ${pid} on .+, since 20\\d\\d-`, 'u'));
+      expect(told.error?.hint).toContain(`swingsnap discard --export-dir ${E}`);
+      expect(told.error?.hint).toContain(`swingsnap retrieve --export-dir ${E}`);
+    }
+    process.kill(pid, 'SIGKILL');
+    await untilGone(pid);
+    expect((await namesIn(dir)).filter((name) => /^(E2|D)/u.test(name))).toEqual([]);
+  });
+
+  it('keeps a restore out of its store', async () => {
+    const { dir, S, E } = await scene('large');
+    const done = join(dir, 'done');
+    await swingsnap('export', '--state-dir', join(base, 'pruned'), '--export-dir', done);
+    const before = await listTree(S);
+    const { pid } = await hold(S, E, '--detach');
+    const told = await swingsnap('restore', done, '--state-dir', S, '--replace');
+    expect(told).toMatchObject({ exitCode: 4, error: { code: 'BUSY', path: E } });
+    process.kill(pid, 'SIGKILL');
+    await untilGone(pid);
+    const after = await listTree(S);
+    expect(after['swingstore.sqlite']).toEqual(before['swingstore.sqlite']);
+    expect(Object.keys(after).filter((name) => !name.startsWith('swingstore'))).toEqual([]);
+  });
+
+  it.runIf(canUnshare('--pid', '--fork', '--mount-proc'))(
+    'is seen from another process namespace',
+    async () => {
+      const { dir, S, E } = await scene('small');
+      const args = ['export', '--state-dir', S, '--export-dir', E, '--at-height', '1001'];
+      const inside = start(args, ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child']);
+      const { record } = await until(async () => await fateOf(E));
+      // Its number is one of its own world, and somebody else's here.
+      expect(record.pid).toBeLessThan(50);
+      expect(await statusOfExport(E)).toMatchObject({ state: 'waiting' });
+      expect(
+        await swingsnap('export', '--state-dir', S, '--export-dir', join(dir, 'E2')),
+      ).toMatchObject({ exitCode: 4, error: { code: 'BUSY', path: E } });
+      setHeight(S, 1001);
+      expect(await inside.told).toMatchObject({ exitCode: 0, height: 1001 });
+      expect(await statusOfExport(E)).toMatchObject({ state: 'done' });
+    },
+  );
+});
+
+function canUnshare(...flags: readonly string[]): boolean {
+  return spawnSync('unshare', [...flags, 'true']).status === 0;
+}
+
+function bindMounted(from: string, to: string): string[] {
+  const script = 'mkdir -p "$1" && mount --bind "$0" "$1" && shift && exec "$@"';
+  return ['unshare', '-m', 'sh', '-ec', script, from, to];
+}
