@@ -13,7 +13,7 @@ export interface Progress {
   /** `bytes` and `items` more are done in this phase. */
   advance(bytes: number, items?: number): void;
   /** Something that the operator should read even after success: one line. */
-  note(message: string): void;
+  readonly note: (message: string) => void;
 }
 
 /** What a phase is measured against; an estimate will do. */

@@ -35,8 +35,6 @@ export function progressFor(
 ): Progress {
   const teller = modules.find(({ installs }) => installs === 'last') ?? modules[0];
   if (module === teller) return progress;
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   return { ...noProgress, note };
 }

@@ -51,9 +51,7 @@ async function open(stateDir: string, context: ReadContext): Promise<ChunkedRead
     artifactMode: 'operational',
     scratchDir,
     pool,
-    note: (message) => {
-      progress.note(message);
-    },
+    note: progress.note,
   });
   try {
     const readable = await swingsetModule({ source: store }).beginReadState(context);

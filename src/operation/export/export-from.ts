@@ -125,9 +125,7 @@ async function prepare(options: ExportSourceOptions, pool?: WorkerPool): Promise
   await refuseOccupied(exportDir);
   const scratchDir = chooseScratchDir(options.scratchDir, exportDir);
   const codec = await loadZstdCodec();
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   const opening = { ...options, codec, pool, scratchDir, note, needsExportData: true };
   const source = await openSource(found, opening);
   try {

@@ -30,9 +30,9 @@ export class ProgressMeter implements Progress {
     this.#next.advance(bytes, items);
   }
 
-  note(message: string): void {
+  readonly note = (message: string): void => {
     this.#next.note(message);
-  }
+  };
 
   get now(): OperationProgress {
     const { bytes: totalBytes, items: totalItems } = this.#total;

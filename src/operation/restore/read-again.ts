@@ -18,9 +18,7 @@ export async function readAgain(
     pool: WorkerPool;
   },
 ): Promise<void> {
-  const note = (message: string): void => {
-    options.progress.note(message);
-  };
+  const { note } = options.progress;
   const { scratchDir, pool } = options;
   const { height } = written;
   const artifactMode = written.artifactMode;

@@ -240,9 +240,7 @@ async function prepare(
   const scratchDir = chooseScratchDir(options.scratchDir, options.stateDir);
   const found = findSource(options.source);
   const codec = await loadZstdCodec();
-  const note = (message: string): void => {
-    options.progress.note(message);
-  };
+  const { note } = options.progress;
   const codes = new IncomingCodes();
   const onCode = codes.take;
   const opening = { ...options, codec, scratchDir, note, needsExportData: true, onCode };

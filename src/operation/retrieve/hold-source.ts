@@ -82,9 +82,7 @@ async function holdOther(
   { height, progress, signal, pool, codes }: MeteredContext,
   scratchDir: string,
 ): Promise<HeldSource> {
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   const codec = await loadZstdCodec();
   const trust = { appHash, memStores, needsExportData: true };
   const taking = { onCode: codes?.take, onCodesEnd: codes?.end };

@@ -123,9 +123,7 @@ async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise
   try {
     const { source, progress, signal } = held;
     const { height } = source;
-    const note = (message: string): void => {
-      progress.note(message);
-    };
+    const { note } = progress;
     noteLeft(source, note);
     const belief = believe(held);
     const earlier =
@@ -195,9 +193,7 @@ async function finishBegun(
   if (finished === undefined) return undefined;
   const { manifest, sha256: manifestSha256 } = finished.file;
   const { height } = manifest;
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   return {
     manifest,
     manifestSha256,

@@ -91,9 +91,7 @@ async function repack(
   const { appHash, memStores, replace } = options;
   const snapshotDir = resolve(options.snapshotDir);
   const { source: artifacts, progress, signal } = held;
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   const made = await makeDirectory(snapshotDir);
   try {
     const path = join(snapshotDir, archiveName(height, format));

@@ -79,9 +79,7 @@ export async function receiveSource(
   if (source.readStores !== undefined) progress.phase('stores');
   const stores = await source.readStores?.();
   const held: HeldModule[] = stores?.hasCodes === true ? [[WASM, { kind: WASM }]] : [];
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   const [wasm] = modulesToWrite(held, places, { purpose, note });
   return wasm === undefined
     ? receiveAlone(source, receive, options)
@@ -111,9 +109,7 @@ async function receiveWith(
   { codes, expect, scratchDir, pool, progress, signal }: ReceiveSourceOptions,
 ): Promise<ReceivedSource> {
   const { height } = source;
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   const writable = await wasm.beginWriteState({
     ...{ height, scratchDir, pool, signal },
     chunkBytes: MAX_CODE_BYTES,

@@ -21,9 +21,7 @@ export async function openStoreView(
   scratchDir: string,
   onAwait?: (height: number) => void,
 ): Promise<PinnedStore> {
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   if (awaited === undefined) return PinnedStore.open(stateDir, { height, scratchDir, note });
   return awaitHeight(stateDir, awaited, { scratchDir, note, timeout, progress, signal, onAwait });
 }

@@ -47,9 +47,7 @@ export async function compareWithStore(
   options: VerifiedCopyOptions & { readonly scratchDir: string },
 ): Promise<{ summary: ExportSummary; store: StoreComparison }> {
   const { progress = noProgress, signal, scratchDir, pool } = options;
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   const pinned = await PinnedStore.open(stateDir, { scratchDir, note });
   const store = exportOfPinned(pinned, 'debug', pool);
   const comparison = new Comparison(scratchDir);

@@ -80,9 +80,7 @@ export async function verifySource(options: VerifyOptions): Promise<Verified> {
 
 async function verifyWith(options: VerifyOptions, pool: WorkerPool): Promise<Verified> {
   const { progress, signal, expect, modules: places = [] } = options;
-  const note = (message: string): void => {
-    progress.note(message);
-  };
+  const { note } = progress;
   const scratchDir = chooseScratchDir(options.scratchDir);
   const found = findSource(options.source);
   const codec = await loadZstdCodec();
