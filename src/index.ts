@@ -1,16 +1,79 @@
 /**
- * swingsnap as a library: what its commands are made of. Only what is named here is public.
+ * swingsnap as a library. Only what is named here is public.
  *
- * An export is opened from a form (`openSwingStore`, `openExportDirectory`, `openSnapshot`, `openStateSync`) and copied
- * into another (`buildSwingStore`, `writeExportDirectory`, `writeSnapshot`, or `nullSink` to verify only) with `copyVerified`.
- * A snapshot of several modules is made with `packModules`, and its states are installed with `unpackModules`.
+ * The verbs are the commands: `exportStore`, `exportFrom`, `retrieve`, `retrieveStateSync`, `restore`, `verify`,
+ * `quicklyVerify`, `discard` and `status` take the options that the commands have, and return what the commands print.
+ * Beneath them are the forms of an export, the storages, and the contract of modules, for programs that bring their own.
  */
 export * from './errors.ts';
 export { noProgress, type Progress, type ProgressTotal } from './io/progress.ts';
-export { inlinePool, withWorkerPool, type WorkerPool } from './io/threads/pool.ts';
+export { withWorkerPool, type WorkerPool } from './io/threads/pool.ts';
 export { ZSTD_CODEC_NAMES, type ZstdCodec, type ZstdCodecName } from './io/zstd/codec.ts';
 export { loadZstdCodec } from './io/zstd/load-codec.ts';
 
+// The verbs.
+export { discard, type Discarded, type DiscardOptions } from './operation/discard.ts';
+export {
+  exportFrom,
+  type ExportedFrom,
+  type ExportFromOptions,
+} from './operation/export/export-from.ts';
+export {
+  exportStore,
+  type ExportOptions,
+  type ExportRequest,
+} from './operation/export/export-store.ts';
+export type { OperationOptions, SourceOptions } from './operation/options.ts';
+export type { NamedPlace } from './operation/places.ts';
+export {
+  restore,
+  type Proof,
+  type Restored,
+  type RestoreOptions,
+} from './operation/restore/restore.ts';
+export type {
+  ExportDirectorySource,
+  LiveStoreSource,
+  OtherSource,
+  RetrieveSource,
+} from './operation/retrieve/read-source.ts';
+export { retrieve, type Retrieved, type RetrieveOptions } from './operation/retrieve/retrieve.ts';
+export {
+  retrieveStateSync,
+  type RetrievedStateSync,
+  type RetrieveStateSyncOptions,
+} from './operation/retrieve/state-sync-archive.ts';
+export { status, type OperationStatus, type StatusOptions } from './operation/status.ts';
+export type { StoreComparison } from './operation/verify/compare-with-store.ts';
+export {
+  quicklyVerify,
+  verify,
+  type QuicklyVerified,
+  type QuicklyVerifyOptions,
+  type Verified,
+  type VerifyOptions,
+} from './operation/verify/verify.ts';
+export type { ModuleResult } from './source/receive.ts';
+
+// The forms of an export, and the copy between them.
+export { openExportDirectory } from './formats/export-directory/open.ts';
+export { writeExportDirectory } from './formats/export-directory/write.ts';
+export { findStateSync, type FoundStateSync } from './formats/state-sync/layout.ts';
+export {
+  appHashQuery,
+  openStateSync,
+  type ByteCodes,
+  type OpenStateSyncOptions,
+  type StateSyncExport,
+} from './formats/state-sync/open.ts';
+export type { ByteCode } from './formats/state-sync/payload/code-payload.ts';
+export type { AppHashProof, StoreRoot } from './formats/state-sync/proof/app-hash.ts';
+export {
+  openSwingStore,
+  type LiveSwingStore,
+  type OpenSwingStoreOptions,
+} from './formats/swing-store/read/open.ts';
+export { openSnapshot } from './modules/swingset/snapshot-form.ts';
 export {
   ARTIFACT_MODES,
   RESTORE_MODES,
@@ -33,48 +96,11 @@ export type {
   SwingStoreExport,
 } from './swing-store-export/swing-store-export.ts';
 
-export { openExportDirectory } from './formats/export-directory/open.ts';
-export { writeExportDirectory } from './formats/export-directory/write.ts';
+// Modules, and the snapshots that are made of them.
+export type { ModuleKind, ModulePlace } from './modules/place.ts';
+export { ModuleRegistry, moduleRegistry } from './modules/registry.ts';
 export type { Belief } from './snapshot/belief.ts';
 export type { ManifestFile, SnapshotManifest } from './snapshot/manifest.ts';
-export type { WriteSnapshotOptions, WrittenSnapshot } from './snapshot/write/build.ts';
-export { packModules, type PackModulesOptions } from './snapshot/write/pack-modules.ts';
-export {
-  unpackModules,
-  type UnpackedModule,
-  type UnpackedSnapshot,
-  type UnpackModulesOptions,
-} from './snapshot/read/unpack-modules.ts';
-export { buildSwingStore, type BuildSwingStoreOptions } from './formats/swing-store/build/build.ts';
-export type { InstalledStore } from './formats/swing-store/build/install.ts';
-export {
-  computeAppHash,
-  proveAppHash,
-  type AppHashProof,
-  type StoreRoot,
-} from './formats/state-sync/proof/app-hash.ts';
-export type { ByteCode } from './formats/state-sync/payload/code-payload.ts';
-export { IavlHasher } from './formats/state-sync/proof/iavl.ts';
-export type { IavlNode } from './formats/state-sync/stream/node.ts';
-export { findStateSync, type FoundStateSync } from './formats/state-sync/layout.ts';
-export {
-  appHashQuery,
-  openStateSync,
-  type ByteCodes,
-  type OpenStateSyncOptions,
-  type StateSyncExport,
-} from './formats/state-sync/open.ts';
-export {
-  repackStateSync,
-  type Repacked,
-  type RepackOptions,
-} from './formats/state-sync/write/repack.ts';
-export {
-  openSwingStore,
-  type LiveSwingStore,
-  type OpenSwingStoreOptions,
-} from './formats/swing-store/read/open.ts';
-
 export {
   BeginAgainError,
   ModuleHasher,
@@ -97,24 +123,17 @@ export {
   type StateModule,
   type WrittenState,
 } from './snapshot/module-contract.ts';
-export { filesModule } from './modules/files/module.ts';
-export type { ModuleKind, ModulePlace } from './modules/place.ts';
-export { ModuleRegistry, moduleRegistry } from './modules/registry.ts';
-export { swingsetModule, type SwingsetModuleOptions } from './modules/swingset/module.ts';
+export type { OpenSnapshotOptions } from './snapshot/read/opened-snapshot.ts';
 export {
-  buildStoreFrom,
-  verifyExport,
-  type BuildOptions,
-  type ReceiveOptions,
-} from './modules/swingset/receivers.ts';
-export { openSnapshot, writeSnapshot } from './modules/swingset/snapshot-form.ts';
-export type {
-  ReceivedExport,
-  ReceiveExport,
-  SwingsetWritableOptions,
-} from './modules/swingset/writable.ts';
-export { wasmModule } from './modules/wasm/module.ts';
+  unpackModules,
+  type UnpackedModule,
+  type UnpackedSnapshot,
+  type UnpackModulesOptions,
+} from './snapshot/read/unpack-modules.ts';
+export type { WriteSnapshotOptions, WrittenSnapshot } from './snapshot/write/build.ts';
+export { packModules, type PackModulesOptions } from './snapshot/write/pack-modules.ts';
 
+// Storages.
 export type { SnapshotStorage, StagedSnapshot, StoredSnapshot } from './storage/contract.ts';
 export { directoryStorage, storedDirectory } from './storage/directory.ts';
 export { memoryStorage } from './storage/memory.ts';

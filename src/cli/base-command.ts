@@ -8,7 +8,7 @@
 
 import { Command } from '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
-import type { Config, InferredArgs, InferredFlags } from '@oclif/core/interfaces';
+import type { InferredArgs, InferredFlags } from '@oclif/core/interfaces';
 import { listenForSignals } from './exit/signals.ts';
 import { tellError, type Telling } from './exit/tell-error.ts';
 import { baseFlags } from './flags/flags.ts';
@@ -98,11 +98,6 @@ export abstract class BaseCommand<
     const words = end === -1 ? this.argv : this.argv.slice(0, end);
     return words.some((word) => spellings.includes(word));
   }
-}
-
-/** Name and version of the program, as manifests record it: `swingsnap 0.1.0`. */
-export function programName(config: Config): string {
-  return `${config.bin} ${config.version}`;
 }
 
 /** The progress for this run. A terminal's spinner is loaded only where there is a terminal. */

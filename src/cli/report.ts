@@ -1,9 +1,9 @@
 /** What `--check` prints, for every command that has it. */
 import { appHashQuery } from '../formats/state-sync/open.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
-import type { ModuleResult } from '../operation/places.ts';
 import type { Check } from '../operation/preflight.ts';
 import type { Proof } from '../operation/restore/restore.ts';
+import type { ModuleResult } from '../source/receive.ts';
 import { formatBytes } from './text/format.ts';
 
 /** Result of a command that only checked whether it could start. */

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import { exportDirFlag } from '../cli/flags/flags.ts';
-import { discardExport, type Discarded } from '../operation/discard.ts';
+import { discard, type Discarded } from '../operation/discard.ts';
 
 interface DiscardResult extends Discarded {
   readonly exportDir: string;
@@ -22,7 +22,7 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
 
   protected async execute(): Promise<DiscardResult> {
     const exportDir = resolve(this.flags['export-dir']);
-    return { exportDir, ...(await discardExport(exportDir, { signal: this.signal })) };
+    return { exportDir, ...(await discard(exportDir, { signal: this.signal })) };
   }
 
   protected render({ exportDir, ended, files, gone, left }: DiscardResult): string[] {

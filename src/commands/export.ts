@@ -21,7 +21,7 @@ import { formatBytes } from '../cli/text/format.ts';
 import { UsageError } from '../errors.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
 import { shellQuote } from '../io/shell-quote.ts';
-import { checkExportSource, exportSource } from '../operation/export/export-from.ts';
+import { checkExportFrom, exportFrom } from '../operation/export/export-from.ts';
 import { checkExport } from '../operation/export/export-store.ts';
 import {
   runExport,
@@ -102,7 +102,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
 
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
-    if (flags.from !== undefined) return this.#exportSource(flags.from);
+    if (flags.from !== undefined) return this.#exportFrom(flags.from);
     this.#refuseFlags(['app-hash', 'mem-store'], 'is for --from, and a store is read');
     const stateDir = locateStateDir(flags);
     const exportDir = resolve(flags['export-dir']);
@@ -126,7 +126,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     return { exportDir, stateDir, ...(await runExport({ request, progress, signal })) };
   }
 
-  async #exportSource(source: string): Promise<SourceResult | CheckResult> {
+  async #exportFrom(source: string): Promise<SourceResult | CheckResult> {
     const { flags, progress, signal } = this;
     this.#refuseFlags(STORE_FLAGS, 'is for a store, and --from is read');
     if (flags['export-data-mode'] === 'skip') {
@@ -146,8 +146,8 @@ export default class Export extends BaseCommand<typeof Export, Result> {
       progress,
       signal,
     };
-    if (flags.check) return { checked: await checkExportSource(options) };
-    const { form, source: path, summary, proof } = await exportSource(options);
+    if (flags.check) return { checked: await checkExportFrom(options) };
+    const { form, source: path, summary, proof } = await exportFrom(options);
     const { exportDir } = options;
     const appHash = proof === undefined ? {} : { appHash: proof };
     // No flag names a hash that would cover it.

@@ -18,8 +18,8 @@ import { moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
 import { renderChecks, type CheckResult, renderModules, proofLine } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
-import type { ModuleResult } from '../operation/places.ts';
-import { checkRestore, restoreStore, type Proof } from '../operation/restore/restore.ts';
+import { checkRestore, restore, type Proof } from '../operation/restore/restore.ts';
+import type { ModuleResult } from '../source/receive.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface RestoreResult extends ExportSummary {
@@ -94,7 +94,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       signal,
     };
     if (flags.check) return { checked: await checkRestore(options) };
-    const { store, summary, ...restored } = await restoreStore(options);
+    const { store, summary, ...restored } = await restore(options);
     const { movedTo, size: databaseSize } = store;
     const replaced =
       movedTo === undefined ? {} : { replaced: { movedTo, undo: undo(stateDir, movedTo) } };

@@ -1,5 +1,5 @@
 import * as Flags from '@oclif/core/flags';
-import { BaseCommand, programName } from '../cli/base-command.ts';
+import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
   byteSize,
@@ -29,8 +29,8 @@ import { renderChecks, type CheckResult } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { UsageError } from '../errors.ts';
 import { shellQuote } from '../io/shell-quote.ts';
-import type { RetrieveSource } from '../operation/retrieve/hold-source.ts';
-import { checkRetrieve, retrieveSnapshot } from '../operation/retrieve/retrieve.ts';
+import type { RetrieveSource } from '../operation/retrieve/read-source.ts';
+import { checkRetrieve, retrieve } from '../operation/retrieve/retrieve.ts';
 import {
   checkRetrieveStateSync,
   retrieveStateSync,
@@ -167,12 +167,11 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       concurrency: flags.concurrency,
       reuse: !flags['no-reuse'],
       recheck: !flags['no-recheck'],
-      madeBy: programName(this.config),
       progress,
       signal,
     };
     if (flags.check) return { checked: await checkRetrieve(options) };
-    const retrieved = await retrieveSnapshot(options);
+    const retrieved = await retrieve(options);
     const { path, manifest, written, removal, removedHeights, reusedFrom: from } = retrieved;
     const reused = from === undefined ? retrieved.reused : { from, ...retrieved.reused };
     const { height, contentHash, modules, chunks, made } = manifest;

@@ -6,7 +6,7 @@ import { formatBytes, formatDuration, formatPercent, formatRate } from '../cli/t
 import { shellQuote } from '../io/shell-quote.ts';
 import { describeProcess } from '../operation/lock/lock.ts';
 import type { OperationProgress } from '../operation/lock/notice.ts';
-import { statusOfExport, statusOfStore, type OperationStatus } from '../operation/status.ts';
+import { status, type OperationStatus } from '../operation/status.ts';
 
 export default class Status extends BaseCommand<typeof Status, OperationStatus> {
   static override summary = 'Show what is in progress, how far, and at what rate.';
@@ -26,19 +26,19 @@ export default class Status extends BaseCommand<typeof Status, OperationStatus> 
   protected async execute(): Promise<OperationStatus> {
     const source = namedSource(this.flags);
     return source?.kind === 'export-directory'
-      ? statusOfExport(source.path)
-      : statusOfStore(source?.stateDir ?? locateStateDir(this.flags));
+      ? status({ exportDir: source.path })
+      : status({ stateDir: source?.stateDir ?? locateStateDir(this.flags) });
   }
 
-  protected render(status: OperationStatus): string[] {
-    const { state, progress, failure, walBytes } = status;
+  protected render(found: OperationStatus): string[] {
+    const { state, progress, failure, walBytes } = found;
     if (state === 'none') return ['nothing is in progress'];
     return [
-      headline(status),
+      headline(found),
       ...(progress === undefined || state === 'done' ? [] : [`  ${describe(progress)}`]),
       ...(failure === undefined ? [] : [`  its record says: ${failure.code}: ${failure.message}`]),
       ...(walBytes === undefined ? [] : [`  -wal of the store: ${formatBytes(walBytes)}`]),
-      ...next(status),
+      ...next(found),
     ];
   }
 }

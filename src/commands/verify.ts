@@ -18,14 +18,14 @@ import { renderChecks, type CheckResult, renderModules, renderProof } from '../c
 import { formatBytes } from '../cli/text/format.ts';
 import type { ByteCodes } from '../formats/state-sync/open.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
-import type { ModuleResult } from '../operation/places.ts';
 import type { StoreComparison } from '../operation/verify/compare-with-store.ts';
 import {
   checkVerify,
-  quicklyVerifySource,
-  verifySource,
+  quicklyVerify,
+  verify,
   type QuicklyVerified,
 } from '../operation/verify/verify.ts';
+import type { ModuleResult } from '../source/receive.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface FullResult extends ExportSummary {
@@ -103,9 +103,9 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     };
     if (flags.check) return { checked: await checkVerify(options) };
     if (flags.quick) {
-      return { quick: true, ...(await quicklyVerifySource(options)), heightProved: false };
+      return { quick: true, ...(await quicklyVerify(options)), heightProved: false };
     }
-    const verified = await verifySource(options);
+    const verified = await verify(options);
     const { source, form, summary, proof, heightProved, codes, store, modules } = verified;
     return {
       quick: false,

@@ -25,7 +25,7 @@ export interface DiscardOptions {
   readonly patience?: number | undefined;
 }
 
-/** What {@link discardExport} did. */
+/** What {@link discard} did. */
 export interface Discarded extends Removal {
   /** Whether an export in progress was ended. */
   readonly ended: boolean;
@@ -38,10 +38,7 @@ export interface Discarded extends Removal {
  * @throws {UsageError} `NOT_A_DIRECTORY`; {@link SwingSnapError} `NOT_AN_EXPORT` for a directory that is none
  * @throws {BusyError} `BUSY` if a `retrieve` is reading it; {@link TimeoutError} `STILL_RUNNING`
  */
-export async function discardExport(
-  exportDir: string,
-  options: DiscardOptions = {},
-): Promise<Discarded> {
+export async function discard(exportDir: string, options: DiscardOptions = {}): Promise<Discarded> {
   const { lock, ended } = await takeOver(exportDir, options);
   const nothing = { ended, files: 0, gone: true, left: [] };
   if (lock === undefined) return nothing;

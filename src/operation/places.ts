@@ -10,12 +10,9 @@ import { holdsStore } from '../modules/files/walk.ts';
 import type { ModulePlace } from '../modules/place.ts';
 import { moduleRegistry, type ModuleRegistry } from '../modules/registry.ts';
 import { WASM } from '../modules/wasm/layout.ts';
-import { otherModules } from '../snapshot/manifest.ts';
-import type { ComparedState, StateModule } from '../snapshot/module-contract.ts';
-import type { UnpackedModule } from '../snapshot/read/unpack-modules.ts';
-import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
+import type { StateModule } from '../snapshot/module-contract.ts';
+import type { NamedState } from '../source/source.ts';
 import { checkWritable, type Check } from './preflight.ts';
-import type { OpenedSource } from './source/open.ts';
 
 /** Where the state of a module is, or goes. */
 export interface NamedPlace {
@@ -67,16 +64,30 @@ export function modulesToRead(
   return places.map(({ name, kind, dir }) => registry.make(kind, { name, dir, purpose: 'read' }));
 }
 
-/** A module that a source holds beside `swingset`. */
-export type HeldModule = readonly [name: string, { readonly kind: string }];
+/**
+ * What can be known to be wrong with places before a source is read.
+ * @param mayHold the states that the source may hold beside the SwingStore
+ * @throws {NotFoundError} `MODULE_MISSING` for a place whose module the source cannot hold
+ * @throws {UsageError} `MODULE_KIND` for a place of another kind; {@link VerificationError} `UNKNOWN_MODULE`
+ */
+export function refuseWrongPlaces(
+  mayHold: readonly NamedState[],
+  places: readonly NamedPlace[],
+  registry: ModuleRegistry = moduleRegistry(),
+): void {
+  refuseMissing(mayHold, places);
+  for (const state of mayHold) {
+    placeOf(state, places);
+    registry.make(state.kind, { name: state.name, purpose: 'verify' });
+  }
+}
 
 /**
- * A module for each state of a source but `swingset`. One without a place is only verified, which is noted.
- * @throws {VerificationError} `UNKNOWN_MODULE`; {@link NotFoundError} `MODULE_MISSING` for a place whose module the
- *   source does not hold; {@link UsageError} `MODULE_KIND` for a place of another kind; as `checkWritable`
+ * A module for each state of a source but `swingset`. A state without a place is only verified, which is noted.
+ * @throws as {@link refuseWrongPlaces}, `checkWritable`
  */
 export function modulesToWrite(
-  held: readonly HeldModule[],
+  held: readonly NamedState[],
   places: readonly NamedPlace[],
   {
     purpose,
@@ -88,24 +99,14 @@ export function modulesToWrite(
     readonly registry?: ModuleRegistry;
   },
 ): StateModule[] {
-  refuseMissing(
-    held.map(([name]) => name),
-    places,
-  );
-  return held.map(([name, { kind }]) => {
-    const place = places.find((one) => one.name === name);
+  refuseMissing(held, places);
+  return held.map(({ name, kind }) => {
+    const place = placeOf({ name, kind }, places);
     if (place === undefined) {
       if (purpose !== 'verify') {
         note(`module ${name} (${kind}) has no place to go, and is only verified: see --module`);
       }
       return registry.make(kind, { name, purpose: 'verify' });
-    }
-    if (place.kind !== kind) {
-      throw new UsageError('MODULE_KIND', `module ${name} is of another kind`, {
-        expected: kind,
-        found: place.kind,
-        hint: `name its place with --module ${shellQuote(`${name}=${kind}:${place.dir}`)}`,
-      });
     }
     // Byte code is written into its place, and not beside it as a tree is: that is told before all else is read.
     if (purpose === 'install' && kind === WASM) checkWritable(place.dir, `place of module ${name}`);
@@ -113,56 +114,26 @@ export function modulesToWrite(
   });
 }
 
-/** @throws {NotFoundError} `MODULE_MISSING` if a module was asked for that is not held */
-export function refuseMissing(held: readonly string[], places: readonly NamedPlace[]): void {
-  const missing = places.find(({ name, isGuess }) => isGuess !== true && !held.includes(name));
-  if (missing === undefined) return;
-  throw new NotFoundError('MODULE_MISSING', 'the source holds no such module', {
-    expected: missing.name,
-    found: ['swingset', ...held].join(', '),
-    hint: `leave out --module ${missing.name}=…`,
+function placeOf(
+  { name, kind }: NamedState,
+  places: readonly NamedPlace[],
+): NamedPlace | undefined {
+  const place = places.find((one) => one.name === name);
+  if (place === undefined || place.kind === kind) return place;
+  throw new UsageError('MODULE_KIND', `module ${name} is of another kind`, {
+    expected: kind,
+    found: place.kind,
+    hint: `name its place with --module ${shellQuote(`${name}=${kind}:${place.dir}`)}`,
   });
 }
 
-/** Says what of a source goes nowhere. */
-export function noteLeft({ manifest }: OpenedSource, note: (message: string) => void): void {
-  const left = manifest === undefined ? [] : otherModules(manifest).map(([name]) => name);
-  if (left.length > 0) note(`modules of the source that were left: ${left.join(', ')}`);
-}
-
-/** A module, and what became of its state. */
-export interface ModuleResult {
-  readonly name: string;
-  readonly kind: string;
-  /** Where its state is; undefined if it was only verified. */
-  readonly path?: string;
-  /** Where what was there before is. */
-  readonly movedTo?: string;
-  /** How it compares with what is there. */
-  readonly compared?: ComparedState;
-}
-
-export function resultOf({
-  name,
-  kind,
-  installed,
-}: Pick<UnpackedModule, 'name' | 'kind' | 'installed'>): ModuleResult {
-  const { path, movedTo, compared } = installed;
-  return {
-    name,
-    kind,
-    ...(path === undefined ? {} : { path }),
-    ...(movedTo === undefined ? {} : { movedTo }),
-    ...(compared === undefined ? {} : { compared }),
-  };
-}
-
-/** What was copied, with the content hash of the snapshot that it was a part of. */
-export function withContentHash(
-  summary: ExportSummary,
-  contentHash: string | undefined,
-): ExportSummary {
-  const { hashes } = summary;
-  if (contentHash === undefined || hashes === undefined) return summary;
-  return { ...summary, hashes: { ...hashes, contentHash } };
+function refuseMissing(held: readonly NamedState[], places: readonly NamedPlace[]): void {
+  const names = held.map(({ name }) => name);
+  const missing = places.find(({ name, isGuess }) => isGuess !== true && !names.includes(name));
+  if (missing === undefined) return;
+  throw new NotFoundError('MODULE_MISSING', 'the source holds no such module', {
+    expected: missing.name,
+    found: ['swingset', ...names].join(', '),
+    hint: `leave out --module ${missing.name}=…`,
+  });
 }

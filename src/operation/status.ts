@@ -28,11 +28,22 @@ export interface OperationStatus {
   readonly failure?: OperationRecord['error'];
 }
 
+/** One of the two. */
+export type StatusOptions = { readonly exportDir: string } | { readonly stateDir: string };
+
+/**
+ * What is in progress on an export directory, or on a store (also on one that a restore is about to make).
+ * @throws {NotFoundError} `NO_EXPORT`, `STORE_MISSING` if nothing is there
+ */
+export async function status(of: StatusOptions): Promise<OperationStatus> {
+  return 'exportDir' in of ? statusOfExport(of.exportDir) : statusOfStore(of.stateDir);
+}
+
 /**
  * The operation of an export directory.
  * @throws {NotFoundError} `NO_EXPORT` if there is no directory
  */
-export async function statusOfExport(exportDir: string): Promise<OperationStatus> {
+async function statusOfExport(exportDir: string): Promise<OperationStatus> {
   const found = await fateOf(exportDir);
   if (found === undefined) {
     if (statIfThere(exportDir) === undefined) {
@@ -69,7 +80,7 @@ export async function statusOfExport(exportDir: string): Promise<OperationStatus
  * The operation on a store, also on one that a restore is about to make.
  * @throws {NotFoundError} `STORE_MISSING` if there is neither store nor operation
  */
-export function statusOfStore(stateDir: string): OperationStatus {
+function statusOfStore(stateDir: string): OperationStatus {
   const holder = operationOn(...lockedPathsOf(stateDir));
   if (holder !== undefined) {
     const waiting = holder.awaitedHeight !== undefined && holder.height === undefined;

@@ -15,7 +15,8 @@ import { SwingSnapError, UsageError, VerificationError } from '../errors.ts';
 import type { Progress } from '../io/progress.ts';
 import type { WorkerPool } from '../io/threads/pool.ts';
 
-export interface StateModule {
+/** @typeParam Written what its writer gives back when it is done */
+export interface StateModule<Written extends WrittenState = WrittenState> {
   /** What it is called in a snapshot: {@link isModuleName}. Names of its entries begin with it and a `/`. */
   readonly name: string;
   /** Which registered kind of module it is of. */
@@ -33,7 +34,7 @@ export interface StateModule {
   /** @throws {SwingSnapError} if there is nothing to read */
   beginReadState(context: ReadContext): Promise<ChunkedReadable>;
   /** @throws {SwingSnapError} if it is known already that the state cannot be installed */
-  beginWriteState(context: StateContext): Promise<ChunkedWritable>;
+  beginWriteState(context: StateContext): Promise<ChunkedWritable<Written>>;
 }
 
 /** The sender's side of a transfer. Calls come one at a time. */
@@ -52,7 +53,7 @@ export interface ChunkedReadable {
 }
 
 /** The receiver's side of a transfer. */
-export interface ChunkedWritable {
+export interface ChunkedWritable<Written extends WrittenState = WrittenState> {
   /**
    * Takes a chunk. Several calls may be under way; their chunks are taken in the order of the calls.
    * @throws {VerificationError} if the chunk, or one before it, is known to be wrong
@@ -63,7 +64,7 @@ export interface ChunkedWritable {
    * is durable; it is still visible to nobody.
    * @throws {VerificationError} if it is not; {@link SwingSnapError} `MODULE_STATE` if it is called twice
    */
-  done(): Promise<WrittenState>;
+  done(): Promise<Written>;
   /** Removes what was written, because of `error`; may be called again, and until it is installed. */
   abort(error: unknown): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { writeExportDirectory } from '../../src/formats/export-directory/write.t
 import { buildSwingStore } from '../../src/formats/swing-store/build/build.ts';
 import { openSwingStore } from '../../src/formats/swing-store/read/open.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
-import { openSnapshot, writeSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
+import { openSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
 import { DEFAULT_CHUNK_BYTES, snapshotName } from '../../src/snapshot/layout.ts';
 import type { SnapshotStorage } from '../../src/storage/contract.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
@@ -18,6 +18,7 @@ import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { writeGoExportDirectory } from '../fixtures/go-export-directory.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { richSpec } from '../fixtures/specs.ts';
+import { writeSnapshot } from '../snapshot/write-snapshot.ts';
 import { describeBuildableForm } from './buildable-form.ts';
 import { describeReadableForm, readExpectedExport, type ExpectedExport } from './readable-form.ts';
 
@@ -76,7 +77,7 @@ async function startSnapshot(storage: SnapshotStorage) {
 
 async function openStored(storage: SnapshotStorage) {
   const stored = await storage.open(snapshotName(expected.height));
-  return openSnapshot(stored, await loadZstdCodec());
+  return openSnapshot(stored, { codec: await loadZstdCodec() });
 }
 
 async function snapshotIn(storage: SnapshotStorage) {

@@ -4,10 +4,10 @@ import path from 'node:path';
 import { DEFAULT_GZIP_LEVEL } from '../../src/formats/swing-store/heap-blob.ts';
 import { noProgress } from '../../src/io/progress.ts';
 import { filesModule } from '../../src/modules/files/module.ts';
+import { newStore } from '../../src/modules/swingset/destinations.ts';
 import { swingsetModule } from '../../src/modules/swingset/module.ts';
-import { buildStoreFrom } from '../../src/modules/swingset/receivers.ts';
 import { wasmModule } from '../../src/modules/wasm/module.ts';
-import { verifySource } from '../../src/operation/verify/verify.ts';
+import { verify } from '../../src/operation/verify/verify.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { sha256 } from '../modules/hashes.ts';
 import { notesModule, type Notes } from '../modules/toy.ts';
@@ -31,17 +31,17 @@ async function treesEqual(one: string, other: string): Promise<boolean> {
 describeModule('swingset', async () => {
   const above = await tempDir();
   const stateDir = path.join(above, 'made', 'S');
-  const receive = buildStoreFrom(stateDir, { replace: false, gzipLevel: DEFAULT_GZIP_LEVEL });
+  const destination = newStore(stateDir, { replace: false, gzipLevel: DEFAULT_GZIP_LEVEL });
   const content = makeContent(splitSpec);
   const E = await writeExportDir(await tempDir(), content);
   return {
     sender: swingsetModule({ source: openContent(content) }),
     stateHeight: 7,
-    receiver: swingsetModule({ target: { receive, location: 'chunks' } }),
+    receiver: swingsetModule({ target: { destination, location: 'chunks' } }),
     state: async () => listTree(above),
     isInstalled: async () => {
       try {
-        await verifySource({ source: E, stateDir, progress: noProgress });
+        await verify({ source: E, stateDir, progress: noProgress });
         return true;
       } catch {
         return false;

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { gzipWhole } from '../../src/io/bytes/gzip.ts';
 import { noProgress } from '../../src/io/progress.ts';
-import { restoreStore } from '../../src/operation/restore/restore.ts';
+import { restore } from '../../src/operation/restore/restore.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { tinySpec } from '../fixtures/specs.ts';
@@ -26,7 +26,7 @@ describe('a blob that SQLite cannot keep', () => {
     const [name, file] = manifest.artifacts.find(([found]) => found.startsWith('bundle.'))!;
     // All of it but its first bytes is a hole.
     await truncate(join(E, file), 1_000_000_001);
-    const restored = restoreStore({
+    const restored = restore({
       source: E,
       stateDir: R,
       replace: false,

@@ -1,8 +1,8 @@
 /** The operations as these tests use them: with nothing special asked. */
 import { noProgress } from '../../src/io/progress.ts';
 import { exportStore } from '../../src/operation/export/export-store.ts';
-import { restoreStore } from '../../src/operation/restore/restore.ts';
-import { retrieveSnapshot } from '../../src/operation/retrieve/retrieve.ts';
+import { restore as restoreStore } from '../../src/operation/restore/restore.ts';
+import { retrieve as retrieveSnapshot } from '../../src/operation/retrieve/retrieve.ts';
 import type { ArtifactMode, RestoreMode } from '../../src/swing-store-export/artifact-mode.ts';
 
 export interface ExportAsked {

@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noProgress } from '../../src/io/progress.ts';
-import { verifySource } from '../../src/operation/verify/verify.ts';
+import { verify } from '../../src/operation/verify/verify.ts';
 import { RESTORE_MODES, type RestoreMode } from '../../src/swing-store-export/artifact-mode.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { dumpStore, type StoreDump } from '../fixtures/dump-store.ts';
@@ -166,7 +166,7 @@ describe('a restored store', () => {
         const { dump, result } = await restored(source, form === 'goDir' ? mode : undefined);
         expect(dump, form).toEqual(expected);
         hashes.add(JSON.stringify(result.summary.hashes));
-        await verifySource({ source, progress: noProgress, artifactMode: mode, stateDir });
+        await verify({ source, progress: noProgress, artifactMode: mode, stateDir });
       }
       expect(hashes.size).toBe(1);
     },

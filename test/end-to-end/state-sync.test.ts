@@ -3,7 +3,7 @@ import { cp, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noProgress } from '../../src/io/progress.ts';
-import { verifySource } from '../../src/operation/verify/verify.ts';
+import { verify } from '../../src/operation/verify/verify.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { dumpStore } from '../fixtures/dump-store.ts';
 import {
@@ -71,7 +71,7 @@ describe.each<[string, StoreSpec]>([
     const hashes = new Map<string, unknown>();
     for (const [form, source] of Object.entries(forms)) {
       const isChain = form === 'chunks' || form === 'archive';
-      const { summary, proof } = await verifySource({
+      const { summary, proof } = await verify({
         source,
         progress: noProgress,
         ...(isChain && { appHash }),

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noProgress } from '../../src/io/progress.ts';
 import { operationOn } from '../../src/operation/lock/lock.ts';
-import { verifySource } from '../../src/operation/verify/verify.ts';
+import { verify } from '../../src/operation/verify/verify.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { runCli, type CliResult } from '../fixtures/run-cli.ts';
@@ -92,7 +92,7 @@ async function troubleAt({ dir, S, E, D }: Place): Promise<string[]> {
   if (held.length > 0) wrong.push(`locked: ${held.join(', ')}`);
   for (const form of [E, join(D, '1000')]) {
     if ((await namesIn(form)).length === 0) continue;
-    await verifySource({ source: form, progress: noProgress }).catch((error: unknown) => {
+    await verify({ source: form, progress: noProgress }).catch((error: unknown) => {
       wrong.push(`${form}: ${String(error)}`);
     });
   }

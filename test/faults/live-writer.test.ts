@@ -7,8 +7,9 @@ import { openSwingStore } from '../../src/formats/swing-store/read/open.ts';
 import { noProgress } from '../../src/io/progress.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
 import { fieldsOfTree } from '../../src/modules/files/read.ts';
-import { findSource, openSource } from '../../src/operation/source/open.ts';
-import { verifySource } from '../../src/operation/verify/verify.ts';
+import { verify } from '../../src/operation/verify/verify.ts';
+import { findSource } from '../../src/source/find.ts';
+import { openSource } from '../../src/source/open.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference, nextBlocks, referenceContinue } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
@@ -56,7 +57,7 @@ async function swingsnap(...args: string[]): Promise<Told> {
 
 /** Proves that what is at `path` is the whole commit of one height, the given one. */
 async function expectOneCommit(path: string, height: number): Promise<void> {
-  const { summary } = await verifySource({ source: path, progress: noProgress });
+  const { summary } = await verify({ source: path, progress: noProgress });
   expect(summary.height).toBe(height);
   const source = await openSource(findSource(path), {
     codec: await loadZstdCodec(),
@@ -64,7 +65,7 @@ async function expectOneCommit(path: string, height: number): Promise<void> {
     note: () => undefined,
   });
   let text = '';
-  for await (const block of source.exportData({ scratchDir: dir })) {
+  for await (const block of source.swingset.exportData({ scratchDir: dir })) {
     text += Buffer.from(block).toString();
   }
   await source.close();

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { noProgress } from '../../src/io/progress.ts';
-import { verifySource } from '../../src/operation/verify/verify.ts';
+import { verify } from '../../src/operation/verify/verify.ts';
 import { buildStore } from '../fixtures/reference.ts';
 import { loadArchive } from '../fixtures/state-sync/load-archive.ts';
 import {
@@ -138,7 +138,7 @@ export async function setScene(dir: string, scene: Scene, template: Template): P
 }
 
 async function contentHashOf(source: string): Promise<string | undefined> {
-  const { summary } = await verifySource({ source, progress: noProgress });
+  const { summary } = await verify({ source, progress: noProgress });
   return summary.hashes?.contentHash;
 }
 
@@ -191,7 +191,7 @@ async function storeHolds(place: Place, template: Template): Promise<Holding> {
     if (existsSync(join(dir, name))) await cp(join(dir, name), join(copy, name));
   }
   const source = join(template.dir, 'snapshots-new', '1000');
-  await verifySource({ source, stateDir: copy, progress: noProgress });
+  await verify({ source, stateDir: copy, progress: noProgress });
   await rm(copy, { recursive: true, force: true });
   return 'new';
 }
@@ -221,7 +221,7 @@ async function nodeHolds(
   const at = (name: string): string => join(place.root, `node-${name}`);
   const held = await storeHolds(place, template);
   for (const { name, kind } of places) {
-    const isHeld = await verifySource({
+    const isHeld = await verify({
       source,
       modules: [{ name, kind, dir: at(name) }],
       progress: noProgress,
@@ -252,7 +252,7 @@ async function snapshotOfModulesHolds(
     ...{ name, kind },
     dir: name === 'wasm' ? wasm : join(root, name),
   }));
-  await verifySource({ source: dir, modules: places, progress: noProgress });
+  await verify({ source: dir, modules: places, progress: noProgress });
   return 'new';
 }
 

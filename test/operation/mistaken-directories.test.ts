@@ -4,8 +4,8 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noProgress } from '../../src/io/progress.ts';
-import { retrieveSnapshot, type RetrieveOptions } from '../../src/operation/retrieve/retrieve.ts';
-import { verifySource } from '../../src/operation/verify/verify.ts';
+import { retrieve, type RetrieveOptions } from '../../src/operation/retrieve/retrieve.ts';
+import { verify } from '../../src/operation/verify/verify.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
@@ -22,8 +22,8 @@ describe('directories that are not what their names say', () => {
   });
   afterAll(closeReference);
 
-  const retrieve = (snapshotDir: string, more: Partial<RetrieveOptions> = {}) =>
-    retrieveSnapshot({
+  const retrieveInto = (snapshotDir: string, more: Partial<RetrieveOptions> = {}) =>
+    retrieve({
       source: { stateDir: S, artifactMode: 'operational' },
       snapshotDir,
       replace: false,
@@ -37,7 +37,7 @@ describe('directories that are not what their names say', () => {
     await mkdir(join(D, '2024', 'photos'), { recursive: true });
     await writeFile(join(D, '2024', 'photos', 'a.jpg'), 'a');
     await mkdir(join(D, '999999999'));
-    const { removedHeights, manifest } = await retrieve(D, { keepLast: 1 });
+    const { removedHeights, manifest } = await retrieveInto(D, { keepLast: 1 });
     expect(removedHeights).toEqual([]);
     expect(Object.keys(await listTree(D))).toEqual(
       expect.arrayContaining(['2024/photos/a.jpg', '999999999', String(manifest.height)]),
@@ -46,11 +46,13 @@ describe('directories that are not what their names say', () => {
 
   it('are not replaced by a snapshot that may replace one', async () => {
     const D = await tempDir();
-    const { manifest } = await retrieve(join(D, 'other'));
+    const { manifest } = await retrieveInto(join(D, 'other'));
     const there = join(D, String(manifest.height));
     await mkdir(there);
     await writeFile(join(there, 'a.jpg'), 'a');
-    await expect(retrieve(D, { replace: true })).rejects.toMatchObject({ code: 'SNAPSHOT_EXISTS' });
+    await expect(retrieveInto(D, { replace: true })).rejects.toMatchObject({
+      code: 'SNAPSHOT_EXISTS',
+    });
     expect(Object.keys(await listTree(there))).toEqual(['a.jpg']);
   });
 
@@ -59,7 +61,7 @@ describe('directories that are not what their names say', () => {
     await referenceExport(S, E);
     await rm(join(E, 'export-data.jsonl'));
     execFileSync('mkfifo', [join(E, 'export-data.jsonl')]);
-    await expect(verifySource({ source: E, progress: noProgress })).rejects.toMatchObject({
+    await expect(verify({ source: E, progress: noProgress })).rejects.toMatchObject({
       code: 'MISSING_FILE',
       exitCode: 3,
     });
@@ -74,7 +76,7 @@ describe('directories that are not what their names say', () => {
         if (name === 'artifacts') execFileSync('rm', ['-rf', E]);
       },
     };
-    await expect(verifySource({ source: E, progress })).rejects.toMatchObject({
+    await expect(verify({ source: E, progress })).rejects.toMatchObject({
       code: 'EXPORT_GONE',
       exitCode: 5,
     });

@@ -1,7 +1,7 @@
 /** What tests believe of snapshots. */
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
-import { verifySnapshot } from '../../src/modules/swingset/verify-snapshot.ts';
 import type { Belief } from '../../src/snapshot/belief.ts';
+import { verifyStored } from '../../src/source/verify-stored.ts';
 
 /** Takes every snapshot for one that this user made. */
 export const ourOwn: Belief = {
@@ -9,9 +9,8 @@ export const ourOwn: Belief = {
   verify: () => Promise.reject(new Error('it is known')),
 };
 
-/** Knows none, and verifies those that hold a SwingStore and nothing else. */
+/** Knows none, and verifies all. */
 export const stranger: Belief = {
   knows: () => false,
-  verify: async (stored, file) =>
-    verifySnapshot(stored, file, [], { codec: await loadZstdCodec() }),
+  verify: async (stored, file) => verifyStored(stored, file, { codec: await loadZstdCodec() }),
 };

@@ -7,6 +7,7 @@ import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
 import { decodeSnapshotManifest, type SnapshotManifest } from '../../src/snapshot/manifest.ts';
 import { ChunkReader } from '../../src/snapshot/read/chunk-reader.ts';
+import { planChunks } from '../../src/snapshot/read/plan-chunks.ts';
 import { packTar } from '../../src/snapshot/tar.ts';
 import type { StoredSnapshot } from '../../src/storage/contract.ts';
 import { useTempDir } from '../fixtures/directories.ts';
@@ -146,7 +147,8 @@ describe('chunks', () => {
     } as unknown as SnapshotManifest;
     const unpacked: number[] = [];
     const pool = { ...inlinePool, run: async () => [void unpacked.push(1)] as never };
-    const reader = new ChunkReader(stored, manifest, codec, pool);
+    const planned = () => planChunks(stored, manifest, codec);
+    const reader = new ChunkReader({ stored, manifest, codec, pool, planned });
     const reading = async (): Promise<void> => {
       for await (const { entries } of reader.chunks('swingset')) {
         for (const { data: load } of entries) if (load instanceof Function) await load();

@@ -4,7 +4,6 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { VerificationError } from '../../src/errors.ts';
 import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
-import { writeSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
 import { readEntries } from '../../src/snapshot/entries.ts';
 import {
   decodeSnapshotManifest,
@@ -17,6 +16,7 @@ import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { makeContent, openContent, smallSpec, type MadeSpec } from './made-export.ts';
 import { restore, verify, verifyQuickly } from './refusal.ts';
+import { writeSnapshot } from './write-snapshot.ts';
 
 const MIB = 1024 * 1024;
 const ENTRIES = 'entries.jsonl.zst';

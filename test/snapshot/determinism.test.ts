@@ -2,7 +2,7 @@ import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
-import { openSnapshot, writeSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
+import { openSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
 import { readEntries } from '../../src/snapshot/entries.ts';
 import type { SnapshotStorage } from '../../src/storage/contract.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
@@ -20,6 +20,7 @@ import {
   type MadeSpec,
   type MadeVat,
 } from './made-export.ts';
+import { writeSnapshot } from './write-snapshot.ts';
 
 const MIB = 1024 * 1024;
 let codec: ZstdCodec;
@@ -51,7 +52,7 @@ async function write(storage: SnapshotStorage, spec: MadeSpec, options: WriteOpt
 
 /** Verifies a snapshot with a codec, and gives back its export data and its artifacts' sizes. */
 async function read(storage: SnapshotStorage, name: string, reader: ZstdCodec) {
-  const opened = await openSnapshot(await storage.open(name), reader);
+  const opened = await openSnapshot(await storage.open(name), { codec: reader });
   const blocks: Uint8Array[] = [];
   const sink = {
     ...nullSink(),

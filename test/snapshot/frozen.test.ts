@@ -3,9 +3,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noProgress } from '../../src/io/progress.ts';
-import { restoreStore } from '../../src/operation/restore/restore.ts';
-import { retrieveSnapshot } from '../../src/operation/retrieve/retrieve.ts';
-import { quicklyVerifySource, verifySource } from '../../src/operation/verify/verify.ts';
+import { restore } from '../../src/operation/restore/restore.ts';
+import { retrieve } from '../../src/operation/retrieve/retrieve.ts';
+import { quicklyVerify, verify } from '../../src/operation/verify/verify.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { dumpStore, type StoreDump } from '../fixtures/dump-store.ts';
 import { closeReference, referenceExport, referenceImport } from '../fixtures/reference.ts';
@@ -25,7 +25,7 @@ describe('frozen sample of snapshot format 1', () => {
 
   beforeAll(async () => {
     restored = path.join(await fileDir(), 'state');
-    await restoreStore({
+    await restore({
       source: sample,
       stateDir: restored,
       expect: CONTENT_HASH,
@@ -69,7 +69,7 @@ describe('frozen sample of snapshot format 1', () => {
   });
 
   it('verifies, with the hashes that it was made with', async () => {
-    const { summary } = await verifySource({ source: sample, progress: noProgress });
+    const { summary } = await verify({ source: sample, progress: noProgress });
     expect(summary).toEqual({
       height: 4242,
       artifactMode: 'debug',
@@ -81,14 +81,14 @@ describe('frozen sample of snapshot format 1', () => {
         operationalHash: OPERATIONAL_HASH,
       },
     });
-    const quick = await quicklyVerifySource({ source: sample, progress: noProgress });
+    const quick = await quicklyVerify({ source: sample, progress: noProgress });
     expect(quick).toMatchObject({ contentHash: CONTENT_HASH, chunks: { count: 12, size: 51151 } });
   });
 
   it('becomes a store from which the reference exports the same', async () => {
     const exportDir = await tempDir();
     await referenceExport(restored, exportDir, { artifactMode: 'debug' });
-    const { summary } = await verifySource({ source: exportDir, progress: noProgress });
+    const { summary } = await verify({ source: exportDir, progress: noProgress });
     expect(summary.hashes?.contentHash).toBe(CONTENT_HASH);
   });
 
@@ -97,7 +97,7 @@ describe('frozen sample of snapshot format 1', () => {
     const exportDir = path.join(dir, 'export');
     const { stdout } = await runRecipe(dir, sample, exportDir);
     expect(stdout).toBe(`height 4242, contentHash ${CONTENT_HASH}\n`);
-    const { summary } = await verifySource({ source: exportDir, progress: noProgress });
+    const { summary } = await verify({ source: exportDir, progress: noProgress });
     expect(summary.hashes?.contentHash).toBe(CONTENT_HASH);
 
     const imported = path.join(dir, 'imported');
@@ -145,7 +145,7 @@ describe('frozen sample of snapshot format 1 with modules', () => {
       { name: 'wasm', kind: 'wasm', dir: path.join(dir, 'wasm') },
       { name: 'ibc', kind: 'files', dir: path.join(dir, 'ibc') },
     ];
-    await restoreStore({
+    await restore({
       source: withModules,
       stateDir: path.join(dir, 'state'),
       modules: places,
@@ -155,7 +155,7 @@ describe('frozen sample of snapshot format 1 with modules', () => {
       paranoid: true,
       progress: noProgress,
     });
-    const { modules } = await verifySource({
+    const { modules } = await verify({
       source: withModules,
       stateDir: path.join(dir, 'state'),
       modules: places,
@@ -234,9 +234,8 @@ describe('frozen sample of snapshot format 1 with modules', () => {
     ];
     const stateDir = path.join(dir, 'state');
     const common = { modules: places, replace: false, progress: noProgress };
-    const restore = { ...common, source: withModules, stateDir };
-    await restoreStore({ ...restore, requireProof: false, paranoid: false });
-    await retrieveSnapshot({
+    await restore({ ...common, source: withModules, stateDir });
+    await retrieve({
       ...common,
       source: { stateDir, artifactMode: 'operational' },
       snapshotDir: path.join(dir, 'D'),
@@ -244,7 +243,7 @@ describe('frozen sample of snapshot format 1 with modules', () => {
       level: 19,
       madeBy: 'swingsnap 0.1.0',
     });
-    const again = await quicklyVerifySource({
+    const again = await quicklyVerify({
       source: path.join(dir, 'D', '4343'),
       progress: noProgress,
     });
@@ -256,7 +255,7 @@ describe('frozen sample of snapshot format 1 with modules', () => {
     const exportDir = path.join(dir, 'export');
     const { stdout } = await runRecipe(dir, withModules, exportDir);
     expect(stdout).toBe(`height 4343, contentHash ${MODULES_HASH}\n`);
-    await verifySource({ source: exportDir, progress: noProgress });
+    await verify({ source: exportDir, progress: noProgress });
     const others = Object.keys(await listTree(path.join(exportDir, 'other-modules')));
     expect(others).toContain('ibc/files/a-b/run');
     expect(others.filter((name) => name.startsWith('wasm/code/'))).toHaveLength(5);

@@ -2,12 +2,13 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
-import { openSnapshot, writeSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
+import { openSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
 import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { makeContent, noise, openContent } from './made-export.ts';
+import { writeSnapshot } from './write-snapshot.ts';
 
 const MIB = 1024 * 1024;
 const kv = Object.fromEntries(
@@ -31,7 +32,7 @@ describe('a snapshot that is removed while it is read', () => {
     };
     const content = openContent(makeContent({ kv }));
     await copyVerified(content, async () => writeSnapshot(storage, options));
-    const opened = await openSnapshot(await storage.open('7'), codec);
+    const opened = await openSnapshot(await storage.open('7'), { codec });
     let blocks = 0;
     const sink = {
       ...nullSink(),

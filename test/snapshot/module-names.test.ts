@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
+import { nowhere } from '../../src/modules/swingset/destinations.ts';
 import { swingsetModule } from '../../src/modules/swingset/module.ts';
-import { verifyExport } from '../../src/modules/swingset/receivers.ts';
 import { MANIFEST_FILE } from '../../src/snapshot/layout.ts';
 import { decodeSnapshotManifest, encodeSnapshotManifest } from '../../src/snapshot/manifest.ts';
 import type { StateChunk, StateModule } from '../../src/snapshot/module-contract.ts';
@@ -46,7 +46,7 @@ async function carry(names: readonly string[], notes: Notes): Promise<readonly N
   const stored = await storage.open('7');
   await quickVerifySnapshot(stored, codec);
   const received = names.map((): Notes => new Map());
-  const swingset = swingsetModule({ target: { receive: verifyExport(), location: 'a test' } });
+  const swingset = swingsetModule({ target: { destination: nowhere(), location: 'a test' } });
   const modules = names.map((name, at) => notesModule(name, received[at]!));
   await unpackModules(stored, [swingset, ...modules], { codec });
   return received;

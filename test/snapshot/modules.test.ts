@@ -5,10 +5,10 @@ import { noProgress } from '../../src/io/progress.ts';
 import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
 import { moduleRegistry } from '../../src/modules/registry.ts';
+import { nowhere } from '../../src/modules/swingset/destinations.ts';
 import { swingsetModule } from '../../src/modules/swingset/module.ts';
-import { verifyExport } from '../../src/modules/swingset/receivers.ts';
 import { openSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
-import { quicklyVerifySource, verifySource } from '../../src/operation/verify/verify.ts';
+import { quicklyVerify, verify } from '../../src/operation/verify/verify.ts';
 import { readEntries } from '../../src/snapshot/entries.ts';
 import { readSnapshotManifest } from '../../src/snapshot/manifest.ts';
 import type { StateModule } from '../../src/snapshot/module-contract.ts';
@@ -41,7 +41,7 @@ const frames = numbered(5000);
 const sending = (spec: MadeSpec): StateModule =>
   swingsetModule({ source: openContent(makeContent(spec)) });
 const receiving = (): StateModule =>
-  swingsetModule({ target: { receive: verifyExport(), location: 'a test' } });
+  swingsetModule({ target: { destination: nowhere(), location: 'a test' } });
 
 async function pack(
   storage: SnapshotStorage,
@@ -377,7 +377,7 @@ describe('a snapshot of several modules', () => {
       sending(smallSpec),
       notesModule('z', manyNotes),
     ]);
-    const opened = await openSnapshot(await storage.open('7'), codec);
+    const opened = await openSnapshot(await storage.open('7'), { codec });
     const lines: Uint8Array[] = [];
     for await (const block of opened.exportData()) lines.push(block);
     expect(Buffer.concat(lines).toString()).toBe(makeContent(smallSpec).lines.join(''));
@@ -391,13 +391,13 @@ describe('a snapshot of several modules', () => {
     const dir = await tempDir();
     await pack(directoryStorage(dir), [sending(smallSpec), notesModule('a', manyNotes)]);
     const source = path.join(dir, '7');
-    await expect(verifySource({ source, progress: noProgress })).rejects.toMatchObject({
+    await expect(verify({ source, progress: noProgress })).rejects.toMatchObject({
       code: 'UNKNOWN_MODULE',
       exitCode: 3,
       path: 'a',
       found: 'notes',
     });
-    const quick = await quicklyVerifySource({ source, progress: noProgress });
+    const quick = await quicklyVerify({ source, progress: noProgress });
     expect(quick.chunks.count).toBeGreaterThan(2);
   });
 });

@@ -5,9 +5,9 @@ import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { noProgress, type Progress } from '../../src/io/progress.ts';
 import type { NamedPlace } from '../../src/operation/places.ts';
-import { restoreStore } from '../../src/operation/restore/restore.ts';
-import { retrieveSnapshot } from '../../src/operation/retrieve/retrieve.ts';
-import { quicklyVerifySource, verifySource } from '../../src/operation/verify/verify.ts';
+import { restore } from '../../src/operation/restore/restore.ts';
+import { retrieve as retrieveSnapshot } from '../../src/operation/retrieve/retrieve.ts';
+import { quicklyVerify, verify } from '../../src/operation/verify/verify.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { sha256 } from '../modules/hashes.ts';
 import { makeContent, noise, writeExportDir } from './made-export.ts';
@@ -121,10 +121,10 @@ describe.each(Object.entries(WAYS))(
         const progress = atAdvance(point, () => {
           remove(at(7));
         });
-        const work = verifySource({ source: at(7), progress });
+        const work = verify({ source: at(7), progress });
         ends.add(await expectGoneOrRight(work.then(({ summary }) => summary.hashes?.contentHash)));
         // The other height is as it was.
-        const { summary } = await verifySource({ source: at(8), progress: noProgress });
+        const { summary } = await verify({ source: at(8), progress: noProgress });
         expect(summary.hashes?.contentHash).toBe(hashes.get(8));
       }
       expect(ends).toContain('gone');
@@ -135,7 +135,7 @@ describe.each(Object.entries(WAYS))(
       const progress = atAdvance(1, () => {
         remove(at(7));
       });
-      const work = quicklyVerifySource({ source: at(7), progress });
+      const work = quicklyVerify({ source: at(7), progress });
       expect(await expectGoneOrRight(work.then(({ contentHash }) => contentHash))).toBe('gone');
     });
 
@@ -147,7 +147,7 @@ describe.each(Object.entries(WAYS))(
         const progress = atAdvance(point, () => {
           remove(at(7));
         });
-        const work = restoreStore({
+        const work = restore({
           source: at(7),
           stateDir: path.join(node, 'S'),
           modules: placesIn(node),
@@ -174,7 +174,7 @@ describe.each(Object.entries(WAYS))(
         });
         const { reusedFrom } = await retrieve(dir, 9, progress);
         expect(reusedFrom).toBe(7);
-        const { modules } = await verifySource({
+        const { modules } = await verify({
           source: at(9),
           modules: placesIn(base),
           progress: noProgress,
@@ -192,7 +192,7 @@ describe.each(Object.entries(WAYS))(
       const progress = atAdvance(2, () => {
         remove(at(7));
       });
-      const { summary } = await verifySource({ source: at(8), modules: placesIn(base), progress });
+      const { summary } = await verify({ source: at(8), modules: placesIn(base), progress });
       expect(summary.hashes?.contentHash).toBe(hashes.get(8));
       expect(await listTree(at(8))).toEqual(before);
       expect(await readdir(path.join(dir, 'D'))).toEqual(['8']);

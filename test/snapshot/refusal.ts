@@ -3,8 +3,8 @@ import path from 'node:path';
 import { expect } from 'vitest';
 import { SwingSnapError } from '../../src/errors.ts';
 import { noProgress } from '../../src/io/progress.ts';
-import { restoreStore } from '../../src/operation/restore/restore.ts';
-import { quicklyVerifySource, verifySource } from '../../src/operation/verify/verify.ts';
+import { restore as restoreSource } from '../../src/operation/restore/restore.ts';
+import { quicklyVerify, verify as verifySource } from '../../src/operation/verify/verify.ts';
 import { listTree } from '../fixtures/directories.ts';
 
 /** An error's exit code and its own code; anything but our own errors comes as it is. */
@@ -31,14 +31,14 @@ export function verify(source: string): Promise<Verdict | undefined> {
 
 /** @returns undefined if nothing is wrong */
 export function verifyQuickly(source: string): Promise<Verdict | undefined> {
-  return verdict(quicklyVerifySource({ source, progress: noProgress }));
+  return verdict(quicklyVerify({ source, progress: noProgress }));
 }
 
 /** Tries to restore below `dir`, and expects that nothing is there afterwards if it is refused. */
 export async function restore(source: string, dir: string): Promise<Verdict | undefined> {
   const options = { replace: false, requireProof: false, paranoid: false, progress: noProgress };
   const stateDir = path.join(dir, 'state');
-  const found = await verdict(restoreStore({ ...options, source, stateDir }));
+  const found = await verdict(restoreSource({ ...options, source, stateDir }));
   if (found !== undefined) expect(await listTree(dir)).toEqual({});
   return found;
 }

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { WorkerPool } from '../../src/io/threads/pool.ts';
 import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
-import { openSnapshot, writeSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
+import { openSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
 import type { Belief } from '../../src/snapshot/belief.ts';
 import { EarlierSnapshot } from '../../src/snapshot/write/earlier.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
@@ -21,6 +21,7 @@ import { useTempDir } from '../fixtures/directories.ts';
 import { ourOwn, stranger } from './beliefs.ts';
 import { makeContent, noise, openContent, type MadeSpec, type MadeVat } from './made-export.ts';
 import { changeList, changeManifest, swapSegments } from './tamper.ts';
+import { writeSnapshot } from './write-snapshot.ts';
 
 const MIB = 1024 * 1024;
 const CHUNK_BYTES = 4 * MIB;
@@ -125,7 +126,7 @@ async function write(dir: string, spec: MadeSpec, options: Options = {}) {
 }
 
 async function verify(dir: string, name: string): Promise<string | undefined> {
-  const opened = await openSnapshot(await directoryStorage(dir).open(name), codec);
+  const opened = await openSnapshot(await directoryStorage(dir).open(name), { codec });
   const { summary } = await copyVerified(opened, async () => nullSink());
   await opened.close();
   return summary.hashes?.contentHash;

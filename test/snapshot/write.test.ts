@@ -6,8 +6,7 @@ import { SwingSnapError } from '../../src/errors.ts';
 import { noProgress } from '../../src/io/progress.ts';
 import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
-import { writeSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
-import { retrieveSnapshot, type RetrieveOptions } from '../../src/operation/retrieve/retrieve.ts';
+import { retrieve, type RetrieveOptions } from '../../src/operation/retrieve/retrieve.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
 import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
 import { copyUnverified } from '../../src/swing-store-export/copy-unverified.ts';
@@ -21,6 +20,7 @@ import {
   type MadeSpec,
 } from './made-export.ts';
 import { verify } from './refusal.ts';
+import { writeSnapshot } from './write-snapshot.ts';
 
 const MIB = 1024 * 1024;
 const tempDir = useTempDir();
@@ -194,8 +194,12 @@ describe('retrieve with --keep-last', () => {
     return writeExportDir(await tempDir(), makeContent({ ...smallSpec, height }));
   }
 
-  async function retrieve(snapshotDir: string, height: number, others: Partial<RetrieveOptions>) {
-    return retrieveSnapshot({
+  async function retrieveInto(
+    snapshotDir: string,
+    height: number,
+    others: Partial<RetrieveOptions>,
+  ) {
+    return retrieve({
       source: { exportDir: await exportDirectory(height), remove: 'never', wait: false },
       snapshotDir,
       replace: false,
@@ -209,31 +213,33 @@ describe('retrieve with --keep-last', () => {
 
   it('removes the lowest heights, and nothing else that is there', async () => {
     const dir = await tempDir();
-    for (const height of [5, 100, 20, 9]) await retrieve(dir, height, {});
+    for (const height of [5, 100, 20, 9]) await retrieveInto(dir, height, {});
     await mkdir(path.join(dir, 'notes'));
     await mkdir(path.join(dir, '007'));
     await cp(sample, path.join(dir, 'backup'), { recursive: true });
-    const { removedHeights } = await retrieve(dir, 50, { keepLast: 3 });
+    const { removedHeights } = await retrieveInto(dir, 50, { keepLast: 3 });
     expect([...removedHeights].sort((a, b) => a - b)).toEqual([5, 9]);
     expect(await names(dir)).toEqual(['007', '100', '20', '50', 'backup', 'notes']);
   });
 
   it('keeps what it has just made, even if higher ones are there', async () => {
     const dir = await tempDir();
-    for (const height of [100, 200, 300]) await retrieve(dir, height, {});
-    const { removedHeights } = await retrieve(dir, 50, { keepLast: 1 });
+    for (const height of [100, 200, 300]) await retrieveInto(dir, height, {});
+    const { removedHeights } = await retrieveInto(dir, 50, { keepLast: 1 });
     expect(await names(dir)).toContain('50');
     expect([...removedHeights].sort((a, b) => a - b)).toEqual([100, 200]);
   });
 
   it('removes nothing if the new snapshot is refused', async () => {
     const dir = await tempDir();
-    for (const height of [1, 2, 3]) await retrieve(dir, height, {});
+    for (const height of [1, 2, 3]) await retrieveInto(dir, height, {});
     const before = await listTree(dir);
     const exportDir = await exportDirectory(4);
     await rm(path.join(exportDir, 'transcript.v2.0.1'));
     const source = { exportDir, remove: 'always', wait: false } as const;
-    await expect(retrieve(dir, 4, { source, keepLast: 1 })).rejects.toMatchObject({ exitCode: 3 });
+    await expect(retrieveInto(dir, 4, { source, keepLast: 1 })).rejects.toMatchObject({
+      exitCode: 3,
+    });
     expect(await listTree(dir)).toEqual(before);
     expect(Object.keys(await listTree(exportDir))).toContain('export-manifest.json');
   });
@@ -246,7 +252,7 @@ describe('retrieve with --keep-last', () => {
       await writeFile(span, (await readFile(span, 'utf8')).replace('\n', end));
       const source = { exportDir, remove: 'never', wait: false } as const;
       const path4 = path.join(dir, '4');
-      await retrieve(dir, 4, { source }).catch((error: unknown) => {
+      await retrieveInto(dir, 4, { source }).catch((error: unknown) => {
         expect(error).toMatchObject({ exitCode: 3 });
       });
       const published = (await names(dir)).length > 0;

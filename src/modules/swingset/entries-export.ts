@@ -36,6 +36,8 @@ export interface EntriesExportOptions {
   /** Waits until no chunk is being loaded any more, and looks whether all of them were right. */
   readonly settle?: (() => Promise<unknown>) | undefined;
   readonly pool: WorkerPool;
+  /** Called when the export is closed. */
+  readonly close?: (() => Promise<void>) | undefined;
 }
 
 /** An entry, and how to get it. */
@@ -94,7 +96,7 @@ export class EntriesExport implements SwingStoreExport {
   }
 
   async *#segments(): AsyncGenerator<Uint8Array> {
-    await this.close();
+    await this.#endPass();
     this.#chunks = this.#options.chunks();
     this.#next = undefined;
     const found = { entries: 0, size: 0 };
@@ -246,8 +248,13 @@ export class EntriesExport implements SwingStoreExport {
     });
   }
 
-  async close(): Promise<void> {
+  async #endPass(): Promise<void> {
     await this.#chunks?.return(undefined);
+  }
+
+  async close(): Promise<void> {
+    await this.#endPass();
+    await this.#options.close?.();
   }
 }
 

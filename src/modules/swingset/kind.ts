@@ -9,10 +9,9 @@ import {
   type StateModule,
 } from '../../snapshot/module-contract.ts';
 import type { ModuleKind, ModulePlace } from '../place.ts';
+import { newStore, nowhere, type StoreDestination } from './destinations.ts';
 import { SWINGSET } from './layout.ts';
 import { swingsetModule } from './module.ts';
-import { buildStoreFrom, verifyExport } from './receivers.ts';
-import type { ReceiveExport } from './writable.ts';
 
 export const swingsetKind: ModuleKind = {
   kind: SWINGSET,
@@ -25,16 +24,20 @@ export const swingsetKind: ModuleKind = {
     }
     const { dir, purpose } = place;
     if (purpose === 'read' && dir !== undefined) return readingFrom(dir);
-    const receive = receiverOf(place);
-    if (receive === undefined) throw noSuchSide(SWINGSET, 'written');
-    return swingsetModule({ target: { receive, location: 'snapshot' } });
+    const destination = destinationOf(place);
+    if (destination === undefined) throw noSuchSide(SWINGSET, 'written');
+    return swingsetModule({ target: { destination, location: 'snapshot' } });
   },
 };
 
-function receiverOf({ dir, purpose, replace = false }: ModulePlace): ReceiveExport | undefined {
-  if (purpose === 'verify') return verifyExport();
+function destinationOf({
+  dir,
+  purpose,
+  replace = false,
+}: ModulePlace): StoreDestination | undefined {
+  if (purpose === 'verify') return nowhere();
   if (purpose !== 'install' || dir === undefined) return undefined;
-  return buildStoreFrom(dir, { replace, gzipLevel: DEFAULT_GZIP_LEVEL });
+  return newStore(dir, { replace, gzipLevel: DEFAULT_GZIP_LEVEL });
 }
 
 /** Reads the operational artifacts of the store in `stateDir`, which is open as long as it is read. */

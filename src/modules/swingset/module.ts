@@ -2,20 +2,28 @@
  * The module `swingset`: a SwingStore, through `SwingStoreExport`. It reads any form of an export, and hands what it
  * receives, again as an export, to whoever builds a store from it, compares it with one, or only verifies it.
  */
-import { noSuchSide, type StateContext, type StateModule } from '../../snapshot/module-contract.ts';
+import {
+  noSuchSide,
+  type InstalledState,
+  type StateContext,
+  type StateModule,
+} from '../../snapshot/module-contract.ts';
 import type { SwingStoreExport } from '../../swing-store-export/swing-store-export.ts';
 import { SWINGSET } from './layout.ts';
 import { SwingsetReadable } from './readable.ts';
-import { SwingsetWritable, type SwingsetWritableOptions } from './writable.ts';
+import { SwingsetWritable, type SwingsetTarget, type WrittenStore } from './writable.ts';
 
-export interface SwingsetModuleOptions {
+export interface SwingsetModuleOptions<Installed extends InstalledState = InstalledState> {
   /** What is read, if anything is; whoever gives it closes it. */
   readonly source?: SwingStoreExport | undefined;
   /** What becomes of what is received, if anything is. */
-  readonly target?: SwingsetWritableOptions | undefined;
+  readonly target?: SwingsetTarget<Installed> | undefined;
 }
 
-export function swingsetModule({ source, target }: SwingsetModuleOptions): StateModule {
+export function swingsetModule<Installed extends InstalledState = InstalledState>({
+  source,
+  target,
+}: SwingsetModuleOptions<Installed>): StateModule<WrittenStore<Installed>> {
   let isSorted = true;
   return {
     name: SWINGSET,

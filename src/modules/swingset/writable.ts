@@ -1,4 +1,4 @@
-/** The receiver's side of the module `swingset`: chunks that become an export again, which somebody copies. */
+/** The receiver's side of the module `swingset`: chunks that become an export again, which a destination copies. */
 import type { SwingsetFields } from '../../snapshot/manifest.ts';
 import {
   outOfTurn,
@@ -7,52 +7,45 @@ import {
   type InstalledState,
   type StateChunk,
   type StateContext,
-  type StateDescription,
   type WrittenState,
 } from '../../snapshot/module-contract.ts';
-import type { VerifiedCopyOptions } from '../../swing-store-export/copy-export.ts';
-import type { SwingStoreExport } from '../../swing-store-export/swing-store-export.ts';
 import { refuseWrongChunk } from '../kit/entry.ts';
 import { Handoff } from '../kit/handoff.ts';
-import { describeExport } from './description.ts';
+import { takeExport, type DescribedStore, type StoreDestination } from './destinations.ts';
 import { EntriesExport } from './entries-export.ts';
 import { SWINGSET } from './layout.ts';
 
-/** What a copy of an export came to, before it is visible. */
-export interface ReceivedExport {
-  install(): Promise<InstalledState>;
-  /** Leaves nothing. */
-  discard(): Promise<void>;
-}
-
-/** Copies an export to where it goes, with these options for `copyVerified`. */
-export type ReceiveExport = (
-  source: SwingStoreExport,
-  options: VerifiedCopyOptions,
-) => Promise<ReceivedExport>;
-
-export interface SwingsetWritableOptions {
-  readonly receive: ReceiveExport;
+export interface SwingsetTarget<Installed extends InstalledState = InstalledState> {
+  readonly destination: StoreDestination<Installed>;
   /** Names the snapshot in errors. */
   readonly location: string;
-  /** All chunks once more, for a receiver that reads twice. */
+  /** All chunks once more, for a destination that reads twice. */
   readonly again?: (() => AsyncGenerator<StateChunk>) | undefined;
 }
 
-export class SwingsetWritable implements ChunkedWritable {
+/** A SwingStore as a state that a writer is done with. */
+export type WrittenStore<Installed extends InstalledState = InstalledState> = WrittenState &
+  DescribedStore<Installed>;
+
+export class SwingsetWritable<Installed extends InstalledState> implements ChunkedWritable<
+  WrittenStore<Installed>
+> {
   readonly #context: StateContext;
   readonly #chunks = new Handoff<StateChunk>();
-  readonly #receiving: Promise<ReceivedExport>;
-  #description: StateDescription | undefined;
+  readonly #taking: Promise<DescribedStore<Installed>>;
   #isDone = false;
 
-  constructor(context: StateContext, options: SwingsetWritableOptions) {
+  constructor(context: StateContext, target: SwingsetTarget<Installed>) {
     this.#context = context;
-    this.#receiving = this.#receive(options);
-    this.#receiving.catch(() => undefined);
+    this.#taking = this.#take(target);
+    this.#taking.catch(() => undefined);
   }
 
-  async #receive({ receive, location, again }: SwingsetWritableOptions): Promise<ReceivedExport> {
+  async #take({
+    destination,
+    location,
+    again,
+  }: SwingsetTarget<Installed>): Promise<DescribedStore<Installed>> {
     const { height, trusted, pool } = this.#context;
     let passes = 0;
     const chunks = (): AsyncGenerator<StateChunk> => {
@@ -68,13 +61,10 @@ export class SwingsetWritable implements ChunkedWritable {
       chunks,
       pool,
     });
-    const inspect: VerifiedCopyOptions['inspect'] = (index, summary) => {
-      this.#description = describeExport(summary, index);
-    };
     try {
-      return await receive(source, { ...this.#context, inspect });
+      return await takeExport(source, destination, this.#context);
     } catch (error) {
-      // Told to whoever writes the next chunk.
+      // Also the error of the next call of writeChunk.
       this.#chunks.fail(error);
       throw error;
     } finally {
@@ -88,24 +78,23 @@ export class SwingsetWritable implements ChunkedWritable {
     await this.#chunks.put(chunk);
   }
 
-  async done(): Promise<WrittenState> {
+  async done(): Promise<WrittenStore<Installed>> {
     if (this.#isDone) throw outOfTurn(SWINGSET, 'done');
     this.#isDone = true;
     this.#chunks.end();
-    const received = await this.#receiving;
-    const description = this.#description;
+    const { description, ...taken } = await this.#taking;
     if (description === undefined) throw outOfTurn(SWINGSET, 'done');
-    // Which artifacts were wanted is the receiver's, and how many there are was compared as they came.
+    // The destination chose the artifacts, and their number was compared as they came.
     const { exportDataHash, operationalHash } = this.#context.trusted ?? {};
     const trusted = exportDataHash === undefined ? {} : { exportDataHash, operationalHash };
     refuseOtherState(SWINGSET, { height: this.#context.height, trusted }, description);
-    return { description, install: async () => received.install() };
+    return { ...taken, description };
   }
 
   async abort(error: unknown): Promise<void> {
     this.#chunks.fail(error);
-    await this.#receiving.then(
-      async (received) => received.discard(),
+    await this.#taking.then(
+      async (taken) => taken.discard(),
       () => undefined,
     );
   }

@@ -1,4 +1,4 @@
-/** The work of `export --from`: any readable form becomes an export directory, as one verified copy. */
+/** `export --from`: any source becomes an export directory, as one verified copy. */
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { SwingSnapError } from '../../errors.ts';
@@ -7,9 +7,9 @@ import { writeExportDirectory } from '../../formats/export-directory/write.ts';
 import type { AppHashProof } from '../../formats/state-sync/proof/app-hash.ts';
 import { refuseNoSpace } from '../../io/files/free-space.ts';
 import type { HeldDirectory } from '../../io/files/held-directory.ts';
-import type { Progress } from '../../io/progress.ts';
-import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
-import { loadZstdCodec } from '../../io/zstd/load-codec.ts';
+import { noProgress } from '../../io/progress.ts';
+import type { WorkerPool } from '../../io/threads/pool.ts';
+import type { Source, SourceForm } from '../../source/source.ts';
 import { maySatisfy, type ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { copyVerified } from '../../swing-store-export/copy-export.ts';
 import type {
@@ -19,16 +19,9 @@ import type {
 import type { OperationLock } from '../lock/lock.ts';
 import { ProgressMeter } from '../lock/progress-meter.ts';
 import { RecordKeeper } from '../lock/record-keeper.ts';
-import { noteLeft } from '../places.ts';
+import type { SourceOptions } from '../options.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
-import { refuseHeight } from '../refuse-height.ts';
-import {
-  findSource,
-  openSource,
-  type FoundSource,
-  type OpenedSource,
-  type Trust,
-} from '../source/open.ts';
+import { withSource } from '../with-source.ts';
 import {
   inExportDirectory,
   lookOutForDiscard,
@@ -36,23 +29,14 @@ import {
   refuseOccupied,
 } from './export-target.ts';
 
-export interface ExportSourceOptions extends Trust {
-  readonly source: string;
-  /** An absolute path. */
+export interface ExportFromOptions extends SourceOptions {
   readonly exportDir: string;
   /** Which artifacts to take; by default those of the source. */
   readonly artifactMode?: ArtifactMode | undefined;
-  /** The height that the source must be at. */
-  readonly height?: number | undefined;
-  readonly scratchDir?: string | undefined;
-  /** Worker threads; by default one per processor. */
-  readonly concurrency?: number | undefined;
-  readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
 }
 
-export interface ExportedSource {
-  readonly form: FoundSource['form'];
+export interface ExportedFrom {
+  readonly form: SourceForm;
   /** Path of what was exported. */
   readonly source: string;
   readonly summary: ExportSummary;
@@ -60,18 +44,16 @@ export interface ExportedSource {
   readonly proof: AppHashProof | undefined;
 }
 
-/** Looks whether {@link exportSource} could start, without making anything. Throws as it does. */
-export async function checkExportSource(options: ExportSourceOptions): Promise<Check[]> {
-  const { source, found, scratchDir } = await prepare(options);
-  await source.close();
-  return [
+/** Looks whether {@link exportFrom} could start, without making anything. Throws as it does. */
+export async function checkExportFrom(options: ExportFromOptions): Promise<Check[]> {
+  return withTarget(options, async (source, { exportDir, scratchDir }) => [
     {
-      check: `${found.form} can be read at height ${source.height}`,
-      path: source.location,
+      check: `${source.form} can be read at height ${source.height}`,
+      path: source.swingset.location,
     },
-    checkWritable(options.exportDir, 'export directory'),
+    checkWritable(exportDir, 'export directory'),
     checkWritable(scratchDir, 'scratch dir'),
-  ];
+  ]);
 }
 
 /**
@@ -81,65 +63,57 @@ export async function checkExportSource(options: ExportSourceOptions): Promise<C
  * @throws {SwingSnapError} `EXPORT_DIR` if that is not empty; `HEIGHT`; `MODE` if the source holds less than is asked
  * @throws {BusyError} `BUSY` if an operation on the export directory is in progress
  */
-export async function exportSource(options: ExportSourceOptions): Promise<ExportedSource> {
-  return withWorkerPool(options.concurrency, async (pool) => {
-    // The stores of a state-sync snapshot are read long before a copy would hear a discard.
-    const stop = new AbortController();
-    const signal = AbortSignal.any([stop.signal, ...(options.signal ? [options.signal] : [])]);
-    const prepared = await prepare({ ...options, signal }, pool);
-    const { source, found } = prepared;
-    try {
-      const { progress } = options;
-      const summary = await inExportDirectory(options.exportDir, {}, async (lock, directory) => {
-        const lookout = lookOutForDiscard(directory, undefined);
-        lookout.signal.addEventListener('abort', () => {
-          stop.abort(lookout.signal.reason);
-        });
-        try {
-          return await exportLocked({ ...options, signal }, prepared, { lock, directory, pool });
-        } finally {
-          lookout.end();
-        }
+export async function exportFrom(options: ExportFromOptions): Promise<ExportedFrom> {
+  // The stores of a state-sync snapshot are read long before a copy would hear a discard.
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, ...(options.signal ? [options.signal] : [])]);
+  return withTarget({ ...options, signal }, async (source, target) => {
+    const summary = await inExportDirectory(target.exportDir, {}, async (lock, directory) => {
+      const lookout = lookOutForDiscard(directory, undefined);
+      lookout.signal.addEventListener('abort', () => {
+        stop.abort(lookout.signal.reason);
       });
-      const { count } = source.codes ?? { count: 0 };
-      if (count > 0) {
-        progress.note(`${count} byte codes were left: an export directory has no place for them`);
+      try {
+        return await exportLocked({ ...options, ...target, signal }, source, { lock, directory });
+      } finally {
+        lookout.end();
       }
-      return { form: found.form, source: found.path, summary, proof: source.proof };
-    } finally {
-      await source.close();
-    }
+    });
+    const left = source.left();
+    if (left !== undefined) options.progress?.note(left);
+    return { form: source.form, source: source.path, summary, proof: source.proof };
   });
 }
 
-interface Prepared {
-  readonly source: OpenedSource;
-  readonly found: FoundSource;
+interface Target {
+  readonly exportDir: string;
   readonly scratchDir: string;
+  readonly pool: WorkerPool;
 }
 
-async function prepare(options: ExportSourceOptions, pool?: WorkerPool): Promise<Prepared> {
-  const { exportDir, artifactMode, progress } = options;
-  const found = findSource(options.source);
-  refuseInside(exportDir, resolve(found.path), 'source');
-  await refuseOccupied(exportDir);
-  const scratchDir = chooseScratchDir(options.scratchDir, exportDir);
-  const codec = await loadZstdCodec();
-  const { note } = progress;
-  const opening = { ...options, codec, pool, scratchDir, note, needsExportData: true };
-  const source = await openSource(found, opening);
-  try {
-    refuseHeight(source, options.height);
-    refuseMode(source, artifactMode);
-    noteLeft(source, note);
-    const artifactBytes = artifactMode === 'none' ? 0 : (source.estimate('artifacts').bytes ?? 0);
-    const bytes = (source.estimate('export data').bytes ?? 0) + artifactBytes;
+/** The frame of both: the source is open, and the export directory could hold what it has. */
+async function withTarget<Result>(
+  options: ExportFromOptions,
+  work: (source: Source, target: Target) => Promise<Result>,
+): Promise<Result> {
+  const { artifactMode } = options;
+  const exportDir = resolve(options.exportDir);
+  const needs = {
+    scratchDir: chooseScratchDir(options.scratchDir, exportDir),
+    needsExportData: true,
+    refuse: async ({ path }: { readonly path: string }) => {
+      refuseInside(exportDir, path, 'source');
+      await refuseOccupied(exportDir);
+    },
+  };
+  return withSource(options, needs, async (source, pool) => {
+    const { swingset } = source;
+    refuseMode(swingset, artifactMode);
+    const artifactBytes = artifactMode === 'none' ? 0 : (swingset.estimate('artifacts').bytes ?? 0);
+    const bytes = (swingset.estimate('export data').bytes ?? 0) + artifactBytes;
     refuseNoSpace(exportDir, bytes, 'the export', '--export-dir');
-    return { source, found, scratchDir };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+    return work(source, { exportDir, scratchDir: needs.scratchDir, pool });
+  });
 }
 
 function refuseMode(source: SwingStoreExport, asked: ArtifactMode | undefined): void {
@@ -156,27 +130,25 @@ function refuseMode(source: SwingStoreExport, asked: ArtifactMode | undefined): 
 interface Held {
   readonly lock: OperationLock;
   readonly directory: HeldDirectory;
-  readonly pool: WorkerPool;
 }
 
 async function exportLocked(
-  options: ExportSourceOptions,
-  { source, found, scratchDir }: Prepared,
-  { lock, directory, pool }: Held,
+  options: ExportFromOptions & Target,
+  { swingset, path, height }: Source,
+  { lock, directory }: Held,
 ): Promise<ExportSummary> {
-  const { exportDir, artifactMode } = options;
-  const { height } = source;
-  const progress = new ProgressMeter(options.progress);
+  const { exportDir, artifactMode, scratchDir, pool, signal } = options;
+  const progress = new ProgressMeter(options.progress ?? noProgress);
   const keeper = new RecordKeeper(
     {
       format: 'swingsnap-operation',
       version: 1,
       state: 'started',
-      source: found.path,
+      source: path,
       exportDir,
       detached: false,
       height,
-      artifactMode: artifactMode ?? source.artifactMode ?? 'operational',
+      artifactMode: artifactMode ?? swingset.artifactMode ?? 'operational',
       exportDataMode: 'all',
       pid: process.pid,
       host: hostname(),
@@ -191,9 +163,9 @@ async function exportLocked(
     keeper.follow(progress);
     const header = { height, artifactMode, withExportData: true };
     const { summary } = await copyVerified(
-      source,
+      swingset,
       async () => writeExportDirectory(directory.path, header),
-      { progress, signal: options.signal, pool, scratchDir, artifactMode },
+      { progress, signal, pool, scratchDir, artifactMode },
     );
     await keeper.stopFollowing();
     await keeper.write({

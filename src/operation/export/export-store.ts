@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { MANIFEST_FILE, RECORD_FILE, STOP_FILE } from '../../formats/export-directory/layout.ts';
 import { removeHeldExport } from '../../formats/export-directory/remove.ts';
 import { writeExportDirectory } from '../../formats/export-directory/write.ts';
@@ -10,14 +11,17 @@ import { exportOfPinned } from '../../formats/swing-store/read/open.ts';
 import type { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
 import { refuseNoSpace } from '../../io/files/free-space.ts';
 import type { HeldDirectory } from '../../io/files/held-directory.ts';
+import { noProgress } from '../../io/progress.ts';
 import { withWorkerPool } from '../../io/threads/pool.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { copyUnverified } from '../../swing-store-export/copy-unverified.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
-import { lockedPathsOf, lockOperation, type OperationLock } from '../lock/lock.ts';
-import { ProgressMeter } from '../lock/progress-meter.ts';
+import { lockedPathsOf, type OperationLock } from '../lock/lock.ts';
+import type { ProgressMeter } from '../lock/progress-meter.ts';
 import { RecordKeeper } from '../lock/record-keeper.ts';
 import { reportOf } from '../lock/record.ts';
+import { withLock } from '../lock/with-lock.ts';
+import type { OperationOptions } from '../options.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
 import { watchPin, type PinBounds } from '../store-view/bounds.ts';
 import { openStoreView, type StoreViewOptions } from '../store-view/open.ts';
@@ -28,19 +32,22 @@ import {
   refuseOccupied,
 } from './export-target.ts';
 
-/** What to export, as data that another process can be given. Paths are absolute. */
-export interface ExportRequest extends PinBounds, Omit<StoreViewOptions, 'progress' | 'signal'> {
+/** What to export, as data that another process can be given. */
+export interface ExportRequest
+  extends
+    PinBounds,
+    Omit<StoreViewOptions, 'progress' | 'signal'>,
+    Pick<OperationOptions, 'scratchDir' | 'concurrency'> {
   readonly exportDir: string;
-  readonly artifactMode: ArtifactMode;
-  readonly exportDataMode: 'all' | 'skip';
-  readonly scratchDir?: string | undefined;
-  /** Worker threads; by default one per processor. */
-  readonly concurrency?: number | undefined;
+  /** By default `operational`. */
+  readonly artifactMode?: ArtifactMode | undefined;
+  /** Whether the export data is written, or artifacts only; by default it is. */
+  readonly exportDataMode?: 'all' | 'skip' | undefined;
   /** Whether the operation belongs to a process that outlives the command: its failure then leaves the record. */
-  readonly detached: boolean;
+  readonly detached?: boolean | undefined;
 }
 
-export interface ExportOptions extends ExportRequest, StoreViewOptions {
+export interface ExportOptions extends ExportRequest, OperationOptions {
   /** Told the height once the view is pinned and the record says so: from then on the node may commit. */
   readonly onStarted?: ((height: number) => void) | undefined;
   /** Whether the command still listens, which then tells a failure before the start; else a record stays behind. */
@@ -49,18 +56,15 @@ export interface ExportOptions extends ExportRequest, StoreViewOptions {
 
 /** Looks whether {@link exportStore} could start, without making anything. Throws as it does. */
 export async function checkExport(options: ExportOptions): Promise<Check[]> {
-  refuseInside(options.exportDir, options.stateDir, 'state dir');
-  await refuseOccupied(options.exportDir);
-  const scratchDir = chooseScratchDir(options.scratchDir, options.exportDir);
-  const { height } = options;
-  const store = await openStoreView({ ...options, awaited: undefined, height }, scratchDir);
+  const { exportDir, stateDir, progress = noProgress } = options;
+  refuseInside(exportDir, stateDir, 'state dir');
+  await refuseOccupied(exportDir);
+  const scratchDir = chooseScratchDir(options.scratchDir, exportDir);
+  const store = await openStoreView({ ...options, awaited: undefined, progress }, scratchDir);
   await store.close();
   return [
-    {
-      check: `SwingStore can be read at height ${store.height}`,
-      path: databasePath(options.stateDir),
-    },
-    checkWritable(options.exportDir, 'export directory'),
+    { check: `SwingStore can be read at height ${store.height}`, path: databasePath(stateDir) },
+    checkWritable(exportDir, 'export directory'),
     checkWritable(scratchDir, 'scratch dir'),
   ];
 }
@@ -72,29 +76,34 @@ export async function checkExport(options: ExportOptions): Promise<Check[]> {
  * @throws as `PinnedStore.open`, `awaitHeight` and `watchPin`; whatever fails, the export directory is as it was
  */
 export async function exportStore(options: ExportOptions): Promise<ExportSummary> {
-  const { exportDir, stateDir } = options;
+  const [exportDir, stateDir] = [resolve(options.exportDir), resolve(options.stateDir)];
   refuseInside(exportDir, stateDir, 'state dir');
   const scratchDir = chooseScratchDir(options.scratchDir, exportDir);
-  const lock = lockOperation(lockedPathsOf(stateDir), { operation: 'export', stateDir, exportDir });
-  try {
-    return await inExportDirectory(exportDir, { stateDir }, async (dirLock, directory) =>
-      exportLocked({ ...options, directory }, scratchDir, [lock, dirLock]),
-    );
-  } finally {
-    lock.release();
-  }
+  return withLock(
+    lockedPathsOf(stateDir),
+    { operation: 'export', stateDir, exportDir },
+    async (lock, progress) =>
+      inExportDirectory(exportDir, { stateDir }, async (dirLock, directory) => {
+        const working = { ...options, exportDir, stateDir, progress, directory };
+        return exportLocked(working, scratchDir, [lock, dirLock]);
+      }),
+    options.progress,
+  );
 }
 
 /** With the export directory, held. */
-type HeldOptions = ExportOptions & { readonly directory: HeldDirectory };
+type HeldOptions = ExportOptions & {
+  readonly directory: HeldDirectory;
+  readonly progress: ProgressMeter;
+};
 
 async function exportLocked(
   options: HeldOptions,
   scratchDir: string,
   locks: readonly [OperationLock, OperationLock],
 ): Promise<ExportSummary> {
-  const { exportDir, directory, stateDir, artifactMode, exportDataMode, detached } = options;
-  const progress = new ProgressMeter(options.progress);
+  const { exportDir, directory, stateDir, progress, detached = false } = options;
+  const { artifactMode = 'operational', exportDataMode = 'all' } = options;
   const keeper = new RecordKeeper(
     {
       format: 'swingsnap-operation',
@@ -121,7 +130,7 @@ async function exportLocked(
   let store: PinnedStore | undefined;
   try {
     if (options.awaited !== undefined) await keeper.write({});
-    store = await openStoreView({ ...options, progress, signal }, scratchDir, (awaitedHeight) => {
+    store = await openStoreView({ ...options, signal }, scratchDir, (awaitedHeight) => {
       tell({ awaitedHeight });
       // What cannot be written now cannot when it counts, and is told then.
       keeper.write({ awaitedHeight }).catch(() => undefined);
@@ -133,7 +142,7 @@ async function exportLocked(
     tell({ height });
     options.onStarted?.(height);
     keeper.follow(progress);
-    const summary = await copyPinned(store, options, progress, signal);
+    const summary = await copyPinned(store, options, signal);
     await keeper.stopFollowing();
     const endedAt = new Date().toISOString();
     await keeper.write({
@@ -168,11 +177,10 @@ async function exportLocked(
 async function copyPinned(
   store: PinnedStore,
   options: HeldOptions,
-  progress: ProgressMeter,
   operationSignal: AbortSignal,
 ): Promise<ExportSummary> {
-  const { exportDir, directory, artifactMode } = options;
-  const withExportData = options.exportDataMode === 'all';
+  const { exportDir, directory, progress, artifactMode = 'operational' } = options;
+  const withExportData = options.exportDataMode !== 'skip';
   const lookout = watchPin(store, options, operationSignal);
   try {
     const { signal } = lookout;

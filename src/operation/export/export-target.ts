@@ -10,8 +10,9 @@ import { HeldDirectory } from '../../io/files/held-directory.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/files/scratch.ts';
 import { systemCode } from '../../io/files/system-error.ts';
-import { lockOperation, type OperationLock } from '../lock/lock.ts';
+import type { OperationLock } from '../lock/lock.ts';
 import { readRecord, type OperationRecord } from '../lock/record.ts';
+import { withLock } from '../lock/with-lock.ts';
 import { checkWritable } from '../preflight.ts';
 import { lookOut } from '../store-view/bounds.ts';
 
@@ -32,22 +33,22 @@ export async function inExportDirectory<Result>(
   await refuseOccupied(exportDir);
   checkWritable(exportDir, 'export directory');
   const made = await makeDirectory(exportDir).catch(refuseVanished(exportDir));
-  const lock = lockOperation([exportDir], { operation: 'export', ...facts, exportDir });
-  let directory: HeldDirectory | undefined;
-  try {
-    if (lock.isEmpty) throw vanished(exportDir);
-    const emptied = await empty(exportDir).catch(refuseVanished(exportDir));
-    directory = emptied.directory;
-    if (emptied.left.length > 0) throw occupied(exportDir, emptied.left, undefined);
-    return await work(lock, directory);
-  } catch (error) {
-    // While the lock is held: nobody else may have begun there.
-    await unmakeDirectories(made);
-    throw error;
-  } finally {
-    directory?.close();
-    lock.release();
-  }
+  return withLock([exportDir], { operation: 'export', ...facts, exportDir }, async (lock) => {
+    let directory: HeldDirectory | undefined;
+    try {
+      if (lock.isEmpty) throw vanished(exportDir);
+      const emptied = await empty(exportDir).catch(refuseVanished(exportDir));
+      directory = emptied.directory;
+      if (emptied.left.length > 0) throw occupied(exportDir, emptied.left, undefined);
+      return await work(lock, directory);
+    } catch (error) {
+      // While the lock is held: no other operation may have begun there.
+      await unmakeDirectories(made);
+      throw error;
+    } finally {
+      directory?.close();
+    }
+  });
 }
 
 /** Holds the export directory, and removes what dead operations of ours have left in it. */

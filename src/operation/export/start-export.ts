@@ -9,8 +9,8 @@ import { removeExportDirectory } from '../../formats/export-directory/remove.ts'
 import { removeEmptyDirectories } from '../../io/files/made-directory.ts';
 import type { Progress } from '../../io/progress.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
-import { lockOperation } from '../lock/lock.ts';
 import { hasEnded, readRecord, ReportedError } from '../lock/record.ts';
+import { withLock } from '../lock/with-lock.ts';
 import type { ExportRequest } from './export-store.ts';
 import type { FromWorker, ToWorker } from './worker-protocol.ts';
 
@@ -79,16 +79,13 @@ async function clearUpAfter(
 }
 
 async function clearUp(pid: number, exportDir: string, missing: readonly string[]): Promise<void> {
-  const lock = lockOperation([exportDir], { operation: 'discard', exportDir });
-  try {
+  await withLock([exportDir], { operation: 'discard', exportDir }, async () => {
     const record = await readRecord(exportDir);
     if (record?.pid === pid && record.host === hostname() && !hasEnded(record)) {
       await removeExportDirectory(exportDir, { keepDirectory: true });
     }
     await removeEmptyDirectories(missing);
-  } finally {
-    lock.release();
-  }
+  });
 }
 
 /** Of `dir` and the directories above it, those that are not there, the innermost first. */

@@ -1,4 +1,4 @@
-/** `restore`: a snapshot or an export directory becomes a SwingStore. */
+/** `restore`: a source becomes a SwingStore. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../../errors.ts';
@@ -8,115 +8,78 @@ import {
   type InstalledStore,
 } from '../../formats/swing-store/build/install.ts';
 import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
-import { databasePath } from '../../formats/swing-store/layout.ts';
+import { blobTooLarge, databasePath, MAX_BLOB_BYTES } from '../../formats/swing-store/layout.ts';
 import { refuseOpenDatabase } from '../../formats/swing-store/open-handles.ts';
 import { freeBytes, refuseNoSpace } from '../../io/files/free-space.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.ts';
 import type { Progress } from '../../io/progress.ts';
-import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
-import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import { loadZstdCodec } from '../../io/zstd/load-codec.ts';
-import { swingsetModule } from '../../modules/swingset/module.ts';
-import { buildStoreFrom } from '../../modules/swingset/receivers.ts';
-import { WASM } from '../../modules/wasm/layout.ts';
-import { otherModules } from '../../snapshot/manifest.ts';
-import type { StateModule } from '../../snapshot/module-contract.ts';
-import { unpackModules } from '../../snapshot/read/unpack-modules.ts';
+import type { WorkerPool } from '../../io/threads/pool.ts';
+import { newStore } from '../../modules/swingset/destinations.ts';
+import { receive, type ModuleResult } from '../../source/receive.ts';
+import type { Source, SourceForm } from '../../source/source.ts';
 import { maySatisfy, type RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 import type {
   ExportSummary,
   SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
 import { lockedPathsOf, lockOperation } from '../lock/lock.ts';
-import { followProgress, ProgressMeter } from '../lock/progress-meter.ts';
-import {
-  modulesToWrite,
-  refuseMissing,
-  resultOf,
-  withContentHash,
-  type ModuleResult,
-  type NamedPlace,
-} from '../places.ts';
+import { withLock } from '../lock/with-lock.ts';
+import type { SourceOptions } from '../options.ts';
+import { modulesToWrite, refuseWrongPlaces, type NamedPlace } from '../places.ts';
 import { checkWritable, chooseScratchDir, refuseForeignOwner, type Check } from '../preflight.ts';
-import { refuseHeight } from '../refuse-height.ts';
-import {
-  findSource,
-  openSource,
-  type FoundSource,
-  type OpenedSource,
-  type Trust,
-} from '../source/open.ts';
-import { IncomingCodes, receiveSource } from '../source/receive.ts';
+import { withSource } from '../with-source.ts';
 import { readAgain } from './read-again.ts';
-import { refuseLargeBundles } from './refuse-large-bundles.ts';
 
-export interface RestoreOptions extends Trust {
-  readonly source: string;
+export interface RestoreOptions extends SourceOptions {
   readonly stateDir: string;
   /** Where the states of other modules go. */
   readonly modules?: readonly NamedPlace[] | undefined;
   /** By default the source's own, else `operational`. */
   readonly artifactMode?: RestoreMode | undefined;
-  /** The height that the source must be at. */
-  readonly height?: number | undefined;
   /** The content hash that the source must have. */
   readonly expect?: string | undefined;
   /** Moves an existing store aside instead of refusing. */
-  readonly replace: boolean;
+  readonly replace?: boolean | undefined;
   /** Refuses a restore that nothing proves. */
-  readonly requireProof: boolean;
+  readonly requireProof?: boolean | undefined;
   /** Reads the new store once more, whole, before it is installed. */
-  readonly paranoid: boolean;
+  readonly paranoid?: boolean | undefined;
   /** zlib level of heap snapshots in the new store, 1 to 9. */
   readonly gzipLevel?: number | undefined;
-  /** Worker threads; by default one per processor. */
-  readonly concurrency?: number | undefined;
-  readonly scratchDir?: string | undefined;
-  readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
 }
 
-/** What stands behind a restored store: the AppHash or the content hash that the caller named, or nothing. */
+/** What proves a restored store: the AppHash or the content hash that the caller named, or nothing. */
 export type Proof = 'app hash' | 'expected hash' | 'nothing';
 
 export interface Restored {
-  readonly form: FoundSource['form'];
+  readonly form: SourceForm;
   /** Path of what was restored. */
   readonly source: string;
   readonly store: InstalledStore;
   readonly summary: ExportSummary;
   readonly proved: Proof;
-  /** Whether the caller's content hash covers the height. An AppHash does not: there, a name says it. */
+  /** Whether the caller's content hash covers the height. An AppHash does not: there, the height is a label. */
   readonly heightProved: boolean;
   readonly modules: readonly ModuleResult[];
 }
 
-/** Looks whether {@link restoreStore} could start, without making anything. Throws as it does. */
+/** Looks whether {@link restore} could start, without making anything. Throws as it does. */
 export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
-  const { source, found, scratchDir } = await prepare(options);
-  await source.close();
-  return [
-    {
-      check: `${found.form} can be read at height ${source.height}`,
-      path: source.location,
-    },
-    checkWritable(options.stateDir, 'state dir'),
-    ...placesFor(source, options.modules).map(({ name, dir }) =>
-      checkWritable(dir, `place of module ${name}`),
-    ),
-    checkWritable(scratchDir, 'scratch dir'),
-  ];
-}
-
-/** The places that something of the source goes to, or may. */
-function placesFor(
-  { manifest, readStores }: OpenedSource,
-  places: readonly NamedPlace[] = [],
-): readonly NamedPlace[] {
-  // Whether there is byte code in a state-sync snapshot is known once its stores are read.
-  const ofStateSync = readStores === undefined ? [] : [WASM];
-  const held = manifest === undefined ? ofStateSync : otherModules(manifest).map(([name]) => name);
-  return places.filter(({ name }) => held.includes(name));
+  const scratchDir = await prepare(options);
+  return withSource(options, { scratchDir, needsExportData: true }, async (source) => {
+    await refuseUnfit(source, options);
+    const held = source.mayHold.map(({ name }) => name);
+    const places = (options.modules ?? []).filter(({ name }) => held.includes(name));
+    return [
+      {
+        check: `${source.form} can be read at height ${source.height}`,
+        path: source.swingset.location,
+      },
+      checkWritable(options.stateDir, 'state dir'),
+      ...places.map(({ name, dir }) => checkWritable(dir, `place of module ${name}`)),
+      checkWritable(scratchDir, 'scratch dir'),
+    ];
+  });
 }
 
 /**
@@ -125,106 +88,86 @@ function placesFor(
  * @throws {SwingSnapError} `STORE_EXISTS`; `HEIGHT`
  * @throws {BusyError} `BUSY` if an operation on that store is in progress; `STORE_OPEN` if a process has it open
  */
-export async function restoreStore(options: RestoreOptions): Promise<Restored> {
-  return withWorkerPool(options.concurrency, async (pool) => restoreWith({ ...options, pool }));
-}
-
-/** With whoever does the work that takes long. */
-type PooledOptions = RestoreOptions & { readonly pool: WorkerPool };
-
-async function restoreWith(options: PooledOptions): Promise<Restored> {
-  // Also where the store that is there is then refused: it may be what a killed restore has made.
-  removeDeadBuilds(resolve(options.stateDir));
-  const prepared = await prepare(options);
-  const { source } = prepared;
+export async function restore(options: RestoreOptions): Promise<Restored> {
   const stateDir = resolve(options.stateDir);
-  try {
+  // Also where the store that is there is then refused: it may be what a killed restore has made.
+  removeDeadBuilds(stateDir);
+  const scratchDir = await prepare(options);
+  return withSource(options, { scratchDir, needsExportData: true }, async (source, pool) => {
+    const artifactMode = await refuseUnfit(source, options);
     const made = await makeDirectory(stateDir, { ownedAsAbove: true });
-    const facts = { operation: 'restore', stateDir, height: source.height } as const;
-    const lock = lockOperation(lockedPathsOf(stateDir), facts);
-    if (lock.isEmpty) {
-      throw new BusyError('BUSY', 'another restore has just removed the state dir', {
-        path: stateDir,
-        hint: 'run it again',
-      });
-    }
-    const progress = new ProgressMeter(options.progress);
-    const stopTelling = followProgress(progress, (now) => {
-      lock.update({ progress: now });
-    });
-    try {
-      return await restoreLocked({ ...options, stateDir, progress }, prepared);
-    } catch (error) {
-      // While the lock is held: nobody else may have begun there.
-      await unmakeDirectories(made);
-      throw error;
-    } finally {
-      stopTelling();
-      lock.release();
-    }
-  } finally {
-    await source.close();
-  }
+    return withLock(
+      lockedPathsOf(stateDir),
+      { operation: 'restore', stateDir, height: source.height },
+      async (lock, progress) => {
+        try {
+          if (lock.isEmpty) throw removedMeanwhile(stateDir);
+          const building = { ...options, stateDir, scratchDir, artifactMode, progress, pool };
+          return await build(source, building);
+        } catch (error) {
+          // While the lock is held: no other operation may have begun there.
+          await unmakeDirectories(made);
+          throw error;
+        }
+      },
+      options.progress,
+    );
+  });
 }
 
-async function restoreLocked(options: PooledOptions, prepared: Prepared): Promise<Restored> {
-  const { source, found, codec, scratchDir, artifactMode } = prepared;
-  const { replace, expect, progress, signal, pool, gzipLevel = DEFAULT_GZIP_LEVEL } = options;
-  const beforeInstall = async (staging: string, summary: ExportSummary): Promise<void> => {
-    if (!options.paranoid) return;
-    await readAgain(staging, summary, { progress, signal, scratchDir, pool });
-  };
-  let summary: ExportSummary | undefined;
-  let store: InstalledStore | undefined;
-  const receive = buildStoreFrom(options.stateDir, {
+function removedMeanwhile(path: string): BusyError {
+  return new BusyError('BUSY', 'another restore has just removed the state dir', {
+    path,
+    hint: 'run it again',
+  });
+}
+
+interface BuildOptions extends RestoreOptions {
+  readonly artifactMode: RestoreMode;
+  readonly scratchDir: string;
+  readonly progress: Progress;
+  readonly pool: WorkerPool;
+}
+
+async function build(source: Source, options: BuildOptions): Promise<Restored> {
+  const { modules: places = [], replace = false, paranoid = false, expect, signal } = options;
+  const { artifactMode, gzipLevel = DEFAULT_GZIP_LEVEL, scratchDir, pool, progress } = options;
+  const working = { scratchDir, pool, progress, signal };
+  const destination = newStore(options.stateDir, {
     replace,
     gzipLevel,
-    beforeInstall,
     pool,
     artifactMode,
-    onCopied: (copied) => (summary = copied),
-    onInstalled: (installed) => (store = installed),
+    beforeInstall: async (staging, summary) => {
+      if (paranoid) await readAgain(staging, summary, working);
+    },
   });
-  const common = { progress, signal, pool, scratchDir, expect };
-  let contentHash: string | undefined;
-  let modules: readonly ModuleResult[];
-  if (found.form === 'snapshot') {
-    const swingset = swingsetModule({ target: { location: found.path, receive } });
-    const all = [swingset, ...prepared.modules];
-    const unpacked = await unpackModules(found.snapshot, all, { ...common, codec });
-    ({ contentHash } = unpacked);
-    modules = unpacked.modules.map(resultOf);
-  } else {
-    const { modules: places = [] } = options;
-    ({ contentHash, modules } = await receiveSource(source, receive, {
-      ...common,
-      ...{ codes: prepared.codes, places, purpose: 'install' },
-    }));
-  }
-  if (summary === undefined || store === undefined) throw new Error('nothing was installed');
+  const others = modulesToWrite(await source.others(progress), places, {
+    purpose: 'install',
+    replace,
+    note: progress.note,
+  });
+  const received = await receive(source, destination, others, { ...working, expect });
+  const { summary, modules, store } = received;
   const byExpect = expect === undefined ? 'nothing' : 'expected hash';
-  const proved: Proof = source.proof?.isProved === true ? 'app hash' : byExpect;
-  const heightProved = expect !== undefined;
-  const result = { form: found.form, source: found.path, store, proved, heightProved, modules };
-  return { ...result, summary: withContentHash(summary, contentHash) };
+  return {
+    form: source.form,
+    source: source.path,
+    store,
+    summary,
+    proved: source.proof?.isProved === true ? 'app hash' : byExpect,
+    heightProved: expect !== undefined,
+    modules,
+  };
 }
 
-interface Prepared {
-  readonly source: OpenedSource;
-  readonly found: FoundSource;
-  readonly codec: ZstdCodec;
-  readonly scratchDir: string;
-  readonly artifactMode: RestoreMode;
-  /** For what a snapshot holds beside the SwingStore. */
-  readonly modules: readonly StateModule[];
-  /** What a state-sync snapshot holds beside it. */
-  readonly codes: IncomingCodes;
-}
-
-async function prepare(
-  options: RestoreOptions & { readonly pool?: WorkerPool },
-): Promise<Prepared> {
-  if (options.requireProof && options.expect === undefined && options.appHash === undefined) {
+/**
+ * What is known to fail before the source is opened.
+ * @returns the scratch dir
+ */
+async function prepare(options: RestoreOptions): Promise<string> {
+  const { requireProof = false, replace = false, expect, appHash } = options;
+  if (requireProof && expect === undefined && appHash === undefined) {
     throw new UsageError('NO_PROOF', 'nothing would prove this restore', {
       hint: 'name the content hash that retrieve printed, from a source that you trust, with --expect; or the AppHash of a state-sync snapshot with --app-hash',
     });
@@ -233,50 +176,39 @@ async function prepare(
   // Told before half an hour of building, and once more before the old store is moved.
   // An operation of ours also has the store open, and can be named with what ends it.
   lockOperation(lockedPathsOf(stateDir), { operation: 'restore', stateDir }).release();
-  if (!options.replace) await refuseExistingStore(stateDir);
+  if (!replace) await refuseExistingStore(stateDir);
   else if (existsSync(databasePath(stateDir))) await refuseOpenDatabase(databasePath(stateDir));
   checkWritable(options.stateDir, 'state dir');
   refuseForeignOwner(stateDir);
-  const scratchDir = chooseScratchDir(options.scratchDir, options.stateDir);
-  const found = findSource(options.source);
-  const codec = await loadZstdCodec();
-  const { note } = options.progress;
-  const codes = new IncomingCodes();
-  const onCode = codes.take;
-  const opening = { ...options, codec, scratchDir, note, needsExportData: true, onCode };
-  const source = await openSource(found, opening);
-  try {
-    refuseHeight(source, options.height);
-    await refuseLargeBundles(found, codec);
-    const artifactMode = chooseMode(source, options.artifactMode);
-    // More than the export data surely takes; how far heap snapshots compress is not known.
-    const bytes = source.estimate('export data').bytes ?? 0;
-    refuseNoSpace(resolve(options.stateDir), bytes, 'the new SwingStore', '--state-dir');
-    const most = bytes + (source.estimate('artifacts').bytes ?? 0);
-    if (freeBytes(stateDir) < most) {
-      options.progress.note(
-        `the new SwingStore may need up to ${most} bytes: less are free at ${stateDir}`,
-      );
-    }
-    const modules = modulesFor(source, options, note);
-    return { source, found, codec, scratchDir, artifactMode, modules, codes };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+  return chooseScratchDir(options.scratchDir, options.stateDir);
 }
 
-/** Throws as `modulesToWrite`. */
-function modulesFor(
-  { manifest, readStores }: OpenedSource,
-  { modules: places = [], replace }: RestoreOptions,
-  note: (message: string) => void,
-): StateModule[] {
-  if (manifest === undefined) {
-    refuseMissing(readStores === undefined ? [] : [WASM], places);
-    return [];
+/**
+ * What is known to fail once the source is open.
+ * @returns the artifact mode of the new store
+ */
+async function refuseUnfit(source: Source, options: RestoreOptions): Promise<RestoreMode> {
+  await refuseLargeBundles(source);
+  const { swingset } = source;
+  const artifactMode = chooseMode(swingset, options.artifactMode);
+  // More than the export data surely takes; how far heap snapshots compress is not known.
+  const bytes = swingset.estimate('export data').bytes ?? 0;
+  refuseNoSpace(resolve(options.stateDir), bytes, 'the new SwingStore', '--state-dir');
+  const most = bytes + (swingset.estimate('artifacts').bytes ?? 0);
+  if (freeBytes(resolve(options.stateDir)) < most) {
+    options.progress?.note(
+      `the new SwingStore may need up to ${most} bytes: less are free at ${resolve(options.stateDir)}`,
+    );
   }
-  return modulesToWrite(otherModules(manifest), places, { purpose: 'install', replace, note });
+  refuseWrongPlaces(source.mayHold, options.modules ?? []);
+  return artifactMode;
+}
+
+/** A bundle is stored as it is, so one that SQLite cannot keep is known before anything is built. */
+async function refuseLargeBundles(source: Source): Promise<void> {
+  for await (const { name, size } of source.artifactSizes()) {
+    if (name.startsWith('bundle.') && size > MAX_BLOB_BYTES) throw blobTooLarge(name, size);
+  }
 }
 
 function chooseMode(source: SwingStoreExport, asked: RestoreMode | undefined): RestoreMode {

@@ -17,7 +17,7 @@ import { snapshotName } from '../../snapshot/layout.ts';
 import { readManifestFile, type ManifestFile } from '../../snapshot/manifest.ts';
 import { hashChunks } from '../../snapshot/read/quick-verify.ts';
 import type { SnapshotStorage, StoredSnapshot } from '../../storage/contract.ts';
-import { lockOperation } from '../lock/lock.ts';
+import { withLock } from '../lock/with-lock.ts';
 
 export interface FinishOptions {
   readonly belief: Belief;
@@ -43,28 +43,35 @@ export async function finishRetrieve(
   options: FinishOptions,
 ): Promise<FinishedRetrieve | undefined> {
   if ((await discardedManifest(exportDir)) === undefined) return undefined;
-  const lock = lockOperation([exportDir], { operation: 'retrieve', exportDir });
-  let directory: HeldDirectory | undefined;
-  try {
+  return withLock([exportDir], { operation: 'retrieve', exportDir }, async () => {
     if (!existsSync(exportDir)) return undefined;
-    directory = HeldDirectory.openLinked(exportDir);
-    const discarded = await discardedManifest(directory.path);
-    if (discarded === undefined) return undefined;
-    const { blockHeight } = discarded;
-    if (options.height !== undefined && options.height !== blockHeight) return undefined;
-    const stored = await openIn(storage, blockHeight);
-    if (stored === undefined) return undefined;
-    const file = await readManifestFile(stored);
-    const { artifactMode, artifacts } = file.manifest.modules.swingset;
-    const isOfThis =
-      artifactMode === discarded.artifactMode && artifacts.count === discarded.artifacts.length;
-    if (!isOfThis) return undefined;
-    await refuseUnproved(stored, file, options);
-    return { file, removal: await removeHeldExport(directory) };
-  } finally {
-    directory?.close();
-    lock.release();
-  }
+    const directory = HeldDirectory.openLinked(exportDir);
+    try {
+      return await finishIn(directory, storage, options);
+    } finally {
+      directory.close();
+    }
+  });
+}
+
+async function finishIn(
+  directory: HeldDirectory,
+  storage: SnapshotStorage,
+  options: FinishOptions,
+): Promise<FinishedRetrieve | undefined> {
+  const discarded = await discardedManifest(directory.path);
+  if (discarded === undefined) return undefined;
+  const { blockHeight } = discarded;
+  if (options.height !== undefined && options.height !== blockHeight) return undefined;
+  const stored = await openIn(storage, blockHeight);
+  if (stored === undefined) return undefined;
+  const file = await readManifestFile(stored);
+  const { artifactMode, artifacts } = file.manifest.modules.swingset;
+  const isOfThis =
+    artifactMode === discarded.artifactMode && artifacts.count === discarded.artifacts.length;
+  if (!isOfThis) return undefined;
+  await refuseUnproved(stored, file, options);
+  return { file, removal: await removeHeldExport(directory) };
 }
 
 async function openIn(

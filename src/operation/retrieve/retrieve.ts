@@ -1,15 +1,12 @@
-/** `retrieve`: an export directory, or the live store itself, becomes a snapshot. */
-import { existsSync } from 'node:fs';
+/** `retrieve`: an export directory, the live store itself, or any other source becomes a snapshot. */
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { removeHeldExport, type Removal } from '../../formats/export-directory/remove.ts';
-import type { Progress } from '../../io/progress.ts';
+import { noProgress } from '../../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
 import { checkLevel, type ZstdCodec } from '../../io/zstd/codec.ts';
 import { loadZstdCodec } from '../../io/zstd/load-codec.ts';
-import { swingsetModule } from '../../modules/swingset/module.ts';
-import { WASM } from '../../modules/wasm/layout.ts';
-import type { Belief } from '../../snapshot/belief.ts';
 import {
   DEFAULT_CHUNK_BYTES,
   MAX_CHUNK_BYTES,
@@ -25,25 +22,21 @@ import { directoryStorage } from '../../storage/directory.ts';
 import { believing } from '../belief.ts';
 import { KnownSnapshots } from '../known-snapshots.ts';
 import { readRecord } from '../lock/record.ts';
-import {
-  checkPlace,
-  modulesToRead,
-  noteLeft,
-  refuseStoreBelow,
-  type NamedPlace,
-} from '../places.ts';
+import type { OperationOptions } from '../options.ts';
+import { checkPlace, modulesToRead, refuseStoreBelow, type NamedPlace } from '../places.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
 import { keepLast } from '../retention.ts';
-import { StagedCodes } from '../source/staged-codes.ts';
-import { finishRetrieve, type FinishOptions } from './finish-begun.ts';
+import { finishRetrieve } from './finish-begun.ts';
 import {
-  holdSource,
+  unhurried,
+  withRetrieveSource,
   type ExportDirectorySource,
   type HeldSource,
+  type ReadContext,
   type RetrieveSource,
-} from './hold-source.ts';
+} from './read-source.ts';
 
-export interface RetrieveOptions {
+export interface RetrieveOptions extends OperationOptions {
   readonly source: RetrieveSource;
   readonly snapshotDir: string;
   /** What is read beside the SwingStore. */
@@ -52,22 +45,18 @@ export interface RetrieveOptions {
   readonly height?: number | undefined;
   /** Keeps so many of the highest heights, this one included, and removes the others. */
   readonly keepLast?: number | undefined;
-  readonly replace: boolean;
+  /** Replaces another snapshot of that height. */
+  readonly replace?: boolean | undefined;
   /** Raw bytes of a chunk at most. */
   readonly chunkBytes?: number | undefined;
   /** zstd level. */
   readonly level?: number | undefined;
-  readonly scratchDir?: string | undefined;
-  /** Worker threads; by default one per processor. */
-  readonly concurrency?: number | undefined;
   /** Whether chunks are taken over from an earlier height; by default they are. */
   readonly reuse?: boolean | undefined;
   /** Whether each of them is hashed again. By default it is, and always before an export directory is removed. */
   readonly recheck?: boolean | undefined;
-  /** Name and version of the program, for the manifest. */
-  readonly madeBy: string;
-  readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
+  /** Name and version of the program, for the manifest; by default those of this library. */
+  readonly madeBy?: string | undefined;
 }
 
 export interface Retrieved extends WrittenSnapshot {
@@ -84,116 +73,122 @@ export interface Retrieved extends WrittenSnapshot {
 /** What zstd takes as a good compromise of time and size. */
 export const DEFAULT_LEVEL = 3;
 
-/** Looks whether {@link retrieveSnapshot} could start, without making anything. Throws as it does. */
+/** Looks whether {@link retrieve} could start, without making anything. Throws as it does. */
 export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> {
-  const { codec, scratchDir } = await prepare(options);
-  const held = await holdSource(unhurried(options.source), options, scratchDir);
-  const { source } = held;
-  await held.release();
-  return [
-    { check: `source can be read at height ${source.height}`, path: source.location },
-    ...(options.modules ?? []).map(checkPlace),
-    checkWritable(options.snapshotDir, 'snapshot dir'),
-    checkWritable(scratchDir, 'scratch dir'),
-    { check: `zstd codec ${codec.name}` },
-  ];
+  return withWorkerPool(options.concurrency, async (pool) => {
+    const { codec, ...context } = await prepare(options, pool);
+    const source = unhurried(options.source);
+    const read = await withRetrieveSource(
+      source,
+      context,
+      async ({ source: { height, swingset } }) => ({
+        check: `source can be read at height ${height}`,
+        path: swingset.location,
+      }),
+    );
+    return [
+      read,
+      ...(options.modules ?? []).map(checkPlace),
+      checkWritable(options.snapshotDir, 'snapshot dir'),
+      checkWritable(context.scratchDir, 'scratch dir'),
+      { check: `zstd codec ${codec.name}` },
+    ];
+  });
 }
 
 /**
- * Packages an export as a snapshot, proving on the way that it is whole and what its records say.
+ * Packages a source as a snapshot, proving on the way that it is whole and what its records say.
  * @throws {VerificationError} if it is not; nothing is published then
  * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if another snapshot of that height is there, and as the source's form
  */
-export async function retrieveSnapshot(options: RetrieveOptions): Promise<Retrieved> {
-  return withWorkerPool(options.concurrency, async (pool) => retrieveWith(options, pool));
+export async function retrieve(options: RetrieveOptions): Promise<Retrieved> {
+  return withWorkerPool(options.concurrency, async (pool) => {
+    const prepared = await prepare(options, pool);
+    checkWritable(options.snapshotDir, 'snapshot dir');
+    const storage = directoryStorage(resolve(options.snapshotDir));
+    const known = KnownSnapshots.open();
+    const work = { ...prepared, options, storage, known };
+    const finished = await finishBegun(work);
+    if (finished !== undefined) return finished;
+    return withRetrieveSource(options.source, prepared, async (held) => pack(held, work));
+  });
 }
 
-async function retrieveWith(options: RetrieveOptions, pool: WorkerPool): Promise<Retrieved> {
-  const { snapshotDir, replace, madeBy } = options;
-  const { codec, level, chunkBytes, scratchDir } = await prepare(options);
-  checkWritable(snapshotDir, 'snapshot dir');
-  const storage = directoryStorage(resolve(snapshotDir));
-  const known = KnownSnapshots.open();
-  const believe = ({ progress, signal }: Pick<RetrieveOptions, 'progress' | 'signal'>): Belief =>
-    believing({ known, codec, pool, scratchDir, progress, signal });
-  const finished = await finishBegun(options, storage, { belief: believe(options), codec, pool });
-  if (finished !== undefined) return finished;
-  const codes = new StagedCodes(scratchDir);
-  const held = await holdSource(options.source, { ...options, pool, codes }, scratchDir);
+interface Work extends Prepared {
+  readonly options: RetrieveOptions;
+  readonly storage: SnapshotStorage;
+  readonly known: KnownSnapshots;
+}
+
+async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
+  const { options, storage, known, codec, scratchDir, level, chunkBytes, pool } = work;
+  const { replace = false, madeBy = programName(), snapshotDir } = options;
+  const { source, progress, signal } = held;
+  const { height } = source;
+  const { note } = progress;
+  const left = source.left();
+  if (left !== undefined) note(left);
+  const working = { scratchDir, pool, progress, signal };
+  const belief = believing({ ...working, known, codec });
+  const earlier =
+    options.reuse === false
+      ? undefined
+      : await EarlierSnapshot.open(storage, height, { codec, scratchDir, note, belief });
   try {
-    const { source, progress, signal } = held;
-    const { height } = source;
-    const { note } = progress;
-    noteLeft(source, note);
-    const belief = believe(held);
-    const earlier =
-      options.reuse === false
-        ? undefined
-        : await EarlierSnapshot.open(storage, height, { codec, scratchDir, note, belief });
-    try {
-      const recheck = options.recheck !== false || mayRemove(options.source);
-      const reuse = { earlier, recheck, belief };
-      const pack = { height, codec, level, chunkBytes, replace, madeBy, pool, ...reuse };
-      const others = await otherModulesOf(held, codes, options.modules ?? []);
-      const modules = [swingsetModule({ source }), ...others];
-      const packOptions = { ...pack, progress, signal, scratchDir };
-      const result = await packModules(storage, modules, packOptions);
-      known.add(result.manifestSha256);
-      const retention = { keep: options.keepLast, height, codec, note };
-      return {
-        ...result,
-        reusedFrom: earlier?.height,
-        path: resolve(snapshotDir, snapshotName(height)),
-        removedHeights: await keepLast(storage, retention),
-        removal: await removeSource(options.source, held),
-      };
-    } finally {
-      earlier?.close();
-    }
+    const modules = await modulesOf(held, options.modules ?? []);
+    const result = await packModules(storage, modules, {
+      ...{ ...working, height, codec, level, chunkBytes, replace, madeBy, earlier, belief },
+      recheck: options.recheck !== false || mayRemove(options.source),
+    });
+    known.add(result.manifestSha256);
+    const retention = { keep: options.keepLast, height, codec, note };
+    return {
+      ...result,
+      reusedFrom: earlier?.height,
+      path: resolve(snapshotDir, snapshotName(height)),
+      removedHeights: await keepLast(storage, retention),
+      removal: await removeSource(options.source, held),
+    };
   } finally {
-    await held.release();
-    // Nobody reads any more, and nobody stages.
-    codes.close();
+    earlier?.close();
   }
 }
 
 /**
- * What is read beside the SwingStore: at places, and the byte code of a state-sync snapshot.
- * @throws {UsageError} `MODULE_TWICE` if one is named as that byte code is
+ * What the source holds, and what is read beside it.
+ * @throws {UsageError} `MODULE_TWICE` if a place has the name of a state of the source
  */
-async function otherModulesOf(
+async function modulesOf(
   { source, progress }: HeldSource,
-  codes: StagedCodes,
   places: readonly NamedPlace[],
 ): Promise<StateModule[]> {
-  if (source.readStores === undefined) return modulesToRead(places);
-  progress.phase('stores');
-  const { hasCodes } = await source.readStores();
-  if (!hasCodes) return modulesToRead(places);
-  const twice = places.find(({ name }) => name === WASM);
-  if (twice !== undefined) {
-    throw new UsageError('MODULE_TWICE', `module ${WASM} comes with the source`, {
-      path: source.location,
+  const modules = await source.readers(progress);
+  for (const { name } of modules) {
+    const twice = places.find((place) => place.name === name);
+    if (twice === undefined) continue;
+    throw new UsageError('MODULE_TWICE', `module ${name} comes with the source`, {
+      path: source.swingset.location,
       found: twice.dir,
-      hint: `leave out --module ${WASM}=…`,
+      hint: `leave out --module ${name}=…`,
     });
   }
-  return [codes.module(), ...modulesToRead(places)];
+  return [...modules, ...modulesToRead(places)];
 }
 
 /** What is left to do where a retrieve was killed after its snapshot was published. */
-async function finishBegun(
-  { source, snapshotDir, keepLast: keep, height: asked, progress }: RetrieveOptions,
-  storage: SnapshotStorage,
-  options: FinishOptions,
-): Promise<Retrieved | undefined> {
+async function finishBegun(work: Work): Promise<Retrieved | undefined> {
+  const { options, storage, codec, pool, progress } = work;
+  const { source, snapshotDir, keepLast: keep } = options;
   if (!mayRemove(source)) return undefined;
-  const exportDir = resolve(source.exportDir);
-  const finished = await finishRetrieve(exportDir, storage, { ...options, height: asked });
+  const finished = await finishRetrieve(resolve(source.exportDir), storage, {
+    belief: believing(work),
+    codec,
+    pool,
+    height: options.height,
+  });
   if (finished === undefined) return undefined;
   const { manifest, sha256: manifestSha256 } = finished.file;
   const { height } = manifest;
-  const { note } = progress;
   return {
     manifest,
     manifestSha256,
@@ -202,22 +197,17 @@ async function finishBegun(
     reused: { chunks: 0, size: 0, rechecked: 0 },
     reusedFrom: undefined,
     path: resolve(snapshotDir, snapshotName(height)),
-    removedHeights: await keepLast(storage, { keep, height, codec: options.codec, note }),
+    removedHeights: await keepLast(storage, { keep, height, codec, note: progress.note }),
   };
 }
 
-/** The source without waiting for anything: a check tells what is so now. */
-function unhurried(source: RetrieveSource): RetrieveSource {
-  if ('from' in source) return source;
-  return 'stateDir' in source ? { ...source, awaited: undefined } : { ...source, wait: false };
+interface Prepared extends ReadContext {
+  readonly codec: ZstdCodec;
+  readonly level: number;
+  readonly chunkBytes: number;
 }
 
-async function prepare(options: RetrieveOptions): Promise<{
-  codec: ZstdCodec;
-  level: number;
-  chunkBytes: number;
-  scratchDir: string;
-}> {
+async function prepare(options: RetrieveOptions, pool: WorkerPool): Promise<Prepared> {
   const codec = await loadZstdCodec();
   const { source, modules = [], level = DEFAULT_LEVEL, chunkBytes = DEFAULT_CHUNK_BYTES } = options;
   if ('stateDir' in source) refuseStoreBelow(modules, source.stateDir);
@@ -228,12 +218,9 @@ async function prepare(options: RetrieveOptions): Promise<{
       found: chunkBytes,
     });
   }
-  return {
-    codec,
-    level,
-    chunkBytes,
-    scratchDir: chooseScratchDir(options.scratchDir, options.snapshotDir),
-  };
+  const { height, progress = noProgress, signal } = options;
+  const scratchDir = chooseScratchDir(options.scratchDir, options.snapshotDir);
+  return { codec, level, chunkBytes, scratchDir, height, pool, progress, signal };
 }
 
 /** Whether it is an export directory that may go once its snapshot is durable. */
@@ -250,4 +237,11 @@ async function removeSource(
   if (directory === undefined || !existsSync(source.exportDir)) return undefined;
   const remove = source.remove === 'always' || (await readRecord(directory.path)) !== undefined;
   return remove ? removeHeldExport(directory) : undefined;
+}
+
+/** As manifests have it: `swingsnap 0.1.0`. */
+function programName(): string {
+  const manifest = new URL('../../../package.json', import.meta.url);
+  const { name, version } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<string, string>;
+  return `${name ?? ''} ${version ?? ''}`;
 }

@@ -8,14 +8,22 @@ import { archiveName } from '../../formats/state-sync/write/write-archive.ts';
 import { refuseNoSpace } from '../../io/files/free-space.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.ts';
 import { statIfThere } from '../../io/files/stat-if-there.ts';
-import type { Progress } from '../../io/progress.ts';
+import { noProgress } from '../../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
+import { findSource } from '../../source/find.ts';
+import type { Trust } from '../../source/open.ts';
+import type { OperationOptions } from '../options.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
-import { refuseHeight } from '../refuse-height.ts';
-import { findSource, type Trust } from '../source/open.ts';
-import { holdSource, type HeldSource, type RetrieveSource } from './hold-source.ts';
+import { refuseHeight } from '../with-source.ts';
+import {
+  unhurried,
+  withRetrieveSource,
+  type HeldSource,
+  type ReadContext,
+  type RetrieveSource,
+} from './read-source.ts';
 
-export interface RetrieveStateSyncOptions extends Trust {
+export interface RetrieveStateSyncOptions extends OperationOptions, Trust {
   /** Has the artifacts; it is left as it is. */
   readonly source: RetrieveSource;
   /** The state-sync snapshot whose stores are taken. */
@@ -27,12 +35,7 @@ export interface RetrieveStateSyncOptions extends Trust {
   /** The height that both must be at. */
   readonly height?: number | undefined;
   /** Whether another archive of that height is replaced. */
-  readonly replace: boolean;
-  readonly scratchDir?: string | undefined;
-  /** Worker threads; by default one per processor. */
-  readonly concurrency?: number | undefined;
-  readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
+  readonly replace?: boolean | undefined;
 }
 
 export interface RetrievedStateSync extends Repacked {
@@ -45,60 +48,61 @@ export interface RetrievedStateSync extends Repacked {
 
 /** Looks whether {@link retrieveStateSync} could start, without making anything. Throws as it does. */
 export async function checkRetrieveStateSync(options: RetrieveStateSyncOptions): Promise<Check[]> {
-  const { found, scratchDir } = prepare(options);
-  const held = await hold(unhurried(options), scratchDir);
-  const { source } = held;
-  await held.release();
-  return [
-    { check: `stores can be read at height ${found.height}`, path: found.path },
-    { check: `artifacts can be read at height ${source.height}`, path: source.location },
-    checkWritable(options.snapshotDir, 'snapshot dir'),
-    checkWritable(scratchDir, 'scratch dir'),
-  ];
+  return withWorkerPool(options.concurrency, async (pool) => {
+    const { found, ...context } = prepare(options, pool);
+    const source = unhurried(artifactsOf(options));
+    const artifacts = await withRetrieveSource(source, context, async ({ source: read }) => ({
+      check: `artifacts can be read at height ${read.height}`,
+      path: read.swingset.location,
+    }));
+    return [
+      { check: `stores can be read at height ${found.height}`, path: found.path },
+      artifacts,
+      checkWritable(options.snapshotDir, 'snapshot dir'),
+      checkWritable(context.scratchDir, 'scratch dir'),
+    ];
+  });
 }
 
 /**
  * Writes `<snapshotDir>/<height>-<format>.tar.gz`, an archive that `snapshots load` takes.
- * @throws {NotFoundError} `SOURCE_MISSING`, {@link UsageError} `NO_STORES` if `storesFrom` is no state-sync snapshot
- * @throws as `repackStateSync` and `holdSource`; nothing is published then
+ * @throws {NotFoundError} `SOURCE_MISSING`, {@link UsageError} `NO_STORES` if `storesFrom` is not a state-sync snapshot
+ * @throws as `repackStateSync` and `withRetrieveSource`; nothing is published then
  */
 export async function retrieveStateSync(
   options: RetrieveStateSyncOptions,
 ): Promise<RetrievedStateSync> {
   return withWorkerPool(options.concurrency, async (pool) => {
-    const { found, scratchDir } = prepare(options);
-    const held = await hold(options, scratchDir, pool);
-    try {
-      return await repack(options, { found, scratchDir, held, pool });
-    } finally {
-      await held.release();
-    }
+    const prepared = prepare(options, pool);
+    return withRetrieveSource(artifactsOf(options), prepared, async (held) =>
+      repack(options, held, prepared),
+    );
   });
-}
-
-interface Held {
-  readonly found: FoundStateSync;
-  readonly scratchDir: string;
-  readonly held: HeldSource;
-  readonly pool: WorkerPool;
 }
 
 async function repack(
   options: RetrieveStateSyncOptions,
-  { found, scratchDir, held, pool }: Held,
+  { source, progress, signal }: HeldSource,
+  { found, scratchDir, pool }: Prepared,
 ): Promise<RetrievedStateSync> {
   const { height, format } = found;
-  const { appHash, memStores, replace } = options;
+  const { appHash, memStores, replace = false } = options;
   const snapshotDir = resolve(options.snapshotDir);
-  const { source: artifacts, progress, signal } = held;
-  const { note } = progress;
   const made = await makeDirectory(snapshotDir);
   try {
     const path = join(snapshotDir, archiveName(height, format));
-    const wasmDir = options.wasmDir === undefined ? undefined : resolve(options.wasmDir);
     const repacked = await repackStateSync(found, {
-      ...{ appHash, memStores, wasmDir, scratchDir, artifacts, path, replace },
-      ...{ progress, signal, pool, note },
+      appHash,
+      memStores,
+      wasmDir: options.wasmDir === undefined ? undefined : resolve(options.wasmDir),
+      scratchDir,
+      artifacts: source.swingset,
+      path,
+      replace,
+      progress,
+      signal,
+      pool,
+      note: progress.note,
     });
     return { ...repacked, path, height, format };
   } catch (error) {
@@ -107,10 +111,14 @@ async function repack(
   }
 }
 
-function prepare(options: RetrieveStateSyncOptions): { found: FoundStateSync; scratchDir: string } {
-  const { storesFrom, snapshotDir, wasmDir } = options;
+interface Prepared extends ReadContext {
+  readonly found: FoundStateSync;
+}
+
+function prepare(options: RetrieveStateSyncOptions, pool: WorkerPool): Prepared {
+  const { storesFrom, snapshotDir, wasmDir, height, progress = noProgress, signal } = options;
   const found = findStores(storesFrom);
-  refuseHeight({ height: found.height, location: found.path }, options.height);
+  refuseHeight(found, height);
   if (wasmDir !== undefined && statIfThere(wasmDir)?.isDirectory() !== true) {
     throw new UsageError('NOT_A_DIRECTORY', 'the directory of byte code does not exist', {
       path: wasmDir,
@@ -122,7 +130,7 @@ function prepare(options: RetrieveStateSyncOptions): { found: FoundStateSync; sc
   const bytes = bytesOf(found);
   refuseNoSpace(scratchDir, bytes, 'the chunks', '--scratch-dir');
   refuseNoSpace(resolve(snapshotDir), bytes, 'the archive', '--snapshot-dir');
-  return { found, scratchDir };
+  return { found, scratchDir, height, pool, progress, signal };
 }
 
 function findStores(storesFrom: string): FoundStateSync {
@@ -147,26 +155,10 @@ function bytesOf({ kind, path }: FoundStateSync): number {
   return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
 }
 
-/** Opens and locks what has the artifacts; a state-sync snapshot is held against the same AppHash. */
-async function hold(
-  options: RetrieveStateSyncOptions,
-  scratchDir: string,
-  pool?: WorkerPool,
-): Promise<HeldSource> {
-  const { source, appHash, memStores } = options;
-  const context = { ...options, pool };
-  if (!('from' in source)) return holdSource(source, context, scratchDir);
+/** What has the artifacts; a state-sync snapshot is held against the same AppHash as the stores. */
+function artifactsOf({ source, appHash, memStores }: RetrieveStateSyncOptions): RetrieveSource {
+  if (!('from' in source)) return source;
   const { from } = source;
   const isStateSync = findSource(from).form === 'state-sync snapshot';
-  return holdSource({ from, ...(isStateSync && { appHash, memStores }) }, context, scratchDir);
-}
-
-/** Without waiting for anything: a check tells what is so now. */
-function unhurried(options: RetrieveStateSyncOptions): RetrieveStateSyncOptions {
-  const { source } = options;
-  if ('from' in source) return options;
-  return {
-    ...options,
-    source: 'stateDir' in source ? { ...source, awaited: undefined } : { ...source, wait: false },
-  };
+  return isStateSync ? { from, appHash, memStores } : { from };
 }

@@ -8,7 +8,8 @@ import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { CopyOptions } from '../../swing-store-export/copy-unverified.ts';
 import { chunkFile, damaged } from '../layout.ts';
 import { readSnapshotManifest, type SnapshotManifest } from '../manifest.ts';
-import { missingChunk, planChunks, readChunkFile } from './chunk-reader.ts';
+import { missingChunk, readChunkFile } from './load-chunk.ts';
+import { planChunks } from './plan-chunks.ts';
 
 /**
  * Reads the manifest, the list of entries, and every chunk that it names.

@@ -14,7 +14,7 @@ import { isFaultOfStored } from '../gone.ts';
 import { heightOfName } from '../layout.ts';
 import { readManifestFile, type ManifestFile, type SnapshotManifest } from '../manifest.ts';
 import { moduleOf, type EntryDigest, type HeldArtifact } from '../module-contract.ts';
-import { planChunks } from '../read/chunk-reader.ts';
+import { planChunks } from '../read/plan-chunks.ts';
 
 /** An artifact of more parts is not taken over: no writer makes one. */
 const MAX_HELD_PARTS = 16_384;

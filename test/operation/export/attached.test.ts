@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fateOf } from '../../../src/operation/lock/record.ts';
-import { statusOfStore } from '../../../src/operation/status.ts';
+import { status } from '../../../src/operation/status.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { buildStore, closeReference } from '../../fixtures/reference.ts';
 import { tinySpec } from '../../fixtures/specs.ts';
@@ -29,7 +29,7 @@ async function place({ there = false } = {}) {
 
 async function expectUntouched(dir: string, before: readonly string[]): Promise<void> {
   expect(Object.keys(await listTree(dir))).toEqual(before);
-  expect(statusOfStore(S)).toMatchObject({ state: 'none' });
+  expect(await status({ stateDir: S })).toMatchObject({ state: 'none' });
 }
 
 describe('an export that its command waits for', { timeout: 180_000 }, () => {

@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noProgress } from '../../../src/io/progress.ts';
 import { openDatabase } from '../../../src/io/sqlite.ts';
-import { discardExport } from '../../../src/operation/discard.ts';
+import { discard } from '../../../src/operation/discard.ts';
 import { awaitExport } from '../../../src/operation/export/await-export.ts';
 import { fateOf } from '../../../src/operation/lock/record.ts';
-import { statusOfExport, statusOfStore } from '../../../src/operation/status.ts';
+import { status } from '../../../src/operation/status.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { buildStore, closeReference } from '../../fixtures/reference.ts';
 import { prunedSpec, tinySpec } from '../../fixtures/specs.ts';
@@ -82,7 +82,11 @@ describe('a detached export', { timeout: 180_000 }, () => {
     const { command, pid } = await hold(S, E, '--detach');
     expect((await command.told).exitCode).toBe(0);
     process.kill(pid, 'SIGHUP');
-    expect(statusOfStore(S)).toMatchObject({ state: 'running', operation: 'export', pid });
+    expect(await status({ stateDir: S })).toMatchObject({
+      state: 'running',
+      operation: 'export',
+      pid,
+    });
     expect(await swingsnap('status', '--export-dir', E)).toMatchObject({
       exitCode: 0,
       state: 'running',
@@ -113,11 +117,11 @@ describe('a detached export', { timeout: 180_000 }, () => {
       return found?.record.awaitedHeight === undefined ? undefined : found;
     });
     child.kill('SIGKILL');
-    expect(await statusOfExport(E)).toMatchObject({ state: 'waiting', awaitedHeight: 1001 });
-    expect(statusOfStore(S)).toMatchObject({ state: 'waiting', pid: record.pid });
+    expect(await status({ exportDir: E })).toMatchObject({ state: 'waiting', awaitedHeight: 1001 });
+    expect(await status({ stateDir: S })).toMatchObject({ state: 'waiting', pid: record.pid });
     setHeight(S, 1001);
     await awaitExport(E, { wait: true, progress: noProgress });
-    expect(await statusOfExport(E)).toMatchObject({ state: 'done', height: 1001 });
+    expect(await status({ exportDir: E })).toMatchObject({ state: 'done', height: 1001 });
   });
 
   it('leaves a record of a failure that nobody was there to hear', async () => {
@@ -127,7 +131,9 @@ describe('a detached export', { timeout: 180_000 }, () => {
     await until(async () => await fateOf(E));
     child.kill('SIGKILL');
     await until(async () => ((await fateOf(E))?.fate === 'failed' ? true : undefined));
-    expect(await statusOfExport(E)).toMatchObject({ failure: { code: 'TIMEOUT', exitCode: 7 } });
+    expect(await status({ exportDir: E })).toMatchObject({
+      failure: { code: 'TIMEOUT', exitCode: 7 },
+    });
     expect(await namesIn(E)).toEqual([RECORD]);
   });
 
@@ -137,7 +143,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     process.kill(pid, 'SIGKILL');
     await untilGone(pid);
     expect(await swingsnap('status', '--export-dir', E)).toMatchObject({ state: 'dead', pid });
-    expect(statusOfStore(S)).toMatchObject({ state: 'none' });
+    expect(await status({ stateDir: S })).toMatchObject({ state: 'none' });
     const retrieved = await swingsnap('retrieve', '--export-dir', E, '--snapshot-dir', D);
     expect(retrieved).toMatchObject({ exitCode: 1, error: { code: 'EXPORT_DIED' } });
     expect(retrieved.error?.hint).toContain('run the export again');
@@ -168,8 +174,8 @@ describe('a detached export', { timeout: 180_000 }, () => {
     });
     await untilGone(pid);
     expect((await namesIn(dir)).filter((name) => !name.startsWith('S'))).toEqual([]);
-    expect(statusOfStore(S)).toMatchObject({ state: 'none' });
-    expect(await discardExport(E)).toMatchObject({ ended: false, files: 0 });
+    expect(await status({ stateDir: S })).toMatchObject({ state: 'none' });
+    expect(await discard(E)).toMatchObject({ ended: false, files: 0 });
   });
 
   it('is removed by discard after it died or failed', async () => {
@@ -177,10 +183,10 @@ describe('a detached export', { timeout: 180_000 }, () => {
     const { pid } = await hold(S, E, '--detach');
     process.kill(pid, 'SIGKILL');
     await untilGone(pid);
-    expect(await discardExport(E)).toMatchObject({ ended: false, gone: true, left: [] });
+    expect(await discard(E)).toMatchObject({ ended: false, gone: true, left: [] });
     await swingsnap('export', '--state-dir', S, '--export-dir', E, '--detach', '--max-time', '1ms');
     await until(async () => ((await fateOf(E))?.fate === 'failed' ? true : undefined));
-    expect(await discardExport(E)).toMatchObject({ files: 1, gone: true });
+    expect(await discard(E)).toMatchObject({ files: 1, gone: true });
   });
 
   it('that still waits is ended by discard, and its starter hears it', async () => {
@@ -189,7 +195,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     const flags = ['--detach', '--at-height', '1001'];
     const starter = start(['export', '--state-dir', S, '--export-dir', E, ...flags]);
     await until(async () => await fateOf(E));
-    expect(await discardExport(E)).toMatchObject({ ended: true, left: [] });
+    expect(await discard(E)).toMatchObject({ ended: true, left: [] });
     expect(await starter.told).toMatchObject({ exitCode: 1, error: { code: 'DISCARDED' } });
     expect(await namesIn(E)).toEqual([]);
   });
@@ -206,7 +212,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     await until(async () => ((await fateOf(E))?.fate === 'failed' ? true : undefined));
     node.close();
     expect(await namesIn(E)).toEqual([RECORD]);
-    expect(await statusOfExport(E)).toMatchObject({
+    expect(await status({ exportDir: E })).toMatchObject({
       state: 'failed',
       failure: { code, exitCode },
     });
@@ -218,14 +224,14 @@ describe('who is alive', { timeout: 180_000 }, () => {
     const { dir, S, E } = await scene('large');
     const { pid } = await hold(S, E, '--detach');
     await cp(E, join(dir, 'copy'), { recursive: true });
-    expect(await statusOfExport(E)).toMatchObject({ state: 'running' });
-    expect(await statusOfExport(join(dir, 'copy'))).toMatchObject({ state: 'dead' });
+    expect(await status({ exportDir: E })).toMatchObject({ state: 'running' });
+    expect(await status({ exportDir: join(dir, 'copy') })).toMatchObject({ state: 'dead' });
     process.kill(pid, 'SIGKILL');
     await untilGone(pid);
     const record = JSON.parse(await readFile(join(E, RECORD), 'utf8')) as object;
     await writeFile(join(E, RECORD), JSON.stringify({ ...record, pid: process.pid }));
     expect(isRunning(process.pid)).toBe(true);
-    expect(await statusOfExport(E)).toMatchObject({ state: 'dead', pid: process.pid });
+    expect(await status({ exportDir: E })).toMatchObject({ state: 'dead', pid: process.pid });
   });
 
   it('is known by whatever path the store is named', async () => {
@@ -284,13 +290,13 @@ describe('who is alive', { timeout: 180_000 }, () => {
       const { record } = await until(async () => await fateOf(E));
       // Its number is one of its own world, and somebody else's here.
       expect(record.pid).toBeLessThan(50);
-      expect(await statusOfExport(E)).toMatchObject({ state: 'waiting' });
+      expect(await status({ exportDir: E })).toMatchObject({ state: 'waiting' });
       expect(
         await swingsnap('export', '--state-dir', S, '--export-dir', join(dir, 'E2')),
       ).toMatchObject({ exitCode: 4, error: { code: 'BUSY', path: E } });
       setHeight(S, 1001);
       expect(await inside.told).toMatchObject({ exitCode: 0, height: 1001 });
-      expect(await statusOfExport(E)).toMatchObject({ state: 'done' });
+      expect(await status({ exportDir: E })).toMatchObject({ state: 'done' });
     },
   );
 });

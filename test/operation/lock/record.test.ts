@@ -14,7 +14,7 @@ import {
   writeRecord,
   type OperationRecord,
 } from '../../../src/operation/lock/record.ts';
-import { statusOfExport } from '../../../src/operation/status.ts';
+import { status } from '../../../src/operation/status.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
 
 const tempDir = useTempDir();
@@ -106,7 +106,7 @@ describe('a kept record', () => {
     const progress = { phase: 'artifacts', bytes: 42, items: 1, totalBytes: 100 };
     expect((await readRecord(E))?.progress).toMatchObject(progress);
     expect(operationOn(E)?.progress).toMatchObject(progress);
-    expect(await statusOfExport(E)).toMatchObject({ state: 'running', progress });
+    expect(await status({ exportDir: E })).toMatchObject({ state: 'running', progress });
     lock.release();
   });
 });

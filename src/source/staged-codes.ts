@@ -7,12 +7,12 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ByteCode } from '../../formats/state-sync/payload/code-payload.ts';
-import { makeScratchDirectory } from '../../io/files/scratch.ts';
-import type { WorkDirectory } from '../../io/files/work-directory.ts';
-import { WASM } from '../../modules/wasm/layout.ts';
-import { wasmModule } from '../../modules/wasm/module.ts';
-import type { StateModule } from '../../snapshot/module-contract.ts';
+import type { ByteCode } from '../formats/state-sync/payload/code-payload.ts';
+import { makeScratchDirectory } from '../io/files/scratch.ts';
+import type { WorkDirectory } from '../io/files/work-directory.ts';
+import { WASM } from '../modules/wasm/layout.ts';
+import { wasmModule } from '../modules/wasm/module.ts';
+import type { StateModule } from '../snapshot/module-contract.ts';
 
 export class StagedCodes {
   readonly #scratchDir: string;

@@ -1,31 +1,18 @@
-/** Finds out from its content which form of an export a path holds, and opens it. */
+/** Finds out which form a path holds, from its content. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { NotFoundError, UsageError } from '../../errors.ts';
-import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../../formats/export-directory/layout.ts';
-import { openExportDirectory } from '../../formats/export-directory/open.ts';
-import { findStateSync, type FoundStateSync } from '../../formats/state-sync/layout.ts';
-import {
-  openStateSync,
-  type ByteCodes,
-  type OpenStateSyncOptions,
-  type StateSyncExport,
-} from '../../formats/state-sync/open.ts';
-import type { AppHashProof } from '../../formats/state-sync/proof/app-hash.ts';
-import { statIfThere } from '../../io/files/stat-if-there.ts';
-import type { WorkerPool } from '../../io/threads/pool.ts';
-import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import { openSnapshot } from '../../modules/swingset/snapshot-form.ts';
+import { NotFoundError, UsageError } from '../errors.ts';
+import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../formats/export-directory/layout.ts';
+import { findStateSync, type FoundStateSync } from '../formats/state-sync/layout.ts';
+import { statIfThere } from '../io/files/stat-if-there.ts';
 import {
   CHUNKS_DIR,
   ENTRIES_FILE,
   heightOfName,
   MANIFEST_FILE as SNAPSHOT_MANIFEST_FILE,
-} from '../../snapshot/layout.ts';
-import type { SnapshotManifest } from '../../snapshot/manifest.ts';
-import type { StoredSnapshot } from '../../storage/contract.ts';
-import { storedDirectory } from '../../storage/directory.ts';
-import type { SwingStoreExport } from '../../swing-store-export/swing-store-export.ts';
+} from '../snapshot/layout.ts';
+import type { StoredSnapshot } from '../storage/contract.ts';
+import { storedDirectory } from '../storage/directory.ts';
 
 /** What a path was found to be. `path` is absolute. */
 export type FoundSource =
@@ -36,14 +23,6 @@ export type FoundSource =
       readonly path: string;
       readonly stateSync: FoundStateSync;
     };
-
-/** What a state-sync snapshot is held against. */
-export interface Trust {
-  /** The AppHash from the header of the next block; hex. */
-  readonly appHash?: string | undefined;
-  /** Memory stores that the chain counts. */
-  readonly memStores?: readonly string[] | undefined;
-}
 
 /**
  * @param source a snapshot, a snapshot dir (its newest height is taken), an export directory, or a state-sync snapshot
@@ -87,49 +66,6 @@ export function findSource(source: string): FoundSource {
     hint: 'make one with: swingsnap retrieve --snapshot-dir <dir> --home <node home>',
   });
 }
-
-/** Opens what {@link findSource} found. Throws as the form does. */
-export async function openSource(
-  found: FoundSource,
-  options: OpenSourceOptions,
-): Promise<OpenedSource> {
-  if (found.form === 'state-sync snapshot') {
-    return openStateSync(found.stateSync, options);
-  }
-  const { codec, pool, appHash, memStores } = options;
-  if (appHash !== undefined || memStores !== undefined) {
-    throw new UsageError('NO_APP_HASH', 'an AppHash proves state-sync snapshots only', {
-      path: found.path,
-      found: found.form,
-      hint: 'leave out --app-hash and --mem-store, and name its content hash with --expect',
-    });
-  }
-  return found.form === 'snapshot'
-    ? openSnapshot(found.snapshot, codec, pool)
-    : openExportDirectory(found.path, pool);
-}
-
-export interface OpenSourceOptions
-  extends Trust, Pick<OpenStateSyncOptions, 'onCode' | 'onCodesEnd'> {
-  readonly codec: ZstdCodec;
-  readonly pool?: WorkerPool | undefined;
-  readonly scratchDir: string;
-  readonly note: (message: string) => void;
-  /** Whether a state-sync snapshot without a SwingStore is refused. */
-  readonly needsExportData?: boolean | undefined;
-  /** Ends the reading of a state-sync snapshot, whose stores are read before anything is given. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** A source, with what the AppHash says of it, if it is of that form and has been read. */
-export type OpenedSource = SwingStoreExport & {
-  /** Only of a state-sync snapshot. */
-  readonly readStores?: StateSyncExport['readStores'];
-  readonly proof?: AppHashProof | undefined;
-  readonly codes?: ByteCodes | undefined;
-  /** Only of a snapshot. */
-  readonly manifest?: SnapshotManifest | undefined;
-};
 
 /** A damaged height is not passed over for an older one: its reader says what is wrong. */
 function newestHeight(dir: string): number | undefined {

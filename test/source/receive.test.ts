@@ -3,15 +3,16 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
-import { openStateSync } from '../../../src/formats/state-sync/open.ts';
-import { noProgress } from '../../../src/io/progress.ts';
-import { inlinePool } from '../../../src/io/threads/pool.ts';
-import type { ReceiveExport } from '../../../src/modules/swingset/writable.ts';
-import { IncomingCodes, receiveSource } from '../../../src/operation/source/receive.ts';
-import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
-import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
-import { listTree, useTempDir } from '../../fixtures/directories.ts';
+import { findStateSync } from '../../src/formats/state-sync/layout.ts';
+import { noProgress } from '../../src/io/progress.ts';
+import { inlinePool } from '../../src/io/threads/pool.ts';
+import type { StoreDestination } from '../../src/modules/swingset/destinations.ts';
+import { wasmModule } from '../../src/modules/wasm/module.ts';
+import { receive } from '../../src/source/receive.ts';
+import { stateSyncSource } from '../../src/source/state-sync.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
+import { nullSink } from '../../src/swing-store-export/null-sink.ts';
+import { listTree, useTempDir } from '../fixtures/directories.ts';
 import {
   makeChain,
   storeItems,
@@ -19,11 +20,11 @@ import {
   swingsetLeaves,
   wasmItems,
   wasmLeaves,
-} from '../../fixtures/state-sync/make-chain.ts';
-import { streamOf, writeChunks } from '../../fixtures/state-sync/make-snapshot.ts';
-import { sha256 } from '../../modules/hashes.ts';
+} from '../fixtures/state-sync/make-chain.ts';
+import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
+import { sha256 } from '../modules/hashes.ts';
 
-const EXPORT = fileURLToPath(new URL('../../fixtures/state-sync/export', import.meta.url));
+const EXPORT = fileURLToPath(new URL('../fixtures/state-sync/export', import.meta.url));
 const codes = ['one code', 'another code'].map((text) => Buffer.from(text));
 const checksums = codes.map((code) => sha256(code));
 const tempDir = useTempDir();
@@ -38,17 +39,15 @@ async function receiveInto(
   const items = [...storeItems(chain), ...wasmItems(codes), ...(await swingsetItems(EXPORT))];
   const chunks = await writeChunks(await tempDir(), 1000, 3, [streamOf(items)]);
   const scratchDir = await tempDir();
-  const incoming = new IncomingCodes();
-  const onCode = incoming.take;
-  const note = (): void => undefined;
-  const source = openStateSync(findStateSync(chunks)!, { scratchDir, note, onCode });
+  const source = stateSyncSource(findStateSync(chunks)!, { scratchDir, note: () => undefined });
   const wasm = join(dir, 'made', 'wasm');
   const steps: string[] = [];
-  const receive: ReceiveExport = async (received, options) => {
-    await copyVerified(received, async () => nullSink(), options);
+  const destination: StoreDestination = async (received, options) => {
+    const { summary } = await copyVerified(received, async () => nullSink(), options);
     if (failAt === 'copy') throw new Error('no copy');
     steps.push(`copied, while ${JSON.stringify(await visibleIn(wasm))} are visible`);
     return {
+      summary,
       install: async () => {
         if (failAt === 'install') throw new Error('no install');
         steps.push(`installed behind ${(await visibleIn(wasm)).length}`);
@@ -57,11 +56,12 @@ async function receiveInto(
       discard: async () => void steps.push('discarded'),
     };
   };
-  const receiving = receiveSource(source, receive, {
-    ...{ codes: incoming, purpose: 'install', expect: undefined, signal },
-    ...{ scratchDir, pool: inlinePool, progress: noProgress },
-    places: [{ name: 'wasm', kind: 'wasm', dir: wasm }],
-  });
+  const receiving = (async () => {
+    const [held] = await source.others(noProgress);
+    const others = [wasmModule({ ...held!, dir: wasm, purpose: 'install' })];
+    const working = { scratchDir, pool: inlinePool, progress: noProgress, signal };
+    return receive(source, destination, others, working);
+  })();
   const error = await receiving.then(
     () => undefined,
     (thrown: unknown) => thrown as Error,

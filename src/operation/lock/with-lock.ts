@@ -1,0 +1,28 @@
+/** The frame of an operation that holds a lock: the lock is released whatever happens. */
+import { noProgress, type Progress } from '../../io/progress.ts';
+import { lockOperation, type NoticeFacts, type OperationLock } from './lock.ts';
+import { followProgress, ProgressMeter } from './progress-meter.ts';
+
+/**
+ * @param paths as for `lockOperation`
+ * @param work given the lock, and where to report progress, which `status` shows
+ * @throws {BusyError} `BUSY` if another operation holds the lock of one of `paths`
+ */
+export async function withLock<Result>(
+  paths: readonly string[],
+  facts: NoticeFacts,
+  work: (lock: OperationLock, progress: ProgressMeter) => Promise<Result>,
+  progress: Progress = noProgress,
+): Promise<Result> {
+  const lock = lockOperation(paths, facts);
+  const meter = new ProgressMeter(progress);
+  const stopTelling = followProgress(meter, (now) => {
+    lock.update({ progress: now });
+  });
+  try {
+    return await work(lock, meter);
+  } finally {
+    stopTelling();
+    lock.release();
+  }
+}

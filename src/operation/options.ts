@@ -1,0 +1,22 @@
+/** What several operations take. */
+import type { Progress } from '../io/progress.ts';
+import type { Trust } from '../source/open.ts';
+
+export interface OperationOptions {
+  /** Directory for scratch files; by default one beside the output. */
+  readonly scratchDir?: string | undefined;
+  /** Worker threads; by default one per processor. */
+  readonly concurrency?: number | undefined;
+  /** By default nothing is reported. */
+  readonly progress?: Progress | undefined;
+  /** Ends the operation with its reason; nothing is left then. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** For an operation that reads a source. */
+export interface SourceOptions extends OperationOptions, Trust {
+  /** Path of a snapshot, a snapshot dir (its newest height is read), an export directory or a state-sync snapshot. */
+  readonly source: string;
+  /** The height that the source must be at. */
+  readonly height?: number | undefined;
+}

@@ -1,0 +1,163 @@
+/** What `retrieve` reads: an export directory once its export is done, or the live store, locked; or any other form. */
+import { resolve } from 'node:path';
+import { openExportDirectory } from '../../formats/export-directory/open.ts';
+import { exportOfPinned } from '../../formats/swing-store/read/open.ts';
+import { HeldDirectory } from '../../io/files/held-directory.ts';
+import { statIfThere } from '../../io/files/stat-if-there.ts';
+import type { Progress } from '../../io/progress.ts';
+import type { WorkerPool } from '../../io/threads/pool.ts';
+import { exportDirectorySource } from '../../source/export-directory.ts';
+import type { Trust } from '../../source/open.ts';
+import type { Source } from '../../source/source.ts';
+import { swingStoreSource } from '../../source/swing-store.ts';
+import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
+import { awaitExport } from '../export/await-export.ts';
+import { lockedPathsOf } from '../lock/lock.ts';
+import { withLock } from '../lock/with-lock.ts';
+import type { AwaitedHeight } from '../store-view/await-height.ts';
+import { watchPin, type PinBounds } from '../store-view/bounds.ts';
+import { openStoreView } from '../store-view/open.ts';
+import { openSourceAt, refuseHeight } from '../with-source.ts';
+
+export interface ExportDirectorySource {
+  readonly exportDir: string;
+  /** Whether the export directory goes once the snapshot is durable: `ours` if it carries our record. */
+  readonly remove: 'ours' | 'always' | 'never';
+  /** Whether an export that is still in progress is waited for. */
+  readonly wait: boolean;
+}
+
+export interface LiveStoreSource extends PinBounds {
+  readonly stateDir: string;
+  readonly artifactMode: ArtifactMode;
+  /** The height to wait for. */
+  readonly awaited?: AwaitedHeight | undefined;
+  /** Milliseconds to wait for it at most. */
+  readonly timeout?: number | undefined;
+}
+
+/** Any readable form, which is left as it is. */
+export interface OtherSource extends Trust {
+  readonly from: string;
+}
+
+export type RetrieveSource = ExportDirectorySource | LiveStoreSource | OtherSource;
+
+/** The source without waiting for anything: a check reports what is so now. */
+export function unhurried(source: RetrieveSource): RetrieveSource {
+  if ('from' in source) return source;
+  return 'stateDir' in source ? { ...source, awaited: undefined } : { ...source, wait: false };
+}
+
+export interface ReadContext {
+  /** The height that the source must be at. */
+  readonly height?: number | undefined;
+  readonly scratchDir: string;
+  readonly pool: WorkerPool;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A source that is open, and locked where operations could meet. */
+export interface HeldSource {
+  readonly source: Source;
+  readonly progress: Progress;
+  /** Aborted when the caller's signal is, or a bound is passed. */
+  readonly signal?: AbortSignal | undefined;
+  /** The export directory that is read. */
+  readonly directory?: HeldDirectory | undefined;
+}
+
+type Work<Result> = (held: HeldSource) => Promise<Result>;
+
+/**
+ * Runs `work` with the source, which is closed and unlocked whatever happens.
+ * @throws {BusyError} `BUSY` if another operation is in progress there
+ * @throws as `awaitExport`, `openExportDirectory`, `openStoreView`, `openSourceAt`
+ */
+export async function withRetrieveSource<Result>(
+  source: RetrieveSource,
+  context: ReadContext,
+  work: Work<Result>,
+): Promise<Result> {
+  if ('from' in source) return withOther(source, context, work);
+  return 'stateDir' in source
+    ? withStore(source, context, work)
+    : withExportDirectory(source, context, work);
+}
+
+async function withOther<Result>(
+  { from, ...trust }: OtherSource,
+  context: ReadContext,
+  work: Work<Result>,
+): Promise<Result> {
+  const { scratchDir, pool, progress, signal } = context;
+  const needs = { scratchDir, pool, needsExportData: true };
+  const source = await openSourceAt({ ...context, ...trust, source: from }, needs);
+  try {
+    return await work({ source, progress, signal });
+  } finally {
+    await source.close();
+  }
+}
+
+async function withExportDirectory<Result>(
+  { exportDir: named, wait }: ExportDirectorySource,
+  { height, pool, progress, signal }: ReadContext,
+  work: Work<Result>,
+): Promise<Result> {
+  const exportDir = resolve(named);
+  await awaitExport(exportDir, { wait, progress, signal });
+  return withLock(
+    [exportDir],
+    { operation: 'retrieve', exportDir },
+    async (lock, meter) => {
+      const isThere = statIfThere(exportDir)?.isDirectory() === true;
+      const directory = isThere ? HeldDirectory.openLinked(exportDir) : undefined;
+      try {
+        const path = directory?.path ?? exportDir;
+        const source = exportDirectorySource(path, await openExportDirectory(path, pool));
+        refuseHeight({ height: source.height, path: exportDir }, height);
+        lock.update({ height: source.height });
+        return await work({ source, progress: meter, signal, directory });
+      } finally {
+        directory?.close();
+      }
+    },
+    progress,
+  );
+}
+
+async function withStore<Result>(
+  live: LiveStoreSource,
+  { height, scratchDir, pool, progress, signal }: ReadContext,
+  work: Work<Result>,
+): Promise<Result> {
+  const stateDir = resolve(live.stateDir);
+  return withLock(
+    lockedPathsOf(stateDir),
+    { operation: 'retrieve', stateDir },
+    async (lock, meter) => {
+      const view = { ...live, height, stateDir, progress: meter, signal };
+      const store = await openStoreView(view, scratchDir, (awaitedHeight) => {
+        lock.update({ awaitedHeight });
+      });
+      const swingset = exportOfPinned(store, live.artifactMode, pool);
+      try {
+        // As many threads again check and pack what they read.
+        await store.startReaders(pool.concurrency);
+        lock.update({ height: store.height });
+        const lookout = watchPin(store, live, signal);
+        try {
+          const source = swingStoreSource({ form: 'live store', path: stateDir, swingset });
+          return await work({ source, progress: meter, signal: lookout.signal });
+        } finally {
+          lookout.end();
+        }
+      } finally {
+        await swingset.close();
+      }
+    },
+    progress,
+  );
+}

@@ -1,0 +1,71 @@
+/** The frame of an operation that reads a source. */
+import { SwingSnapError } from '../errors.ts';
+import { noProgress } from '../io/progress.ts';
+import { withWorkerPool, type WorkerPool } from '../io/threads/pool.ts';
+import { loadZstdCodec } from '../io/zstd/load-codec.ts';
+import { findSource, type FoundSource } from '../source/find.ts';
+import { openSource } from '../source/open.ts';
+import type { Source } from '../source/source.ts';
+import type { SourceOptions } from './options.ts';
+
+export interface SourceNeeds {
+  /** A directory that was checked. */
+  readonly scratchDir: string;
+  /** Whether a state-sync snapshot without a SwingStore is refused at once. */
+  readonly needsExportData?: boolean;
+  /** Refuses what was found before it is opened. */
+  readonly refuse?: (found: FoundSource) => Promise<void>;
+}
+
+/** Runs `work` with the source, and closes it whatever happens. Throws as {@link openSourceAt}. */
+export async function withSource<Result>(
+  options: SourceOptions,
+  needs: SourceNeeds,
+  work: (source: Source, pool: WorkerPool) => Promise<Result>,
+): Promise<Result> {
+  return withWorkerPool(options.concurrency, async (pool) => {
+    const source = await openSourceAt(options, { ...needs, pool });
+    try {
+      return await work(source, pool);
+    } finally {
+      await source.close();
+    }
+  });
+}
+
+/**
+ * Finds and opens a source, which the caller closes.
+ * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`; {@link SwingSnapError} `HEIGHT`
+ * @throws as `openSource`
+ */
+export async function openSourceAt(
+  options: SourceOptions,
+  { refuse, ...needs }: SourceNeeds & { readonly pool: WorkerPool },
+): Promise<Source> {
+  const found = findSource(options.source);
+  await refuse?.(found);
+  const { note } = options.progress ?? noProgress;
+  const codec = await loadZstdCodec();
+  const source = await openSource(found, { ...options, ...needs, codec, note });
+  try {
+    refuseHeight(source, options.height);
+    return source;
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+/** @throws {SwingSnapError} `HEIGHT` if a height was asked for and the source is at another */
+export function refuseHeight(
+  { height, path }: Pick<Source, 'height' | 'path'>,
+  expected: number | undefined,
+): void {
+  if (expected === undefined || height === expected) return;
+  throw new SwingSnapError('HEIGHT', 'the export is of another height', {
+    path,
+    expected,
+    found: height,
+    hint: 'leave out --height, or name the height of the export',
+  });
+}

@@ -1,0 +1,40 @@
+/** All of a stored snapshot is read and proved, and nothing is kept of it. */
+import { defaultScratchDir } from '../io/files/scratch.ts';
+import { noProgress } from '../io/progress.ts';
+import { inlinePool } from '../io/threads/pool.ts';
+import { moduleRegistry } from '../modules/registry.ts';
+import { nowhere } from '../modules/swingset/destinations.ts';
+import { damaged } from '../snapshot/layout.ts';
+import type { ManifestFile } from '../snapshot/manifest.ts';
+import type { OpenSnapshotOptions } from '../snapshot/read/opened-snapshot.ts';
+import type { StoredSnapshot } from '../storage/contract.ts';
+import { receive } from './receive.ts';
+import { snapshotSource } from './snapshot.ts';
+
+export interface VerifyStoredOptions extends OpenSnapshotOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * @param file the manifest that is meant
+ * @throws {VerificationError} for whatever is wrong with it, or if its manifest is another by now
+ */
+export async function verifyStored(
+  stored: StoredSnapshot,
+  file: ManifestFile,
+  { codec, pool = inlinePool, scratchDir = defaultScratchDir(), signal }: VerifyStoredOptions,
+): Promise<void> {
+  const source = await snapshotSource(stored, { codec, pool, scratchDir });
+  try {
+    const registry = moduleRegistry();
+    const others = source.mayHold.map(({ name, kind }) =>
+      registry.make(kind, { name, purpose: 'verify' }),
+    );
+    const options = { scratchDir, pool, progress: noProgress, signal, wholly: true };
+    const { provedManifest } = await receive(source, nowhere(), others, options);
+    if (provedManifest === file.sha256) return;
+    damaged('the snapshot was changed while it was verified', { path: stored.location });
+  } finally {
+    await source.close();
+  }
+}

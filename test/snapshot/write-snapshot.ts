@@ -1,0 +1,34 @@
+/** A snapshot of a SwingStore alone as the target of a copy, as tests want it that look at the copy. */
+import { ChunkExport } from '../../src/modules/swingset/chunk-export.ts';
+import { describeExport } from '../../src/modules/swingset/description.ts';
+import { SWINGSET } from '../../src/modules/swingset/layout.ts';
+import {
+  SnapshotBuilder,
+  type WriteSnapshotOptions,
+  type WrittenSnapshot,
+} from '../../src/snapshot/write/build.ts';
+import type { SnapshotStorage } from '../../src/storage/contract.ts';
+import type { ExportSink } from '../../src/swing-store-export/swing-store-export.ts';
+import { stranger } from './beliefs.ts';
+
+export async function writeSnapshot(
+  storage: SnapshotStorage,
+  options: WriteSnapshotOptions,
+): Promise<ExportSink<WrittenSnapshot>> {
+  const { belief = stranger, chunkBytes } = options;
+  const builder = await SnapshotBuilder.start(storage, [SWINGSET], { ...options, belief });
+  const chunks = new ChunkExport(async (chunk) => builder.add(SWINGSET, chunk), {
+    chunkBytes,
+    held: options.earlier && builder.held,
+  });
+  return {
+    holds: (identity) => chunks.holds(identity),
+    writeExportData: async (block) => chunks.writeExportData(block),
+    writeArtifact: async (name, content, identity) => chunks.writeArtifact(name, content, identity),
+    finish: async (summary) => {
+      await chunks.finish(summary);
+      return builder.finish({ [SWINGSET]: describeExport(summary) });
+    },
+    abort: async () => builder.abort(),
+  };
+}
