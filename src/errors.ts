@@ -1,9 +1,9 @@
 /**
- * What can go wrong, for the person at the terminal and for a program that branches on it.
+ * Errors, for the person at the terminal and for programs that branch on them.
  *
- * Every error that swingsnap raises on purpose is a {@link SwingSnapError}: one line that says what is wrong,
- * the facts (`path`, `expected`, `found`), and a hint that names the next thing to type. The subclasses are the
- * few kinds that somebody branches on; each has one exit code.
+ * Every error that swingsnap raises on purpose is a {@link SwingSnapError}: a one-line message, the facts (`path`,
+ * `expected`, `found`), and a hint that names the next thing to type. The subclasses are the few kinds that callers
+ * branch on; each has one exit code.
  */
 
 /** Exit codes of every command, the same in text and under `--json`. */
@@ -22,7 +22,7 @@ export const EXIT_CODES = {
 
 export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
 
-/** The facts of an error, beside its message. */
+/** The facts that accompany an error's message. */
 export interface ErrorFacts {
   /** The file, directory or name that the error is about. */
   readonly path?: string | undefined;
@@ -33,7 +33,7 @@ export interface ErrorFacts {
   readonly cause?: unknown;
 }
 
-/** An error that is ours: `code` for programs, `message` and `hint` for people. Exit code 1. */
+/** An error raised by swingsnap: `code` for programs, `message` and `hint` for people. Exit code 1. */
 export class SwingSnapError extends Error {
   readonly code: string;
   readonly exitCode: ExitCode = EXIT_CODES.failed;
@@ -44,7 +44,7 @@ export class SwingSnapError extends Error {
 
   /**
    * @param code upper-case words with underscores, stable between versions
-   * @param message one line, without the facts that follow in `facts`
+   * @param message one line, without what is in `facts`
    */
   constructor(code: string, message: string, facts: ErrorFacts = {}) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
@@ -57,12 +57,12 @@ export class SwingSnapError extends Error {
   }
 }
 
-/** The command was asked for something that it does not do. Exit code 2. */
+/** The command does not support what was asked for. Exit code 2. */
 export class UsageError extends SwingSnapError {
   override readonly exitCode = EXIT_CODES.usage;
 }
 
-/** Content is not what its hashes, records or names say. Exit code 3. */
+/** Content does not match its hashes, records or names. Exit code 3. */
 export class VerificationError extends SwingSnapError {
   override readonly exitCode = EXIT_CODES.verification;
 }
@@ -72,22 +72,22 @@ export class BusyError extends SwingSnapError {
   override readonly exitCode = EXIT_CODES.busy;
 }
 
-/** What was named is not there. Exit code 5. */
+/** The named thing does not exist. Exit code 5. */
 export class NotFoundError extends SwingSnapError {
   override readonly exitCode = EXIT_CODES.notFound;
 }
 
-/** A disk or storage cannot take or give the bytes: no space, no rights, unreachable. Exit code 6. */
+/** A disk or storage cannot be read or written: no space, no permission, unreachable. Exit code 6. */
 export class StorageError extends SwingSnapError {
   override readonly exitCode = EXIT_CODES.storage;
 }
 
-/** A time limit passed. Exit code 7. */
+/** A time limit expired. Exit code 7. */
 export class TimeoutError extends SwingSnapError {
   override readonly exitCode = EXIT_CODES.timeout;
 }
 
-/** A signal asked us to stop. Exit code 130 for SIGINT, 143 for SIGTERM. */
+/** A signal stopped the command. Exit code 130 for SIGINT, 143 for SIGTERM. */
 export class InterruptedError extends SwingSnapError {
   override readonly exitCode: ExitCode;
   constructor(signal: 'SIGINT' | 'SIGTERM') {

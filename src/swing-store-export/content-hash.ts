@@ -1,11 +1,11 @@
-/** The hash that names an export whatever its form; see DESIGN, "Hashes". */
+/** The hash that identifies an export independently of its form; see DESIGN, "Hashes". */
 import { createHash, type Hash } from 'node:crypto';
 import type { PresentArtifact } from './export-data/record-index.ts';
 
 /**
- * SHA-256 over what an export means: its height, its export data, and each artifact's name, size and SHA-256, in
- * canonical order; as lines of JSON, so that `docs/snapshot-format.md` can give it in one sentence. How it was cut
- * or compressed has no part in it.
+ * SHA-256 over the meaning of an export: its height, its export data, and each artifact's name, size and SHA-256, in
+ * canonical order. The input is lines of JSON, so that `docs/snapshot-format.md` can define it in one sentence.
+ * Chunking and compression do not affect it.
  */
 export class ContentHasher {
   readonly #hash = createHash('sha256');
@@ -20,12 +20,12 @@ export class ContentHasher {
     this.#line(['swingset', name, size, sha256]);
   }
 
-  /** The hash of the lines so far, for whoever adds others. */
+  /** A copy of the hash state so far, for callers that add more lines. */
   lines(): Hash {
     return this.#hash.copy();
   }
 
-  /** Of the lines so far. */
+  /** Hex digest of the lines so far. */
   digest(): string {
     return this.lines().digest('hex');
   }
@@ -35,7 +35,7 @@ export class ContentHasher {
   }
 }
 
-/** The content hash of an export of which all artifacts are at hand. */
+/** The content hash of an export, given all its artifacts. */
 export function computeContentHash(
   height: number,
   exportDataHash: string,

@@ -1,5 +1,5 @@
 /**
- * The one thing that every command does: copy an export from the form that it is in to the form that is wanted.
+ * What every command does: copy an export from its present form to the wanted form.
  */
 import { VerificationError } from '../errors.ts';
 import { DigestTap } from '../io/bytes/digest.ts';
@@ -32,33 +32,33 @@ import type {
 
 export interface VerifiedCopyOptions extends CopyOptions {
   /**
-   * Which artifacts to copy and require. Without it the source's own mode; and where the source has none, all of
-   * its artifacts, of which at least the operational ones are required.
+   * Which artifacts to copy and require. Defaults to the source's own mode. If the source has none, all of its
+   * artifacts are copied, and at least the operational ones are required.
    */
   readonly artifactMode?: ArtifactMode | undefined;
-  /** Where scratch files go; by default the system's temporary directory. */
+  /** Directory for scratch files; by default the system's temporary directory. */
   readonly scratchDir?: string | undefined;
   /** The content hash that the export must have. */
   readonly expect?: string | undefined;
-  /** Whether artifacts that are not copied are read for the content hash; by default if one is expected. */
+  /** Whether to read artifacts that are not copied, for the content hash; by default if `expect` is given. */
   readonly digests?: boolean | undefined;
-  /** Called with the index of what was verified, before it is closed, and what was copied. */
+  /** Called with the index of what was verified, before the index is closed, and with the summary. */
   readonly inspect?: ((index: RecordIndex, summary: ExportSummary) => void) | undefined;
 }
 
-/** What a verified copy came to. */
+/** The outcome of a verified copy. */
 export interface Copied<Result> {
-  /** What the sink made of it. */
+  /** What the sink's `finish` returned. */
   readonly result: Result;
   readonly summary: ExportSummary;
 }
 
 /**
- * Copies an export and proves while it reads that it is one: the export data is read by the reference importer's
- * rules, every artifact matches its record, none that the mode requires is missing, and the hashes are those that
- * the source and the caller promise. The sink is finished only then.
+ * Copies an export and verifies it on the way: the export data obeys the reference importer's rules, every artifact
+ * matches its record, no artifact that the mode requires is missing, and the hashes are those that the source and the
+ * caller expect. Only then is the sink finished.
  * @param makeSink makes the sink; called again if the export data must be normalised first
- * @throws {VerificationError} for whatever is wrong with the export; the sink was aborted
+ * @throws {VerificationError} if anything is wrong with the export; the sink has been aborted
  */
 export async function copyVerified<Result>(
   source: SwingStoreExport,
@@ -71,7 +71,7 @@ export async function copyVerified<Result>(
   } catch (error) {
     if (!(error instanceof NotCanonicalError)) throw error;
     options.progress?.note(
-      'the export data is not in canonical order: it is sorted through a scratch file first',
+      'the export data is not in canonical order: sorting it through a scratch file first',
     );
     const normalised = source.exportData({ scratchDir });
     return attempt(source, await makeSink(), options, scratchDir, normalised);
@@ -119,7 +119,7 @@ async function copyThrough(
   }
   const { exportDataHash, operationalHash, entries, size } = hasher.finish();
 
-  // Without any label every artifact is wanted, and the content decides what the copy may call itself.
+  // Without a label every artifact is wanted, and the content decides the label of the copy.
   const mode = artifactMode ?? source.artifactMode;
   const artifacts = { count: 0, size: 0 };
   const wantsDigests = options.digests ?? expect !== undefined;
@@ -177,14 +177,14 @@ async function copyThrough(
   };
 }
 
-/** An artifact on its way, as far as it can be read and checked ahead of its turn. */
+/** An artifact, read and checked ahead of its turn as far as possible. */
 interface PreparedArtifact {
   readonly artifact: ExportArtifact;
-  /** Undefined if the copy has no use for the artifact. */
+  /** Undefined if the copy does not need the artifact. */
   readonly expected: ExpectedContent | undefined;
-  /** Known without reading it, since the sink has it. */
+  /** Known without reading the artifact, since the sink has it. */
   readonly held?: ArtifactDigest | undefined;
-  /** Checked; undefined if it is not read yet. */
+  /** Checked content; undefined if it is not read yet. */
   readonly whole?: CheckedWhole | undefined;
 }
 
@@ -212,7 +212,7 @@ async function prepare(
     });
   }
   const held = sink.holds?.(identity);
-  // The hash in the record of a heap snapshot is that of its content: nothing else is taken for it.
+  // The record of a heap snapshot has the hash of its content, so held content must have it too.
   const isIt = expected.kind !== 'snapshot' || held?.sha256 === expected.hash;
   if (held !== undefined && isIt) return { artifact, expected, held };
   const content = await artifact.whole?.load();
@@ -227,7 +227,7 @@ interface Watch {
   readonly budget: ItemBudget;
 }
 
-/** Hands an artifact to a sink that has it, and may want to read it all the same. */
+/** Passes an artifact to a sink that already has it but may still want to read it. */
 async function writeHeld(
   sink: ExportSink<unknown>,
   artifact: ExportArtifact,
@@ -264,18 +264,18 @@ async function* asHeld(
   refuseUnlike(name, digest.sha256, tap.finish().sha256);
 }
 
-/** What is held is wrong if the source, which its record proves, has something else. */
+/** Held content is wrong if it differs from the source's, which its record proves. */
 function refuseUnlike(name: string, held: string, found: string): void {
   if (held === found) return;
-  throw new VerificationError('HELD_CONTENT', `an earlier snapshot calls something else ${name}`, {
+  throw new VerificationError('HELD_CONTENT', `an earlier snapshot has other content for ${name}`, {
     path: name,
     expected: found,
     found: held,
-    hint: 'verify the earlier snapshots, and run it again with --no-reuse',
+    hint: 'verify the earlier snapshots, and run the command again with --no-reuse',
   });
 }
 
-/** Hands an artifact to the sink; one that was not read yet is checked on the way. */
+/** Passes an artifact to the sink, and checks it on the way if it was not read before. */
 async function write(
   sink: ExportSink<unknown>,
   artifact: ExportArtifact,
@@ -308,7 +308,7 @@ async function digestIf(
   return tap.finish();
 }
 
-/** The mode of an export that has no label: `operational` unless it holds more, then the most it is complete for. */
+/** The mode of an unlabelled export: the largest one that its history is complete for, `operational` without history. */
 function modeByContent(index: RecordIndex): RestoreMode {
   if (!index.hasHistory()) return 'operational';
   const complete = (['archival', 'replay'] as const).find(
@@ -338,7 +338,7 @@ function refuseOther(
   location: string,
 ): void {
   if (expected === undefined || found === expected) return;
-  throw new VerificationError('HASH_MISMATCH', `the export has another ${what}`, {
+  throw new VerificationError('HASH_MISMATCH', `the export has the wrong ${what}`, {
     path: location,
     expected,
     found,

@@ -1,4 +1,4 @@
-/** Copies an export that nobody has to check. */
+/** Copies an export that needs no verification. */
 import { countLines } from '../io/bytes/lines.ts';
 import { mapAhead } from '../io/flow/ahead.ts';
 import { Breath } from '../io/flow/breath.ts';
@@ -11,15 +11,15 @@ import type { ExportArtifact, ExportSink, SwingStoreExport } from './swing-store
 
 export interface CopyOptions {
   readonly progress?: Progress | undefined;
-  /** Ends the copy with its reason. */
+  /** Aborts the copy; it then throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Who does the work that takes long; by default this thread. */
+  /** Runs the slow work; by default this thread does. */
   readonly pool?: WorkerPool | undefined;
 }
 
 /**
- * Copies an export of which nothing is checked but what the source checks itself: a live store, whose exporter the
- * reference has fixed byte for byte.
+ * Copies an export with no checks beyond those of the source itself. For a live store, whose exported bytes the
+ * reference determines exactly.
  * @param withExportData false leaves the export data out
  */
 export async function copyUnverified<Result>(
@@ -90,12 +90,12 @@ export async function aborting<Result>(
   }
 }
 
-/** Bytes that an artifact takes when it is read ahead; one that can be read in its turn only is alone. */
+/** Bytes that an artifact takes when it is read ahead. Infinity, which stops reading ahead, if it must wait its turn. */
 export function sizeAhead(artifact: ExportArtifact): number {
   return artifact.whole?.size ?? Infinity;
 }
 
-/** Passes pieces on, and tells of them. */
+/** Passes pieces on and reports progress. */
 export async function* watched(
   data: AsyncIterable<Uint8Array>,
   { progress, signal }: { progress: Progress; signal: AbortSignal | undefined },
@@ -104,7 +104,7 @@ export async function* watched(
   for await (const piece of data) {
     await breath.take();
     signal?.throwIfAborted();
-    // Whoever gets the piece may give it away.
+    // Taken first: the consumer may transfer the piece.
     const size = piece.length;
     yield piece;
     progress.advance(size);

@@ -1,6 +1,6 @@
 /**
- * Names of artifacts. They become file names and tar entries, so whatever comes from a manifest, a database or an
- * archive is hostile until {@link parseArtifactName} has taken it apart.
+ * Names of artifacts. They become file names and tar entries, so a name from a manifest, a database or an archive is
+ * untrusted until {@link parseArtifactName} has parsed it.
  */
 import { VerificationError } from '../errors.ts';
 
@@ -25,32 +25,32 @@ export interface BundleName {
   readonly bundleID: string;
 }
 
-/** What an artifact's name says. */
+/** A parsed artifact name. */
 export type ArtifactName = HeapSnapshotName | TranscriptSpanName | BundleName;
 
-/** The Go side's name for a copy of the export data that nothing vouches for. */
+/** The Go side's name for a copy of the export data that has not been validated. */
 export const UNTRUSTED_EXPORT_DATA = 'UNTRUSTED-EXPORT-DATA';
 
-// Names are file names: 255 bytes is what common file systems take, and temporary names need some of them.
+// Names are file names: common file systems allow 255 bytes, and temporary names need some of them.
 const MAX_ID_BYTES = 200;
 const UNSAFE_IN_ID = /[\s\p{Control}\p{Surrogate}/\\.]/u;
 
-/** Whether a vat id or bundle id can be a part of a file name: {@link parseArtifactName} takes no other. */
+/** Whether a vat id or bundle id can be part of a file name. {@link parseArtifactName} accepts no other ids. */
 export function isSafeID(id: string): boolean {
   return id !== '' && !UNSAFE_IN_ID.test(id) && Buffer.byteLength(id) <= MAX_ID_BYTES;
 }
 
-/** The number that `text` spells in the one way that the reference spells it, or undefined. */
+/** The number in `text`, or undefined if the reference would not spell it exactly so. */
 function parsePosition(text: string): number | undefined {
   const value = Number(text);
   return Number.isSafeInteger(value) && value >= 0 && String(value) === text ? value : undefined;
 }
 
 /**
- * Takes an artifact name apart.
- * @throws {VerificationError} `ARTIFACT_NAME` if it is not a name that the reference exporter would give, or holds
- *   an id that could leave a directory or break a list of names: `/`, `\`, `.`, white space, control characters,
- *   half a surrogate pair, or more than 200 bytes
+ * Parses an artifact name.
+ * @throws {VerificationError} `ARTIFACT_NAME` if the reference exporter would not produce the name, or an id in it
+ *   could escape a directory or break a list of names: `/`, `\`, `.`, white space, control characters, a lone
+ *   surrogate, or more than 200 bytes
  */
 export function parseArtifactName(name: string): ArtifactName {
   const [kind, ...parts] = name.split('.');
@@ -68,12 +68,12 @@ export function parseArtifactName(name: string): ArtifactName {
   }
   throw new VerificationError('ARTIFACT_NAME', `not an artifact name: ${JSON.stringify(name)}`, {
     expected:
-      'snapshot.<vatID>.<pos>, transcript.<vatID>.<start>.<end> or bundle.<bundleID>, with ids that hold no "/", "\\", "." or white space',
+      'snapshot.<vatID>.<pos>, transcript.<vatID>.<start>.<end> or bundle.<bundleID>, with ids that contain no "/", "\\", "." or white space',
     found: JSON.stringify(name),
   });
 }
 
-/** The name of an artifact, as the reference exporter spells it. */
+/** An artifact name as the reference exporter spells it. */
 export function formatArtifactName(name: ArtifactName): string {
   switch (name.kind) {
     case 'snapshot':

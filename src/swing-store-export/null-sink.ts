@@ -1,6 +1,6 @@
 import { piecesOf, type ExportSink } from './swing-store-export.ts';
 
-/** A sink that keeps nothing: what is copied into it is only verified. */
+/** A sink that discards everything: a copy into it only verifies. */
 export function nullSink(): ExportSink<void> {
   return {
     writeExportData: async () => undefined,

@@ -1,6 +1,4 @@
-/** What a record expects of its artifact. */
-
-/** What an artifact's record says of its content. */
+/** What an artifact's record says about its content. */
 export type ExpectedContent =
   | { readonly kind: 'snapshot'; readonly hash: string }
   | {
@@ -12,8 +10,8 @@ export type ExpectedContent =
   | { readonly kind: 'bundle'; readonly bundleID: string };
 
 /**
- * What names an artifact's content: two artifacts of one identity hold the same (a span is named by its hash and
- * its end, since the hash covers neither start nor vat).
+ * Identifies an artifact's content: two artifacts with the same identity have the same content. A span is identified
+ * by its hash and its end, since the hash covers neither start nor vat.
  */
 export function artifactIdentity(expected: ExpectedContent): string {
   switch (expected.kind) {

@@ -1,7 +1,7 @@
 /**
- * Checks of an artifact's content against its record, by the rules of the reference importer. Each passes the bytes
- * on while it reads, and throws at the end if they were wrong, so whoever consumes them must not make anything
- * visible before the iteration has ended.
+ * Checks an artifact's content against its record, by the rules of the reference importer. Each check passes the
+ * bytes on while it reads and throws at the end if they were wrong, so a consumer must not make anything visible
+ * before the iteration has ended.
  */
 import { isUtf8 } from 'node:buffer';
 import { createHash, hash as hashOnce } from 'node:crypto';
@@ -13,20 +13,20 @@ import type { ItemBudget } from './item-budget.ts';
 
 const sha256 = (data: string | Uint8Array): string => hashOnce('sha256', data, 'hex');
 
-/** Of a bundle, which is held whole, three times over: a dozen times what Agoric's chain installs. */
+/** Limit for a bundle, which is in memory three times. It is a dozen times what Agoric's chain installs. */
 const MAX_BUNDLE_BYTES = 128 * 1024 * 1024;
 
-/** What the cumulative hash of a span without items is; `transcriptStore.js`, `initialHash`. */
+/** The cumulative hash of a span without items; `transcriptStore.js`, `initialHash`. */
 const EMPTY_SPAN_HASH = sha256('start of transcript span');
 
-/** The cumulative hash of a span after one more item; `transcriptStore.js`, `updateSpanHash`. */
+/** Adds one item to the cumulative hash of a span; `transcriptStore.js`, `updateSpanHash`. */
 export function updateSpanHash(hash: string, item: string | Uint8Array): string {
   return sha256(hash + sha256(item));
 }
 
 /**
  * Checks `data` against the record of artifact `name` while passing it on.
- * @param budget of transcript items, as long as they are not in memory as a whole
+ * @param budget for transcript items, unless the whole artifact is in memory
  * @throws {VerificationError} `ARTIFACT_MISMATCH`, `BUNDLE_TOO_LARGE`, or as `checkBundle`
  */
 export function verifyArtifact(
@@ -57,7 +57,7 @@ async function* verifyHeapSnapshot(
   }
   const found = hash.digest('hex');
   if (found !== expected) {
-    throw new VerificationError('ARTIFACT_MISMATCH', `heap snapshot ${name} has another hash`, {
+    throw new VerificationError('ARTIFACT_MISMATCH', `heap snapshot ${name} has the wrong hash`, {
       path: name,
       expected,
       found,
@@ -96,24 +96,24 @@ function otherSpan(name: string, expected: SpanFacts, found: SpanFacts): Verific
   const what = found.items === expected.items ? 'hash' : 'items';
   return new VerificationError(
     'ARTIFACT_MISMATCH',
-    `transcript span ${name} has another ${what === 'hash' ? 'hash' : 'number of items'}`,
+    `transcript span ${name} has the wrong ${what === 'hash' ? 'hash' : 'number of items'}`,
     {
       path: name,
       expected: expected[what],
       found: found[what],
-      hint: 'an item that ends in white space or holds a line break cannot be carried by any export',
+      hint: 'no export can carry an item that ends in white space or contains a line break',
     },
   );
 }
 
 /**
- * The transcript item that a line (with its newline) holds, as the reference importer reads it: decoded as UTF-8,
- * and without white space at its end.
+ * The transcript item on a line (with its newline), as the reference importer reads it: decoded as UTF-8, without
+ * trailing white space.
  */
 export function itemOfLine(line: Buffer): string | Uint8Array {
   const body = line.subarray(0, line.length - 1);
   const last = body.at(-1);
-  // Nearly every item is JSON and ends in a bracket: then its bytes are the item.
+  // Fast path: nearly every item is JSON and ends in a bracket, so its bytes are the item.
   if (last !== undefined && last > 0x20 && last < 0x80 && isUtf8(body)) return body;
   return body.toString().trimEnd();
 }
@@ -127,7 +127,7 @@ async function* verifyBundle(
   for await (const piece of data) {
     size += piece.length;
     if (size > MAX_BUNDLE_BYTES) {
-      throw new VerificationError('BUNDLE_TOO_LARGE', 'a bundle is larger than any chain takes', {
+      throw new VerificationError('BUNDLE_TOO_LARGE', 'a bundle is larger than any chain accepts', {
         path: `bundle.${bundleID}`,
         expected: `at most ${MAX_BUNDLE_BYTES} bytes`,
       });

@@ -1,4 +1,4 @@
-/** The check of an artifact that is in memory as a whole; `verify-artifact.ts` has the rules. */
+/** Checks an artifact that is completely in memory; `verify-artifact.ts` has the rules. */
 import { VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/bytes/digest.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
@@ -13,14 +13,14 @@ interface WholeCheck {
   readonly content: WholeContent;
 }
 
-/** Content that is what its record says. SHA-256 as hex. */
+/** Content that matches its record. SHA-256 as hex. */
 export interface CheckedWhole extends WholeContent {
   readonly sha256: string;
 }
 
 /**
- * Checks an artifact against its record, in a worker where that takes long.
- * @returns its content as an exporter gives it, with its SHA-256
+ * Checks an artifact against its record, in a worker if that takes long.
+ * @returns its content as an exporter writes it, with its SHA-256
  * @throws {VerificationError} as `verifyArtifact`
  */
 export async function verifyWhole(
@@ -32,14 +32,14 @@ export async function verifyWhole(
     return pool.run(checking, { name, expected, content }, [bytes]);
   }
   if (sha256 === expected.hash) return { bytes, sha256 };
-  throw new VerificationError('ARTIFACT_MISMATCH', `heap snapshot ${name} has another hash`, {
+  throw new VerificationError('ARTIFACT_MISMATCH', `heap snapshot ${name} has the wrong hash`, {
     path: name,
     expected: expected.hash,
     found: sha256,
   });
 }
 
-/** The part of {@link verifyWhole} that takes long. */
+/** The slow part of {@link verifyWhole}. */
 export async function checkWhole(check: WholeCheck): Promise<CheckedWhole> {
   const { name, expected, content } = check;
   const pieces: Uint8Array[] = [];

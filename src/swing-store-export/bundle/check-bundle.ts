@@ -1,9 +1,9 @@
 /**
- * Whether a bundle artifact is what its id names.
+ * Checks that a bundle artifact matches its id.
  *
- * A bundle id is `b<version>-<hash>`. Version 0 is a `nestedEvaluate` bundle as JSON, named by the SHA-256 of its
- * canonical text; version 1 is an Endo archive (a zip), named by the SHA-512 of its compartment map. The verdicts
- * are those of `importBundle` in `@agoric/swing-store` and of `@endo/check-bundle` that it calls.
+ * A bundle id is `b<version>-<hash>`. Version 0 is a `nestedEvaluate` bundle as JSON; the hash is the SHA-256 of its
+ * canonical text. Version 1 is an Endo archive (a zip); the hash is the SHA-512 of its compartment map. The verdicts
+ * are those of `importBundle` in `@agoric/swing-store` and of `@endo/check-bundle`, which it calls.
  */
 import { createHash } from 'node:crypto';
 import { VerificationError } from '../../errors.ts';
@@ -11,11 +11,11 @@ import { EndoArchiveError } from './endo-archive-error.ts';
 import { checkEndoArchive } from './endo-archive.ts';
 
 /**
- * Checks that `bytes` are what `bundleID` names.
+ * Checks that `bytes` are the bundle `bundleID`.
  * @param bundleID `b0-<SHA-256 hex>` or `b1-<SHA-512 hex>`
  * @param bytes the whole content of the artifact `bundle.<bundleID>`
- * @throws VerificationError `BUNDLE_MISMATCH` if they are not, with `expected` and `found` where hashes differ
- * @throws VerificationError `BUNDLE_UNSUPPORTED` if the id is of another version
+ * @throws VerificationError `BUNDLE_MISMATCH` if they are not, with `expected` and `found` if hashes differ
+ * @throws VerificationError `BUNDLE_UNSUPPORTED` if the id has another version
  */
 export function checkBundle(bundleID: string, bytes: Uint8Array): void {
   if (bundleID.startsWith('b0-')) {
@@ -25,7 +25,7 @@ export function checkBundle(bundleID: string, bytes: Uint8Array): void {
   } else {
     throw new VerificationError(
       'BUNDLE_UNSUPPORTED',
-      `bundle id ${bundleID} is of no known version`,
+      `bundle id ${bundleID} has an unknown version`,
       {
         path: `bundle.${bundleID}`,
         hint: 'bundle ids start with b0- or b1-',
@@ -35,8 +35,8 @@ export function checkBundle(bundleID: string, bytes: Uint8Array): void {
 }
 
 /**
- * The text that a store keeps for a `b0-` bundle, and that its id is the SHA-256 of: the three known properties of
- * the parsed artifact in their order, everything else dropped.
+ * The text that a store keeps for a `b0-` bundle, whose SHA-256 is in the bundle's id: the three known properties of
+ * the parsed artifact in this order, everything else dropped.
  * @param bytes the whole content of the artifact, JSON in UTF-8
  * @throws VerificationError `BUNDLE_MISMATCH` if `bytes` are not JSON, or are `null`
  */
@@ -44,9 +44,9 @@ export function canonicalNestedEvaluateBundle(bytes: Uint8Array): string {
   let bundle: unknown;
   let text: string | undefined;
   try {
-    // Buffer keeps a byte order mark, which JSON.parse then refuses, as it must: TextDecoder would drop it.
+    // Buffer keeps a byte order mark, so JSON.parse refuses it, as it must. TextDecoder would drop it.
     bundle = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString());
-    // The properties of what is not an object are undefined, and the text is then `{}`: so the reference has it.
+    // The properties of a non-object are undefined, which makes the text `{}`, as in the reference.
     const { moduleFormat, source, sourceMap } = bundle as Record<string, unknown>;
     text = JSON.stringify({ moduleFormat, source, sourceMap });
   } catch (cause) {
@@ -64,7 +64,7 @@ function checkNestedEvaluateBundle(bundleID: string, bytes: Uint8Array): void {
   }
   const found = `b0-${createHash('sha256').update(text).digest('hex')}`;
   if (found !== bundleID) {
-    throw mismatch(bundleID, 'its content has another hash', { expected: bundleID, found });
+    throw mismatch(bundleID, 'its content has the wrong hash', { expected: bundleID, found });
   }
 }
 

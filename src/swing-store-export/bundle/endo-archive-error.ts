@@ -1,6 +1,6 @@
-/** Why an Endo archive is not a sound one. */
+/** The reason why an Endo archive is not sound. */
 export class EndoArchiveError extends Error {
-  /** Hashes as lower-case hex, where hashes differ. */
+  /** Lower-case hex hashes, if hashes differ. */
   readonly expected: string | undefined;
   readonly found: string | undefined;
 
@@ -18,7 +18,7 @@ export class EndoArchiveError extends Error {
 const textDecoder = new TextDecoder();
 
 /**
- * Parses JSON out of a file of an archive. Invalid UTF-8 is replaced and a byte order mark dropped, as Endo does.
+ * Parses a JSON file of an archive. As in Endo, invalid UTF-8 is replaced and a byte order mark is dropped.
  * @throws EndoArchiveError if it is not JSON
  */
 export function decodeArchivedJson(bytes: Uint8Array, path: string): unknown {

@@ -1,11 +1,10 @@
 /**
- * Checks an Endo archive, the content of a `b1-` bundle: a zip with `compartment-map.json` and one file for each
- * module.
+ * Checks an Endo archive, the content of a `b1-` bundle: a zip with `compartment-map.json` and one file per module.
  *
- * It proves a chain of hashes (the id is the SHA-512 of the compartment map, which holds the SHA-512 of each file)
- * and that the archive is closed: every import that starts at the entry module leads to a file, and every file is
- * reached. The rules are those of `parseArchive` in `@endo/compartment-mapper`, which needs the SES shim's
- * `Compartment` and so cannot run beside the rest of this program; no module is evaluated there or here.
+ * The check proves a chain of hashes (the id is the SHA-512 of the compartment map, which holds the SHA-512 of each
+ * file) and that the archive is closed: every import reachable from the entry module leads to a file, and every file
+ * is reached. The rules are those of `parseArchive` in `@endo/compartment-mapper`. That function needs the SES shim's
+ * `Compartment`, so it cannot run in the same process as the rest of this program. Neither evaluates any module.
  */
 import { createHash } from 'node:crypto';
 import { ZipReader } from '@endo/zip/reader.js';
@@ -22,20 +21,20 @@ import { ScopeIndex } from './endo-scopes.ts';
 
 const COMPARTMENT_MAP = 'compartment-map.json';
 
-/** Bytes of its files that are looked at, as a multiple of the archive: an honest one has a module for each file. */
+/** Bytes of files to read at most, as a multiple of the archive's size. An honest archive reads each file once. */
 const MAX_LOOKS = 8;
-/** Imports of all its modules: hundreds of times as many as a contract has. */
+/** Limit for the imports of all modules: hundreds of times as many as a contract has. */
 const MAX_IMPORTS = 1_000_000;
-/** Each import is resolved against all of the specifier that it stands in. */
+/** Each import is resolved against the whole specifier of its module, so long specifiers cost time. */
 const MAX_SPECIFIER_UNITS = 1024;
 
-/** The compartment whose modules attenuate what others get. It can be only in an archive with policies. */
+/** The compartment whose modules attenuate what others get. Only archives with policies can have it. */
 const ATTENUATORS = '<ATTENUATORS>';
 
 /**
  * Checks that an archive is sound and has the given compartment map.
- * @param bytes the zip; its reader makes one copy of it
- * @param expectedSha512 hex SHA-512 of the file `compartment-map.json` in it
+ * @param bytes the zip; the zip reader makes one copy of it
+ * @param expectedSha512 hex SHA-512 of its file `compartment-map.json`
  * @throws EndoArchiveError if it is not
  */
 export function checkEndoArchive(bytes: Uint8Array, expectedSha512: string): void {
@@ -47,7 +46,7 @@ export function checkEndoArchive(bytes: Uint8Array, expectedSha512: string): voi
   files.mustAllBeTaken();
 }
 
-/** The files of a zip, and which of them nobody has asked for. */
+/** The files of a zip, and which of them were never requested. */
 class ArchivedFiles {
   readonly #zip: ZipReader;
   readonly #unseen: Set<string>;
@@ -55,7 +54,7 @@ class ArchivedFiles {
 
   constructor(bytes: Uint8Array) {
     if (sumOfSizes(bytes) > bytes.length) {
-      throw new EndoArchiveError('its zip names more bytes than it has');
+      throw new EndoArchiveError('its zip declares more bytes than it has');
     }
     this.#bytesLeft = MAX_LOOKS * bytes.length;
     try {
@@ -90,22 +89,22 @@ class ArchivedFiles {
   }
 }
 
-/** A compartment while its modules are loaded. */
+/** A compartment while its modules are being loaded. */
 interface LoadingCompartment {
   readonly archived: ArchivedCompartment;
-  /** Grows by the links that its scopes make. */
+  /** Grows by the links that its scopes create. */
   readonly modules: Map<string, ArchivedModule>;
   readonly scopes: ScopeIndex;
   readonly loaded: Set<string>;
 }
 
-/** A module by the compartment that asks for it, and the name that it has there. */
+/** A module, by the compartment that imports it and its name in that compartment. */
 interface ModuleAddress {
   readonly compartment: LoadingCompartment;
   readonly specifier: string;
 }
 
-/** Follows every import from the entry module, and checks each file that this leads to. */
+/** Follows every import from the entry module and checks each file on the way. */
 class ModuleLoader {
   readonly #map: CompartmentMap;
   readonly #files: ArchivedFiles;
@@ -129,11 +128,11 @@ class ModuleLoader {
   load(): void {
     const { compartment, module } = this.#map.entry;
     this.#queue.push({ compartment: this.#compartment(compartment), specifier: module });
-    // It grows meanwhile, and what is done with stays: to take the first of a long array away moves all others.
+    // The queue grows during the loop. Done items stay in it: shifting a long array moves all others.
     for (const next of this.#queue) this.#loadModule(next);
   }
 
-  /** What the reference demands of every compartment, whether a module of it is loaded or not. */
+  /** What the reference requires of every compartment, whether or not a module of it is loaded. */
   #checkCompartment(name: string, archived: ArchivedCompartment): void {
     const at = `compartment ${JSON.stringify(name)}`;
     const unknown = archived.languages.find((language) => !LANGUAGES.has(language));
@@ -141,15 +140,15 @@ class ModuleLoader {
       throw new EndoArchiveError(`${at} has no parser for language ${JSON.stringify(unknown)}`);
     }
     if (Reflect.get(this.#map.compartmentsObject, archived.location) === undefined) {
-      throw new EndoArchiveError(`the location of ${at} names no compartment`);
+      throw new EndoArchiveError(`the location of ${at} is not a compartment`);
     }
     if (name === ATTENUATORS && archived.policy === undefined) {
       throw new EndoArchiveError(`${at} has no policy`);
     }
     const globals = archived.policy?.globals ?? [];
     if (globals === 'attenuated') {
-      // Without attenuators the reference refuses, too; with them it would run their code, and we do not.
-      throw new EndoArchiveError(`${at} has globals that code of the archive attenuates`);
+      // Without attenuators the reference refuses this too. With them it would run their code, which we do not.
+      throw new EndoArchiveError(`${at} has globals that code in the archive attenuates`);
     }
     const constant = globals.find((global) => !isGrantable(global));
     if (constant !== undefined) {
@@ -165,7 +164,7 @@ class ModuleLoader {
     return compartment;
   }
 
-  /** Loads one module, through any links, and queues what it imports. */
+  /** Loads one module, through any links, and queues its imports. */
   #loadModule({ compartment, specifier }: ModuleAddress): void {
     const passed: ModuleAddress[] = [];
     let at: ModuleAddress = { compartment, specifier };
@@ -181,18 +180,18 @@ class ModuleLoader {
     }
     const end = at;
     if (passed.some((a) => a.compartment === end.compartment && a.specifier === end.specifier)) {
-      // The reference would wait for itself, for ever.
+      // The reference would wait for itself forever.
       throw new EndoArchiveError(`module ${JSON.stringify(end.specifier)} is a link to itself`);
     }
   }
 
-  /** Where a specifier is linked to, by its own entry or else by the first scope that it lies in. */
+  /** The link target of a specifier, from its own entry or else from the first scope that contains it. */
   #linkOf({ compartment, specifier }: ModuleAddress): ModuleAddress | undefined {
     const { archived, modules, scopes } = compartment;
     const module = modules.get(specifier);
     if (module === undefined && Reflect.get(archived.modulesObject, specifier) !== undefined) {
-      // The reference takes what the object inherits for a module, and fails to mark it as one in use.
-      throw new EndoArchiveError(`${JSON.stringify(specifier)} is no module`);
+      // The reference takes an inherited property for a module, then fails to mark it as used.
+      throw new EndoArchiveError(`${JSON.stringify(specifier)} is not a module`);
     }
     if (module?.kind === 'exit') return undefined;
     if (module?.kind === 'link') {
@@ -212,10 +211,10 @@ class ModuleLoader {
 
   #loadFile({ compartment, specifier }: ModuleAddress): void {
     if (specifier.length > MAX_SPECIFIER_UNITS) {
-      throw new EndoArchiveError('the name of a module is longer than any path');
+      throw new EndoArchiveError('a module name is longer than any path');
     }
     const { name, location } = compartment.archived;
-    // Files are looked up in the compartment that the location names, which need not be this one.
+    // Files are looked up in the compartment named by the location, which need not be this one.
     const module = this.#compartments.get(location)?.modules.get(specifier);
     if (module?.kind === 'deferred') return;
     if (module?.kind !== 'file') {
@@ -235,7 +234,7 @@ class ModuleLoader {
     checkSourceName(name, specifier);
     const imports = importsOf(bytes, path);
     if (this.#queue.length + imports.length > MAX_IMPORTS) {
-      throw new EndoArchiveError('its modules import more than any contract');
+      throw new EndoArchiveError('its modules have more imports than any contract');
     }
     for (const imported of imports) {
       this.#queue.push({ compartment, specifier: resolveSpecifier(imported, specifier) });
@@ -246,13 +245,13 @@ class ModuleLoader {
 function checkSha512(bytes: Uint8Array, expected: string, path: string): void {
   const found = createHash('sha512').update(bytes).digest('hex');
   if (found !== expected) {
-    throw new EndoArchiveError(`${path} has another SHA-512`, { expected, found });
+    throw new EndoArchiveError(`${path} has the wrong SHA-512`, { expected, found });
   }
 }
 
 /**
- * Whether a policy may grant a global of this name. The reference assigns to it, and fails where SES has made it
- * constant: its own constants, and what an object inherits, except for what it lets be overridden.
+ * Whether a policy may grant a global of this name. The reference assigns to it, which fails if SES has made it
+ * constant: the constants of the language and what an object inherits, except for what SES allows to be overridden.
  */
 function isGrantable(global: string): boolean {
   if (['Infinity', 'NaN', 'undefined'].includes(global)) return false;
@@ -264,8 +263,8 @@ const [END_BYTES, FILE_BYTES] = [22, 46];
 const FILE_SIGNATURE = 0x02014b50;
 
 /**
- * The sum of the sizes that the directory of a zip names, in bytes; of one that cannot be read, as far as it can. What
- * is wrong with it is for the reader to say.
+ * The sum of the sizes in the directory of a zip, in bytes. A damaged directory is summed as far as it can be read; the
+ * zip reader reports what is wrong with it.
  */
 export function sumOfSizes(zip: Uint8Array): number {
   const view = new DataView(zip.buffer, zip.byteOffset, zip.byteLength);

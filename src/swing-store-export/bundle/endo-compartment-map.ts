@@ -1,12 +1,12 @@
 /**
  * The compartment map of an Endo archive: which module comes from which file.
  *
- * A *compartment* is one package; its *modules* are the specifiers known in it, and each is a *file* of the
- * archive, a *link* to a module of some compartment, or one that fails only when it runs (*deferred*). A *scope*
- * sends every specifier below a prefix to another compartment.
+ * A *compartment* is one package. Its *modules* are the specifiers known in it. Each is a *file* of the archive, a
+ * *link* to a module of some compartment, or fails only when it runs (*deferred*). A *scope* maps every specifier
+ * below a prefix to another compartment.
  *
- * What is accepted here is what `assertCompartmentMap` of `@endo/compartment-mapper` accepts, its accidents
- * included (`modules` may be a number); each is named where it is met.
+ * This accepts exactly what `assertCompartmentMap` of `@endo/compartment-mapper` accepts, including its accidents
+ * (`modules` may be a number). A comment marks each of them.
  */
 import { EndoArchiveError } from './endo-archive-error.ts';
 
@@ -18,14 +18,14 @@ export interface LinkModule {
 
 export interface FileModule {
   readonly kind: 'file';
-  /** Path of the file, below the compartment's `location`. */
+  /** Path of the file, relative to the compartment's `location`. */
   readonly location: string;
   readonly parser: string;
-  /** SHA-512 of the file, hex; a file without is not checked by Endo either. */
+  /** Hex SHA-512 of the file. Endo does not check a file without one either. */
   readonly sha512: string | undefined;
 }
 
-/** `exit` modules come from outside of an archive, so that none can be loaded while it is checked. */
+/** `exit` modules come from outside the archive, so the check cannot load them. */
 export type ArchivedModule = LinkModule | FileModule | { readonly kind: 'exit' | 'deferred' };
 
 export interface ArchivedCompartment {
@@ -33,21 +33,21 @@ export interface ArchivedCompartment {
   readonly location: string;
   readonly modules: ReadonlyMap<string, ArchivedModule>;
   /**
-   * The object that `modules` was read from: the reference looks specifiers up as plain properties, and so also
-   * finds those that every object inherits.
+   * The object that `modules` was read from. The reference looks specifiers up as plain properties, so it also finds
+   * those that every object inherits.
    */
   readonly modulesObject: object;
-  /** False where `modules` is a number or `true`, to which the reference cannot add. */
+  /** False if `modules` is a number or `true`, to which the reference cannot add properties. */
   readonly modulesExtensible: boolean;
-  /** Prefix to the name of a compartment, in the order of the file. */
+  /** Compartment name by prefix, in file order. */
   readonly scopes: ReadonlyMap<string, string>;
-  /** Names of languages, one for each file extension that the compartment maps. */
+  /** Language names, one for each file extension that the compartment maps. */
   readonly languages: readonly string[];
   readonly policy: PackagePolicy | undefined;
 }
 
 export interface PackagePolicy {
-  /** What it says of globals: the names that it grants, or an attenuator, which is code of the archive. */
+  /** The globals that it grants, or an attenuator, which is code in the archive. */
   readonly globals: readonly string[] | 'attenuated';
 }
 
@@ -58,12 +58,12 @@ export interface CompartmentMap {
   readonly compartmentsObject: object;
 }
 
-/** What has no property at all. */
+/** An object without any property, not even inherited ones. */
 const NOTHING = Object.freeze(Object.create(null) as object);
 
 /**
  * Checks the shape of a parsed `compartment-map.json`.
- * @throws EndoArchiveError if it has another
+ * @throws EndoArchiveError if the shape is wrong
  */
 export function decodeCompartmentMap(raw: unknown): CompartmentMap {
   const map = decodeFields(raw, 'the compartment map', ['tags', 'entry', 'compartments']);
@@ -101,7 +101,7 @@ function decodeCompartment(raw: unknown, at: string): ArchivedCompartment {
   decodeString(fields['label'], `${at}: label`);
   decodeStrings(fields['types'], `${at}: types`);
   mustBePrintable(fields['types'], `${at}: types`);
-  // Neither type nor presence of `modules` is checked, only the entries that it has as an object.
+  // Neither the type nor the presence of `modules` is checked, only its entries as an object.
   const modulesObject = fields['modules'] ? boxed(fields['modules']) : NOTHING;
   const modules = new Map<string, ArchivedModule>();
   for (const [specifier, value] of Object.entries(modulesObject)) {
@@ -158,7 +158,7 @@ function decodeModule(raw: unknown, at: string): ArchivedModule {
     decodeString(decodeFields(fields, at, ['exit'])['exit'], `${at}: exit`);
     return { kind: 'exit' };
   }
-  // A deferred error may stand beside any other properties.
+  // A deferred error may occur with any other properties.
   decodeString(fields['deferredError'], `${at}: deferredError`);
   return { kind: 'deferred' };
 }
@@ -195,7 +195,7 @@ function decodePolicy(raw: unknown, at: string): PackagePolicy | undefined {
   return { globals: granted };
 }
 
-/** A value as the object that property lookups on it see. */
+/** The object on which property lookups on a value operate. */
 function boxed(value: unknown): object {
   return Object(value) as object;
 }
@@ -242,14 +242,14 @@ function decodeOptionalObject(value: unknown, at: string): Readonly<Record<strin
   return value === undefined ? {} : decodeObject(value, at);
 }
 
-/** The values of an object that holds only strings. */
+/** The values of an object whose values must all be strings. */
 function decodeStrings(value: unknown, at: string): string[] {
   return Object.entries(decodeOptionalObject(value, at)).map(([key, item]) =>
     decodeString(item, `${at}.${key}`),
   );
 }
 
-/** An object that has no other properties than those named. */
+/** An object that must have no properties except `names`. */
 function decodeFields(
   value: unknown,
   at: string,
@@ -263,8 +263,8 @@ function decodeFields(
 }
 
 /**
- * Where other properties are allowed, one named `toString` is not: the reference words its complaint before it
- * looks whether there is one, and fails on an object that cannot be made a string.
+ * Refuses a property `toString`, even where other properties are allowed: the reference formats its error message
+ * before it checks whether it needs one, and fails on an object that cannot be converted to a string.
  */
 function mustBePrintable(value: unknown, at: string): void {
   must(!isObject(value) || !Object.hasOwn(value, 'toString'), `${at} must not have toString`);

@@ -1,16 +1,16 @@
 /**
- * The languages of modules in an Endo archive. Original sources (`mjs`, `cjs`) are not among them: an archive holds
- * precompiled ones, JSON records with the names of what they import.
+ * The module languages of Endo archives. Original sources (`mjs`, `cjs`) are not among them: an archive contains
+ * precompiled modules, which are JSON records with the names of their imports.
  */
 import { EndoArchiveError, decodeArchivedJson } from './endo-archive-error.ts';
 
 /**
- * Gives the specifiers that a module imports, as they stand in it.
+ * Returns the specifiers that a module imports, as written in it.
  * @throws EndoArchiveError if the file is not a module in this language
  */
 export type ImportsOf = (bytes: Uint8Array, path: string) => readonly string[];
 
-/** The reference fails somewhere above, wherever its stack ends. */
+/** The reference fails at some deeper nesting, when its stack overflows. */
 const MAX_NESTING = 1000;
 
 export const LANGUAGES: ReadonlyMap<string, ImportsOf> = new Map([
@@ -39,9 +39,9 @@ function importsOfPrecompiledModule(bytes: Uint8Array, path: string): readonly s
 }
 
 /**
- * Whether JavaScript makes a text of a value of JSON. The reference appends a comment to the program, whatever that is,
- * and fails on an object with a property `toString`, alone or in an array, and on arrays nested too deep. The text
- * itself is not made: of nested arrays it is made anew at each level.
+ * Whether JavaScript can convert a JSON value to a string. The reference appends a comment to the program, whatever its
+ * type. That fails on an object with a property `toString`, alone or in an array, and on arrays nested too deep. The
+ * string itself is not built here: for nested arrays JavaScript builds it again at each level.
  */
 function isText(value: unknown, nesting: number): boolean {
   if (Array.isArray(value)) return nesting > 0 && value.every((item) => isText(item, nesting - 1));

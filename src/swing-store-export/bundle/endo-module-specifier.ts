@@ -1,10 +1,10 @@
 /**
- * Arithmetic on module specifiers, as `@endo/compartment-mapper` has it: names with slashes, no file system.
+ * Arithmetic on module specifiers as in `@endo/compartment-mapper`: names with slashes, no file system.
  */
 import { EndoArchiveError } from './endo-archive-error.ts';
 
 /**
- * The full specifier, within the same compartment, of what a module imports as `specifier`.
+ * Resolves `specifier`, as imported by `referrer`, to a full specifier in the same compartment.
  * @param referrer full specifier of the importing module
  * @throws EndoArchiveError if `specifier` is absolute or leaves the compartment, or `referrer` is not below `./`
  */
@@ -25,9 +25,9 @@ export function resolveSpecifier(specifier: string, referrer: string): string {
 }
 
 /**
- * Checks that a module's file can be given a source name, which is the last part of its package's name and the
+ * Checks that a module's file can have a source name, which consists of the last part of its package's name and the
  * module's specifier.
- * @throws EndoArchiveError if the specifier is not one within its package, or the package's name is dots
+ * @throws EndoArchiveError if the specifier leaves its package, or the package's name is `.` or `..`
  */
 export function checkSourceName(packageName: string, specifier: string): void {
   const base = packageName.slice(packageName.lastIndexOf('/') + 1);
@@ -35,12 +35,12 @@ export function checkSourceName(packageName: string, specifier: string): void {
   const isNamed = base !== '.' && base !== '..' && parts[0] === '.';
   if (!isNamed || walk([], parts) === undefined) {
     throw new EndoArchiveError(
-      `${quote(specifier)} of package ${quote(packageName)} is no specifier of a file`,
+      `${quote(specifier)} of package ${quote(packageName)} is not a file specifier`,
     );
   }
 }
 
-/** Follows `parts` from `start`, or gives nothing where they lead above it. */
+/** Follows `parts` from `start`. Returns undefined if they lead above it. */
 function walk(start: readonly string[], parts: readonly string[]): string[] | undefined {
   const path = [...start];
   for (const part of parts) {

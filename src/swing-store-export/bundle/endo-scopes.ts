@@ -1,23 +1,23 @@
 /**
- * The scopes of a compartment, by their prefixes. To try one after the other for each module takes the number of modules
- * times that of scopes, both of which are the author's of an archive.
+ * The scopes of a compartment, indexed by prefix. A linear search per module would take modules times scopes, and the
+ * author of an archive controls both numbers.
  */
 
-/** A scope that a specifier lies in. */
+/** A scope that contains a specifier. */
 export interface FoundScope {
   readonly prefix: string;
   /** Name of the compartment that it leads to. */
   readonly compartment: string;
-  /** The specifier there: `dep/sub` within the prefix `dep` is `./sub`, and `dep` itself is `.`. */
+  /** The specifier in that compartment: with the prefix `dep`, `dep/sub` is `./sub`, and `dep` itself is `.`. */
   readonly inner: string;
 }
 
 export class ScopeIndex {
   readonly #scopes = new Map<string, { readonly place: number; readonly compartment: string }>();
-  /** Of prefixes, ascending. There are few: all together they are no longer than the archive. */
+  /** Distinct prefix lengths, ascending. There are few: all prefixes together are no longer than the archive. */
   readonly #lengths: readonly number[];
 
-  /** @param scopes prefix to the name of a compartment, in the order of the file */
+  /** @param scopes compartment name by prefix, in file order */
   constructor(scopes: ReadonlyMap<string, string>) {
     for (const [prefix, compartment] of scopes) {
       this.#scopes.set(prefix, { place: this.#scopes.size, compartment });
@@ -26,7 +26,7 @@ export class ScopeIndex {
     this.#lengths = [...lengths].sort((a, b) => a - b);
   }
 
-  /** The first scope of the file that a specifier lies in. */
+  /** The first scope, in file order, that contains a specifier. */
   firstWith(specifier: string): FoundScope | undefined {
     let first: (FoundScope & { readonly place: number }) | undefined;
     for (const length of this.#lengths) {

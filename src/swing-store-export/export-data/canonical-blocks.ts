@@ -1,4 +1,4 @@
-/** Whether export data is in canonical order and text; `export-data.ts` says what that is. */
+/** Checks whether export data is in canonical order and text, as `export-data.ts` defines them. */
 import { isUtf8 } from 'node:buffer';
 import { mapAhead } from '../../io/flow/ahead.ts';
 import { aheadOf, type WorkerPool } from '../../io/threads/pool.ts';
@@ -21,7 +21,7 @@ const NEWLINE = 0x0a;
 const KV_START = Buffer.from('["kv.');
 
 /**
- * Passes blocks of whole lines on while they are canonical.
+ * Passes on blocks of whole lines as long as they are canonical.
  * @throws {NotCanonicalError}
  */
 export async function* checkedCanonical(
@@ -33,7 +33,7 @@ export async function* checkedCanonical(
     blocks,
     aheadOf(pool, ({ length }: Buffer) => length),
     async (block) =>
-      // Nearly all blocks: whether one is in order by itself does not depend on those before it.
+      // True of nearly all blocks. Whether one is in order by itself does not depend on earlier blocks.
       isOfKV(block) ? pool.run(checking, block, [block]) : { block, keys: undefined },
   );
   for await (const { block, keys } of checked) {
@@ -47,14 +47,14 @@ export async function* checkedCanonical(
   order.end();
 }
 
-/** A block, and what is known of it. */
+/** A block and the result of its check. */
 interface CheckedBlock {
   readonly block: Uint8Array;
-  /** The first and the last of its keys, if it is in canonical order and text by itself. */
+  /** Its first and last key, if the block by itself is in canonical order and text. */
   readonly keys: { readonly first: string; readonly last: string } | undefined;
 }
 
-/** Looks at a block of nothing but `kv.` lines, as a task for a worker. */
+/** Checks a block that holds only `kv.` lines, as a task for a worker. */
 export function checkKVBlock(block: Uint8Array): CheckedBlock {
   const lines = Buffer.from(block.buffer, block.byteOffset, block.length);
   const order = new CanonicalOrder();
@@ -70,7 +70,7 @@ export function checkKVBlock(block: Uint8Array): CheckedBlock {
 
 const checking = workerTask(import.meta.url, checkKVBlock);
 
-/** Whether a block begins and ends with a `kv.` line; between two of those nothing else is in order. */
+/** Whether a block begins and ends with a `kv.` line: in canonical order, only `kv.` lines can be between them. */
 function isOfKV(block: Buffer): boolean {
   const lastStart = block.lastIndexOf(NEWLINE, block.length - 2) + 1;
   const startsKV = (at: number): boolean =>
@@ -80,7 +80,7 @@ function isOfKV(block: Buffer): boolean {
 
 function keyAt(block: Buffer, start: number): string {
   const line = findCanonicalLine(block, start);
-  if (line === undefined) throw new NotCanonicalError('another text');
+  if (line === undefined) throw new NotCanonicalError('not canonical text');
   return JSON.parse(block.toString('utf8', start + 1, line.keyEnd)) as string;
 }
 
@@ -91,7 +91,7 @@ function checkLines(bytes: Uint8Array, order: CanonicalOrder): void {
     JSON.parse(block.toString('utf8', from, to)) as string;
   for (let start = 0; start < block.length;) {
     const line = findCanonicalLine(block, start);
-    if (line === undefined) throw new NotCanonicalError('another text');
+    if (line === undefined) throw new NotCanonicalError('not canonical text');
     const key = parse(start + 1, line.keyEnd);
     if (key.startsWith('kv.')) order.nextKV(key);
     else order.nextRecord(key, parse(line.keyEnd + 1, line.end - 2));
@@ -99,7 +99,7 @@ function checkLines(bytes: Uint8Array, order: CanonicalOrder): void {
   }
 }
 
-/** Follows the lines of canonical export data, and throws {@link NotCanonicalError} at the first that is not. */
+/** Follows the lines of export data, and throws {@link NotCanonicalError} at the first one that is not canonical. */
 class CanonicalOrder {
   #section = 0;
   #id = '';
@@ -121,7 +121,7 @@ class CanonicalOrder {
     try {
       this.#record(key, value);
     } catch (cause) {
-      // What is wrong with one line may be mended by a later one with the same key.
+      // A later line with the same key may correct this one.
       throw new NotCanonicalError(key, { cause });
     }
   }
@@ -144,7 +144,7 @@ class CanonicalOrder {
       this.#same(key, value, bundleEntry(bundleID));
       this.#advance(4, bundleID, 0);
     } else {
-      // Unknown, unless a later line deletes it: only reading all of it can tell.
+      // Unknown, unless a later line deletes it: only a full read can tell.
       throw new NotCanonicalError(key);
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Recognises, in bytes, the text that `JSON.stringify` gives a pair of well-formed strings: nothing is decoded, since
- * export data is mostly values that nobody looks into, and a value may be tens of megabytes.
+ * Recognises, in bytes, the output of `JSON.stringify` for a pair of well-formed strings. Nothing is decoded: export
+ * data is mostly values that swingsnap does not interpret, and a value may be tens of megabytes.
  */
 
 const [QUOTE, COMMA, OPEN, CLOSE, NEWLINE, BACKSLASH] = [...Buffer.from('",[]\n\\')] as [
@@ -14,14 +14,14 @@ const [QUOTE, COMMA, OPEN, CLOSE, NEWLINE, BACKSLASH] = [...Buffer.from('",[]\n\
 
 const [PLAIN, END, ESCAPE, CONTROL] = [0, 1, 2, 3];
 
-/** What each byte is in a string: most stand for themselves. */
+/** The role of each byte in a string. Most bytes represent themselves. */
 const KIND = Uint8Array.from({ length: 256 }, (_, byte) => {
   if (byte === QUOTE) return END;
   if (byte === BACKSLASH) return ESCAPE;
   return byte < 0x20 ? CONTROL : PLAIN;
 });
 
-/** 1 for what follows the backslash in an escape of two bytes. */
+/** 1 for bytes that follow the backslash in a two-byte escape. */
 const SHORT_ESCAPE = Uint8Array.from({ length: 256 }, (_, byte) =>
   '"\\bfnrt'.includes(String.fromCharCode(byte)) ? 1 : 0,
 );
@@ -33,16 +33,16 @@ const LONG_ESCAPES = new Set(
     .map((quoted) => quoted.slice(5, 7)),
 );
 
-/** Where the parts of a line end, as positions in its block. */
+/** End positions of the parts of a line, relative to its block. */
 export interface CanonicalLine {
-  /** Behind the closing quote of the key, whose opening quote is the second byte of the line. */
+  /** Position after the closing quote of the key. Its opening quote is the second byte of the line. */
   readonly keyEnd: number;
-  /** Behind the newline. */
+  /** Position after the newline. */
   readonly end: number;
 }
 
 /**
- * The line `["key","value"]` and a newline at `start`, or undefined if there is another text.
+ * Finds the line `["key","value"]` with its newline at `start`. Undefined if the text there is anything else.
  * @param block UTF-8; the caller has checked that
  */
 export function findCanonicalLine(block: Uint8Array, start: number): CanonicalLine | undefined {
@@ -55,15 +55,15 @@ export function findCanonicalLine(block: Uint8Array, start: number): CanonicalLi
 }
 
 /**
- * Behind the closing quote of the string that opens at `start`, or -1 if `JSON.stringify` writes no such string. All
- * export data passes here, byte by byte: a loop this small takes two thirds of the time of one with more in it.
+ * Position after the closing quote of the string that opens at `start`, or -1 if `JSON.stringify` would not write it
+ * so. All export data passes through here, byte by byte; this small loop takes two thirds of the time of a larger one.
  */
 function endOfString(block: Uint8Array, start: number): number {
   if (block[start] !== QUOTE) return -1;
   let at = start;
   for (;;) {
     let kind: number | undefined;
-    // Behind the end of the block there is nothing, and nothing plain.
+    // Past the end of the block the byte reads as 0, which is not PLAIN.
     do {
       at += 1;
       kind = KIND[block[at] ?? 0];

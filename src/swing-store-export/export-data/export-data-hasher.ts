@@ -8,15 +8,15 @@ import type { ExportEntry } from './records.ts';
 const HOST_START = Buffer.from('["kv.host.');
 
 /**
- * Takes canonical export data, block by block; adds its records to an index, and computes
+ * Takes canonical export data block by block, adds its records to an index, and computes
  *
  * - `exportDataHash`: the SHA-256 of all of it;
- * - `operationalHash`: the SHA-256 of the lines that two honest nodes at one height share, whatever history they
+ * - `operationalHash`: the SHA-256 of the lines that honest nodes at the same height share, whatever history they
  *   keep: `kv.*`, the `.current` records, the records of heap snapshots in use, `bundle.*`.
  */
 export class ExportDataHasher {
   readonly #all: Hash = createHash('sha256');
-  /** Begins as a copy of `#all`, since all `kv.` lines come first and belong to both. */
+  /** Starts as a copy of `#all`, since all `kv.` lines come first and belong to both. */
   #operational: Hash | undefined;
   readonly #index: RecordIndex;
   #entries = 0;
@@ -30,14 +30,14 @@ export class ExportDataHasher {
   /**
    * @param block whole lines
    * @returns the number of entries in it
-   * @throws {VerificationError} `HOST_KEY` for `kv.host.` entries, which belong to a node and not to the chain;
+   * @throws {VerificationError} `HOST_KEY` for `kv.host.` entries, which belong to a node, not to the chain;
    *   `LINE_TOO_LONG`; `RECORD` or `UNKNOWN_TAG` as {@link RecordIndex.add}
    */
   add(block: Uint8Array): number {
     const bytes = Buffer.from(block.buffer, block.byteOffset, block.length);
-    // What is written is read again.
+    // Readers of the written copy refuse lines that are too long.
     refuseLongLines(bytes, 'the export data');
-    // The text may stand in a value too, so the parsed keys decide.
+    // A value may contain this text too, so the parsed keys decide.
     if (bytes.includes(HOST_START)) {
       for (const [key] of entriesOfBlock(bytes)) refuseHostKey(key);
     }
@@ -59,7 +59,7 @@ export class ExportDataHasher {
     return entries;
   }
 
-  /** Ends the export data. Size in bytes, hashes as hex. */
+  /** To be called after the last block. Size in bytes, hashes as hex. */
   finish(): { entries: number; size: number; exportDataHash: string; operationalHash: string } {
     const operational = this.#operational ?? this.#all.copy();
     return {

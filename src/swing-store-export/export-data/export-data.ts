@@ -1,9 +1,9 @@
 /**
- * Export data as text: JSON Lines, one `[key, value]` a line.
+ * Export data as text: JSON Lines, one `[key, value]` per line.
  *
- * Canonical order and text are the reference exporter's: `kv.` entries in key order; heap snapshots in use (the
- * record, then its `.current`), then historical ones; transcript spans; bundles; each sorted by vat id and
- * position, or bundle id; each line `JSON.stringify([key, value])` and a newline.
+ * Canonical order and text are those of the reference exporter: `kv.` entries in key order; heap snapshots in use
+ * (the record, then its `.current`), then historical ones; transcript spans; bundles. Each group is sorted by vat id
+ * and position, or by bundle id. Each line is `JSON.stringify([key, value])` and a newline.
  */
 import { VerificationError } from '../../errors.ts';
 import { blockOfLines, wholeLines } from '../../io/bytes/lines.ts';
@@ -13,11 +13,11 @@ import { checkedCanonical } from './canonical-blocks.ts';
 import { RecordIndex } from './record-index.ts';
 import type { ExportEntry } from './records.ts';
 
-/** How many bytes of lines are gathered into a block. */
+/** Bytes of lines that are gathered into a block. */
 const BLOCK_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
 
-/** The line of one entry, without its newline. */
+/** The line for one entry, without its newline. */
 export function formatLine(entry: ExportEntry): string {
   return JSON.stringify(entry);
 }
@@ -38,7 +38,7 @@ export function* blocksOfLines(lines: Iterable<string>): Generator<Buffer> {
   if (block.length > 0) yield blockOfLines(block);
 }
 
-/** The lines of a canonical block as entries; the block was checked before. */
+/** The lines of a canonical block as entries. The block must have been checked. */
 export function* entriesOfBlock(block: Uint8Array): Generator<ExportEntry> {
   const text = Buffer.from(block.buffer, block.byteOffset, block.length).toString();
   for (const line of text.split('\n')) {
@@ -48,7 +48,7 @@ export function* entriesOfBlock(block: Uint8Array): Generator<ExportEntry> {
 
 const KV_START = Buffer.from('["kv.');
 
-/** Where the `kv.` lines at the start of a canonical block end. */
+/** End position of the `kv.` lines at the start of a canonical block. */
 export function endOfKVLines(block: Buffer): number {
   const lastLine = block.lastIndexOf(NEWLINE, block.length - 2) + 1;
   if (block.subarray(lastLine, lastLine + KV_START.length).equals(KV_START)) return block.length;
@@ -61,19 +61,19 @@ export function endOfKVLines(block: Buffer): number {
 
 export interface ReadExportDataOptions {
   /**
-   * Accepts any order, repeated keys (the last wins) and `null` values (which delete), and normalises through a
-   * scratch file there.
+   * If given, any order, repeated keys (the last wins) and `null` values (which delete) are accepted, and the export
+   * data is normalised through a scratch file in this directory.
    */
   readonly scratchDir?: string | undefined;
-  /** Looks at the text; by default this thread does. */
+  /** Checks the text; by default this thread does. */
   readonly pool?: WorkerPool | undefined;
 }
 
 /**
- * Reads export data from bytes that nobody has checked.
+ * Reads export data from unchecked bytes.
  * @param raw the bytes of the JSON Lines
- * @param what names them in errors: a path
- * @returns blocks of whole lines, canonical
+ * @param what path for error messages
+ * @returns canonical blocks of whole lines
  * @throws {NotCanonicalError} if they are not canonical and there is no `scratchDir`
  * @throws {VerificationError} `EXPORT_DATA` if the reference importer would refuse them
  */
@@ -90,7 +90,7 @@ export async function* readExportData(
   yield* checkedCanonical(blocks, pool);
 }
 
-/** One line by the reference importer's rules: `undefined` for a `null` line, which it skips. */
+/** Parses one line by the reference importer's rules. Returns undefined for a `null` line, which it skips. */
 function parseLooseLine(line: string, what: string): [string, unknown] | undefined {
   let parsed: unknown;
   try {
@@ -99,7 +99,7 @@ function parseLooseLine(line: string, what: string): [string, unknown] | undefin
     throw notExportData(what, line, cause);
   }
   if (parsed === null) return undefined;
-  // A string is taken apart like an array of its characters: "k" deletes the key k, which is no harm.
+  // The importer destructures a string like an array of its characters: "k" deletes the key k, which is harmless.
   const parts = typeof parsed === 'string' ? Array.from(parsed) : parsed;
   const [key, value] = Array.isArray(parts) ? (parts as unknown[]) : [];
   if (typeof key !== 'string') throw notExportData(what, line);
@@ -107,14 +107,14 @@ function parseLooseLine(line: string, what: string): [string, unknown] | undefin
 }
 
 /**
- * Host keys belong to a node and not to the chain.
+ * Refuses host keys, which belong to a node, not to the chain.
  * @throws {VerificationError} `HOST_KEY`
  */
 export function refuseHostKey(key: string): void {
   if (!key.startsWith('kv.host.')) return;
-  throw new VerificationError('HOST_KEY', 'export data holds a key of the host', {
+  throw new VerificationError('HOST_KEY', 'export data contains a host key', {
     path: key,
-    hint: 'this is no honest export of a SwingStore: get another',
+    hint: 'this is not an honest export of a SwingStore: get another one',
   });
 }
 
@@ -122,13 +122,13 @@ function jsonOf(value: unknown, what: string, line: string): string {
   try {
     return JSON.stringify(value);
   } catch (cause) {
-    // Nested deeper than the stack goes: JSON.parse has no such end.
+    // Nested too deep for the stack; JSON.parse has no such limit.
     throw notExportData(what, line, cause);
   }
 }
 
 function notExportData(what: string, line: string, cause?: unknown): VerificationError {
-  return new VerificationError('EXPORT_DATA', 'a line is no entry of export data', {
+  return new VerificationError('EXPORT_DATA', 'a line is not an export data entry', {
     path: what,
     expected: '["key","value"]',
     found: line.length > 100 ? `${line.slice(0, 100)}…` : line,
@@ -136,7 +136,7 @@ function notExportData(what: string, line: string, cause?: unknown): Verificatio
   });
 }
 
-/** Reads entries in any order into a scratch database, and gives them back in canonical order and text. */
+/** Reads entries in any order into a scratch database, and yields them in canonical order and text. */
 async function* normalise(
   blocks: AsyncIterable<Buffer>,
   what: string,
@@ -153,9 +153,9 @@ async function* normalise(
       ),
       drop: db.prepare(`DELETE FROM ${table} WHERE key = ?`),
     });
-    // No UTF-8 holds half a surrogate pair. What SQLite would be given instead depends on the version of Node.
+    // Made well-formed: UTF-8 cannot encode a lone surrogate, and what SQLite would get depends on the Node version.
     const kv = statements('kv');
-    // Kept as JSON: only what is left at the end must be a record, and JSON keeps half a surrogate pair.
+    // Kept as JSON: only the final entries must be records, and JSON preserves lone surrogates.
     const other = statements('other');
     for await (const block of blocks) {
       for (const line of block.toString().split('\n').slice(0, -1)) {

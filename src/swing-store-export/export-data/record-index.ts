@@ -1,7 +1,7 @@
 /**
  * The records of one export, in a scratch database: what each artifact must be, which artifacts were seen, and
- * whether they are enough. It answers as the reference importer's own tables would (the same keys and constraints),
- * without the artifacts' content.
+ * whether they suffice. It behaves like the reference importer's own tables (the same keys and constraints), without
+ * the artifacts' content.
  */
 import { VerificationError } from '../../errors.ts';
 import { openScratchDatabase } from '../../io/files/scratch.ts';
@@ -22,7 +22,7 @@ import {
   type TranscriptSpanRecord,
 } from './records.ts';
 
-// size and sha256 are NULL until the artifact is known to be part of the export; held is 1 once it was read too.
+// size and sha256 are NULL until the artifact is known to be part of the export; held is 1 once it has been read.
 const SCHEMA = `
   CREATE TABLE snapshots (
     vatID TEXT, snapPos INTEGER, inUse INTEGER CHECK (inUse = 1), hash TEXT, size INTEGER, sha256 TEXT, held INTEGER,
@@ -63,7 +63,7 @@ export class RecordIndex {
   readonly #db: Database;
   readonly #statements = new Map<string, Statement>();
 
-  /** @param scratchDir where its scratch file goes; see `io/scratch.ts` for errors */
+  /** @param scratchDir directory for the scratch file; see `io/files/scratch.ts` for errors */
   constructor(scratchDir: string) {
     this.#db = openScratchDatabase(scratchDir);
     this.#db.exec(SCHEMA);
@@ -79,8 +79,9 @@ export class RecordIndex {
   }
 
   /**
-   * Adds the record of one entry of the export data that is not a `kv.` entry.
-   * @throws {VerificationError} `RECORD` if it is no record or contradicts another, `UNKNOWN_TAG` for other entries
+   * Adds the record of one export data entry that is not a `kv.` entry.
+   * @throws {VerificationError} `RECORD` if it is not a valid record or contradicts another, `UNKNOWN_TAG` for other
+   *   entries
    */
   add(key: string, value: string): void {
     const [tag = ''] = key.split('.', 1);
@@ -99,7 +100,7 @@ export class RecordIndex {
         ]);
         return;
       default:
-        throw new VerificationError('UNKNOWN_TAG', 'unknown kind of export data', {
+        throw new VerificationError('UNKNOWN_TAG', 'unknown kind of export data entry', {
           path: key,
           expected: 'kv., snapshot., transcript. or bundle.',
           found: tag,
@@ -157,7 +158,7 @@ export class RecordIndex {
   }
 
   /**
-   * What the record of an artifact expects, or undefined if an export of `mode` has no use for the artifact.
+   * What the record of an artifact expects, or undefined if an export of `mode` does not need the artifact.
    * @throws {VerificationError} `NO_RECORD` if no record validates it
    */
   expect(name: ArtifactName, mode: ArtifactMode): ExpectedContent | undefined {
@@ -215,9 +216,9 @@ export class RecordIndex {
 
   /**
    * Notes that an artifact is part of the export.
-   * @param held whether it was read and is what its record says; otherwise it is only listed, and nothing that is
-   *   missing is taken for there because of it
-   * @throws {VerificationError} `DUPLICATE_ARTIFACT` if it was there already, or is a span that overlaps another
+   * @param held whether it was read and matches its record; otherwise it is only listed, and {@link missing} does not
+   *   count it
+   * @throws {VerificationError} `DUPLICATE_ARTIFACT` if it was noted before, or is a span that overlaps another
    */
   notePresent(name: ArtifactName, { size, sha256 }: ArtifactDigest, held: boolean): void {
     const [table, where, keys] =
@@ -232,12 +233,12 @@ export class RecordIndex {
     if (changed.changes !== 1 || (name.kind === 'transcript' && this.#overlaps(name))) {
       throw new VerificationError(
         'DUPLICATE_ARTIFACT',
-        `artifact ${formatArtifactName(name)} is there more than once, in whole or in part`,
+        `artifact ${formatArtifactName(name)} occurs more than once, in whole or in part`,
       );
     }
   }
 
-  /** Those that are there do not overlap each other: of all that begin before its end, the last ends last. */
+  /** Noted spans do not overlap each other: of all that start before the end of this one, the last one ends last. */
   #overlaps(name: { vatID: string; startPos: number; endPos: number }): boolean {
     if (name.startPos >= name.endPos) return false;
     const before = this.#sql(
@@ -249,7 +250,7 @@ export class RecordIndex {
 
   /**
    * What an export of `mode` lacks, by the reference importer's rules: names of artifacts or vats, at most ten.
-   * `debug` asks for what `operational` does, `none` for nothing.
+   * `debug` requires the same as `operational`, `none` requires nothing.
    */
   missing(mode: ArtifactMode): string[] {
     if (mode === 'none') return [];
@@ -279,7 +280,7 @@ export class RecordIndex {
         '(SELECT min(startPos) FROM spans WHERE vatID = c.vatID AND incarnation = c.incarnation)',
       archival: '0',
     }[mode];
-    // An item counts when a span that is there holds it, so a span of no items needs no artifact.
+    // An item counts if a span that was read contains it, so a span without items needs no artifact.
     const rows = this.#sql(
       `SELECT vatID, start, endPos FROM
          (SELECT c.vatID AS vatID, c.endPos AS endPos, ${from} AS start FROM spans c WHERE c.isCurrent = 1) AS need
@@ -293,7 +294,7 @@ export class RecordIndex {
     );
   }
 
-  /** The artifacts that are there, in canonical order. */
+  /** The artifacts that were noted, in canonical order. */
   *present(): Generator<PresentArtifact> {
     for (const condition of ['= 1', 'IS NULL']) {
       const rows = this.#sql(
@@ -325,7 +326,7 @@ export class RecordIndex {
     }
   }
 
-  /** Whether artifacts are there that an export of mode `operational` would not hold. */
+  /** Whether artifacts were read that an export of mode `operational` does not contain. */
   hasHistory(): boolean {
     const row = this.#sql(
       `SELECT 1 FROM snapshots WHERE inUse IS NULL AND held = 1

@@ -26,7 +26,7 @@ export interface TranscriptSpanRecord {
 /** Key and value of one entry of the export data. */
 export type ExportEntry = readonly [key: string, value: string];
 
-/** The entries of one heap snapshot: its record, and the pointer to it when it is in use. */
+/** The entries of one heap snapshot: its record, and the pointer to it if it is in use. */
 export function* heapSnapshotEntries(record: HeapSnapshotRecord): Generator<ExportEntry> {
   const { vatID, snapPos, hash } = record;
   const key = `snapshot.${vatID}.${snapPos}`;
@@ -71,7 +71,7 @@ function vatID(key: string, record: Record<string, unknown>): string {
   return isSafeID(id) ? id : refuse(key, `has the vat id ${JSON.stringify(id)}`);
 }
 
-/** What SQLite takes for a number when a text comes into an INTEGER column. Digits are tried in one way only. */
+/** Text that SQLite converts to a number in an INTEGER column. The pattern matches digits in one way only. */
 const SQLITE_NUMBER = /^[ \t\n\v\f\r]*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?[ \t\n\v\f\r]*$/iu;
 
 // The reference binds whatever it finds to an INTEGER column, so 5, "5" and " 5.0" are the same to it.
@@ -88,8 +88,8 @@ function flag(key: string, record: Record<string, unknown>, field: string): bool
 }
 
 /**
- * Decodes `snapshot.<vatID>.<pos>`, by the reference importer's rules: the value counts, the key is not compared.
- * @returns undefined for `snapshot.<vatID>.current`, which repeats what `inUse` says
+ * Decodes `snapshot.<vatID>.<pos>` by the reference importer's rules: the value counts, the key is not compared.
+ * @returns undefined for `snapshot.<vatID>.current`, which only repeats `inUse`
  * @throws {VerificationError} `RECORD`
  */
 export function decodeHeapSnapshotRecord(
@@ -107,7 +107,7 @@ export function decodeHeapSnapshotRecord(
 }
 
 /**
- * Decodes `transcript.<vatID>.<start>` or `transcript.<vatID>.current`, by the reference importer's rules: key and
+ * Decodes `transcript.<vatID>.<start>` or `transcript.<vatID>.current` by the reference importer's rules: key and
  * value must agree.
  * @throws {VerificationError} `RECORD`
  */
@@ -124,7 +124,7 @@ export function decodeTranscriptSpanRecord(key: string, value: string): Transcri
     incarnation: position(key, record, 'incarnation'),
   };
   if (key.endsWith('.current') !== isCurrent) refuse(key, 'contradicts its isCurrent');
-  if (keyVatID !== decoded.vatID) refuse(key, `is of vat ${JSON.stringify(decoded.vatID)}`);
+  if (keyVatID !== decoded.vatID) refuse(key, `belongs to vat ${JSON.stringify(decoded.vatID)}`);
   if (keyStartPos !== 'current' && Number(keyStartPos) !== record['startPos']) {
     refuse(key, `starts at ${decoded.startPos}`);
   }
@@ -138,6 +138,6 @@ export function decodeTranscriptSpanRecord(key: string, value: string): Transcri
  */
 export function decodeBundleRecord(key: string, value: string): string {
   const [, bundleID = '', ...rest] = key.split('.');
-  if (rest.length > 0 || bundleID !== value) refuse(key, `says ${JSON.stringify(value)}`);
+  if (rest.length > 0 || bundleID !== value) refuse(key, `has the value ${JSON.stringify(value)}`);
   return bundleID;
 }
