@@ -1,4 +1,4 @@
-/** The journal: names of the files that an unfinished export has made, a line each, in the order of making. */
+/** The journal of an unfinished export: the names of the files made so far, one per line, in order. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,11 +6,11 @@ import { parseArtifactName } from '../../swing-store-export/names.ts';
 import { EXPORT_DATA_FILE, JOURNAL_FILE } from './layout.ts';
 
 /**
- * The file names in the journal of `exportDir`; none if there is no journal.
- * Only names that an export makes are given: a damaged journal names nobody else's files.
+ * The file names in the journal of `exportDir`; none if there is no journal. Skips names that an export never makes,
+ * so that a damaged journal cannot name other files.
  */
 export async function* readJournal(exportDir: string): AsyncGenerator<string> {
-  // A link, or a pipe, is none of ours.
+  // We never make a link or a pipe.
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const file = await open(join(exportDir, JOURNAL_FILE), flags).catch((error: unknown) => {
     const { code } = error as NodeJS.ErrnoException;
@@ -23,7 +23,7 @@ export async function* readJournal(exportDir: string): AsyncGenerator<string> {
   }
 }
 
-/** Whether an export makes files of that name for its data. */
+/** Whether `name` is one that an export gives to its data files. */
 export function isExportFile(name: string): boolean {
   if (name === EXPORT_DATA_FILE) return true;
   try {

@@ -1,16 +1,16 @@
-/** File names in an export directory, and what may stand in its manifest as one. */
+/** File names in an export directory, and the check of those in its manifest. */
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 
-/** Makes a directory an export; `ExportManifestFileName` of the reference. */
+/** The manifest, which makes a directory an export; `ExportManifestFileName` of the reference. */
 export const MANIFEST_FILE = 'export-manifest.json';
-/** What the reference calls the file of the export data. */
+/** The export data; the reference uses the same name. */
 export const EXPORT_DATA_FILE = 'export-data.jsonl';
-/** Our operation's record; see `operation/record.ts`. */
+/** The record of our operation; see `operation/record.ts`. */
 export const RECORD_FILE = '.swingsnap-operation.json';
 /** Asks the operation to stop; see `operation/discard-export.ts`. */
 export const STOP_FILE = '.swingsnap-stop';
-/** The names that our operation has made so far, a line each, before there is a manifest. */
+/** The names that our operation has made so far, one per line, until the manifest exists. */
 export const JOURNAL_FILE = '.swingsnap-files';
 
 /**

@@ -11,12 +11,12 @@ import { UNTRUSTED_EXPORT_DATA } from '../../swing-store-export/names.ts';
 import { MANIFEST_FILE } from './layout.ts';
 
 export interface ExportManifest {
-  /** 0 where the manifest has none: Go leaves zero values out. */
+  /** 0 if the manifest has none: Go omits zero values. */
   readonly blockHeight: number;
   readonly artifactMode: ArtifactMode | undefined;
-  /** File name of the export data; undefined if it was left out. */
+  /** File name of the export data; undefined if the export has none. */
   readonly data: string | undefined;
-  /** Artifact names and the files that hold them, neither checked. */
+  /** Artifact names and their files, both unchecked. */
   readonly artifacts: readonly (readonly [name: string, file: string])[];
 }
 
@@ -29,7 +29,8 @@ const manifestSchema = v.object({
 
 /**
  * @param path names the manifest in errors
- * @throws {VerificationError} `MANIFEST`, or `DUPLICATE_ARTIFACT` if two files claim to be one artifact
+ * @throws {VerificationError} `MANIFEST`; `DUPLICATE_ARTIFACT` if two files claim to be the same artifact;
+ *   `ARTIFACT_NAME` for a reserved name
  */
 export function decodeExportManifest(text: string, path: string): ExportManifest {
   let raw: unknown;
@@ -41,8 +42,8 @@ export function decodeExportManifest(text: string, path: string): ExportManifest
   const result = v.safeParse(manifestSchema, raw);
   if (!result.success) {
     const [issue] = result.issues;
-    throw new VerificationError('MANIFEST', 'the export manifest is not one', {
-      path: `${path}: ${v.getDotPath(issue) ?? 'the whole'}`,
+    throw new VerificationError('MANIFEST', 'the export manifest is malformed', {
+      path: `${path}: ${v.getDotPath(issue) ?? 'top level'}`,
       expected: issue.expected ?? issue.message,
       found: issue.received,
     });
@@ -53,7 +54,7 @@ export function decodeExportManifest(text: string, path: string): ExportManifest
     if (names.has(name) || name === UNTRUSTED_EXPORT_DATA) {
       throw new VerificationError(
         name === UNTRUSTED_EXPORT_DATA ? 'ARTIFACT_NAME' : 'DUPLICATE_ARTIFACT',
-        'the export manifest names an artifact that it must not, or twice',
+        'the export manifest names an artifact twice, or one with a reserved name',
         { path, found: JSON.stringify(name) },
       );
     }
@@ -66,7 +67,7 @@ export function decodeExportManifest(text: string, path: string): ExportManifest
 /**
  * Reads the manifest of an export directory.
  * @throws {NotFoundError} `NO_EXPORT` if there is none
- * @throws {VerificationError} as {@link decodeExportManifest}
+ * @throws {VerificationError} what {@link decodeExportManifest} throws
  */
 export async function readExportManifest(exportDir: string): Promise<ExportManifest> {
   const path = join(exportDir, MANIFEST_FILE);

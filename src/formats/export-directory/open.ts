@@ -1,4 +1,4 @@
-/** An export directory, ours or the node's own, as an export. */
+/** Opens an export directory, made by us or by a node, as an export. */
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { NotFoundError, VerificationError } from '../../errors.ts';
@@ -22,9 +22,9 @@ const READ_PIECE_BYTES = 1024 * 1024;
 
 /**
  * Opens an export directory.
- * @param pool checks export data; by default this thread does
- * @throws as `readExportManifest`; {@link VerificationError} `NO_EXPORT_DATA` if it holds artifacts only, which
- *   nothing could validate; `MANIFEST` if it has artifacts and is of mode `none`
+ * @param pool checks export data; defaults to the calling thread
+ * @throws what `readExportManifest` throws; {@link VerificationError} `NO_EXPORT_DATA` if it holds only artifacts,
+ *   which nothing could validate; `MANIFEST` if it has artifacts but its mode is `none`
  */
 export async function openExportDirectory(
   exportDir: string,
@@ -106,11 +106,11 @@ class ExportDirectory implements SwingStoreExport {
   }
 
   async close(): Promise<void> {
-    // Nothing stays open between two reads.
+    // Nothing stays open between reads.
   }
 }
 
-/** @returns undefined if the file is larger than what is read as a whole */
+/** @returns undefined if the file exceeds {@link WHOLE_MAX_BYTES} */
 async function readWholeFile(path: string): Promise<WholeContent | undefined> {
   const file = openFile(path);
   try {
@@ -146,7 +146,7 @@ function openFile(path: string): SourceFile {
   }
   if (file.stats.isFile()) return file;
   file.close();
-  throw new VerificationError('MISSING_FILE', 'what should be a file of the export is none', {
+  throw new VerificationError('MISSING_FILE', 'a file of the export is not a regular file', {
     path,
     hint: 'the export is damaged: make it again',
   });
@@ -158,7 +158,7 @@ function fileMissing(path: string, cause: unknown): unknown {
   if (!existsSync(join(dirname(path), MANIFEST_FILE))) {
     return new NotFoundError('EXPORT_GONE', 'the export was removed while it was read', {
       path: dirname(path),
-      hint: 'make it again, or use the snapshot that was made of it',
+      hint: 'make it again, or use the snapshot that was made from it',
       cause,
     });
   }

@@ -1,4 +1,4 @@
-/** Removes an export directory, and nothing in it that is not the export's. */
+/** Removes an export directory, but no file that does not belong to the export. */
 import { existsSync } from 'node:fs';
 import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -10,27 +10,30 @@ import { isExportFile, readJournal } from './journal.ts';
 import { JOURNAL_FILE, MANIFEST_FILE, RECORD_FILE, STOP_FILE } from './layout.ts';
 import { decodeExportManifest, type ExportManifest } from './manifest.ts';
 
-/** The manifest's name while its files are being removed: it still names them, and is no export any more. */
+/**
+ * Name of the manifest while its files are being removed: it still lists them, but the directory is no longer an
+ * export.
+ */
 const DISCARDED_MANIFEST_FILE = '.swingsnap-discarded.json';
 
-/** What {@link removeExportDirectory} did. */
+/** Result of {@link removeExportDirectory}. */
 export interface Removal {
-  /** Number of files that were removed. */
+  /** Number of files removed. */
   readonly files: number;
   /** Whether the directory itself is gone. */
   readonly gone: boolean;
-  /** Names of what was not the export's and was left, at most ten. */
+  /** Names left in place because they do not belong to the export, at most ten. */
   readonly left: readonly string[];
 }
 
-/** Whether `exportDir` is an export, or what is left of one that was not finished or not fully removed. */
+/** Whether `exportDir` is an export, or the remains of an unfinished or partly removed one. */
 export function isExportDirectory(exportDir: string): boolean {
   return [MANIFEST_FILE, DISCARDED_MANIFEST_FILE, RECORD_FILE, JOURNAL_FILE].some((file) =>
     existsSync(join(exportDir, file)),
   );
 }
 
-/** The manifest of an export whose removal was begun and not finished. */
+/** The manifest of an export whose removal was started but not finished. */
 export async function discardedManifest(exportDir: string): Promise<ExportManifest | undefined> {
   const path = join(exportDir, DISCARDED_MANIFEST_FILE);
   if (!existsSync(path) || existsSync(join(exportDir, MANIFEST_FILE))) return undefined;
@@ -38,12 +41,12 @@ export async function discardedManifest(exportDir: string): Promise<ExportManife
 }
 
 /**
- * Removes from a directory that is held the files that the manifest, the journal and the record there name, then the
- * directory if nothing else is in it. Killed half-way, it may be called again. A damaged manifest in a directory that has
- * our record stands for all files that are called as an export's are.
- * @param keepDirectory leaves the directory itself, empty
- * @throws {VerificationError} as {@link decodeExportManifest} for a damaged manifest without our record; nothing is
- *   changed then
+ * Removes the files that the manifest and the journal name, our own files, and then the directory if it is empty.
+ * After a kill it can be called again. If the manifest is damaged but our record is there, it removes every file that
+ * has the name of an export's file.
+ * @param keepDirectory keep the empty directory
+ * @throws {VerificationError} what {@link decodeExportManifest} throws, for a damaged manifest without our record;
+ *   nothing is changed then
  */
 export async function removeHeldExport(
   directory: HeldDirectory,
@@ -71,14 +74,14 @@ export async function removeHeldExport(
   };
   for (const file of named) if (isPlainName(file)) await unlink(join(exportDir, file));
   for await (const name of readJournal(exportDir)) await unlink(join(exportDir, name));
-  // What a killed run of ours left under a temporary name.
+  // Temporary files of a killed run.
   for (const name of await readdir(exportDir)) {
     if (isTemporary(name)) await unlink(join(exportDir, name));
   }
   await unlink(join(exportDir, JOURNAL_FILE));
   await unlink(join(exportDir, STOP_FILE));
   await unlink(join(exportDir, RECORD_FILE));
-  // The last that goes tells a retrieve that was killed meanwhile which export it had packaged.
+  // Last: it tells a killed retrieve which export it had packaged.
   await unlink(discarded);
   const left = (await readdir(exportDir)).sort();
   const gone = left.length === 0 && !keepDirectory && directory.isInPlace();
@@ -86,7 +89,7 @@ export async function removeHeldExport(
   return { files, gone, left: left.slice(0, 10) };
 }
 
-/** {@link removeHeldExport} from the directory that `exportDir` leads to now. */
+/** {@link removeHeldExport} for the directory that `exportDir` leads to now. */
 export async function removeExportDirectory(
   exportDir: string,
   options: Parameters<typeof removeHeldExport>[1] = {},
@@ -94,7 +97,7 @@ export async function removeExportDirectory(
   return inDirectory(exportDir, async (directory) => removeHeldExport(directory, options));
 }
 
-/** The files that the manifest names, by whichever name it is there; none without one. */
+/** The files that the manifest lists, under either of its names; none without a manifest. */
 async function filesOfManifest(exportDir: string): Promise<string[]> {
   const path = [MANIFEST_FILE, DISCARDED_MANIFEST_FILE]
     .map((file) => join(exportDir, file))
@@ -113,13 +116,13 @@ async function filesOfManifest(exportDir: string): Promise<string[]> {
       path: error.path,
       expected,
       found,
-      hint: 'nothing was removed: look at the directory and remove it by hand',
+      hint: 'nothing was removed; check the directory and remove it by hand',
       cause: error,
     });
   }
 }
 
-/** A name with a directory in it may lead anywhere through a link: such a file is left. */
+/** A name with a directory part may lead anywhere through a link, so such a file is left. */
 function isPlainName(file: string): boolean {
   return !['', '.', '..'].includes(file) && basename(file) === file && !file.includes('\0');
 }

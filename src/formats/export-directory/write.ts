@@ -1,8 +1,8 @@
 /**
  * Builds an export directory: the files that the reference's `export-kernel-db` writes, byte for byte.
  *
- * Files are made under their own names, each noted in a journal first, and become an export by one event: the
- * rename of the manifest, once everything that it names is on the disk.
+ * Files are made under their final names, each first noted in a journal. They become an export in one step: the
+ * rename of the manifest, once all files that it names are on disk.
  */
 import { constants } from 'node:fs';
 import { open, rm, type FileHandle } from 'node:fs/promises';
@@ -20,17 +20,17 @@ import { EXPORT_DATA_FILE, JOURNAL_FILE, MANIFEST_FILE } from './layout.ts';
 
 interface Header {
   readonly height: number;
-  /** Without it, the manifest names the mode that the copy found. */
+  /** If undefined, the manifest gets the mode that the copy found. */
   readonly artifactMode?: ArtifactMode | undefined;
   readonly withExportData: boolean;
 }
 
-/** How many files may be on their way to the disk at a time. */
+/** Maximum number of files being synced at the same time. */
 const SYNCS_AT_A_TIME = 8;
 
 /**
- * Starts to write an export into `exportDir`, which exists and holds nothing but the operation's record.
- * @param header what the manifest says; `withExportData` false leaves the export data out
+ * Starts an export in `exportDir`, which exists and holds nothing but the operation's record.
+ * @param header for the manifest; `withExportData: false` omits the export data
  */
 export async function writeExportDirectory(
   exportDir: string,
@@ -45,7 +45,7 @@ export async function writeExportDirectory(
 class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   readonly #dir: string;
   readonly #header: Header;
-  /** Has the file name of each artifact, a line each, in order: the manifest is written from it. */
+  /** The file name of each artifact, one per line, in order. The manifest is written from it. */
   readonly #journal: FileHandle;
   #exportData: FileHandle | undefined;
   #isExportDataClosing = false;
@@ -91,8 +91,8 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   }
 
   /**
-   * Puts the names so far on the disk, before the bytes of their files are: a discard after a power loss goes by them.
-   * A sync that is under way may miss the last of them; the one after it serves all who wait.
+   * Syncs the names so far, before the bytes of their files: a discard after a power loss needs them. A sync that is
+   * under way may miss the last names, so all callers share the next one.
    */
   async #journalSynced(): Promise<void> {
     this.#nextJournalSync ??= this.#journalSync
@@ -132,7 +132,7 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
     return summary;
   }
 
-  /** `JSON.stringify(manifest, null, 2)`, without the list of artifacts in memory. */
+  /** `JSON.stringify(manifest, null, 2)`, without holding the list of artifacts in memory. */
   async *#manifest(summary: ExportSummary): AsyncGenerator<string> {
     const { height, artifactMode = summary.artifactMode, withExportData } = this.#header;
     yield `{\n  "blockHeight": ${height},\n  "artifactMode": ${JSON.stringify(artifactMode)},\n  "artifacts": [`;

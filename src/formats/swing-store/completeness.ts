@@ -1,13 +1,12 @@
 /**
- * Whether a SwingStore holds every artifact that a mode asks for: `assertComplete` of the reference, on its tables.
+ * Checks that a SwingStore holds every artifact that a mode needs: `assertComplete` of the reference, on its tables.
  */
 import type { Database } from '../../io/sqlite.ts';
 import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 
 /**
- * What a store lacks for an export of `mode`, as one line, or undefined where it is complete. `debug` asks for
- * what `operational` does. The first lack found is told, in the reference's order: bundles, transcripts, heap
- * snapshots.
+ * Describes in one line what a store lacks for an export of `mode`; undefined if it is complete. `debug` needs the
+ * same as `operational`. Reports the first lack in the reference's order: bundles, transcripts, heap snapshots.
  */
 export function findLack(db: Database, mode: RestoreMode): string | undefined {
   return lackOfBundles(db) ?? lackOfItems(db, mode) ?? lackOfHeapSnapshots(db);

@@ -1,19 +1,19 @@
-/** Heap snapshots as a SwingStore keeps them: gzipped. */
+/** Gzipped heap snapshots, as a SwingStore keeps them. */
 import { createGunzip, gunzipSync, gzipSync } from 'node:zlib';
 import { VerificationError } from '../../errors.ts';
 import { workerTask } from '../../io/threads/task.ts';
 import { WHOLE_MAX_BYTES, type WholeContent } from '../../swing-store-export/swing-store-export.ts';
 
 /**
- * zlib level of heap snapshots in a new store. Level 1 compresses about three times as fast as zlib's default of 6
- * and takes about a tenth more space, until the node writes the next heap snapshot of that vat.
+ * zlib level of heap snapshots in a new store. Level 1 is about three times as fast as zlib's default of 6 and takes
+ * about a tenth more space, until the node writes the next heap snapshot of that vat.
  */
 export const DEFAULT_GZIP_LEVEL = 1;
 
-/** zlib's tables at their largest: 5 to 15 % faster at level 1 than with its default of 8. */
+/** zlib's largest tables: 5 to 15 % faster at level 1 than the default of 8. */
 const GZIP_MEM_LEVEL = 9;
 
-/** Half as fast with the default of 16 KiB. */
+/** The default of 16 KiB is half as fast. */
 const PIECE_BYTES = 1024 * 1024;
 
 export interface NamedBlob {
@@ -37,8 +37,8 @@ export async function* unpackPieces({ name, blob }: NamedBlob): AsyncGenerator<U
 }
 
 /**
- * The content of a blob, as a task for a worker.
- * @returns undefined if it is too large to be handed on as a whole
+ * The content of a blob, as a worker task.
+ * @returns undefined if the content exceeds {@link WHOLE_MAX_BYTES}
  * @throws {VerificationError} `DAMAGED_BLOB`
  */
 export function unpackWhole({ name, blob }: NamedBlob): WholeContent | undefined {
@@ -54,7 +54,7 @@ export function unpackWhole({ name, blob }: NamedBlob): WholeContent | undefined
 
 export const unpacking = workerTask(import.meta.url, unpackWhole);
 
-/** Gzips the content of a heap snapshot, as a task for a worker. */
+/** Gzips the content of a heap snapshot, as a worker task. */
 export function packWhole({ bytes, level }: { bytes: Uint8Array; level: number }): Uint8Array {
   return gzipSync(bytes, { level, memLevel: GZIP_MEM_LEVEL, chunkSize: PIECE_BYTES });
 }

@@ -1,11 +1,11 @@
-/** Where a SwingStore is, and its tables. */
+/** File names and tables of a SwingStore. */
 import { join } from 'node:path';
 import { SwingSnapError } from '../../errors.ts';
 
 /** The database file of a SwingStore, in its state dir; `dbFileInDirectory` of the reference. */
 export const DATABASE_FILE = 'swingstore.sqlite';
 
-/** Files that SQLite keeps beside a database, by what they add to its name. */
+/** Suffixes of the files that SQLite keeps beside a database. */
 export const SIDE_FILES = ['-wal', '-shm', '-journal'] as const;
 
 /** Path of the database in a state dir. */
@@ -15,8 +15,8 @@ export function databasePath(stateDir: string): string {
 
 /**
  * The tables as the reference library makes them (`kvStore.js`, `transcriptStore.js`, `snapStore.js` version 1B,
- * `bundleStore.js`, `swingStore.js`), so that it finds what it would have made itself. SQLite keeps the text of each
- * statement, white space and all: the schemas are equal to the byte.
+ * `bundleStore.js`, `swingStore.js`). SQLite stores the text of each statement, white space included, so the two
+ * schemas are equal byte for byte.
  */
 export const SCHEMA = `
     CREATE TABLE IF NOT EXISTS pendingExports (
@@ -67,12 +67,12 @@ export const SCHEMA = `
     );
 `;
 
-/** SQLite's limit for one value, as better-sqlite3 is built, in bytes. */
+/** Limit of one value in bytes, in SQLite as better-sqlite3 builds it. */
 export const MAX_BLOB_BYTES = 1_000_000_000;
 
-/** The error of an artifact whose stored form is longer than {@link MAX_BLOB_BYTES}. */
+/** The error for an artifact whose stored form exceeds {@link MAX_BLOB_BYTES}. */
 export function blobTooLarge(name: string, size: number): SwingSnapError {
-  return new SwingSnapError('BLOB_TOO_LARGE', 'an artifact is larger than SQLite can keep', {
+  return new SwingSnapError('BLOB_TOO_LARGE', 'an artifact is larger than SQLite can store', {
     path: name,
     expected: `at most ${MAX_BLOB_BYTES} stored bytes`,
     found: `${size} bytes`,

@@ -1,4 +1,4 @@
-/** Whether some process has a SwingStore's database open. */
+/** Detects processes that have a SwingStore's database open. */
 import { statSync } from 'node:fs';
 import { link, lstat, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,10 +7,11 @@ import { openDatabase, secretDatabaseName } from '../../io/sqlite.ts';
 import { lockHolders } from './posix-locks.ts';
 
 /**
- * Two witnesses: SQLite's own lock, which every open handle on a WAL database holds and which other containers on
- * this machine share; and `/proc`, for handles on a database in another journal mode.
- * @param staging a directory of ours on the same file system, where the database is opened under another name, so
- *   that SQLite touches neither its `-wal` nor its `-shm`; without one, nothing is written and `/proc` alone is asked
+ * Looks at SQLite's own lock, which every open handle on a WAL database holds and which other containers on this
+ * machine share; and at `/proc`, for handles on a database in another journal mode.
+ * @param staging a directory of ours on the same file system. The database is opened there under another name, so
+ *   that SQLite touches neither its `-wal` nor its `-shm`. Without it nothing is written, and only `/proc` is
+ *   consulted
  * @throws {BusyError} `STORE_OPEN`
  */
 export async function refuseOpenDatabase(path: string, staging?: string): Promise<void> {
@@ -38,7 +39,7 @@ async function isLocked(path: string, staging: string): Promise<boolean> {
       return false;
     } catch (error) {
       const code = (error as { code?: unknown }).code;
-      // A file that is no database has no handles of SQLite on it.
+      // SQLite has no handle on a file that is not a database.
       return typeof code === 'string' && /^SQLITE_(BUSY|LOCKED)/u.test(code);
     } finally {
       db.close();
@@ -50,15 +51,15 @@ async function isLocked(path: string, staging: string): Promise<boolean> {
 }
 
 /**
- * Whether `/proc/locks` shows a lock on the database, as every open handle on a WAL database holds one, whoever's it
- * is. Looks at the file only from outside: opening and closing it would drop the locks of our own other handles.
- * @returns false where there is no `/proc/locks`, or none that names the file as stat does
+ * Whether `/proc/locks` shows a lock on the database: every open handle on a WAL database holds one. Does not open
+ * the file, since closing it would drop the locks of our own other handles.
+ * @returns false if `/proc/locks` does not exist, or does not name the file as stat does
  */
 export function isDatabaseLocked(path: string): boolean {
   return lockHolders(statSync(path, { bigint: true })).size > 0;
 }
 
-/** Ids of other processes that have the file open, as far as `/proc` shows them to us. */
+/** Ids of other processes that have the file open, as far as `/proc` shows. */
 async function processesWithOpen(path: string): Promise<string[]> {
   const target = await stat(path);
   const found: string[] = [];

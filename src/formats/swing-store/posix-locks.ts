@@ -1,13 +1,13 @@
-/** Locks on files, as the kernel shows them without anything being opened. */
+/** Reads file locks from the kernel, without opening the file. */
 import { readFileSync, type BigIntStats } from 'node:fs';
 
 /**
- * Processes that hold a lock on the file, which every connection to a database in WAL mode does, on its `-shm` too.
- * @returns none where there is no `/proc/locks`, or none that names the file as stat does
+ * Processes that hold a lock on the file. Every connection to a database in WAL mode holds one, on its `-shm` too.
+ * @returns an empty set if `/proc/locks` does not exist, or does not name the file as stat does
  */
 export function lockHolders({ dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): Set<number> {
   const hex = (value: bigint): string => value.toString(16).padStart(2, '0');
-  // The kernel's own coding of device numbers, as glibc's major() and minor() take it apart.
+  // Device numbers as the kernel encodes them; see glibc's major() and minor().
   const major = (dev >> 8n) & 0xfffn;
   const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
   const file = `${hex(major)}:${hex(minor)}:${ino}`;
@@ -19,7 +19,7 @@ export function lockHolders({ dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): Set
       if (place === file) holders.add(Number(pid));
     }
   } catch {
-    // Another system.
+    // Not Linux.
   }
   return holders;
 }

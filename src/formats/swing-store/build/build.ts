@@ -1,6 +1,6 @@
 /**
- * Builds a new SwingStore, as the reference's `importSwingStore` does, aside from where it will be: in
- * `S/.swingsnap-restore-<id>/`, and moved into place when everything in it is durable.
+ * Builds a new SwingStore, as the reference's `importSwingStore` does. The store is built in
+ * `S/.swingsnap-restore-<id>/` and moved into place once it is durable.
  */
 import { renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,31 +34,31 @@ import { installStore, makeDurable, refuseExistingStore, type InstalledStore } f
 import type { StoredHeapSnapshot } from './new-database.ts';
 
 export interface BuildSwingStoreOptions {
-  /** Moves an existing store aside instead of refusing. */
+  /** Move an existing store aside instead of refusing. */
   readonly replace: boolean;
   /** zlib level of heap snapshots, 1 to 9. */
   readonly gzipLevel: number;
-  /** Gzips heap snapshots; by default this thread. */
+  /** Gzips heap snapshots; defaults to the calling thread. */
   readonly pool?: WorkerPool | undefined;
-  /** Called with the directory of the finished database before it is installed; may refuse it. */
+  /** Called with the directory of the finished database before it is installed; throws to refuse it. */
   readonly beforeInstall?: ((staging: string, summary: ExportSummary) => Promise<void>) | undefined;
 }
 
 const WORK_PREFIX = `${TEMPORARY_PREFIX}restore-`;
 
-/** Removes what builds that were killed have left in `stateDir`, beside whatever store is there. */
+/** Removes the leftovers of killed builds from `stateDir`. */
 export function removeDeadBuilds(stateDir: string): void {
   if (statSync(stateDir, { throwIfNoEntry: false })?.isDirectory() !== true) return;
   removeLeftovers(stateDir, namesOf(WORK_PREFIX));
 }
 
-/** A SwingStore that is complete and durable, and not where anybody looks for it. */
+/** A SwingStore that is complete and durable, but not yet in place. */
 export interface BuiltStore {
-  /** Moves it into place. Throws as `installStore`. */
+  /** Moves it into place. Throws what `installStore` throws. */
   install(): Promise<InstalledStore>;
 }
 
-/** Starts a SwingStore as {@link prepareSwingStore} does, which is in place when it is finished. */
+/** Starts a SwingStore as {@link prepareSwingStore} does; `finish` also installs it. */
 export async function buildSwingStore(
   stateDir: string,
   options: BuildSwingStoreOptions,
@@ -73,8 +73,8 @@ export async function buildSwingStore(
 }
 
 /**
- * Starts a SwingStore in `stateDir`, which is made if it is missing. It may be aborted until it is installed.
- * @throws {SwingSnapError} `STORE_EXISTS` if a `swingstore.sqlite*` is there and may not be replaced
+ * Starts a SwingStore in `stateDir`, and makes that directory if it is missing. Can be aborted until it is installed.
+ * @throws {SwingSnapError} `STORE_EXISTS` if a `swingstore.sqlite*` exists and `replace` is off
  */
 export async function prepareSwingStore(
   stateDir: string,
@@ -104,7 +104,7 @@ interface Site {
   readonly place: HeldDirectory;
   readonly work: WorkDirectory;
   readonly made: readonly MadeDirectory[];
-  /** Of the database while it is filled. */
+  /** Path of the database while it is filled. */
   readonly path: string;
 }
 
@@ -114,7 +114,7 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
   readonly #site: Site;
   readonly #options: BuildSwingStoreOptions;
   readonly #database: DatabaseWriter;
-  /** Those that are being gzipped. */
+  /** Heap snapshots that are being gzipped. */
   readonly #heapSnapshots: InOrder<StoredHeapSnapshot>;
 
   constructor(site: Site, options: BuildSwingStoreOptions, database: DatabaseWriter) {
@@ -246,8 +246,8 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
 }
 
 /**
- * The text that a store keeps for a `b0-` bundle that was checked: what its id is the hash of.
- * @param sha256 of `bytes`, where it is known
+ * The text that a store keeps for a checked `b0-` bundle. The bundle's id is the hash of this text.
+ * @param sha256 of `bytes`, if known
  */
 function textOf(bundleID: string, bytes: Uint8Array, sha256: string | undefined): string {
   return sha256 !== undefined && bundleID === `b0-${sha256}`

@@ -1,4 +1,4 @@
-/** The thread of `database-writer.ts`: fills a new database. */
+/** The thread that fills a new database for `database-writer.ts`. */
 import { workerData } from 'node:worker_threads';
 import { answerOrders } from '../../../io/threads/asked-thread.ts';
 import { carryOut, type DatabaseOrder } from './database-writer.ts';

@@ -1,6 +1,6 @@
 /**
- * Fills a new database, by a thread of its own where there are threads: rows are made there while others decompress,
- * check and hash what will be the next ones.
+ * Fills a new database, in a thread of its own if the pool has threads. It inserts rows while other threads
+ * decompress, check and hash the next ones.
  */
 import { InOrder, type QueueLimits } from '../../../io/flow/in-order.ts';
 import { AskedThread } from '../../../io/threads/asked-thread.ts';
@@ -9,23 +9,22 @@ import { NewDatabase } from './new-database.ts';
 
 type Method = 'addExportData' | 'addHeapSnapshot' | 'addSpanLines' | 'addBundle' | 'finish';
 
-/** A call of a method of {@link NewDatabase}, as a message. */
+/** A method call on {@link NewDatabase}, as a message. */
 export type DatabaseOrder = {
   [M in Method]: { readonly method: M; readonly argument: Parameters<NewDatabase[M]>[0] };
 }[Method];
 
 type Fill = Extract<DatabaseOrder, { method: `add${string}` }>;
 
-/** Carries out an order. */
 export function carryOut(database: NewDatabase, { method, argument }: DatabaseOrder): unknown {
   const run = database[method].bind(database) as (argument: unknown) => unknown;
   return run(argument);
 }
 
-/** Who carries out orders: this thread or another. */
+/** Carries out orders, in this thread or another. */
 interface Executor {
   ask(order: DatabaseOrder, gives?: Iterable<Uint8Array>): Promise<unknown>;
-  /** Closes the database, too. */
+  /** Also closes the database. */
   end(): Promise<void>;
 }
 
@@ -38,9 +37,9 @@ export class DatabaseWriter {
     this.#filling = new InOrder(limits, () => undefined);
   }
 
-  /** Makes the database at `path`. Throws as {@link NewDatabase}. */
+  /** Makes the database at `path`. Throws what {@link NewDatabase} throws. */
   static async start(path: string, pool: WorkerPool): Promise<DatabaseWriter> {
-    // With one thread only, what it is for is to compress.
+    // A single worker is better spent on compression.
     if (pool.concurrency < 2) {
       return new DatabaseWriter(inThisThread(new NewDatabase(path)), queueFor(inlinePool));
     }
@@ -52,16 +51,16 @@ export class DatabaseWriter {
   }
 
   /**
-   * Has something added; waits while too much is under way.
-   * @param bytes that it holds
-   * @param gives bytes of it that the caller gives away
-   * @throws what went wrong with it, or with anything before it
+   * Queues an addition; waits while the queue is full.
+   * @param bytes size of the order
+   * @param gives buffers of the order that the caller transfers
+   * @throws the error of this addition or of an earlier one
    */
   async add(order: Fill, bytes: number, gives: Iterable<Uint8Array> = []): Promise<void> {
     await this.#filling.add(this.#executor.ask(order, gives), bytes);
   }
 
-  /** As `finish` of {@link NewDatabase}, once all is added. */
+  /** Calls `finish` of {@link NewDatabase} after all additions. */
   async finish(argument: Parameters<NewDatabase['finish']>[0]): Promise<string | undefined> {
     await this.#filling.end();
     const lack = (await this.#executor.ask({ method: 'finish', argument })) as string | undefined;
@@ -69,7 +68,7 @@ export class DatabaseWriter {
     return lack;
   }
 
-  /** Lets go of the database, whatever is under way. */
+  /** Waits for the queue to settle, then closes the database. */
   async abort(): Promise<void> {
     await this.#filling.settled();
     await this.#executor.end();

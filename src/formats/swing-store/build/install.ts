@@ -1,4 +1,4 @@
-/** Moves a built SwingStore to where the node looks for it, and an old one out of the way. */
+/** Moves a built SwingStore into place, and an old one aside. */
 import {
   constants,
   existsSync,
@@ -21,11 +21,11 @@ export interface InstalledStore {
   readonly databasePath: string;
   /** Bytes of the database file. */
   readonly size: number;
-  /** Where the files of the old store are, if there was one. */
+  /** Directory that holds the files of the old store, if there was one. */
   readonly movedTo: string | undefined;
 }
 
-/** Files in a state dir that are a SwingStore's, or that SQLite would take for one's. */
+/** Files in a state dir that belong to a SwingStore, or that SQLite would treat as such. */
 export async function existingStoreFiles(stateDir: string): Promise<string[]> {
   const names = await readdir(stateDir).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
@@ -35,25 +35,29 @@ export async function existingStoreFiles(stateDir: string): Promise<string[]> {
 }
 
 /**
- * @throws {SwingSnapError} `STORE_EXISTS` if any `swingstore.sqlite*` is in `stateDir`: SQLite would replay an old
+ * @throws {SwingSnapError} `STORE_EXISTS` if `stateDir` holds any `swingstore.sqlite*`: SQLite would replay an old
  *   `-wal` or `-journal` into a new database
  */
 export async function refuseExistingStore(stateDir: string): Promise<void> {
   const files = await existingStoreFiles(stateDir);
   if (files.length === 0) return;
-  throw new SwingSnapError('STORE_EXISTS', 'a SwingStore, or a part of one, is there already', {
-    path: withShownPaths(stateDir),
-    found: files.join(', '),
-    hint: 'stop the node and use --replace, which moves these files aside',
-  });
+  throw new SwingSnapError(
+    'STORE_EXISTS',
+    'the directory already holds a SwingStore, or part of one',
+    {
+      path: withShownPaths(stateDir),
+      found: files.join(', '),
+      hint: 'stop the node and use --replace, which moves these files aside',
+    },
+  );
 }
 
-/** What a new database never takes over from the mode of its directory. */
+/** The one permission that a new database does not inherit from its directory. */
 const WRITE_OF_OTHERS = 0o002;
 
 /**
- * Brings the database in `staging` to the disk, with the owner and the mode that it will have in the state dir.
- * @param staging a directory of ours, in which no other user can exchange it
+ * Syncs the database in `staging` to disk, with the owner and mode that it will have in the state dir.
+ * @param staging a directory of ours, where no other user can swap the file
  */
 export async function makeDurable(stateDir: HeldDirectory, staging: string): Promise<void> {
   const file = await open(join(staging, DATABASE_FILE), constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -69,7 +73,8 @@ export async function makeDurable(stateDir: HeldDirectory, staging: string): Pro
 }
 
 /**
- * Installs the durable database in `staging` as the SwingStore of the state dir. On failure the old store is where it was.
+ * Installs the durable database in `staging` as the SwingStore of the state dir. On failure the old store stays in
+ * place.
  * @throws {SwingSnapError} `STORE_EXISTS`; {@link BusyError} `STORE_OPEN` if a process has the old store open
  */
 export async function installStore(
@@ -85,7 +90,7 @@ export async function installStore(
   const path = stateDir.at(DATABASE_FILE);
   const aside = old.length === 0 ? undefined : await moveAside(stateDir, staging, height, old);
   try {
-    // Unlike a rename, a link never replaces a file that came meanwhile.
+    // Unlike rename, link never replaces a file that appeared in the meantime.
     linkSync(built, path);
     await syncDirectory(stateDir.path);
   } catch (error) {
@@ -100,9 +105,9 @@ export async function installStore(
 }
 
 /**
- * Moves the old store to `S/before-<height>-<time>/`. That directory appears with all of it, as links, before the
- * first file goes from the state dir: a database whose `-wal` is elsewhere would lack its last commits.
- * @returns the directory, held
+ * Moves the old store to `S/before-<height>-<time>/`. That directory appears with links to all files before the first
+ * file is removed from the state dir: a database without its `-wal` would lack the last commits.
+ * @returns the directory, held open
  */
 async function moveAside(
   stateDir: HeldDirectory,
@@ -120,7 +125,7 @@ async function moveAside(
   const aside = stateDir.openInside(name);
   try {
     await syncDirectory(stateDir.path);
-    // The database first: what else there is means nothing without it.
+    // The database first: its side files mean nothing without it.
     for (const file of files) unlinkSync(stateDir.at(file));
     return aside;
   } catch (error) {
@@ -130,7 +135,7 @@ async function moveAside(
   }
 }
 
-/** Makes a directory with the owner and the mode of the state dir, and with further names of its files. */
+/** Makes a directory with the owner and mode of the state dir, and hard-links the files into it. */
 async function linkInto(
   path: string,
   stateDir: HeldDirectory,
@@ -149,7 +154,7 @@ async function linkInto(
   }
 }
 
-/** `before-<height>-<time>`, with a number where two come in one second. */
+/** `before-<height>-<time>`, numbered if two fall into the same second. */
 function freeName(stateDir: HeldDirectory, height: number): string {
   const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
   const first = `before-${height}-${time}`;
@@ -158,7 +163,7 @@ function freeName(stateDir: HeldDirectory, height: number): string {
   return name;
 }
 
-/** Undoes {@link moveAside}, the database last. What others put in its place meanwhile stays, and so does `aside`. */
+/** Undoes {@link moveAside}, the database last. If another process has put a file in its place, it keeps both. */
 function moveBack(aside: HeldDirectory, stateDir: HeldDirectory, files: readonly string[]): void {
   for (const file of files.toReversed()) {
     const [kept, back] = [aside.at(file), stateDir.at(file)];
@@ -167,7 +172,7 @@ function moveBack(aside: HeldDirectory, stateDir: HeldDirectory, files: readonly
     } catch {
       if (isSameFile(kept, back)) continue;
       if (lstatSync(back, { throwIfNoEntry: false }) !== undefined) return;
-      // No space for one more name: then the one that it has is moved.
+      // No space for another name: move the one that exists.
       renameSync(kept, back);
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The database of a new SwingStore while it is filled. Nobody else sees it before it is whole and synced, and a failed
- * build is thrown away: it has no journal and is not synced on the way.
+ * The database of a new SwingStore while it is filled. No other process sees it until it is complete and synced, and
+ * a failed build is discarded. So it needs no journal and no sync on the way.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { linesOf } from '../../../io/bytes/lines.ts';
@@ -21,24 +21,24 @@ import { SCHEMA } from '../layout.ts';
 
 const [OPEN, COMMA, CLOSE, NEWLINE] = [0x5b, 0x2c, 0x5d, 0x0a];
 
-/** Where the header has the versions for writing and for reading, a byte each. */
+/** Offset of the write and read versions in the header, one byte each. */
 const VERSIONS_OFFSET = 18;
 const WAL_VERSION = 2;
 
-/** A block with a longer line is taken apart here: SQLite would hold a long value several times. */
+/** Larger blocks are parsed in JavaScript: SQLite would hold a long value several times. */
 const MAX_PARSED_BY_SQLITE_BYTES = 4 * 1024 * 1024;
 
 /** A heap snapshot as it is stored. */
 export interface StoredHeapSnapshot {
   readonly vatID: string;
   readonly snapPos: number;
-  /** Bytes of its content. */
+  /** Uncompressed size in bytes. */
   readonly size: number;
-  /** The content, gzipped. */
+  /** Gzipped content. */
   readonly blob: Uint8Array;
 }
 
-/** Lines of a transcript span, the first of which is the item at `position`. */
+/** Lines of a transcript span. The first line is the item at `position`. */
 export interface SpanLines {
   readonly vatID: string;
   /** Start of the span. */
@@ -52,7 +52,7 @@ export class NewDatabase {
   readonly #db: Database;
   readonly #sql: Statements;
 
-  /** Makes the database at `path`, which is in a directory of ours and ends with a `secretDatabaseName`. */
+  /** Makes the database at `path`, in a directory of ours and with a `secretDatabaseName`. */
   constructor(path: string) {
     this.#path = path;
     this.#db = makeDatabase(path);
@@ -60,8 +60,8 @@ export class NewDatabase {
       this.#db.pragma('journal_mode = OFF');
       this.#db.pragma('synchronous = OFF');
       this.#db.pragma('locking_mode = EXCLUSIVE');
-      // Rows come in key order, so a few MiB of cache hold all pages that are still being filled. Pages keep SQLite's
-      // size of 4096 bytes, which the node's own stores have: larger ones made no build faster than the noise.
+      // Rows come in key order, so a few MiB of cache hold every page that is still being filled. The page size stays
+      // at SQLite's 4096 bytes, as in the node's own stores: larger pages gave no speedup above the noise.
       this.#db.pragma('cache_size = -16384');
       this.#db.exec(SCHEMA);
       this.#db.exec('BEGIN');
@@ -120,8 +120,8 @@ export class NewDatabase {
   }
 
   /**
-   * Ends it: a database in WAL mode, as the node expects it, closed and with no side files.
-   * @returns what it lacks for `mode`, as `findLack`
+   * Closes the database, in WAL mode as the node expects it, and without side files.
+   * @returns what the database lacks for `mode`, as `findLack` does
    */
   finish({ height, mode }: { height: number; mode: RestoreMode }): string | undefined {
     this.#sql.addKV.run('host.height', String(height));
@@ -139,8 +139,8 @@ export class NewDatabase {
 }
 
 /**
- * Puts a closed database into WAL mode, as SQLite's header says it. SQLite itself would make a `-wal` and a `-shm` for it,
- * by name, in whatever directory has the name of ours by now.
+ * Puts a closed database into WAL mode by editing its header. SQLite itself would create a `-wal` and a `-shm` by
+ * name, in whatever directory our path leads to by then.
  * @see https://www.sqlite.org/fileformat2.html#file_format_version_numbers
  */
 function switchToWAL(path: string): void {
@@ -152,7 +152,7 @@ function switchToWAL(path: string): void {
   }
 }
 
-/** Lines, which hold no raw newline within, as one JSON text. */
+/** Joins lines into a JSON array. A line holds no raw newline. */
 function asJSONArray(lines: Buffer): Buffer {
   const array = Buffer.allocUnsafe(lines.length + 1);
   array[0] = OPEN;
@@ -169,8 +169,8 @@ type Statements = ReturnType<typeof prepareStatements>;
 function prepareStatements(db: Database) {
   return {
     addKV: db.prepare('INSERT INTO kvStore (key, value) VALUES (?, ?)'),
-    // SQLite takes the text apart in two thirds of the time that it takes to make each row JavaScript strings first. Of
-    // text, substr() gives nothing behind a zero character, which a key may hold.
+    // Parsing the text in SQLite takes two thirds of the time of making JavaScript strings for each row. substr() of
+    // text stops at a NUL character, which a key may hold: hence the casts.
     addKVLines: db.prepare(
       `INSERT INTO kvStore (key, value)
        SELECT CAST(substr(CAST(value ->> 0 AS BLOB), ${'kv.'.length + 1}) AS TEXT), value ->> 1
@@ -192,7 +192,7 @@ function prepareStatements(db: Database) {
       .prepare('SELECT incarnation FROM transcriptSpans WHERE vatID = ? AND startPos = ?')
       .pluck(),
     addItem: db.prepare(
-      // An item comes as bytes of UTF-8, or as text.
+      // An item is either UTF-8 bytes or text.
       `INSERT INTO transcriptItems (vatID, item, position, incarnation)
        VALUES (?, CAST(? AS TEXT), ?, ?)`,
     ),

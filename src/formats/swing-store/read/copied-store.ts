@@ -1,4 +1,4 @@
-/** A SwingStore that cannot be opened where it is (a read-only file system, read rights only), as a scratch copy. */
+/** Scratch copy of a SwingStore that cannot be opened in place (read-only file system, or read rights only). */
 import { accessSync, constants, existsSync, realpathSync } from 'node:fs';
 import { chmod, copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -13,19 +13,19 @@ import { refuseSuperJournal } from './side-files.ts';
 
 export interface CopiedStore {
   readonly databasePath: string;
-  /** Whether it has a journal, which may have to be rolled back. */
+  /** Whether it has a journal, which may need to be rolled back. */
   readonly hasJournal: boolean;
   remove(): void;
 }
 
-// The journal first, which may be reason enough to read no more. The -shm is an index of the -wal that SQLite makes anew.
+// The journal first, since a bad one ends the copy. SQLite rebuilds the -shm, an index of the -wal.
 const COPIED = ['-journal', '-wal', ''] as const;
 
 /**
  * Copies the database of `stateDir`, with its `-wal` or `-journal`, into a new directory under `scratchDir`.
- * @param note told why, how much and whereto, in one line
- * @param hasJournal whether a journal that must be rolled back is what keeps the store from being opened
- * @throws {StorageError} `NO_SPACE`; `STORE_CHANGED` if somebody wrote to the store meanwhile
+ * @param note receives one line: the reason, the size and the destination
+ * @param hasJournal whether the store cannot be opened because its journal must be rolled back
+ * @throws {StorageError} `NO_SPACE`; `STORE_CHANGED` if the store was written to during the copy
  * @throws {VerificationError} `SUPER_JOURNAL`
  */
 export async function copyStore(
@@ -34,12 +34,12 @@ export async function copyStore(
   note: (message: string) => void,
   hasJournal: boolean,
 ): Promise<CopiedStore> {
-  // SQLite looks for the side files beside what a link leads to.
+  // SQLite looks for the side files beside the target of a link.
   const database = realpathSync(databasePath(stateDir));
   const before = fingerprint(database);
   refuseNoSpace(scratchDir, before.bytes, 'a scratch copy of the SwingStore', '--scratch-dir');
   const { reason, advice } = hasJournal ? UNFINISHED : obstacle(dirname(database));
-  const what = `${before.bytes} bytes are copied to ${scratchDir} and read there`;
+  const what = `copying ${before.bytes} bytes to ${scratchDir} to read them there`;
   note(`swingstore.sqlite ${[`${reason}: ${what}`, ...advice].join('; ')}`);
   const work = WorkDirectory.make(scratchDir, `${TEMPORARY_PREFIX}store-`);
   const remove = (): void => {
@@ -51,14 +51,14 @@ export async function copyStore(
       if (statIfThere(database + suffix) === undefined) continue;
       const copy = copied + suffix;
       await copyFile(database + suffix, copy, constants.COPYFILE_FICLONE);
-      // The rights come along, and a file that its owner may not write cannot be opened to be recovered.
+      // copyFile copies the mode, and SQLite cannot recover a file that its owner may not write.
       await chmod(copy, 0o600);
       if (suffix === '-journal') refuseSuperJournal(copy, database + suffix);
     }
     if (fingerprint(database).text !== before.text) {
       throw new StorageError('STORE_CHANGED', 'the SwingStore changed while it was copied', {
         path: databasePath(stateDir),
-        hint: 'run it again: while the node runs the store is read in place',
+        hint: 'run it again: while the node runs, the store is read in place',
       });
     }
   } catch (error) {
@@ -69,9 +69,9 @@ export async function copyStore(
 }
 
 interface Obstacle {
-  /** What follows the name of the database. */
+  /** Follows the name of the database. */
   readonly reason: string;
-  /** More clauses: how it would be read in place. */
+  /** Further clauses: how to have it read in place. */
   readonly advice: readonly string[];
 }
 
@@ -80,17 +80,17 @@ const UNFINISHED: Obstacle = {
   advice: [],
 };
 
-/** What keeps SQLite from making the `-shm` that it needs beside a WAL database. */
+/** Why SQLite cannot make the `-shm` that a WAL database needs. */
 function obstacle(dir: string): Obstacle {
   try {
     accessSync(dir, constants.W_OK | constants.X_OK);
-    return { reason: 'cannot be opened where it is', advice: [] };
+    return { reason: 'cannot be opened in place', advice: [] };
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EROFS'
       ? { reason: 'is on a read-only file system, where SQLite cannot open it', advice: [] }
       : {
-          reason: 'cannot be opened with read rights alone while no node has it open',
-          advice: ['run it as its owner, or while the node runs, to have it read in place'],
+          reason: 'cannot be opened with only read rights while no node has it open',
+          advice: ['to have it read in place, run this as its owner, or while the node runs'],
         };
   }
 }

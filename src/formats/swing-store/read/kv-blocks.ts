@@ -1,40 +1,40 @@
 /**
- * Blocks of the consensus keys of a SwingStore, in key order. SQLite writes the lines of export data itself, a block at
- * a time: to make JavaScript strings of each row, and a line of those, takes twice as long.
+ * Blocks of the consensus keys of a SwingStore, in key order. SQLite formats the lines of export data itself, a block
+ * at a time: making JavaScript strings of each row, and then a line, takes twice as long.
  */
 import { wellFormed } from '../../../io/bytes/utf8.ts';
 import type { Database, Statement } from '../../../io/sqlite.ts';
 
-/** A longer value gets a block of its own, so that a block stays small however many such stand together. */
+/** A longer value gets a block of its own, so that blocks stay small even where long values are adjacent. */
 const LARGE_VALUE_BYTES = 32 * 1024;
 
-/** SQLite's JSON text is that of `JSON.stringify` for every well-formed string. */
+/** For every well-formed string, SQLite's JSON text equals that of `JSON.stringify`. */
 export const LINE = `json_array('kv.' || key, value) || char(10)`;
 const CONSENSUS = `NOT (key >= 'local.' AND key < 'local/') AND NOT (key >= 'host.' AND key < 'host/')`;
 
-/** Keys from one on, as bytes: one that is not UTF-8 would come back as another, at another place in the order. */
+/** A range of keys, as bytes: as a string, a key that is not UTF-8 would change, and with it its place in the order. */
 export interface KVRange {
   readonly from: Uint8Array;
-  /** The first key that is not in it any more; undefined for no end. */
+  /** Exclusive end; undefined for none. */
   readonly to?: Uint8Array | undefined;
-  /** How many lines to read at most. */
+  /** Maximum number of lines to read. */
   readonly limit: number;
 }
 
 export interface KVBlock {
-  /** Keys of the range that were looked at. */
+  /** Number of keys read. */
   readonly count: number;
-  /** The last of them. */
+  /** The last key read. */
   readonly last: Uint8Array | null;
-  /** The first of them that has no line, as its value is large. */
+  /** The first key that has no line because its value is large. */
   readonly large: Uint8Array | null;
-  /** The lines of all others. */
+  /** The lines of all other keys. */
   readonly lines: Uint8Array | undefined;
 }
 
 type BlockRow = [count: number, last: Buffer | null, large: Buffer | null, lines: Buffer | null];
 
-/** A function that reads the beginning of a range. */
+/** Returns a function that reads the beginning of a range. */
 export function prepareKVBlocks(db: Database): (range: KVRange) => KVBlock {
   const query = (range: string): Statement =>
     db

@@ -5,10 +5,11 @@ import type { Database } from '../../../io/sqlite.ts';
 import { LINE, prepareKVBlocks, type KVRange } from './kv-blocks.ts';
 import type { KVReaders } from './kv-readers.ts';
 
-/** About how long a block is, in bytes. */
+/** Approximate size of a block. */
 const BLOCK_BYTES = 1024 * 1024;
 const MAX_BLOCK_LINES = 8192;
-/** Blocks of whole lines, UTF-8, of the keys from one on up to another. */
+
+/** Blocks of whole UTF-8 lines for the keys from `start` up to but excluding `to`. */
 export function* kvLines(
   db: Database,
   start: Uint8Array = Buffer.alloc(0),
@@ -37,7 +38,7 @@ export function* kvLines(
   }
 }
 
-/** The same as {@link kvLines}, read by several at once. */
+/** The same lines as {@link kvLines}, read by several threads at once. */
 export async function* kvLinesBy(readers: KVReaders, db: Database): AsyncGenerator<Uint8Array> {
   let limit = 16;
   const ranges = cutRanges(db, () => limit);
@@ -56,7 +57,7 @@ export async function* kvLinesBy(readers: KVReaders, db: Database): AsyncGenerat
   }
 }
 
-/** Cuts all keys into ranges of about a block each. It reads an index, which knows nothing of values. */
+/** Cuts all keys into ranges of about a block each. It reads only an index, which holds no values. */
 async function* cutRanges(db: Database, limitNow: () => number): AsyncGenerator<KVRange> {
   const findNext = db
     .prepare(
@@ -77,7 +78,7 @@ function linesOfBlock(count: number, bytes: number): number {
   return Math.min(MAX_BLOCK_LINES, Math.ceil((BLOCK_BYTES * count) / bytes));
 }
 
-/** The least text that is greater. */
+/** The smallest key that is greater. */
 function following(key: Uint8Array): Uint8Array {
   return Buffer.concat([key, Buffer.of(0)]);
 }

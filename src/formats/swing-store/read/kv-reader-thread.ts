@@ -1,4 +1,4 @@
-/** One of the threads of `kv-readers.ts`: pins a view of the database, and reads ranges of it when asked. */
+/** A thread of `kv-readers.ts`: pins a view of the database and reads ranges of it on request. */
 import { workerData } from 'node:worker_threads';
 import { answerOrders } from '../../../io/threads/asked-thread.ts';
 import { prepareKVBlocks } from './kv-blocks.ts';
@@ -10,7 +10,7 @@ answerOrders(() => {
     db.close();
   };
   try {
-    // Each page is read once.
+    // A small cache will do: each page is read once.
     db.pragma('cache_size = -2000');
     db.exec('BEGIN');
     // The first read pins the view.

@@ -1,6 +1,6 @@
 /**
- * Threads that read a pinned SwingStore beside the one that pinned it, each with a connection of its own. SQLite gives
- * each connection a view of its own too: whoever starts them makes sure that all are of one commit.
+ * Threads that read a pinned SwingStore beside the thread that pinned it. Each has its own connection, and so its own
+ * view: the caller makes sure that all views are of one commit.
  */
 import { AskedThread } from '../../../io/threads/asked-thread.ts';
 import type { KVBlock, KVRange } from './kv-blocks.ts';
@@ -15,7 +15,7 @@ export class KVReaders {
     this.#readers = readers;
   }
 
-  /** Starts so many, and waits until each has pinned its view. */
+  /** Starts `count` threads and waits until each has pinned its view. */
   static async start(path: string, count: number): Promise<KVReaders> {
     const module = new URL('kv-reader-thread.js', import.meta.url);
     const readers = Array.from(
@@ -36,7 +36,7 @@ export class KVReaders {
     return this.#readers.length;
   }
 
-  /** Reads a range, by each reader in turn. */
+  /** Reads a range. Readers take turns. */
   async read(range: KVRange): Promise<KVBlock> {
     const reader = this.#readers[this.#next % this.count];
     this.#next += 1;

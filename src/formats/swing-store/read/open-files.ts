@@ -1,6 +1,6 @@
 /**
- * Which files the connections to a store have open, as the kernel tells it: SQLite opens each by its path, and a path may
- * lead to another file the next time. Nothing is opened to find out (`io/held-files.ts` says why).
+ * Finds which files the connections to a store have open, from the kernel. SQLite opens each file by its path, and a
+ * path may lead to another file the next time. Opens nothing itself (`io/files/held-files.ts` explains why).
  */
 import { fstatSync, readdirSync, statSync } from 'node:fs';
 import { fileId, type FileId } from '../../../io/files/held-files.ts';
@@ -8,11 +8,11 @@ import { fileId, type FileId } from '../../../io/files/held-files.ts';
 const WITNESSED = ['', '-wal', '-shm'] as const;
 type Suffix = (typeof WITNESSED)[number];
 
-/** What was seen of a store at one moment. */
+/** The files of a store at one moment. */
 export interface Sight {
-  /** The database and the files beside it, by the paths that they have. */
+  /** The files found at the paths of the database and its side files. */
   readonly files: ReadonlyMap<Suffix, FileId>;
-  /** How many descriptors of this process are on each file; undefined where the system does not tell. */
+  /** Number of this process's descriptors for each file; undefined if the system does not report them. */
   readonly descriptors: ReadonlyMap<FileId, number> | undefined;
 }
 
@@ -26,7 +26,7 @@ export function lookAt(database: string): Sight {
   return { files, descriptors: countDescriptors() };
 }
 
-/** What a path leads to; undefined if nothing can be seen there. */
+/** The file that a path leads to; undefined if stat fails. */
 export function idAt(path: string): FileId | undefined {
   try {
     return fileId(statSync(path, { bigint: true }));
@@ -36,9 +36,10 @@ export function idAt(path: string): FileId | undefined {
 }
 
 /**
- * Whether so many connections, all that were opened between two sights, have the files open that are there now, and the
- * database is the one that was there before. A `-wal` may have come since, with them, or anew when a node closed its store.
- * Where the system does not tell which files are open, only whether the database is the same.
+ * Whether the database is still the same file, and the connections opened between two sights have open the files that
+ * are now in place. The `-wal` may be new: these connections may have made it, or a node that closed its store. If
+ * the system does not report open files, only the database is compared.
+ * @param connections number of all connections opened between the two sights
  */
 export function haveOpened(connections: number, before: Sight, after: Sight): boolean {
   if (before.files.get('') !== after.files.get('')) return false;
@@ -51,7 +52,7 @@ export function haveOpened(connections: number, before: Sight, after: Sight): bo
   if (more('') < connections) return false;
   const wal = after.files.get('-wal');
   if (wal === undefined) return true;
-  // One descriptor of the -shm serves all connections of a process to one database.
+  // All connections of a process to one database share one descriptor of the -shm.
   const shm = after.files.get('-shm');
   const isMapped = shm === undefined || after.descriptors.has(shm);
   return more('-wal') >= connections && isMapped;
@@ -70,7 +71,7 @@ function countDescriptors(): Map<FileId, number> | undefined {
       const id = fileId(fstatSync(Number(name), { bigint: true }));
       counts.set(id, (counts.get(id) ?? 0) + 1);
     } catch {
-      // That one was closed meanwhile.
+      // Closed in the meantime.
     }
   }
   return counts;

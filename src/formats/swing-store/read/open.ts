@@ -1,4 +1,4 @@
-/** The live SwingStore as an export: what the reference's `makeSwingStoreExporter` gives, byte for byte. */
+/** Opens a live SwingStore as an export, byte for byte the one of the reference's `makeSwingStoreExporter`. */
 import { SwingSnapError } from '../../../errors.ts';
 import type { ProgressTotal } from '../../../io/progress.ts';
 import { inlinePool, type WorkerPool } from '../../../io/threads/pool.ts';
@@ -24,13 +24,13 @@ import { bundleBlocks, heapSnapshotBlob, spanBlocks, wholeOf } from './stored-co
 
 export interface OpenSwingStoreOptions extends PinOptions {
   readonly artifactMode: ArtifactMode;
-  /** Unpacks heap snapshots; by default this thread does. */
+  /** Unpacks heap snapshots; defaults to the calling thread. */
   readonly pool?: WorkerPool | undefined;
 }
 
 /**
  * Opens the SwingStore in `stateDir` as an export of its last commit.
- * @throws as {@link PinnedStore.open}
+ * @throws what {@link PinnedStore.open} throws
  */
 export async function openSwingStore(
   stateDir: string,
@@ -41,7 +41,7 @@ export async function openSwingStore(
 }
 
 /**
- * A store that is pinned already, as an export; closing the export closes it.
+ * A pinned store as an export. Closing the export closes the store.
  * @param pool unpacks heap snapshots
  */
 export function exportOfPinned(
@@ -54,7 +54,7 @@ export function exportOfPinned(
 
 /** A live store as an export. */
 export interface LiveSwingStore extends SwingStoreExport {
-  /** The highest of `operational`, `replay` and `archival` that the store holds all artifacts of, if any. */
+  /** The highest of `operational`, `replay` and `archival` for which the store holds all artifacts, if any. */
   completeFor(): RestoreMode | undefined;
 }
 
@@ -75,7 +75,7 @@ interface SpanRow {
 
 const SPAN_COLUMNS = 'vatID, startPos, endPos, hash, isCurrent, incarnation';
 
-/** What a span or a bundle is taken to have, in bytes: to ask SQLite takes as long as to read it. */
+/** Assumed size of a span or bundle: asking SQLite for the size takes as long as reading the content. */
 const USUAL_BYTES = 1024 * 1024;
 
 class PinnedExport implements LiveSwingStore {
@@ -154,19 +154,19 @@ class PinnedExport implements LiveSwingStore {
       .iterate() as IterableIterator<string>;
   }
 
-  /** @throws {SwingSnapError} `INCOMPLETE` if the store lacks an artifact of its mode (`debug` lists what is there) */
+  /** @throws {SwingSnapError} `INCOMPLETE` if the store lacks an artifact of its mode; never in mode `debug` */
   async *artifacts(): AsyncGenerator<ExportArtifact> {
     const mode = this.artifactMode;
     if (mode === 'none') return;
     const lack = mode === 'debug' ? undefined : findLack(this.#db, mode);
     if (lack !== undefined) {
-      throw new SwingSnapError('INCOMPLETE', `the SwingStore has no complete ${mode} export`, {
+      throw new SwingSnapError('INCOMPLETE', `the SwingStore is not complete for mode ${mode}`, {
         path: this.location,
         found: lack,
         hint:
           mode === 'operational'
-            ? 'the store is damaged: restore it, or export with --artifact-mode debug'
-            : 'the store was pruned: use --artifact-mode operational',
+            ? 'the store is damaged; restore it, or export with --artifact-mode debug'
+            : 'the store was pruned; use --artifact-mode operational',
       });
     }
     yield* this.#heapSnapshots(mode);
@@ -200,7 +200,7 @@ class PinnedExport implements LiveSwingStore {
   }
 
   *#transcriptSpans(mode: Exclude<ArtifactMode, 'none'>): Generator<ExportArtifact> {
-    // Spans of vats without a current span belong to vats that are being deleted.
+    // A vat without a current span is being deleted.
     const where = {
       operational: 'WHERE isCurrent = 1',
       replay: `WHERE incarnation = (SELECT c.incarnation FROM transcriptSpans c

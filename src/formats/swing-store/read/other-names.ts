@@ -1,7 +1,7 @@
 /**
- * Further names of a database, which are hard links. SQLite finds `-wal` and `-journal` by the name that it was given: by
- * another than the node's, the last commits are not there, or the database is torn. Names that nothing uses are no
- * obstacle: what a killed restore has left, and copies that `cp -al` made of a store at rest.
+ * Other names (hard links) of a database. SQLite finds `-wal` and `-journal` by the name that it is given: under a
+ * name other than the node's, the last commits are missing, or the database is torn. Unused names do no harm, such as
+ * those left by a killed restore, or made by `cp -al` of a store at rest.
  */
 import {
   closeSync,
@@ -20,23 +20,23 @@ import { fileId, isHeld } from '../../../io/files/held-files.ts';
 import { lockHolders } from '../posix-locks.ts';
 
 /**
- * @param database a path without links, of a file that no connection of this caller has open
- * @throws {SwingSnapError} `OTHER_NAME` if the database is, or may be, in use by another name
+ * @param database a path without links; the caller has no connection to this file
+ * @throws {SwingSnapError} `OTHER_NAME` if the database is, or may be, in use under another name
  */
 export function refuseOtherNameInUse(database: string): void {
   const found = find(database);
-  // By the name by which it is open here already, it was looked at.
+  // A database that we hold was checked when it was first opened.
   if (found === undefined || found.nlink < 2n || isHeld(found)) return;
   const users = usersOf(found);
   const stranger = users.find((pid) => !usesName(pid, database));
   if (stranger !== undefined) {
-    throw otherName(database, `process ${stranger} has it open by another name`);
+    throw otherName(database, `process ${stranger} has it open under another name`);
   }
   if (users.length > 0 || hasBytes(`${database}-wal`)) return;
   const others = otherNames(database, found);
   for (const other of others) {
     const side = ['-wal', '-journal'].map((suffix) => other + suffix).find(hasBytes);
-    if (side !== undefined) throw otherName(database, `there are commits in ${side}`);
+    if (side !== undefined) throw otherName(database, `${side} holds commits`);
   }
   if (others.length < Number(found.nlink) - 1 && isInWalMode(database)) {
     throw otherName(database, `${found.nlink} names, and no -wal beside this one`);
@@ -46,16 +46,16 @@ export function refuseOtherNameInUse(database: string): void {
 function otherName(path: string, found: string): SwingSnapError {
   return new SwingSnapError(
     'OTHER_NAME',
-    'the SwingStore has another name (a hard link), by which a node may use it',
+    'the SwingStore has another name (a hard link), under which a node may use it',
     {
       path,
       found,
-      hint: 'name the directory in which the node has it, with --state-dir; or remove the name that is not used: find <mount point> -xdev -samefile <path> shows all',
+      hint: 'name the directory that the node uses with --state-dir, or remove the unused name; to list all names: find <mount point> -xdev -samefile <path>',
     },
   );
 }
 
-/** What is at a path; undefined also where that cannot be seen. */
+/** Lstat of a path; undefined if it fails. */
 function find(path: string): BigIntStats | undefined {
   try {
     return lstatSync(path, { bigint: true });
@@ -68,7 +68,7 @@ function hasBytes(path: string): boolean {
   return (find(path)?.size ?? 0n) > 0n;
 }
 
-/** Other processes that have the database open, as far as the system shows them to us. */
+/** Other processes that have the database open, as far as the system shows. */
 function usersOf(found: BigIntStats): number[] {
   const users = lockHolders(found);
   const pids = namesIn('/proc').filter((name) => /^\d+$/u.test(name));
@@ -79,11 +79,11 @@ function usersOf(found: BigIntStats): number[] {
   return [...users];
 }
 
-/** Whether a process that has the database open has it by this name: it then has what is beside it open too. */
+/** Whether a process uses the database under this name: it then also has the `-shm` beside it open. */
 function usesName(pid: number, database: string): boolean {
   const shm = find(`${database}-shm`);
   if (shm !== undefined && lockHolders(shm).has(pid)) return true;
-  // A process in a container has another path for the same name.
+  // A process in a container sees the same file under another path.
   return openFilesOf(pid).some(
     ({ id, path }) => path === database || (shm !== undefined && id === fileId(shm)),
   );
@@ -110,8 +110,8 @@ function namesIn(dir: string): string[] {
 }
 
 /**
- * Other names where they are to be expected: in the same directory; in those that `restore` makes in it; and where a
- * directory that stands beside one of those above is a copy of it, as the rest of the path is then the same.
+ * Looks for other names where they are likely: in the same directory; in the directories that `restore` makes in it;
+ * and in siblings of each parent directory, under the same relative path, since a sibling may be a copy.
  */
 function otherNames(database: string, found: BigIntStats): string[] {
   const [dir, file] = [dirname(database), basename(database)];
@@ -121,7 +121,7 @@ function otherNames(database: string, found: BigIntStats): string[] {
     const beside = dirname(above);
     candidates.push(...namesIn(beside).map((name) => join(beside, name, rest)));
   }
-  // One directory may be reached by several paths.
+  // Several paths may lead to one directory.
   const names = new Map([[nameId(database), database]]);
   for (const path of candidates) {
     const other = find(path);
@@ -139,7 +139,7 @@ function nameId(path: string): string {
 function isInWalMode(database: string): boolean {
   const file = openSync(database, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   try {
-    // https://www.sqlite.org/fileformat2.html: the versions that are needed to write and to read it.
+    // Write and read version, see https://www.sqlite.org/fileformat2.html
     const versions = Buffer.alloc(2);
     readSync(file, versions, 0, 2, 18);
     return versions.includes(2);

@@ -1,4 +1,4 @@
-/** Connections to a SwingStore's database, and what keeps one from being opened or read where it is. */
+/** Opens and pins a SwingStore's database in place, or finds out why it cannot. */
 import { realpathSync } from 'node:fs';
 import { BusyError, SwingSnapError, VerificationError } from '../../../errors.ts';
 import { holdFiles } from '../../../io/files/held-files.ts';
@@ -10,19 +10,20 @@ import { refuseOddSideFiles } from './side-files.ts';
 
 /** A view of one commit. SQLite pins it at the first read. */
 export interface Pin {
-  /** Path of the database, without links: whatever is opened later is opened by it. */
+  /** Path of the database without links; later connections use it. */
   readonly database: string;
   readonly db: Database;
   readonly commits: CommitWatch;
   readonly rawHeight: unknown;
-  /** What was seen before any connection was opened, and when the view was pinned. */
+  /** The files before any connection was opened. */
   readonly before: Sight;
+  /** The files when the view was pinned. */
   readonly sight: Sight;
-  /** Lets go of all. */
+  /** Releases everything. */
   close(): void;
 }
 
-/** Knows whether anybody has committed, by a connection that pins nothing. */
+/** Detects commits through a connection that pins nothing. */
 export class CommitWatch {
   readonly #db: Database;
   #version: unknown;
@@ -31,12 +32,12 @@ export class CommitWatch {
     this.#db = openStoreDatabase(database, readonly);
   }
 
-  /** To be called before a view is pinned. */
+  /** Call this before pinning a view. */
   begin(): void {
     this.#version = this.#now();
   }
 
-  /** Whether there was a commit since {@link begin}, so that a view pinned now might be another. */
+  /** Whether there was a commit since {@link begin}: a view pinned now might then differ. */
   sinceBegin(): boolean {
     return this.#now() !== this.#version;
   }
@@ -52,7 +53,7 @@ export class CommitWatch {
 
 /**
  * Opens a store's database, which may be hostile.
- * @param readonly whether SQLite may not even roll a journal back
+ * @param readonly if false, SQLite may roll back a journal
  */
 export function openStoreDatabase(database: string, readonly = true): Database {
   const db = openDatabase(database, { readonly, fileMustExist: true });
@@ -62,21 +63,21 @@ export function openStoreDatabase(database: string, readonly = true): Database {
   return db;
 }
 
-/** How many a pin has: the view's, and that which watches for commits. */
+/** Connections of a pin: one for the view, one to watch for commits. */
 export const CONNECTIONS = 2;
 
-// What SQLite says when it cannot make or use the -shm, or would have to recover a journal it may not write.
+// SQLite cannot make or use the -shm, or would have to roll back a journal that it may not write.
 const CANNOT_OPEN_IN_PLACE = /^SQLITE_(CANTOPEN|READONLY|PERM)/u;
 const NO_STORE = /^SQLITE_(ERROR|CORRUPT|NOTADB|FORMAT|SCHEMA)/u;
 
-/** Whether a journal that must be rolled back is what kept {@link tryPin} from opening a store. */
+/** Whether {@link tryPin} failed because of a journal that must be rolled back. */
 export function hasJournal(error: Error): boolean {
   return (error as { code?: unknown }).code === 'SQLITE_READONLY_ROLLBACK';
 }
 
 /**
- * Pins the database, or gives back the error of one that can only be opened as a copy.
- * @param path may lead there by links
+ * Pins the database, or returns the error if it can only be opened as a copy.
+ * @param path may contain links
  */
 export function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Error {
   let db: Database | undefined;
@@ -90,7 +91,8 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
     commits = new CommitWatch(database, readonly);
     commits.begin();
     const rawHeight = beginAtHeight(db, reportedAs);
-    // SQLite finds each file by name: beside another database the -wal would be none, or another's.
+    // SQLite opens each file by name: if the directory was swapped, the -wal may be missing or belong to another
+    // store.
     const sight = lookAt(database);
     if (!haveOpened(CONNECTIONS, before, sight)) throw replaced(reportedAs);
     return pinOf({ database, db, commits, rawHeight, before, sight });
@@ -99,15 +101,15 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
     db?.close();
     const code = (error as { code?: unknown }).code;
     if (!(error instanceof Error) || typeof code !== 'string') throw error;
-    // It was there a moment ago.
+    // It existed a moment ago.
     if (code === 'ENOENT' || code === 'ENOTDIR') throw replaced(reportedAs, error);
     if (CANNOT_OPEN_IN_PLACE.test(code)) return error;
     if (NO_STORE.test(code)) throw notAStore(reportedAs, error.message, error);
     if (/^SQLITE_(BUSY|LOCKED)/u.test(code)) {
-      throw new BusyError('STORE_LOCKED', 'a process has the SwingStore locked', {
+      throw new BusyError('STORE_LOCKED', 'another process has locked the SwingStore', {
         path: reportedAs,
         found: error.message,
-        hint: 'run it again when that process is done with the store',
+        hint: 'run it again when that process has released the store',
         cause: error,
       });
     }
@@ -129,7 +131,7 @@ function pinOf(pin: Omit<Pin, 'close'>): Pin {
 }
 
 /**
- * Begins a transaction whose first read, which pins the view, is the schema; then reads the height.
+ * Begins a transaction and pins the view by reading the schema, then reads the height.
  * @throws {VerificationError} `NOT_A_STORE` if the tables are not those of a SwingStore
  */
 export function beginAtHeight(db: Database, reportedAs: string): unknown {
@@ -142,7 +144,7 @@ export function beginAtHeight(db: Database, reportedAs: string): unknown {
 export function replaced(path: string, cause?: unknown): SwingSnapError {
   return new SwingSnapError(
     'STORE_REPLACED',
-    'another SwingStore came into the place of the one that is read',
+    'the SwingStore was replaced by another one while it was read',
     {
       path,
       hint: 'run it again',
@@ -156,7 +158,7 @@ export function notAStore(path: string, found: string, cause?: unknown): Verific
     path,
     expected: 'a SQLite database with the tables of a SwingStore',
     found,
-    hint: 'name another with --state-dir, or bring one back with: swingsnap restore SOURCE --state-dir <dir> --replace',
+    hint: 'name another store with --state-dir, or restore one with: swingsnap restore SOURCE --state-dir <dir> --replace',
     cause,
   });
 }

@@ -1,5 +1,5 @@
 /**
- * A SwingStore's database, opened for reading and pinned at one commit, without changing a byte of it.
+ * Opens a SwingStore's database for reading, pinned at one commit, without changing a byte of it.
  */
 import { accessSync, constants } from 'node:fs';
 import { NotFoundError, StorageError, SwingSnapError, VerificationError } from '../../../errors.ts';
@@ -23,15 +23,15 @@ import {
 export interface PinOptions {
   /** The height that the store must be at. */
   readonly height?: number | undefined;
-  /** Where a store that cannot be opened in place is copied to. */
+  /** Directory for a copy of a store that cannot be opened in place. */
   readonly scratchDir: string;
-  /** Told, as one line each, what an operator should know. */
+  /** Receives notes for the operator, one line each. */
   readonly note: (message: string) => void;
 }
 
 /**
- * A read transaction on a SwingStore. SQLite pins a view at the first read, so `host.height` is that read. The
- * object owns the database handle: better-sqlite3 closes a handle that nothing references.
+ * A read transaction on a SwingStore. The object owns the database handle: better-sqlite3 closes a handle that
+ * nothing references.
  */
 export class PinnedStore {
   readonly stateDir: string;
@@ -56,13 +56,13 @@ export class PinnedStore {
   }
 
   /**
-   * Opens and pins the store in `stateDir`. A store that SQLite cannot open there without writing (it must make a
-   * `-shm` file in the directory, or roll a journal back) is copied to the scratch directory first, which is said.
+   * Opens and pins the store in `stateDir`. If SQLite cannot open it without writing (it must make a `-shm` file, or
+   * roll back a journal), the store is copied to the scratch directory first, with a note.
    * @throws {NotFoundError} `STORE_MISSING`
    * @throws {StorageError} `STORE_UNREADABLE`
-   * @throws {BusyError} `STORE_LOCKED` if a process keeps every reader out
+   * @throws {BusyError} `STORE_LOCKED` if a process locks out all readers
    * @throws {VerificationError} `NOT_A_STORE`, `SIDE_FILE`, `SUPER_JOURNAL`
-   * @throws {SwingSnapError} `HEIGHT` if it is at another height than asked; `STORE_REPLACED`; `OTHER_NAME`
+   * @throws {SwingSnapError} `HEIGHT` if it is not at the requested height; `STORE_REPLACED`; `OTHER_NAME`
    */
   static async open(stateDir: string, options: PinOptions): Promise<PinnedStore> {
     const path = databasePath(stateDir);
@@ -74,7 +74,7 @@ export class PinnedStore {
     const { scratchDir, note } = options;
     const copy = await copyStore(stateDir, scratchDir, note, hasJournal(inPlace));
     try {
-      // Who opens a database first rolls its journal back, which is to write.
+      // The first connection rolls the journal back, so it must be able to write.
       const readonly = !copy.hasJournal;
       const pinned = tryPin(copy.databasePath, { reportedAs: path, readonly });
       if (pinned instanceof Error) {
@@ -118,22 +118,22 @@ export class PinnedStore {
     return this.#pin.db;
   }
 
-  /** Height of the commit that is pinned, or was last. */
+  /** Height of the commit that is, or was last, pinned. */
   get height(): number {
     return this.#height;
   }
 
-  /** Whether this is a scratch copy, which no node writes to. */
+  /** Whether this is a scratch copy, to which no node writes. */
   get isCopy(): boolean {
     return this.#copy !== undefined;
   }
 
-  /** A number that changes when somebody commits; while pinned, that of the pinned commit. */
+  /** A number that changes with each commit of another connection; while pinned, the number of the pinned commit. */
   dataVersion(): unknown {
     return this.db.pragma('data_version', { simple: true });
   }
 
-  /** Lets go of the view, so that the node's `-wal` may shrink. */
+  /** Releases the view, so that the node's `-wal` may shrink. */
   unpin(): void {
     this.db.exec('ROLLBACK');
   }
@@ -148,16 +148,17 @@ export class PinnedStore {
     this.#height = heightOf(beginAtHeight(this.db, databasePath(this.stateDir)), this.stateDir);
   }
 
-  /** Whether another file stands where the database was: this one is then no node's any more. */
+  /** Whether another file has replaced the database: no node uses this one any more. */
   get isReplaced(): boolean {
     const path = this.#copy === undefined ? databasePath(this.stateDir) : this.#pin.database;
     return idAt(path) !== this.#pin.sight.files.get('');
   }
 
   /**
-   * Starts threads that read the pinned commit too. There are none if somebody has committed since it was pinned,
-   * since nobody else can pin that commit any more; and none when this is run from the sources, which threads cannot load.
-   * @throws {SwingSnapError} `STORE_REPLACED` if what they have opened is another store
+   * Starts threads that read the pinned commit too. Starts none if there was a commit since, because no other
+   * connection can pin the old commit any more; and none when run from the TypeScript sources, which threads cannot
+   * load.
+   * @throws {SwingSnapError} `STORE_REPLACED` if the threads have opened another store
    */
   async startReaders(count: number): Promise<void> {
     if (import.meta.url.endsWith('.ts')) return;
@@ -173,12 +174,12 @@ export class PinnedStore {
     else this.#readers = readers;
   }
 
-  /** Those that {@link startReaders} has started. */
+  /** The threads that {@link startReaders} has started. */
   get readers(): KVReaders | undefined {
     return this.#readers;
   }
 
-  /** Bytes of the database's `-wal`, which cannot shrink while we hold a view. */
+  /** Size of the database's `-wal` in bytes. It cannot shrink while we hold a view. */
   walBytes(): number {
     return statIfThere(`${this.#pin.database}-wal`)?.size ?? 0;
   }
@@ -191,7 +192,7 @@ export class PinnedStore {
     if (this.#copy === undefined) this.#tellOfWal();
   }
 
-  /** A reader cannot empty the `-wal`, as the last handle of a node would have done. */
+  /** Unlike the last handle of a node, a reader does not empty the `-wal` when it closes. */
   #tellOfWal(): void {
     const { database } = this.#pin;
     if (statIfThere(database) === undefined || isDatabaseLocked(database)) return;
@@ -199,7 +200,7 @@ export class PinnedStore {
     if (bytes === 0) return;
     this.#note(
       `swingstore.sqlite-wal holds ${bytes} bytes of commits, and no process has the store open: ` +
-        `whoever copies swingstore.sqlite must copy it too`,
+        `a copy of swingstore.sqlite must include it`,
     );
   }
 }
@@ -215,24 +216,24 @@ function refuseUnreadable(path: string): void {
   try {
     accessSync(path, constants.R_OK);
   } catch (cause) {
-    throw new StorageError('STORE_UNREADABLE', 'no right to read the SwingStore', {
+    throw new StorageError('STORE_UNREADABLE', 'no permission to read the SwingStore', {
       path,
-      hint: 'run as the user that owns the node, or ask for read rights',
+      hint: 'run as the user that owns the node, or ask for read permission',
       cause,
     });
   }
-  // SQLite, even as a reader, deletes the -wal and the -journal beside a database file of no bytes.
+  // Even as a reader, SQLite deletes the -wal and the -journal beside an empty database file.
   if (stat.size === 0) throw notAStore(path, 'an empty file');
 }
 
-/** The reference's `Number(host.height) || 0`, of which no block height is negative or fractional. */
+/** The reference's `Number(host.height) || 0`, limited to whole numbers from 0 on. */
 function heightOf(raw: unknown, stateDir: string): number {
   const height = Number(raw) || 0;
   if (Number.isSafeInteger(height) && height >= 0) return height;
-  throw new VerificationError('HEIGHT', 'host.height of the SwingStore is no block height', {
+  throw new VerificationError('HEIGHT', 'host.height of the SwingStore is not a block height', {
     path: databasePath(stateDir),
     expected: 'a whole number from 0 on',
     found: String(raw).slice(0, 100),
-    hint: 'the store is damaged: bring one back with: swingsnap restore SOURCE --state-dir <dir> --replace',
+    hint: 'the store is damaged; restore it with: swingsnap restore SOURCE --state-dir <dir> --replace',
   });
 }

@@ -1,10 +1,10 @@
 /**
- * Whether the tables that are read are plain tables of a SwingStore. A view of that name, a virtual table or a generated
- * column runs a query of its maker's, which need not end, and SQLite cannot be stopped while it runs.
+ * Checks that the tables we read are plain tables of a SwingStore. A view of that name, a virtual table or a
+ * generated column runs a query of its author, which may never end, and SQLite cannot be stopped while it runs.
  */
 import type { Database } from '../../../io/sqlite.ts';
 
-/** Columns of each table that is read, and their places in its primary key. */
+/** Columns of each table that we read, and their positions in the primary key; 0 if not in it. */
 const TABLES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   kvStore: { key: 1, value: 0 },
   transcriptItems: { vatID: 1, position: 2, item: 0, incarnation: 0 },
@@ -31,18 +31,18 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
 interface Column {
   readonly name: string;
   readonly pk: number;
-  /** 0 for one that holds what was written into it. */
+  /** 0 for a column that holds what was written into it. */
   readonly hidden: number;
 }
 
 /**
- * What a database has in place of a SwingStore's tables, as one line; undefined where they are as they should be. Reads
- * nothing but the schema, in the view that is pinned.
+ * Describes in one line how the tables differ from those of a SwingStore; undefined if they do not. Reads only the
+ * schema, in the pinned view.
  */
 export function findOtherSchema(db: Database): string | undefined {
   const definition = db.prepare('SELECT sql FROM sqlite_schema WHERE name = ?').pluck();
   for (const [table, columns] of Object.entries(TABLES)) {
-    // What SQLite makes is told by this text alone; `type` beside it may say anything.
+    // Only this text defines what SQLite makes; the `type` column may say anything.
     const plain = new RegExp(`^CREATE TABLE (["'\`]?)${table}\\1\\s*\\(`, 'iu');
     const sql = definition.get(table);
     if (typeof sql !== 'string' || !plain.test(sql)) return `no table ${table}`;

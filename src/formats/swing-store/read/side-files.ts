@@ -1,6 +1,6 @@
 /**
- * What SQLite takes for its own beside a database, looked at before SQLite does: a journal may name a file that is to be
- * removed, and a pipe in the place of one is waited for without end.
+ * Checks the side files of a database before SQLite opens them: a journal may name a file for SQLite to remove, and
+ * SQLite would wait forever for a pipe in place of one.
  */
 import {
   closeSync,
@@ -15,13 +15,13 @@ import { basename } from 'node:path';
 import { VerificationError } from '../../../errors.ts';
 import { DATABASE_FILE, SIDE_FILES } from '../layout.ts';
 
-/** Ends a journal whose last record is the name of a super-journal. */
+/** The last bytes of a journal that names a super-journal. */
 const JOURNAL_MAGIC = Buffer.from('d9d505f920a163d7', 'hex');
 
 /**
- * @param database a path without links: SQLite finds what is beside the file itself
- * @throws {VerificationError} `SIDE_FILE` if something else than a file of the store's own is in the place of one, or if
- *   the database is another user's and has a name of that user's choice
+ * @param database a path without links: SQLite looks beside the target of a link
+ * @throws {VerificationError} `SIDE_FILE` if a side file is not a regular file of the store, or if the database
+ *   belongs to another user and has a name that this user chose
  */
 export function refuseOddSideFiles(database: string): void {
   const owner = lstatSync(database).uid;
@@ -30,34 +30,39 @@ export function refuseOddSideFiles(database: string): void {
     const path = database + suffix;
     const found = lstatIfThere(path);
     if (found === undefined) continue;
-    if (!found.isFile()) throw odd(path, 'something else');
-    // SQLite writes into a -shm. One that another has linked there may be any file of that user's.
+    if (!found.isFile()) throw odd(path, 'not a regular file');
+    // SQLite writes into the -shm. A hard link in its place may be any file of another user.
     if (suffix === '-shm' && found.nlink > 1 && found.uid !== owner) {
-      throw odd(path, 'another name for a file of another user');
+      throw odd(path, "a hard link to another user's file");
     }
   }
 }
 
 /**
- * SQLite makes a `-wal` and a `-shm` where there are none, as files of the database's owner, by names that begin with that of
- * the database. That owner may exchange the directory for another one in the moment between two of SQLite's calls: where
- * root reads the store, the name must not be one that means something to a directory of the system.
+ * SQLite makes a missing `-wal` and `-shm` with the database's owner, under names that begin with the database's
+ * name. The owner may swap the directory between two of SQLite's calls: when root reads the store, the name must not
+ * be one that has a meaning in a system directory.
  */
 function refuseChosenName(database: string): void {
   if (basename(database) === DATABASE_FILE) return;
-  throw new VerificationError('SIDE_FILE', 'a link leads to a database of another user and name', {
-    path: database,
-    expected: DATABASE_FILE,
-    found: basename(database),
-    hint: 'run it as the user that owns the store',
-  });
+  throw new VerificationError(
+    'SIDE_FILE',
+    'a link leads to a database with another owner and another name',
+    {
+      path: database,
+      expected: DATABASE_FILE,
+      found: basename(database),
+      hint: 'run it as the user that owns the store',
+    },
+  );
 }
 
 /**
- * A transaction over several databases has a super-journal, which each of their journals names. Whoever rolls the last
- * of them back removes the file of that name, whatever it is. A SwingStore is one database: no node writes such a journal.
+ * A transaction over several databases has a super-journal, and each of their journals names it. When SQLite rolls
+ * back the last of them, it removes the file of that name, whatever it is. A SwingStore is one database: no node
+ * writes such a journal.
  * @param journal a copy that no other user can write to
- * @param reportedAs the path of the original
+ * @param reportedAs the path of the original, for errors
  * @throws {VerificationError} `SUPER_JOURNAL`
  */
 export function refuseSuperJournal(journal: string, reportedAs: string): void {
@@ -76,9 +81,9 @@ export function refuseSuperJournal(journal: string, reportedAs: string): void {
     'the journal beside the SwingStore names a file that SQLite would remove',
     {
       path: reportedAs,
-      expected: 'a journal of one database',
+      expected: 'a journal of a single database',
       found: 'a journal that names a super-journal',
-      hint: 'no node writes one: look who can write to this directory, and name another store with --state-dir',
+      hint: 'no node writes such a journal: check who can write to this directory, and name another store with --state-dir',
     },
   );
 }
@@ -88,10 +93,10 @@ function lstatIfThere(path: string): Stats | undefined {
 }
 
 function odd(path: string, found: string): VerificationError {
-  return new VerificationError('SIDE_FILE', 'what is beside the SwingStore is none of its files', {
+  return new VerificationError('SIDE_FILE', 'a file beside the SwingStore does not belong to it', {
     path,
-    expected: "a file that SQLite made, of the store's owner",
+    expected: "a file that SQLite made for the store's owner",
     found,
-    hint: 'no node makes one: look who can write to this directory, and name another store with --state-dir',
+    hint: 'no node makes such a file: check who can write to this directory, and name another store with --state-dir',
   });
 }

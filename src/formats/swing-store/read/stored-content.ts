@@ -1,4 +1,4 @@
-/** The content of artifacts, as a SwingStore's tables hold it. */
+/** Reads the content of artifacts from a SwingStore's tables. */
 import { SwingSnapError } from '../../../errors.ts';
 import { wellFormed } from '../../../io/bytes/utf8.ts';
 import type { Database } from '../../../io/sqlite.ts';
@@ -28,7 +28,7 @@ export function heapSnapshotBlob(db: Database, vatID: string, snapPos: number): 
  * @throws {SwingSnapError} `INCOMPLETE`, at the end, if items are missing
  */
 export function* spanBlocks(db: Database, { vatID, startPos, endPos }: SpanKey): Generator<Buffer> {
-  // As bytes, since an item may be long and nothing here looks into it; NULL reads as it does in a template string.
+  // As bytes, since an item may be long and is not inspected here. NULL becomes 'null', as in a template string.
   const lines = db
     .prepare(
       `SELECT CAST(coalesce(item, 'null') || char(10) AS BLOB) FROM transcriptItems
@@ -72,7 +72,7 @@ export function* bundleBlocks(db: Database, bundleID: string): Generator<Buffer>
   yield typeof bundle === 'string' ? Buffer.from(bundle) : bundle;
 }
 
-/** Blocks as one, or undefined if they are too much to be handed on as a whole. */
+/** Joins blocks; undefined if they exceed {@link WHOLE_MAX_BYTES}. */
 export function wholeOf(blocks: Iterable<Buffer>): WholeContent | undefined {
   const read: Buffer[] = [];
   let size = 0;

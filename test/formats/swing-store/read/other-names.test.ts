@@ -54,7 +54,7 @@ describe('a store that is in use by another name', () => {
       await expect(heightOf(other)).rejects.toMatchObject({
         ...refusal,
         path: join(other, FILE),
-        found: expect.stringMatching(/^process \d+ has it open by another name$/u) as unknown,
+        found: expect.stringMatching(/^process \d+ has it open under another name$/u) as unknown,
       });
       expect(Object.keys(await listTree(other))).toEqual([FILE]);
       expect(await heightOf(S)).toBe(tinySpec.height);
@@ -65,7 +65,7 @@ describe('a store that is in use by another name', () => {
 
   it('is refused where its last commits are beside the other name', async () => {
     const { S, other } = await place('killed');
-    const found = `there are commits in ${join(S, FILE)}-wal`;
+    const found = `${join(S, FILE)}-wal holds commits`;
     await expect(heightOf(other)).rejects.toMatchObject({ ...refusal, found });
     expect(Object.keys(await listTree(other))).toEqual([FILE]);
     expect(await heightOf(S)).toBe(tinySpec.height);

@@ -247,7 +247,7 @@ describe.concurrent('a store in rollback mode', () => {
     const { exitCode, notes } = await run('export', { S: `${S}2`, out });
     expect({ exitCode, notes }).toEqual({
       exitCode: 0,
-      notes: [expect.stringMatching(/journal of an unfinished transaction.*bytes are copied to/u)],
+      notes: [expect.stringMatching(/journal of an unfinished transaction.*copying \d+ bytes to/u)],
     });
     expect(withoutManifest(await listTree(join(out, 'E')))).toEqual(expected);
     expect(await listTree(`${S}2`)).toEqual(before);
@@ -275,7 +275,7 @@ describe.concurrent('a store that one may only read', () => {
       expect(told.exitCode).toBe(0);
       expect(told.notes).toEqual([
         expect.stringMatching(
-          /read rights alone.*: \d+ bytes are copied to .*run it as its owner/u,
+          /only read rights.*: copying \d+ bytes to .*run this as its owner/u,
         ),
       ]);
       expect(await listTree(S)).toEqual(before);
@@ -340,7 +340,7 @@ if (canMount) {
         const exported = await run('export', { S, out }, { surroundings, more });
         expect(exported.exitCode).toBe(0);
         expect(exported.notes).toEqual([
-          expect.stringMatching(/read-only file system.*: \d+ bytes are copied to .*scratch/u),
+          expect.stringMatching(/read-only file system.*: copying \d+ bytes to .*scratch/u),
         ]);
         expect(withoutManifest(await listTree(join(out, 'E')))).toEqual(expected);
         if (kind === 'last-commit') {
