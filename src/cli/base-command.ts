@@ -1,9 +1,8 @@
 /**
  * What all commands share: flags, progress, signals, and one way to print a result or an error and to exit.
  *
- * A command says what it takes (`flags`, `args`), does its work in `execute`, and gives the lines for people in
- * `render`. Under `--json` stdout holds exactly one JSON object, on one line: the result with the `notes` beside it,
- * or `error`.
+ * A command declares its `flags` and `args`, does its work in `execute`, and returns the lines for people from
+ * `render`. Under `--json`, stdout holds exactly one JSON object on one line: the result plus `notes`, or `error`.
  */
 
 import { Command } from '@oclif/core/command';
@@ -19,7 +18,7 @@ import { formatJson, formatLine } from './text/printable.ts';
 type CommandFlags<C extends typeof Command> = InferredFlags<typeof baseFlags & C['flags']>;
 type CommandArgs<C extends typeof Command> = InferredArgs<C['args']>;
 
-/** A result that `--json` prints: plain data, in which `notes` and `error` are the base command's. */
+/** A result that `--json` prints: plain data. The base command owns the fields `notes` and `error`. */
 export type CommandResult = object & { readonly notes?: never; readonly error?: never };
 
 /** Extend as `class Export extends BaseCommand<typeof Export, ExportResult>`. */
@@ -32,24 +31,24 @@ export abstract class BaseCommand<
   /** The parsed flags and arguments, set before `execute`. */
   protected flags!: CommandFlags<C>;
   protected args!: CommandArgs<C>;
-  /** For the library; silent under `--json` and `--quiet`, where its notes are still kept. */
+  /** For the library. Silent under `--json` and `--quiet`, but still collects notes. */
   protected progress: CommandProgress = silentProgress();
-  /** For the library; aborted by SIGINT and SIGTERM with an `InterruptedError`. */
+  /** For the library. SIGINT and SIGTERM abort it with an `InterruptedError`. */
   protected signal: AbortSignal = new AbortController().signal;
 
-  /** Does the work and throws what went wrong. */
+  /** Does the work. Throws on failure. */
   protected abstract execute(): Promise<Result>;
 
-  /** The result in lines for stdout; not asked for under `--json` and `--quiet`. */
+  /** The result as lines for stdout. Not called under `--json` and `--quiet`. */
   protected abstract render(result: Result): readonly string[];
 
   override async run(): Promise<void> {
     const listener = listenForSignals((name) => {
-      this.#mention(`${name}: cleaning up; once more to stop at once`);
+      this.#mention(`${name}: cleaning up; send it again to stop at once`);
     });
     this.signal = listener.signal;
     try {
-      // Else oclif warns, in tests and in development, of every command line that does not parse.
+      // Otherwise oclif warns, in tests and in development, about every command line that does not parse.
       this.parsed = true;
       const { args, flags } = await this.parse();
       this.args = args as CommandArgs<C>;
@@ -60,7 +59,7 @@ export abstract class BaseCommand<
     } catch (error) {
       if (error instanceof ExitError) throw error;
       this.progress.finish('failed');
-      // Whatever broke after the signal broke because of it: a worker in the same process group, a closed stream.
+      // After a signal, any failure is a consequence of it: a worker in the same process group, a closed stream.
       await tellError(this.signal.aborted ? this.signal.reason : error, {
         ...this.#telling,
         cause: error,
@@ -92,7 +91,7 @@ export abstract class BaseCommand<
     return { command, json: this.#asked('--json'), notes: this.progress.notes };
   }
 
-  /** Read from the words themselves, since a failure to parse must also be told in the form asked for. */
+  /** Reads the raw words, because a parse failure must also be reported in the requested form. */
   #asked(...spellings: readonly string[]): boolean {
     const end = this.argv.indexOf('--');
     const words = end === -1 ? this.argv : this.argv.slice(0, end);
@@ -100,13 +99,13 @@ export abstract class BaseCommand<
   }
 }
 
-/** The progress for this run. A terminal's spinner is loaded only where there is a terminal. */
+/** The progress for this run. The spinner is loaded only for a terminal. */
 export async function openProgress(
   flags: { readonly json: boolean; readonly quiet: boolean },
   stream: NodeJS.WriteStream,
 ): Promise<CommandProgress> {
   if (flags.json || flags.quiet) return silentProgress();
-  // ora never comes back from a terminal that says it has no width, as one without a window (`script`) does.
+  // ora never returns on a terminal that reports no width, such as one without a window (`script`).
   if (!stream.isTTY || !(stream.columns > 0)) return linesProgress(stream);
   const { terminalProgress } = await import('./progress/terminal-progress.ts');
   return terminalProgress(stream);

@@ -1,6 +1,6 @@
-/** Where the binary starts: finds the command and runs it. */
+/** Entry point of the binary: finds the command and runs it. */
 
-// Loaded early, because it adds the listener to stdout that is replaced below.
+// Loaded early, because it adds the stdout listener that `main` replaces.
 import '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
 import type { LoadOptions } from '@oclif/core/interfaces';
@@ -9,8 +9,8 @@ import { tellError } from './exit/tell-error.ts';
 import { leaveErrorsToWriters } from './text/output.ts';
 
 /**
- * Runs one command line. Sets `process.exitCode` and returns, so that pipes drain; a command tells its own errors,
- * and what goes wrong before there is one (an unknown command) is told here.
+ * Runs one command line. Sets `process.exitCode` and returns, so that pipes drain. A command reports its own errors;
+ * errors before that (an unknown command) are reported here.
  * @param argv the words after the program's name
  */
 export async function main(argv: string[], options: LoadOptions): Promise<void> {

@@ -1,4 +1,4 @@
-/** What `--check` prints, for every command that has it. */
+/** Text output that several commands share: checks, modules and proofs. */
 import { appHashQuery } from '../formats/state-sync/open.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
 import type { Check } from '../operation/preflight.ts';
@@ -6,7 +6,7 @@ import type { Proof } from '../operation/restore/restore.ts';
 import type { ModuleResult } from '../source/receive.ts';
 import { formatBytes } from './text/format.ts';
 
-/** Result of a command that only checked whether it could start. */
+/** Result of a command under `--check`. */
 export interface CheckResult {
   readonly checked: readonly Check[];
 }
@@ -21,7 +21,7 @@ export function renderChecks({ checked }: CheckResult): string[] {
   ];
 }
 
-/** One line for each but `swingset`, which is what the rest of the text is about. */
+/** One line for each module except `swingset`, which the rest of the text describes. */
 export function renderModules(
   modules: readonly ModuleResult[],
   verb: 'restored' | 'verified',
@@ -32,7 +32,7 @@ export function renderModules(
       const what = `  module ${name} (${kind})  `;
       if (path === undefined) return `${what}verified`;
       if (compared === undefined) {
-        const old = movedTo === undefined ? '' : `; what was there is in ${movedTo}`;
+        const old = movedTo === undefined ? '' : `; the old files are in ${movedTo}`;
         return `${what}${verb}: ${path}${old}`;
       }
       const { equal, onlyThere } = compared;
@@ -46,13 +46,12 @@ export interface ProvableHeight {
   readonly heightProved: boolean;
 }
 
-/** What the AppHash says of a state-sync snapshot, in lines. */
+/** The AppHash of a state-sync snapshot and what it proves, as lines. */
 export function renderProof(
   { appHash, memStores, isProved }: AppHashProof,
   height: ProvableHeight,
 ): string[] {
-  const counted =
-    memStores.length === 0 ? '' : `, with memory stores ${memStores.join(', ')} counted`;
+  const counted = memStores.length === 0 ? '' : `, including memory stores ${memStores.join(', ')}`;
   return [
     `  appHash          ${appHash}${counted}`,
     isProved
@@ -61,7 +60,7 @@ export function renderProof(
   ];
 }
 
-/** What is proved, and what is only said. A content hash covers the height. */
+/** What is proved and what is only claimed. A content hash covers the height. */
 export function proofLine(proved: Proof, { height, heightProved }: ProvableHeight): string {
   if (proved !== 'app hash') return `proved: ${proved}`;
   return heightProved

@@ -9,11 +9,11 @@ interface DiscardResult extends Discarded {
 }
 
 export default class Discard extends BaseCommand<typeof Discard, DiscardResult> {
-  static override summary = 'End and remove an export that nobody will retrieve.';
+  static override summary = 'End an export that is no longer wanted, and remove its files.';
 
   static override description = withExitCodes(
-    'Ends an export in progress, and waits until its process is gone. Removes only the files that the export names, then the directory if nothing else is in it. ' +
-      'Doing it again, or where nothing is, succeeds.',
+    'Ends an export in progress and waits until its process has exited. Removes only the files that the export lists, then the directory if it is empty. ' +
+      'Succeeds if it is run again or if there is nothing to remove.',
   );
 
   static override examples = ['<%= config.bin %> <%= command.id %> --export-dir /backup/export'];
@@ -30,7 +30,7 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
     return [
       ...(ended ? ['ended the export in progress'] : []),
       `removed ${files} files${gone ? ' and the directory' : ''}: ${exportDir}`,
-      ...(left.length === 0 ? [] : [`left, not the export's: ${left.join(', ')}`]),
+      ...(left.length === 0 ? [] : [`left in place, not part of the export: ${left.join(', ')}`]),
     ];
   }
 }

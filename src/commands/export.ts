@@ -35,7 +35,7 @@ interface ExportResult extends ExportSummary {
   readonly stateDir: string;
 }
 
-/** With --detach: the export goes on in its own process. */
+/** With --detach: the export continues in its own process. */
 interface StartedResult extends StartedExport {
   readonly started: true;
   readonly exportDir: string;
@@ -47,7 +47,7 @@ interface SourceResult extends ExportSummary {
   readonly exportDir: string;
   readonly source: string;
   readonly form: string;
-  /** Only of a state-sync snapshot. */
+  /** Only for a state-sync snapshot. */
   readonly appHash?: AppHashProof;
   readonly heightProved: false;
 }
@@ -58,13 +58,13 @@ const STORE_FLAGS = ['detach', 'at-height', 'every', 'timeout', 'max-wal', 'max-
 
 export default class Export extends BaseCommand<typeof Export, Result> {
   static override summary =
-    'Export a SwingStore into a directory, while its node runs, or what another form holds.';
+    'Export a SwingStore to a directory while its node runs, or convert a snapshot to an export directory.';
 
   static override description = withExitCodes(
-    'Writes what the node itself would export (export-manifest.json, export-data.jsonl, one file per artifact) ' +
-      'as of the last commit. The store is only read. If anything fails, the export directory is as it was. ' +
-      'With --from, the same is written from a snapshot, another export directory or a state-sync snapshot, ' +
-      'every artifact checked against the export data, and that by --app-hash.',
+    'Writes the files that the node itself would export (export-manifest.json, export-data.jsonl, one file per artifact) ' +
+      'as of the last commit. The store is only read. If anything fails, the export directory is left as it was. ' +
+      'With --from, the same files are written from a snapshot, another export directory or a state-sync snapshot. ' +
+      'Every artifact is checked against the export data, and --app-hash checks the export data.',
   );
 
   static override examples = [
@@ -83,15 +83,16 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     height: heightFlag,
     'artifact-mode': artifactModeFlag({
       summary:
-        "Which artifacts the export holds. [default: operational, with --from the source's own]",
+        'Which artifacts the export contains. [default: operational; with --from, those of the source]',
     }),
     'export-data-mode': Flags.option({
-      summary: 'Whether the export data is written, or artifacts only.',
+      summary: 'Write the export data, or only the artifacts.',
       options: ['all', 'skip'] as const,
       default: 'all',
     })(),
     detach: Flags.boolean({
-      summary: 'Return once the view of the store is pinned; the export goes on in the background.',
+      summary:
+        'Return once the view of the store is pinned; the export continues in the background.',
       default: false,
     }),
     ...storeViewFlags,
@@ -103,7 +104,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
     if (flags.from !== undefined) return this.#exportFrom(flags.from);
-    this.#refuseFlags(['app-hash', 'mem-store'], 'is for --from, and a store is read');
+    this.#refuseFlags(['app-hash', 'mem-store'], 'applies to --from, but the source is a store');
     const stateDir = locateStateDir(flags);
     const exportDir = resolve(flags['export-dir']);
     const scratchDir = flags['scratch-dir'];
@@ -128,11 +129,15 @@ export default class Export extends BaseCommand<typeof Export, Result> {
 
   async #exportFrom(source: string): Promise<SourceResult | CheckResult> {
     const { flags, progress, signal } = this;
-    this.#refuseFlags(STORE_FLAGS, 'is for a store, and --from is read');
+    this.#refuseFlags(STORE_FLAGS, 'applies to a store, but --from is given');
     if (flags['export-data-mode'] === 'skip') {
-      throw new UsageError('USAGE', '--export-data-mode skip is for a store, and --from is read', {
-        hint: 'swingsnap export --help',
-      });
+      throw new UsageError(
+        'USAGE',
+        '--export-data-mode skip applies to a store, but --from is given',
+        {
+          hint: 'swingsnap export --help',
+        },
+      );
     }
     const options = {
       source,
@@ -150,7 +155,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     const { form, source: path, summary, proof } = await exportFrom(options);
     const { exportDir } = options;
     const appHash = proof === undefined ? {} : { appHash: proof };
-    // No flag names a hash that would cover it.
+    // The height is not proved: no flag takes a hash that covers it.
     return { exportDir, source: path, form, ...summary, heightProved: false, ...appHash };
   }
 
@@ -194,8 +199,8 @@ function renderSource(result: SourceResult): string[] {
 function renderStarted({ height, pid, exportDir }: StartedResult): string[] {
   const dir = shellQuote(exportDir);
   return [
-    `started: height ${height} is pinned, and the node may go on; process ${pid} exports to ${exportDir}`,
-    `how far it is:   swingsnap status --export-dir ${dir}`,
+    `started: height ${height} is pinned, and the node can continue; process ${pid} exports to ${exportDir}`,
+    `progress:        swingsnap status --export-dir ${dir}`,
     `when it is done: swingsnap retrieve --export-dir ${dir} --snapshot-dir <dir>`,
     `to end it:       swingsnap discard --export-dir ${dir}`,
   ];

@@ -30,19 +30,20 @@ interface RestoreResult extends ExportSummary {
   readonly databaseSize: number;
   readonly proved: Proof;
   readonly heightProved: boolean;
-  /** What was restored, or only verified. */
+  /** The modules that were restored or only verified. */
   readonly modules: readonly ModuleResult[];
-  /** Where the old store is, and the command that brings it back, if there was one. */
+  /** If there was an old store: where it is now, and the command that brings it back. */
   readonly replaced?: { readonly movedTo: string; readonly undo: string };
 }
 
 export default class Restore extends BaseCommand<typeof Restore, RestoreResult | CheckResult> {
-  static override summary = 'Build a SwingStore from a snapshot or an export directory.';
+  static override summary =
+    'Build a SwingStore from a snapshot, an export directory or a state-sync snapshot.';
 
   static override description = withExitCodes(
-    'The restored store starts only beside a Cosmos multistore at exactly the same height: get one by state-sync or ' +
+    'The restored store starts only beside a Cosmos multistore at exactly the same height. Get one by state-sync or ' +
       'from a file-system snapshot of that height, and never roll back priv_validator_state.json. ' +
-      'The store is built aside, every byte verified as it is written, and appears only when it is whole.',
+      'The store is built in a work directory, every byte is verified as it is written, and the store appears only when it is complete.',
   );
 
   static override examples = [
@@ -56,16 +57,17 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     ...stateDirFlags,
     module: moduleFlag(),
     'artifact-mode': restoreModeFlag({
-      summary: "Which artifacts the store must have. [default: the source's, else operational]",
+      summary:
+        'Which artifacts the store must contain. [default: those of the source, else operational]',
     }),
     height: heightFlag,
     expect: expectFlag,
     ...trustFlags,
     replace: Flags.boolean({
-      summary: 'Move an existing store aside, and say how to bring it back.',
+      summary: 'Move an existing store aside, and print the command that brings it back.',
     }),
     'require-proof': Flags.boolean({ summary: 'Fail if nothing proves the restored state.' }),
-    paranoid: Flags.boolean({ summary: 'Read the new store once more before it is installed.' }),
+    paranoid: Flags.boolean({ summary: 'Read the new store again before installing it.' }),
     'scratch-dir': scratchDirFlag,
     'gzip-level': gzipLevelFlag,
     concurrency: concurrencyFlag,

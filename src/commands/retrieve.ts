@@ -42,26 +42,26 @@ interface RetrieveResult {
   /** The snapshot's directory. */
   readonly path: string;
   readonly height: number;
-  /** No flag names a hash that would cover it. */
+  /** No flag takes a hash that covers the height. */
   readonly heightProved: false;
   readonly contentHash: string;
-  /** False if the very same snapshot was there already. */
+  /** False if the same snapshot already exists. */
   readonly written: boolean;
   readonly modules: SnapshotManifest['modules'];
   readonly chunks: SnapshotManifest['chunks'];
   readonly codec: string;
   readonly level: number;
-  /** What became of the export directory, if it was removed. */
+  /** Set if the export directory was removed. */
   readonly removed?: { readonly files: number; readonly left: readonly string[] };
   readonly removedHeights: readonly number[];
-  /** Chunks that were taken over from the snapshot of another height, and their bytes. */
+  /** Chunks reused from the snapshot of another height, and their bytes. */
   readonly reused: Reused & { readonly from?: number };
 }
 
 const EXPORT_DIRECTORY_FLAGS = ['keep-export', 'delete-export', 'no-wait'] as const;
 const TRUST_FLAGS = ['app-hash', 'mem-store'] as const;
 const STATE_SYNC_FLAGS = ['stores-from', 'wasm-dir'] as const;
-/** What is of no use in an archive, or would remove what it was made of. */
+/** Flags that mean nothing for an archive, or that would remove its sources. */
 const SNAPSHOT_FLAGS = [
   'keep-export',
   'delete-export',
@@ -88,9 +88,9 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
 
   static override description = withExitCodes(
     'Reads an export directory (--export-dir) or the live store (--state-dir, --home), checks every artifact ' +
-      'against the export data, and publishes D/<height>/ only if all of it is right. ' +
-      'An export directory that swingsnap made is then removed. With --format state-sync it writes ' +
-      'D/<height>-<format>.tar.gz instead: the stores of --stores-from, unchanged, with these artifacts behind them.',
+      'against the export data, and publishes <snapshot-dir>/<height>/ only if every check passes. ' +
+      'It then removes the export directory if swingsnap made it. With --format state-sync it writes ' +
+      '<snapshot-dir>/<height>-<format>.tar.gz instead: the unchanged stores of --stores-from, followed by these artifacts.',
   );
 
   static override examples = [
@@ -125,21 +125,21 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     }),
     ...storeViewFlags,
     'keep-last': wholeNumber({
-      summary: 'Keep only so many of the highest snapshots, once this one is durable.',
+      summary: 'Keep only the N highest snapshots, once this one is durable.',
       helpValue: 'N',
       min: 1,
     }),
     replace: Flags.boolean({ summary: 'Replace another snapshot of the same height.' }),
     'chunk-size': byteSize({
-      summary: 'Raw bytes of a chunk at most, 4MiB to 64MiB. [default: 16MiB]',
+      summary: 'Maximum raw size of a chunk, 4MiB to 64MiB. [default: 16MiB]',
     }),
     level: wholeNumber({ summary: 'zstd level. [default: 3]', helpValue: 'N' }),
     'no-reuse': Flags.boolean({
-      summary: 'Pack everything anew, also what the snapshot of an earlier height has.',
+      summary: 'Pack everything again, even what the snapshot of an earlier height already holds.',
     }),
     'no-recheck': Flags.boolean({
       summary:
-        'Take chunks of an earlier height over without hashing them again, unless an export directory is then removed.',
+        'Reuse chunks of an earlier height without hashing them again, unless an export directory is removed afterwards.',
       exclusive: ['no-reuse'],
     }),
     'scratch-dir': scratchDirFlag,
@@ -150,9 +150,13 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
     if (flags.format === 'state-sync') return this.#retrieveStateSync();
-    this.#refuseFlags(STATE_SYNC_FLAGS, '--format state-sync', 'a snapshot of our own is written');
+    this.#refuseFlags(
+      STATE_SYNC_FLAGS,
+      '--format state-sync',
+      'the output is a swingsnap snapshot',
+    );
     if (flags.from === undefined) {
-      this.#refuseFlags(TRUST_FLAGS, '--from', 'something else is read');
+      this.#refuseFlags(TRUST_FLAGS, '--from', 'the source is something else');
     }
     const options = {
       source: this.#source(),
@@ -196,7 +200,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
 
   async #retrieveStateSync(): Promise<StateSyncResult | CheckResult> {
     const { flags, progress, signal } = this;
-    this.#refuseFlags(SNAPSHOT_FLAGS, 'a snapshot of our own', 'an archive is written');
+    this.#refuseFlags(SNAPSHOT_FLAGS, 'a swingsnap snapshot', 'the output is a state-sync archive');
     const storesFrom = flags['stores-from'];
     if (storesFrom === undefined) {
       throw new UsageError('USAGE', '--format state-sync needs the stores of a chain', {
@@ -226,17 +230,21 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     const { flags } = this;
     const { from, 'app-hash': appHash, 'mem-store': memStores } = flags;
     if (from !== undefined) {
-      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', '--from is read');
-      this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', '--from is read');
+      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', '--from is given');
+      this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', '--from is given');
       return { from, appHash, memStores };
     }
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {
-      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', 'the live store is read');
+      this.#refuseFlags(
+        EXPORT_DIRECTORY_FLAGS,
+        'an export directory',
+        'the source is a live store',
+      );
       const artifactMode = flags['artifact-mode'] ?? 'operational';
       return { stateDir: source.stateDir, artifactMode, ...storeView(flags) };
     }
-    this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', 'an export directory is read');
+    this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', 'the source is an export directory');
     const remove = flags['keep-export'] ? 'never' : flags['delete-export'] ? 'always' : 'ours';
     return { exportDir: source.path, remove, wait: !flags['no-wait'] };
   }
@@ -246,7 +254,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       (name) => this.flags[name] !== undefined && this.flags[name] !== false,
     );
     if (given === undefined) return;
-    throw new UsageError('USAGE', `--${given} is for ${of}, and ${but}`, {
+    throw new UsageError('USAGE', `--${given} applies to ${of}, but ${but}`, {
       hint: 'swingsnap retrieve --help',
     });
   }
@@ -256,7 +264,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     if ('stores' in result) return renderStateSync(result);
     const { swingset } = result.modules;
     const { exportData, artifacts } = swingset;
-    const verb = result.written ? 'snapshot of' : 'there already, the same snapshot of';
+    const verb = result.written ? 'snapshot of' : 'already there, the same snapshot of';
     return [
       `${verb} height ${result.height} (${swingset.artifactMode}): ${result.path}`,
       `  export data      ${exportData.entries} entries, ${formatBytes(exportData.size)}`,
@@ -269,7 +277,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
         ? []
         : [`removed the export directory (${result.removed.files} files)`]),
       ...((result.removed?.left.length ?? 0) > 0
-        ? [`left there, not the export's: ${result.removed?.left.join(', ') ?? ''}`]
+        ? [`left in place, not part of the export: ${result.removed?.left.join(', ') ?? ''}`]
         : []),
       ...result.removedHeights.map((height) => `removed the snapshot of height ${height}`),
       `next: swingsnap verify ${shellQuote(result.path)}`,
@@ -277,7 +285,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
   }
 }
 
-/** A line for each module but `swingset`. */
+/** One line for each module except `swingset`. */
 function renderFields(modules: SnapshotManifest['modules']): string[] {
   return Object.entries(modules).flatMap(([name, fields]) => {
     if (!('kind' in fields)) return [];

@@ -9,11 +9,11 @@ import type { OperationProgress } from '../operation/lock/notice.ts';
 import { status, type OperationStatus } from '../operation/status.ts';
 
 export default class Status extends BaseCommand<typeof Status, OperationStatus> {
-  static override summary = 'Show what is in progress, how far, and at what rate.';
+  static override summary = 'Show which operation is in progress, how far it is, and how fast.';
 
   static override description = withExitCodes(
-    'Looks at an export directory (--export-dir) or at a store (--state-dir, --home; by default that of ~/.agoric). ' +
-      'Whether an operation is alive is asked of the kernel, so a record of a dead one deceives nobody.',
+    'Looks at an export directory (--export-dir) or at a store (--state-dir, --home; by default the store of ~/.agoric). ' +
+      'The kernel tells whether an operation is alive, so the record of a dead operation is never shown as running.',
   );
 
   static override examples = [

@@ -32,29 +32,29 @@ interface FullResult extends ExportSummary {
   readonly source: string;
   readonly form: string;
   readonly quick: false;
-  /** Only of a state-sync snapshot. */
+  /** Only for a state-sync snapshot. */
   readonly appHash?: AppHashProof;
   readonly heightProved: boolean;
-  /** Only of a state-sync snapshot with a store `wasm`. */
+  /** Only for a state-sync snapshot with a store `wasm`. */
   readonly codes?: ByteCodes;
   /** Only with --state-dir or --home. */
   readonly store?: StoreComparison;
-  /** What was verified, or compared with its place. */
+  /** The modules that were verified, or compared with their directories. */
   readonly modules: readonly ModuleResult[];
 }
 
-/** A manifest is believed here, whatever is expected of it. */
+/** `--quick` trusts the manifest, so it proves no height, even with `--expect`. */
 type QuickResult = QuicklyVerified & { readonly quick: true; readonly heightProved: false };
 
 type Result = FullResult | QuickResult | CheckResult;
 
 export default class Verify extends BaseCommand<typeof Verify, Result> {
   static override summary =
-    'Prove that a snapshot or an export is whole, and that a store holds it.';
+    'Prove that a snapshot or an export is complete and correct, and that a store holds it.';
 
   static override description = withExitCodes(
-    'Reads everything: chunks, entries, records and artifacts, completeness and hashes. With --state-dir or --home ' +
-      'also compares the store there, and names the first ten differences. Nothing is changed.',
+    'Checks everything: chunks, entries, records, artifacts, completeness and hashes. With --state-dir or --home it ' +
+      'also compares the store there and names the first ten differences. It changes nothing.',
   );
 
   static override examples = [
@@ -70,14 +70,14 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     ...stateDirFlags,
     module: moduleFlag({ exclusive: ['quick'] }),
     'artifact-mode': artifactModeFlag({
-      summary: "Which artifacts must be there. [default: those of the source's mode]",
+      summary: "Which artifacts must be present. [default: those of the source's mode]",
       exclusive: ['quick'],
     }),
     height: heightFlag,
     expect: expectFlag,
     ...trustFlags,
     quick: Flags.boolean({
-      summary: 'Only check that all chunks are there with the right hash.',
+      summary: 'Only check that all chunks are present and have the right hash.',
       exclusive: ['state-dir', 'home', 'artifact-mode'],
     }),
     'scratch-dir': scratchDirFlag,
@@ -139,7 +139,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       `  operationalHash  ${hashes?.operationalHash ?? ''}`,
       ...(codes === undefined
         ? []
-        : [`  byte codes       ${codes.count}, ${formatBytes(codes.size)}`]),
+        : [`  byte code        ${codes.count}, ${formatBytes(codes.size)}`]),
       ...(appHash === undefined ? [] : renderProof(appHash, result)),
       ...renderModules(result.modules, 'verified'),
       ...(store === undefined

@@ -109,11 +109,11 @@ describe('a command that is used wrongly', () => {
     ['Missing 1 required arg: source', []],
     ['Nonexistent flag: --nope', ['x', '--nope']],
     ['Unexpected argument: y', ['x', 'y']],
-    ['--height: expected a whole number from 0 on, found -3', ['x', '--height', '-3']],
-    ['--height: expected a whole number from 0 on, found 1.5', ['x', '--height', '1.5']],
-    ['--height: expected a whole number from 0 on, found 1e3', ['x', '--height', '1e3']],
+    ['--height: expected a whole number of at least 0, found -3', ['x', '--height', '-3']],
+    ['--height: expected a whole number of at least 0, found 1.5', ['x', '--height', '1.5']],
+    ['--height: expected a whole number of at least 0, found 1e3', ['x', '--height', '1e3']],
     [
-      '--height: expected a whole number from 0 on, found 9007199254740993',
+      '--height: expected a whole number of at least 0, found 9007199254740993',
       ['x', '--height', '9007199254740993'],
     ],
     [

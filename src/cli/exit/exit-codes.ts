@@ -4,18 +4,18 @@ import { EXIT_CODES } from '../../errors.ts';
 
 const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, string>> = {
   done: 'done',
-  failed: 'failed for a reason that has no code of its own',
+  failed: 'any other failure',
   usage: 'wrong usage',
   verification: 'content does not match its hashes, records or names',
   busy: 'another operation is in progress',
-  notFound: 'what was named is not there',
-  storage: 'no space, no rights, or storage unreachable',
+  notFound: 'a named file, directory or snapshot does not exist',
+  storage: 'no space, no permission, or storage unreachable',
   timeout: 'a time limit passed',
   interrupted: 'stopped by SIGINT',
   terminated: 'stopped by SIGTERM',
 };
 
-/** A command's description, followed by what its exit codes mean. */
+/** A command's description, followed by the table of exit codes. */
 export function withExitCodes(description: string): string {
   const rows = Object.entries(MEANINGS).map(([name, meaning]) => {
     const code = EXIT_CODES[name as keyof typeof EXIT_CODES];

@@ -1,4 +1,4 @@
-/** One path from an error to what a person reads, what a program reads, and the exit code. */
+/** Turns any error into text for people, JSON for programs, and an exit code. */
 
 import { stripVTControlCharacters } from 'node:util';
 import { CLIError } from '@oclif/core/errors';
@@ -18,7 +18,7 @@ export interface ErrorReport {
   readonly hint?: string | undefined;
 }
 
-/** The hint of an error that brings none, by exit code; `help` is what shows the command's help. */
+/** The hint for an error without its own, by exit code. `help` is the command that shows the help. */
 function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
   switch (exitCode) {
     case EXIT_CODES.failed:
@@ -28,7 +28,7 @@ function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
     case EXIT_CODES.verification:
       return 'do not use it: take another copy, or make a new one with: swingsnap retrieve';
     case EXIT_CODES.storage:
-      return 'see to its space and its rights, then run the command again';
+      return 'check free space and permissions, then run the command again';
     case EXIT_CODES.busy:
     case EXIT_CODES.timeout:
       return 'run the command again later';
@@ -65,7 +65,7 @@ export function reportError(error: unknown, command: string): ErrorReport {
     code: systemCode(error) ?? 'UNEXPECTED',
     message: message === '' ? 'failed without a message' : message,
     exitCode: EXIT_CODES.failed,
-    hint: 'run it again with DEBUG=swingsnap in the environment to see where it failed',
+    hint: 'run it again with DEBUG=swingsnap in the environment to see where it fails',
   };
 }
 
@@ -73,7 +73,7 @@ function shown(message: string): string {
   return formatLine(shownFact(message));
 }
 
-/** A fact with the names of things, instead of how they are reached, and no longer than helps. */
+/** A fact with real paths instead of descriptor paths, cut to a useful length. */
 function shownFact(fact: string): string;
 function shownFact(fact: string | number | undefined): string | number | undefined;
 function shownFact(fact: string | number | undefined): string | number | undefined {
@@ -93,7 +93,7 @@ export function errorLines(report: ErrorReport): string[] {
   ];
 }
 
-/** The stack and those of its causes, when `DEBUG` asks for it. */
+/** The stacks of the error and its causes, if `DEBUG` is set. */
 export function debugLines(error: unknown, env: NodeJS.ProcessEnv): string[] {
   if ((env['DEBUG'] ?? '') === '') return [];
   const lines: string[] = [];
@@ -105,8 +105,8 @@ export function debugLines(error: unknown, env: NodeJS.ProcessEnv): string[] {
 }
 
 /**
- * oclif's messages are several lines, with colours, the descriptions of missing arguments in a second column, and a
- * pointer to the help, which is our hint.
+ * Flattens oclif's messages. They have several lines, colours, descriptions of missing arguments in a second column,
+ * and a pointer to the help, which our hint replaces.
  */
 function parserMessage(message: string): string {
   return formatLine(

@@ -1,19 +1,19 @@
-/** SIGINT and SIGTERM as an abort signal that the library obeys. */
+/** Turns SIGINT and SIGTERM into an abort signal for the library. */
 
 import { EXIT_CODES, InterruptedError } from '../../errors.ts';
 
 type StopSignal = 'SIGINT' | 'SIGTERM';
 
-/** Ends with {@link SignalListener.dispose}, after which signals kill the process as they do by default. */
+/** After {@link SignalListener.dispose}, signals kill the process again, as by default. */
 export interface SignalListener {
-  /** Aborted by the first signal, with an {@link InterruptedError} as its reason. */
+  /** The first signal aborts it, with an {@link InterruptedError} as the reason. */
   readonly signal: AbortSignal;
   dispose(): void;
 }
 
 /**
- * Listens until disposed. The first signal aborts, so that what is half-built is removed; a second one exits at once,
- * which the order of writes makes safe at any moment.
+ * Listens until disposed. The first signal aborts, so that half-built files are removed. A second signal exits at once.
+ * That is safe at any moment, because of the order of writes.
  */
 export function listenForSignals(onStop: (signal: StopSignal) => void): SignalListener {
   const controller = new AbortController();

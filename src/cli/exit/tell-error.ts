@@ -1,23 +1,23 @@
-/** Telling an error in the form that was asked for, and leaving its exit code. */
+/** Reports an error in the requested form, and sets the exit code. */
 
 import { writeLines } from '../text/output.ts';
 import { formatJson } from '../text/printable.ts';
 import { debugLines, errorLines, reportError } from './exit.ts';
 
-/** How an error is told. */
+/** How to report an error. */
 export interface Telling {
   /** What the user typed, for the hint to its help: `swingsnap export`. */
   readonly command: string;
   readonly json: boolean;
-  /** What went before, for the JSON object; in text it was printed as it came. */
+  /** Earlier notes, for the JSON object. In text mode they are already printed. */
   readonly notes?: readonly string[];
-  /** What was thrown, where the error stands for it. */
+  /** The thrown value, if the reported error replaces it. */
   readonly cause?: unknown;
 }
 
 /**
- * Sets `process.exitCode` and tells the error: on stderr, or as the one JSON object on stdout. Never rejects: where
- * stdout takes nothing any more stderr is told, and the exit code stands in any case.
+ * Sets `process.exitCode` and reports the error on stderr, or as the one JSON object on stdout. If stdout fails, the
+ * report goes to stderr. Never rejects.
  */
 export async function tellError(
   error: unknown,
@@ -34,7 +34,7 @@ export async function tellError(
       return;
     }
   } catch {
-    // stdout is full: stderr is told instead.
+    // stdout failed: report on stderr instead.
   }
   await writeLines(process.stderr, [...errorLines(report), ...stack]).catch(() => undefined);
 }

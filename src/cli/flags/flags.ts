@@ -1,9 +1,8 @@
 /**
- * Flags that several commands share. A command spreads what it needs into its own `flags`.
+ * Flags that several commands share. A command spreads the ones it needs into its own `flags`.
  *
- * Flags of which only one may be given (`exclusive`) name no `env` to oclif, which counts a value from the
- * environment as given: with `AGORIC_HOME` set for the whole machine, `--state-dir` would be refused. locations.ts
- * reads those variables.
+ * `exclusive` flags declare no `env`. oclif treats a value from the environment as given: with `AGORIC_HOME` set for the
+ * whole machine, it would refuse `--state-dir`. locations.ts reads those variables instead.
  */
 import * as Args from '@oclif/core/args';
 import { CLIError } from '@oclif/core/errors';
@@ -50,19 +49,19 @@ export const byteSize = Flags.custom<number>({
   },
 });
 
-/** A whole number from `min` (0 unless said) on that JavaScript holds exactly. */
+/** A safe integer of at least `min` (default 0). */
 export const wholeNumber = Flags.custom<number, { min?: number }>({
   parse: (input, _context, { min = 0 }) => {
     const value = Number(input);
     const fits = Number.isSafeInteger(value) && value >= min;
     if (/^\d+$/.test(input) && fits) return Promise.resolve(value);
-    throw new CLIError(`expected a whole number from ${min} on, found ${input}`, {
+    throw new CLIError(`expected a whole number of at least ${min}, found ${input}`, {
       exit: EXIT_CODES.usage,
     });
   },
 });
 
-/** A path. An empty one, as an unset variable of a script gives it, must not mean the current directory. */
+/** Rejects an empty path: an unset variable in a script must not mean the current directory. */
 const parsePath = async (input: string): Promise<string> => {
   if (input !== '') return input;
   throw new CLIError('expected a path, found nothing', { exit: EXIT_CODES.usage });
@@ -79,13 +78,13 @@ export const stateDirFlags = {
   }),
   home: directory({
     summary:
-      'Home of the node, which stands for its data/agoric. [default: ~/.agoric, env: AGORIC_HOME]',
+      'Home of the node; its state dir is data/agoric. [default: ~/.agoric, env: AGORIC_HOME]',
     exclusive: ['state-dir'],
     helpValue: 'DIR',
   }),
 };
 
-/** For a command that cannot do without. */
+/** For a command that requires an export directory. */
 export const exportDirFlag = directory({
   summary: 'Export directory.',
   env: 'SWINGSNAP_EXPORT_DIR',
@@ -100,17 +99,17 @@ export const exportDirOrStoreFlag = directory({
   helpValue: 'DIR',
 });
 
-/** For a command that can read any other form too. */
+/** For a command that can also read any other form. */
 export const fromFlag = directory({
-  summary: 'State-sync snapshot, snapshot or export directory to read, which is left as it is.',
+  summary: 'State-sync snapshot, snapshot or export directory to read; it is not changed.',
   exclusive: ['export-dir', 'state-dir', 'home'],
   helpValue: 'SOURCE',
 });
 
-/** For `export`, which does without a store then. */
+/** For `export`: replaces the store. */
 export const exportFromFlag = directory({
   summary:
-    'State-sync snapshot, snapshot or export directory to export instead of a store; it is left as it is.',
+    'State-sync snapshot, snapshot or export directory to export instead of a store; it is not changed.',
   exclusive: ['state-dir', 'home'],
   helpValue: 'SOURCE',
 });
@@ -129,17 +128,17 @@ export const scratchDirFlag = directory({
 });
 
 export const artifactModeFlag = Flags.option({
-  summary: 'Which artifacts the export holds.',
+  summary: 'Which artifacts the export contains.',
   options: ARTIFACT_MODES,
 });
 
 export const restoreModeFlag = Flags.option({
-  summary: 'Which artifacts the store must have.',
+  summary: 'Which artifacts the store must contain.',
   options: RESTORE_MODES,
 });
 
 export const heightFlag = wholeNumber({
-  summary: 'Block height that it must have.',
+  summary: 'Fail unless the source is at this block height.',
   helpValue: 'N',
 });
 
@@ -149,9 +148,9 @@ export const concurrencyFlag = wholeNumber({
   min: 1,
 });
 
-/** zlib's levels. */
+/** zlib's compression levels. */
 export const gzipLevelFlag = Flags.custom<number>({
-  summary: 'How hard heap snapshots are compressed in the new store, 1 to 9.',
+  summary: 'gzip level of heap snapshots in the new store, 1 to 9.',
   helpValue: 'N',
   default: DEFAULT_GZIP_LEVEL,
   parse: (input) => {
@@ -161,13 +160,13 @@ export const gzipLevelFlag = Flags.custom<number>({
 })();
 
 export const checkFlag = Flags.boolean({
-  summary: 'Check space, rights and codec, and do nothing else.',
+  summary: 'Check free space, permissions and codec, and do nothing else.',
 });
 
-/** What a state-sync snapshot is held against. */
+/** What a state-sync snapshot is checked against. */
 export const trustFlags = {
   'app-hash': Flags.string({
-    summary: 'The AppHash that a state-sync snapshot must have: header.app_hash of the next block.',
+    summary: 'AppHash that a state-sync snapshot must have: header.app_hash of the next block.',
     helpValue: 'HEX',
     parse: (input) => {
       if (/^[0-9a-f]{64}$/iu.test(input)) return Promise.resolve(input.toUpperCase());
@@ -177,24 +176,24 @@ export const trustFlags = {
     },
   }),
   'mem-store': Flags.string({
-    summary: 'A memory store that the chain counts in its AppHash; may be repeated.',
+    summary: 'Memory store that the chain includes in its AppHash; may be repeated.',
     helpValue: 'NAME',
     multiple: true,
   }),
 };
 
-/** SOURCE of restore and verify. Never taken from stdin, which under cron is a pipe that nobody writes to. */
+/** SOURCE of restore and verify. Never read from stdin: under cron, stdin is a pipe that nothing writes to. */
 export const sourceArg = Args.string({
   name: 'source',
   description:
-    'A snapshot, a directory of snapshots (the newest is taken), an export directory, or a state-sync snapshot: ' +
-    'its chunks, the data/snapshots of a node, or an archive of `snapshots dump`.',
+    'A snapshot, a directory of snapshots (the newest is used), an export directory, or a state-sync snapshot: ' +
+    'its chunks, the data/snapshots of a node, or an archive made by `snapshots dump`.',
   required: true,
   ignoreStdin: true,
   parse: parsePath,
 });
 
-/** A time with its unit: `90s`, `30m`, `2h`; plain digits are seconds. In milliseconds. */
+/** A time with its unit: `90s`, `30m`, `2h`; plain digits are seconds. Parsed to milliseconds. */
 export const duration = Flags.custom<number>({
   helpValue: 'TIME',
   parse: (input) => {
@@ -208,7 +207,7 @@ export const duration = Flags.custom<number>({
   },
 });
 
-/** Which commit of a live store is wanted, and how long its view may be held. */
+/** Which commit of a live store to take, and how long to hold its view. */
 export const storeViewFlags = {
   'at-height': wholeNumber({
     summary: 'Wait until the store commits this height, and take exactly that commit.',
@@ -221,11 +220,11 @@ export const storeViewFlags = {
     min: 1,
     exclusive: ['at-height', 'height'],
   }),
-  timeout: duration({ summary: 'Wait for the height no longer than this.' }),
+  timeout: duration({ summary: 'Maximum time to wait for the height.' }),
   'max-wal': byteSize({
-    summary: "End when the node's -wal gets larger than this. [default: 10GB]",
+    summary: "Stop if the node's -wal grows larger than this. [default: 10GB]",
   }),
-  'max-time': duration({ summary: 'End when the store has been held for longer than this.' }),
+  'max-time': duration({ summary: 'Stop if the store is held for longer than this.' }),
 };
 
 /** What {@link storeViewFlags} mean to the library. */
@@ -245,8 +244,8 @@ export function storeView(flags: {
   const awaited =
     atHeight !== undefined ? { atHeight } : every !== undefined ? { every } : undefined;
   if (timeout !== undefined && awaited === undefined) {
-    throw new UsageError('USAGE', '--timeout is for --at-height and --every', {
-      hint: 'leave it out, or bound the whole with --max-time',
+    throw new UsageError('USAGE', '--timeout applies to --at-height and --every', {
+      hint: 'leave it out, or limit the whole run with --max-time',
     });
   }
   return { awaited, timeout, maxWal: flags['max-wal'], maxTime: flags['max-time'] };
@@ -254,7 +253,7 @@ export function storeView(flags: {
 
 /** `--expect`: the content hash that `retrieve` printed. */
 export const expectFlag = Flags.string({
-  summary: 'The contentHash that it must have, as retrieve printed it.',
+  summary: 'contentHash that the source must have, as printed by retrieve.',
   helpValue: 'HASH',
   parse: (input) => {
     const hash = input.toLowerCase();

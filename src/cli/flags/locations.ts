@@ -1,22 +1,22 @@
-/** From flags and environment to the directories that they mean, as absolute paths. */
+/** Resolves flags and environment to absolute paths. */
 
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
 
-/** What the user gave, before the environment. */
+/** The flags as given, without the environment. */
 export interface StateDirFlags {
   readonly 'state-dir'?: string | undefined;
   readonly home?: string | undefined;
 }
 
-/** The state dir: `--state-dir`, else `data/agoric` of `--home`, of `AGORIC_HOME`, of `~/.agoric`. */
+/** The state dir: `--state-dir`, else `data/agoric` in `--home`, `AGORIC_HOME` or `~/.agoric`. */
 export function locateStateDir(flags: StateDirFlags, env: NodeJS.ProcessEnv = process.env): string {
   if (flags['state-dir'] !== undefined) return resolve(flags['state-dir']);
   return join(locateHome(flags, env) ?? '', 'data', 'agoric');
 }
 
-/** The home of the node: `--home`, else `AGORIC_HOME`, else `~/.agoric`; undefined if a state dir is named instead. */
+/** The home of the node: `--home`, else `AGORIC_HOME`, else `~/.agoric`. Undefined if `--state-dir` is given. */
 export function locateHome(
   flags: StateDirFlags,
   env: NodeJS.ProcessEnv = process.env,
@@ -25,7 +25,7 @@ export function locateHome(
   return resolve(flags.home ?? variable(env, 'AGORIC_HOME') ?? join(homedir(), '.agoric'));
 }
 
-/** The state dir where a flag names one, for a command that does without; the environment asks for nothing. */
+/** The state dir, only if a flag names one. For commands where it is optional: the environment alone does not count. */
 export function namedStateDir(flags: StateDirFlags): string | undefined {
   const named = flags['state-dir'] ?? flags.home;
   return named === undefined ? undefined : locateStateDir(flags);
@@ -37,20 +37,20 @@ export type Source =
   | { readonly kind: 'swing-store'; readonly stateDir: string };
 
 /**
- * The one source that was named: a flag first, then `SWINGSNAP_EXPORT_DIR`.
- * @throws UsageError when there is none; the node's own store is never meant by silence
+ * The named source: a flag first, then `SWINGSNAP_EXPORT_DIR`.
+ * @throws UsageError if none is named; the node's own store is never the default
  */
 export function chooseSource(flags: SourceFlags, env: NodeJS.ProcessEnv = process.env): Source {
   const source = namedSource(flags, env);
   if (source !== undefined) return source;
-  throw new UsageError('USAGE', 'nothing to read was named', {
+  throw new UsageError('USAGE', 'no source is given', {
     hint: 'give --export-dir E, or --state-dir S to read the store itself',
   });
 }
 
 type SourceFlags = StateDirFlags & { readonly 'export-dir'?: string | undefined };
 
-/** The one source that was named, if any: a flag first, then `SWINGSNAP_EXPORT_DIR`. */
+/** The named source, if any: a flag first, then `SWINGSNAP_EXPORT_DIR`. */
 export function namedSource(
   flags: SourceFlags,
   env: NodeJS.ProcessEnv = process.env,
@@ -63,7 +63,7 @@ export function namedSource(
   return path === undefined ? undefined : { kind: 'export-directory', path: resolve(path) };
 }
 
-/** An empty variable counts as unset, as it does in a crontab. */
+/** An empty variable counts as unset, as in a crontab. */
 function variable(env: NodeJS.ProcessEnv, name: string): string | undefined {
   const value = env[name];
   return value === '' ? undefined : value;

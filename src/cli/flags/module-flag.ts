@@ -1,4 +1,4 @@
-/** `--module`: what is carried beside the SwingStore, and where it is or goes. */
+/** `--module`: state beside the SwingStore, and the directory it is read from or installed to. */
 import { resolve } from 'node:path';
 import { CLIError } from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
@@ -7,12 +7,12 @@ import { findWasmDir, holdsByteCode, usualWasmDir, WASM } from '../../modules/wa
 import type { NamedPlace } from '../../operation/places.ts';
 import { isModuleName, MODULE_NAMES } from '../../snapshot/module-contract.ts';
 
-/** Kinds that a place on the command line can have. */
+/** Kinds of modules that the command line accepts. */
 const KINDS = ['wasm', 'files'] as const;
 
 export const moduleFlag = Flags.custom<NamedPlace>({
   summary:
-    'State beside the SwingStore: wasm for byte code of contracts, files for any directory; may be repeated.',
+    'State beside the SwingStore: wasm for contract byte code, files for any directory; may be repeated.',
   helpValue: 'NAME=KIND:DIR',
   multiple: true,
   parse: (input) => {
@@ -22,17 +22,17 @@ export const moduleFlag = Flags.custom<NamedPlace>({
       return Promise.resolve({ name, kind, dir: resolve(dir) });
     }
     throw new CLIError(
-      `expected NAME=wasm:DIR or NAME=files:DIR with a name of ${MODULE_NAMES}, and not swingset, found ${input}`,
+      `expected NAME=wasm:DIR or NAME=files:DIR with a name of ${MODULE_NAMES} other than swingset, found ${input}`,
       { exit: EXIT_CODES.usage },
     );
   },
 });
 
 /**
- * The places that were named, and what a node's home has beside them.
- * @param home of the node, if it stands for its parts
- * @param use `read` finds what there is, `install` also where it will be
- * @throws {UsageError} if a name was given twice
+ * The named places, plus the wasm directory of a node's home.
+ * @param home the node's home, if its parts are meant
+ * @param use `read` finds an existing directory; `install` also returns the one to create
+ * @throws {UsageError} if a name is given twice
  */
 export function placesOf(
   named: readonly NamedPlace[] = [],

@@ -1,4 +1,4 @@
-/** What `retrieve --format state-sync` takes and tells. */
+/** Flags and result of `retrieve --format state-sync`. */
 import * as Flags from '@oclif/core/flags';
 import type { ByteCodes } from '../../formats/state-sync/open.ts';
 import type { AppHashProof } from '../../formats/state-sync/proof/app-hash.ts';
@@ -11,17 +11,17 @@ import { directory } from './flags.ts';
 
 export const stateSyncFlags = {
   format: Flags.option({
-    summary: 'Write a snapshot of our own, or an archive that `snapshots load` of a node takes.',
+    summary: 'Write a swingsnap snapshot, or a state-sync archive for `snapshots load` of a node.',
     options: ['swingsnap', 'state-sync'] as const,
     default: 'swingsnap',
   })(),
   'stores-from': directory({
-    summary: 'With --format state-sync: the state-sync snapshot whose stores are taken.',
+    summary: 'With --format state-sync: the state-sync snapshot to take the stores from.',
     helpValue: 'SOURCE',
   }),
   'wasm-dir': directory({
     summary:
-      "With --format state-sync: take the byte code of contracts from here, <home>/wasm/wasm/state/wasm. [default: from SOURCE's own]",
+      'With --format state-sync: directory of contract byte code, <home>/wasm/wasm/state/wasm. [default: the byte code in --stores-from]',
     helpValue: 'DIR',
   }),
 };
@@ -31,14 +31,14 @@ export interface StateSyncResult {
   readonly path: string;
   readonly height: number;
   readonly format: number;
-  /** False if the very same archive was there already. */
+  /** False if the same archive already exists. */
   readonly written: boolean;
-  /** SHA-256 of all chunks: what a node calls the hash of the snapshot. */
+  /** SHA-256 of all chunks: the snapshot hash that a node shows. */
   readonly hash: string;
   readonly chunks: { readonly count: number; readonly size: number };
   readonly stores: number;
   readonly appHash: AppHashProof;
-  /** No flag names a hash that would cover it. */
+  /** No flag takes a hash that covers the height. */
   readonly heightProved: false;
   readonly exportData: ExportSummary['exportData'];
   readonly artifacts: ExportSummary['artifacts'];
@@ -66,7 +66,7 @@ export function stateSyncResult({
 
 export function renderStateSync(result: StateSyncResult): string[] {
   const { path, height, format, chunks, exportData, artifacts, codes } = result;
-  const verb = result.written ? 'archive of' : 'there already, the same archive of';
+  const verb = result.written ? 'archive of' : 'already there, the same archive of';
   return [
     `${verb} height ${height}, format ${format}: ${path}`,
     `  stores           ${result.stores}`,
@@ -74,7 +74,7 @@ export function renderStateSync(result: StateSyncResult): string[] {
     `  artifacts        ${artifacts.count}, ${formatBytes(artifacts.size)}`,
     ...(codes === undefined
       ? []
-      : [`  byte codes       ${codes.count}, ${formatBytes(codes.size)}`]),
+      : [`  byte code        ${codes.count}, ${formatBytes(codes.size)}`]),
     `  chunks           ${chunks.count}, ${formatBytes(chunks.size)}`,
     `  hash             ${result.hash}`,
     ...renderProof(result.appHash, result),

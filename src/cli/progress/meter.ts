@@ -1,12 +1,12 @@
-/** How far a phase is, in words. Totals may be missing, and an estimate may turn out too low. */
+/** Describes the progress of a phase in text. Totals may be missing, and an estimate may be too low. */
 
 import type { ProgressTotal } from '../../io/progress.ts';
 import { formatBytes, formatDuration, formatPercent, formatRate } from '../text/format.ts';
 
-/** Below this time (ms) a rate says more about the clock than about the disk. */
+/** Before this time (ms), a rate is mostly noise. */
 const STEADY_AFTER = 1000;
 
-/** One phase of a command, with the clock's readings (ms) given by the caller. */
+/** One phase of a command. The caller passes the time (ms). */
 export class Meter {
   #bytes = 0;
   #items = 0;
@@ -22,7 +22,7 @@ export class Meter {
     this.#items += items;
   }
 
-  /** `export data: 43%, 1.2 GB of 2.8 GB, 85.0 MB/s, 20s left`, without what is not known. */
+  /** `export data: 43%, 1.2 GB of 2.8 GB, 85.0 MB/s, 20s left`, without unknown parts. */
   status(now: number): string {
     const elapsed = now - this.startedAt;
     const measure = this.#measure();
@@ -39,7 +39,7 @@ export class Meter {
     return this.#line(parts);
   }
 
-  /** `export data: 2.8 GB in 33s, 85.0 MB/s`, for a phase that is over. */
+  /** `export data: 2.8 GB in 33s, 85.0 MB/s`, for a finished phase. */
   summary(now: number): string {
     const elapsed = now - this.startedAt;
     const amounts = [
@@ -51,7 +51,7 @@ export class Meter {
     return this.#line([took, ...(steady ? [formatRate(this.#bytes, elapsed)] : [])]);
   }
 
-  /** What percent and time left are taken from; nothing once an estimate is passed. */
+  /** Basis for percent and time left. Undefined once the total is exceeded. */
   #measure(): { done: number; total: number } | undefined {
     const { bytes, items } = this.total;
     if (bytes !== undefined && bytes > 0) {

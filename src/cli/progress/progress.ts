@@ -1,25 +1,25 @@
 /**
- * Progress for people: a spinner on a terminal, plain lines elsewhere, nothing under `--json` and `--quiet`. All of it
- * goes to stderr, since stdout holds only the result.
+ * Progress for people: a spinner on a terminal, plain lines elsewhere, nothing under `--json` and `--quiet`. It is
+ * written to stderr, because stdout holds only the result.
  */
 
 import type { Progress } from '../../io/progress.ts';
 import { formatLine } from '../text/printable.ts';
 import { Meter } from './meter.ts';
 
-/** What the base command drives: progress that ends, and remembers the notes for `--json`. */
+/** Progress for the base command. It keeps the notes for `--json`. */
 export interface CommandProgress extends Progress {
   readonly notes: readonly string[];
-  /** Ends the phase under way; says how it went only after success. Nothing follows. */
+  /** Ends the current phase. Prints its summary only after success. The last call. */
   finish(outcome: 'done' | 'failed'): void;
 }
 
-/** Where the lines go: the part of a stream that is needed here. */
+/** The part of a stream that is used here. */
 export interface LineStream {
   write(text: string): unknown;
 }
 
-/** Time in ms from any origin, never going back. */
+/** Monotonic time in ms, from any origin. */
 export type Clock = () => number;
 
 export const monotonicClock: Clock = () => performance.now();
@@ -37,7 +37,7 @@ export function silentProgress(): CommandProgress {
 }
 
 /**
- * A line every `interval` ms while something advances, and one at the end of each phase: for logs and pipes.
+ * For logs and pipes: a line every `interval` ms while work advances, and one at the end of each phase.
  */
 export function linesProgress(
   stream: LineStream,

@@ -1,11 +1,11 @@
-/** Progress on a terminal: one spinning line for the phase under way, a ticked line for each that is over. */
+/** Progress on a terminal: a spinner for the current phase, a ticked line for each finished phase. */
 
 import ora from 'ora';
 import { formatLine } from '../text/printable.ts';
 import { Meter } from './meter.ts';
 import { monotonicClock, type Clock, type CommandProgress } from './progress.ts';
 
-/** The text is rebuilt at most once in this time (ms): the library may report thousands of times a second. */
+/** Minimum time (ms) between two redraws: the library may report thousands of times a second. */
 const REFRESH = 100;
 
 /** Draws on `stream`, which must be a terminal. */
@@ -13,7 +13,7 @@ export function terminalProgress(
   stream: NodeJS.WritableStream,
   clock: Clock = monotonicClock,
 ): CommandProgress {
-  // With stdin in raw mode, Ctrl-C would wait for the event loop, which synchronous SQLite keeps busy.
+  // discardStdin sets raw mode. Ctrl-C would then wait for the event loop, which synchronous SQLite blocks.
   const spinner = ora({ stream, isEnabled: true, discardStdin: false });
   const notes: string[] = [];
   let meter: Meter | undefined;
@@ -40,7 +40,7 @@ export function terminalProgress(
     },
     note: (message) => {
       notes.push(message);
-      // Between two frames: the spinner would otherwise erase the line it believes to be its own.
+      // Clear first: otherwise the spinner erases the note as if it were its own line.
       spinner.clear();
       stream.write(`${formatLine(message)}\n`);
       if (meter !== undefined) spinner.render();

@@ -1,6 +1,4 @@
-/**
- * Quantities as people read them. Bytes are decimal (1 kB = 1000 B), as disks and networks are sold.
- */
+/** Formats quantities for people. Bytes are decimal (1 kB = 1000 B), as on disks and networks. */
 
 const BYTE_UNITS = ['kB', 'MB', 'GB', 'TB', 'PB'] as const;
 
@@ -9,7 +7,7 @@ export function formatBytes(bytes: number): string {
   let text = `${Math.round(bytes)} B`;
   let value = bytes;
   for (const unit of BYTE_UNITS) {
-    // 999.6 would round to a fourth digit: it belongs to the next unit.
+    // 999.6 would round to four digits, so it is shown in the next unit.
     if (value < 999.5) break;
     value /= 1000;
     text = `${value < 99.95 ? value.toFixed(1) : String(Math.round(value))} ${unit}`;

@@ -1,10 +1,10 @@
-/** Writing to stdout and stderr such that nothing is lost in a pipe when the process ends. */
+/** Writes to stdout and stderr so that nothing is lost in a pipe when the process ends. */
 
 import type { Writable } from 'node:stream';
 
 /**
- * Writes the lines and resolves when the stream has handed them on. A reader that has gone away (`| head`) is not a
- * failure: what the command did is done.
+ * Writes the lines and resolves when the stream has flushed them. A closed reader (`| head`) is not a failure: the
+ * command has done its work.
  * @throws the stream's own error, `ENOSPC` for instance
  */
 export async function writeLines(stream: Writable, lines: readonly string[]): Promise<void> {
@@ -18,8 +18,8 @@ export async function writeLines(stream: Writable, lines: readonly string[]): Pr
 }
 
 /**
- * A failed write is told to its writer by the callback above. The `error` event tells it a second time, where nobody
- * can catch it: without a listener, and with the one that oclif installs, it ends the process with a stack.
+ * Leaves write errors to the callback above. The stream also emits an `error` event, which no caller can catch: without
+ * a listener, and with the listener that oclif installs, it ends the process with a stack.
  */
 export function leaveErrorsToWriters(stream: Writable): void {
   stream.removeAllListeners('error');
