@@ -8,6 +8,7 @@
 import { Command } from '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
 import type { InferredArgs, InferredFlags } from '@oclif/core/interfaces';
+import { UsageError } from '../errors.ts';
 import { listenForSignals } from './exit/signals.ts';
 import { tellError, type Telling } from './exit/tell-error.ts';
 import { baseFlags } from './flags/flags.ts';
@@ -41,6 +42,21 @@ export abstract class BaseCommand<
 
   /** The result as lines for stdout. Not called under `--json` and `--quiet`. */
   protected abstract render(result: Result): readonly string[];
+
+  /** @throws {UsageError} `USAGE` if one of these flags is given, which apply to `what`, but `why` */
+  protected refuseFlags(
+    names: readonly Extract<keyof CommandFlags<C>, string>[],
+    what: string,
+    why: string,
+  ): void {
+    const given = names.find(
+      (name) => this.flags[name] !== undefined && this.flags[name] !== false,
+    );
+    if (given === undefined) return;
+    throw new UsageError('USAGE', `--${given} applies to ${what}, but ${why}`, {
+      hint: `swingsnap ${this.id ?? ''} --help`,
+    });
+  }
 
   override async run(): Promise<void> {
     const listener = listenForSignals((name) => {

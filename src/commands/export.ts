@@ -104,7 +104,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
     if (flags.from !== undefined) return this.#exportFrom(flags.from);
-    this.#refuseFlags(['app-hash', 'mem-store'], 'applies to --from, but the source is a store');
+    this.refuseFlags(['app-hash', 'mem-store'], '--from', 'the source is a store');
     const stateDir = locateStateDir(flags);
     const exportDir = resolve(flags['export-dir']);
     const scratchDir = flags['scratch-dir'];
@@ -129,7 +129,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
 
   async #exportFrom(source: string): Promise<SourceResult | CheckResult> {
     const { flags, progress, signal } = this;
-    this.#refuseFlags(STORE_FLAGS, 'applies to a store, but --from is given');
+    this.refuseFlags(STORE_FLAGS, 'a store', '--from is given');
     if (flags['export-data-mode'] === 'skip') {
       throw new UsageError(
         'USAGE',
@@ -157,14 +157,6 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     const appHash = proof === undefined ? {} : { appHash: proof };
     // The height is not proved: no flag takes a hash that covers it.
     return { exportDir, source: path, form, ...summary, heightProved: false, ...appHash };
-  }
-
-  #refuseFlags(names: readonly (keyof typeof this.flags)[], why: string): void {
-    const given = names.find(
-      (name) => this.flags[name] !== undefined && this.flags[name] !== false,
-    );
-    if (given === undefined) return;
-    throw new UsageError('USAGE', `--${given} ${why}`, { hint: 'swingsnap export --help' });
   }
 
   protected render(result: Result): string[] {

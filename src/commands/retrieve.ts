@@ -150,13 +150,9 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
     if (flags.format === 'state-sync') return this.#retrieveStateSync();
-    this.#refuseFlags(
-      STATE_SYNC_FLAGS,
-      '--format state-sync',
-      'the output is a swingsnap snapshot',
-    );
+    this.refuseFlags(STATE_SYNC_FLAGS, '--format state-sync', 'the output is a swingsnap snapshot');
     if (flags.from === undefined) {
-      this.#refuseFlags(TRUST_FLAGS, '--from', 'the source is something else');
+      this.refuseFlags(TRUST_FLAGS, '--from', 'the source is something else');
     }
     const options = {
       source: this.#source(),
@@ -200,7 +196,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
 
   async #retrieveStateSync(): Promise<StateSyncResult | CheckResult> {
     const { flags, progress, signal } = this;
-    this.#refuseFlags(SNAPSHOT_FLAGS, 'a swingsnap snapshot', 'the output is a state-sync archive');
+    this.refuseFlags(SNAPSHOT_FLAGS, 'a swingsnap snapshot', 'the output is a state-sync archive');
     const storesFrom = flags['stores-from'];
     if (storesFrom === undefined) {
       throw new UsageError('USAGE', '--format state-sync needs the stores of a chain', {
@@ -230,33 +226,19 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     const { flags } = this;
     const { from, 'app-hash': appHash, 'mem-store': memStores } = flags;
     if (from !== undefined) {
-      this.#refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', '--from is given');
-      this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', '--from is given');
+      this.refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', '--from is given');
+      this.refuseFlags(LIVE_STORE_FLAGS, 'a live store', '--from is given');
       return { from, appHash, memStores };
     }
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {
-      this.#refuseFlags(
-        EXPORT_DIRECTORY_FLAGS,
-        'an export directory',
-        'the source is a live store',
-      );
+      this.refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', 'the source is a live store');
       const artifactMode = flags['artifact-mode'] ?? 'operational';
       return { stateDir: source.stateDir, artifactMode, ...storeView(flags) };
     }
-    this.#refuseFlags(LIVE_STORE_FLAGS, 'a live store', 'the source is an export directory');
+    this.refuseFlags(LIVE_STORE_FLAGS, 'a live store', 'the source is an export directory');
     const remove = flags['keep-export'] ? 'never' : flags['delete-export'] ? 'always' : 'ours';
     return { exportDir: source.path, remove, wait: !flags['no-wait'] };
-  }
-
-  #refuseFlags(names: readonly (keyof typeof this.flags)[], of: string, but: string): void {
-    const given = names.find(
-      (name) => this.flags[name] !== undefined && this.flags[name] !== false,
-    );
-    if (given === undefined) return;
-    throw new UsageError('USAGE', `--${given} applies to ${of}, but ${but}`, {
-      hint: 'swingsnap retrieve --help',
-    });
   }
 
   protected render(result: Result): string[] {

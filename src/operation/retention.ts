@@ -1,7 +1,7 @@
 /** `--keep-last`: which heights go once a new one is durable. */
 import type { ZstdCodec } from '../io/zstd/codec.ts';
 import { isFaultOfStored } from '../snapshot/gone.ts';
-import { heightOfName, snapshotName } from '../snapshot/layout.ts';
+import { heightsAmong, snapshotName } from '../snapshot/layout.ts';
 import { checkWhole } from '../snapshot/read/quick-verify.ts';
 import { isSnapshot } from '../snapshot/write/existing.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
@@ -28,12 +28,11 @@ export async function keepLast(
   const { keep, height } = options;
   if (keep === undefined) return [];
   const heights: number[] = [];
-  for (const name of await storage.list()) {
-    const found = heightOfName(name);
-    if (found === undefined) continue;
-    if (found === height || (await isWhole(storage, name, options))) heights.push(found);
+  for (const found of heightsAmong(await storage.list())) {
+    if (found === height || (await isWhole(storage, snapshotName(found), options))) {
+      heights.push(found);
+    }
   }
-  heights.sort((a, b) => b - a);
   const removed = heights.slice(keep).filter((found) => found !== height);
   for (const old of removed) await storage.remove(snapshotName(old));
   return removed;

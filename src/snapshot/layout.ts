@@ -47,6 +47,14 @@ export function heightOfName(name: string): number | undefined {
     : undefined;
 }
 
+/** The heights among names of directories, the highest first. */
+export function heightsAmong(names: readonly string[]): number[] {
+  return names
+    .map(heightOfName)
+    .filter((height) => height !== undefined)
+    .sort((a, b) => b - a);
+}
+
 /** @throws {VerificationError} `SNAPSHOT_DAMAGED`, always */
 export function damaged(
   message: string,

@@ -99,6 +99,11 @@ export interface StateChunk {
   readonly entries: readonly StateEntry[];
 }
 
+/** Bytes of all entries. */
+export function bytesOfEntries(entries: readonly Pick<StateEntry, 'size'>[]): number {
+  return entries.reduce((sum, { size }) => sum + size, 0);
+}
+
 export interface StateEntry {
   /** Its name, or how the hash of its bytes names it. */
   readonly name: string | NameByHash;

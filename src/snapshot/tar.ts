@@ -7,6 +7,7 @@
  */
 import { extract, pack, type Pack } from 'tar-stream';
 import { VerificationError } from '../errors.ts';
+import { joined } from '../io/bytes/pieces.ts';
 import { damaged } from './layout.ts';
 
 export interface TarEntry {
@@ -125,12 +126,6 @@ async function collect(stream: AsyncIterable<unknown>): Promise<Uint8Array[]> {
   const pieces: Uint8Array[] = [];
   for await (const piece of stream) pieces.push(piece as Uint8Array);
   return pieces;
-}
-
-/** Of a tar that is in memory, tar-stream gives the content of an entry as one view. */
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const [only] = pieces;
-  return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
 }
 
 function padded(size: number): number {

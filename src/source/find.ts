@@ -8,7 +8,7 @@ import { statIfThere } from '../io/files/stat-if-there.ts';
 import {
   CHUNKS_DIR,
   ENTRIES_FILE,
-  heightOfName,
+  heightsAmong,
   MANIFEST_FILE as SNAPSHOT_MANIFEST_FILE,
 } from '../snapshot/layout.ts';
 import type { StoredSnapshot } from '../storage/contract.ts';
@@ -69,12 +69,10 @@ export function findSource(source: string): FoundSource {
 
 /** A damaged height is not passed over for an older one: its reader says what is wrong. */
 function newestHeight(dir: string): number | undefined {
-  return readdirSync(dir, { withFileTypes: true })
+  const names = readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
-    .map(({ name }) => heightOfName(name))
-    .filter((height) => height !== undefined)
-    .sort((a, b) => b - a)
-    .find((height) => !isNoSnapshot(join(dir, String(height))));
+    .map(({ name }) => name);
+  return heightsAmong(names).find((height) => !isNoSnapshot(join(dir, String(height))));
 }
 
 /** Whether it can be seen that nothing in there is a snapshot's: directories of others may be called by numbers. */

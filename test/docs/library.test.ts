@@ -25,15 +25,29 @@ async function exampleIn(dir: string, number: number, of = 'docs/library.md'): P
   return script;
 }
 
-it('packs a store, verifies it, and prints the hash that the command finds too', async () => {
+it('makes a backup in ten lines, and checks that it restores in ten more', async () => {
   const dir = await tempDir();
-  const script = await exampleIn(dir, 0);
-  await buildStore(join(dir, 'S'), tinySpec);
-  const args = [script, join(dir, 'S'), join(dir, 'D')];
-  const { stdout } = await promisify(execFile)(process.execPath, args);
-  const { json, exitCode } = await runCli(['verify', join(dir, 'D'), '--json']);
+  const at = (name: string): string => join(dir, name);
+  await buildStore(at('S'), tinySpec);
+  const run = async (number: number, ...args: string[]): Promise<string[]> => {
+    const script = await exampleIn(dir, number);
+    const { stdout } = await promisify(execFile)(process.execPath, [script, ...args]);
+    return stdout.trim().split(' ');
+  };
+  const [path = '', contentHash = ''] = await run(0, at('S'), at('D'));
+  const { json, exitCode } = await runCli(['verify', path, '--json']);
   expect(exitCode).toBe(0);
-  expect(json).toMatchObject({ hashes: { contentHash: stdout.trim() } });
+  expect(json).toMatchObject({ hashes: { contentHash } });
+  const { height, artifacts } = json as { height: number; artifacts: { count: number } };
+  const checked = await run(1, at('D'), at('S2'), contentHash);
+  expect(checked).toEqual([String(height), String(artifacts.count)]);
+  await expect(run(1, at('D'), at('S3'), contentHash.replace(/./gu, '0'))).rejects.toMatchObject({
+    stderr: expect.stringContaining('HASH_MISMATCH') as string,
+  });
+  for (const number of [0, 1]) {
+    const lines = (await readFile(await exampleIn(dir, number), 'utf8')).split('\n');
+    expect(lines.filter((line) => line !== '').length).toBeLessThanOrEqual(10);
+  }
 });
 
 it('proves a state-sync snapshot in a few lines, and refuses another', async () => {
@@ -58,7 +72,7 @@ it('packs a module of its own with a store, and unpacks both elsewhere', async (
   const at = (name: string): string => join(dir, name);
   await buildStore(at('S'), tinySpec);
   await writeFile(at('note'), 'a text');
-  const script = await exampleIn(dir, 1);
+  const script = await exampleIn(dir, 2);
   const args = [script, at('S'), at('note'), at('D'), at('S2'), at('note2')];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   expect(stdout).toBe('motd, swingset\n');

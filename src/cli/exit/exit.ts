@@ -5,18 +5,8 @@ import { CLIError } from '@oclif/core/errors';
 import { EXIT_CODES, SwingSnapError, type ExitCode } from '../../errors.ts';
 import { withShownPaths } from '../../io/files/descriptor-names.ts';
 import { systemCode, systemTrouble } from '../../io/files/system-error.ts';
+import type { ErrorReport } from '../../operation/lock/record.ts';
 import { cutFact, formatLine } from '../text/printable.ts';
-
-/** An error as `--json` shows it under `error`. */
-export interface ErrorReport {
-  readonly code: string;
-  readonly message: string;
-  readonly exitCode: ExitCode;
-  readonly path?: string | undefined;
-  readonly expected?: string | number | undefined;
-  readonly found?: string | number | undefined;
-  readonly hint?: string | undefined;
-}
 
 /** The hint for an error without its own, by exit code. `help` is the command that shows the help. */
 function fallbackHint(exitCode: ExitCode, help: string): string | undefined {

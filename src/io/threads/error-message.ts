@@ -1,6 +1,6 @@
 /** Errors across threads: a structured clone would lose their class and their facts. */
 import * as errors from '../../errors.ts';
-import { SwingSnapError, type ErrorFacts } from '../../errors.ts';
+import { EXIT_CODES, InterruptedError, SwingSnapError, type ErrorFacts } from '../../errors.ts';
 
 /** What became of a task. */
 export type Outcome<Output> = { readonly output: Output } | { readonly failure: Failure };
@@ -11,6 +11,7 @@ type Failure =
       /** Name of the class. */
       readonly kind: string;
       readonly code: string;
+      readonly exitCode: number;
       readonly message: string;
       readonly facts: ErrorFacts;
     }
@@ -28,7 +29,7 @@ export function failureOf(error: unknown): Failure {
     }
     return { message: error instanceof Error ? error.message : String(error), marks };
   }
-  const { name, code, message, path, expected, found, hint, cause } = error;
+  const { name, code, exitCode, message, path, expected, found, hint, cause } = error;
   // Of the cause, the text: what it is made of may not be cloneable.
   const facts = {
     path,
@@ -37,7 +38,7 @@ export function failureOf(error: unknown): Failure {
     hint,
     cause: cause instanceof Error ? cause.stack : cause,
   };
-  return { kind: name, code, message, facts };
+  return { kind: name, code, exitCode, message, facts };
 }
 
 const CLASSES: Record<string, unknown> = errors;
@@ -45,7 +46,11 @@ const CLASSES: Record<string, unknown> = errors;
 /** The error that a {@link failureOf} tells of. */
 export function errorOf(failure: Failure): Error {
   if ('marks' in failure) return Object.assign(new Error(failure.message), failure.marks);
-  const { kind, code, message, facts } = failure;
+  const { kind, code, exitCode, message, facts } = failure;
+  // The one class that is made of a signal.
+  if (kind === InterruptedError.name) {
+    return new InterruptedError(exitCode === EXIT_CODES.terminated ? 'SIGTERM' : 'SIGINT');
+  }
   const found = CLASSES[kind];
   const ErrorClass = isErrorClass(found) ? found : SwingSnapError;
   return new ErrorClass(code, message, facts);

@@ -16,8 +16,11 @@ export interface Differences {
   refuse(message: string): void;
 }
 
-/** @param path the place, for errors */
-export function differences(path: string): Differences {
+/**
+ * @param path the place, for errors
+ * @param code of the error that names them
+ */
+export function differences(path: string, code = 'STATE_DIFFERS'): Differences {
   const named: string[] = [];
   let count = 0;
   let equal = 0;
@@ -36,7 +39,7 @@ export function differences(path: string): Differences {
     counts: () => ({ equal, onlyThere: Math.max(0, there - equal) }),
     refuse: (message) => {
       if (count === 0) return;
-      throw new VerificationError('STATE_DIFFERS', message, {
+      throw new VerificationError(code, message, {
         path,
         expected: 'no differences',
         found: `${count} differences: ${named.join('; ')}`,

@@ -15,11 +15,6 @@ export function nameOf({ name, data, sha256 }: StateEntry): string {
   return name.before + hash + name.after;
 }
 
-/** Bytes of all entries of a chunk. */
-export function bytesOfChunk({ entries }: StateChunk): number {
-  return entries.reduce((sum, { size }) => sum + size, 0);
-}
-
 /**
  * For `writeChunk`: what can be known to be wrong before the chunk's turn.
  * @throws {VerificationError} `WRONG_CHUNK`

@@ -1,5 +1,6 @@
 /** Artifacts become chunks: the sender's side of modules whose artifacts come in the order of their names. */
 import { DigestTap, sha256Hex } from '../../io/bytes/digest.ts';
+import { gather, splitEvery } from '../../io/bytes/pieces.ts';
 import {
   outOfTurn,
   refuseOtherState,
@@ -50,12 +51,7 @@ export async function* chunksOf(
 
 async function entryOf(sent: SentArtifact, hasher: ModuleHasher): Promise<StateEntry> {
   const { name, entryName, size, identityOf, read } = sent;
-  const whole = async (): Promise<Uint8Array> => {
-    const pieces: Uint8Array[] = [];
-    for await (const piece of read()) pieces.push(piece);
-    const [only] = pieces;
-    return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
-  };
+  const whole = async (): Promise<Uint8Array> => gather(read());
   // What is known by its hash is read only if nobody has it.
   const data = sent.sha256 === undefined ? await whole() : whole;
   const sha256 = sent.sha256 ?? (data instanceof Function ? '' : sha256Hex(data));
@@ -71,31 +67,19 @@ async function* partsOf(
 ): AsyncGenerator<StateChunk> {
   const tap = new DigestTap();
   let part = 0;
-  let held: Uint8Array[] = [];
-  let length = 0;
-  const entry = (): StateEntry => {
+  for await (const { data, isLast } of splitEvery(tap.through(read()), chunkBytes)) {
     refuseTooManyParts(part, name);
-    const data = Buffer.concat(held);
-    return { name: `${entryName}/${partNumber(part)}`, data, size: data.length };
-  };
-  for await (const piece of tap.through(read())) {
-    for (let at = 0; at < piece.length;) {
-      if (length === chunkBytes) {
-        yield { entries: [entry()] };
-        part += 1;
-        held = [];
-        length = 0;
-      }
-      const slice = piece.subarray(at, at + chunkBytes - length);
-      held.push(slice);
-      length += slice.length;
-      at += slice.length;
+    const entry = { name: `${entryName}/${partNumber(part)}`, data, size: data.length };
+    part += 1;
+    if (!isLast) {
+      yield { entries: [entry] };
+      continue;
     }
+    const { size, sha256 } = tap.finish();
+    const artifact: StateArtifact = { name, size, sha256, identity: identityOf(sha256) };
+    hasher.add(artifact);
+    yield { entries: [{ ...entry, artifact }] };
   }
-  const { size, sha256 } = tap.finish();
-  const artifact: StateArtifact = { name, size, sha256, identity: identityOf(sha256) };
-  hasher.add(artifact);
-  yield { entries: [{ ...entry(), artifact }] };
 }
 
 /** A {@link ChunkedReadable} of chunks that a generator makes when they are asked for. */

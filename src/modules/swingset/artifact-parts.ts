@@ -1,5 +1,6 @@
 /** Artifacts in parts of at most a chunk. */
 import { DigestTap, sha256Hex } from '../../io/bytes/digest.ts';
+import { gather, splitEvery } from '../../io/bytes/pieces.ts';
 import type { HeldState, StateChunk, StateEntry } from '../../snapshot/module-contract.ts';
 import { parseArtifactName } from '../../swing-store-export/names.ts';
 import {
@@ -88,30 +89,18 @@ export class ArtifactParts {
     const whole = new DigestTap();
     const { chunkBytes } = this.#options;
     let part = 0;
-    let held: Uint8Array[] = [];
-    let length = 0;
-    for await (const piece of whole.through(pieces)) {
-      // What goes beyond a part is kept for the next: an artifact of exactly one part is not split.
-      for (let at = 0; at < piece.length;) {
-        if (length === chunkBytes) {
-          // One more part follows this one.
-          refuseTooManyParts(part + 1, name);
-          const data = Buffer.concat(held);
-          const entry = { name: artifactEntryName(parsed, part), data, size: length };
-          if (part >= taken) await this.#emit({ entries: [entry] });
-          part += 1;
-          held = [];
-          length = 0;
-        }
-        const slice = Buffer.from(piece.subarray(at, at + chunkBytes - length));
-        held.push(slice);
-        length += slice.length;
-        at += slice.length;
+    for await (const { data, isLast } of splitEvery(whole.through(pieces), chunkBytes)) {
+      if (isLast) {
+        const last = { part: part === 0 ? undefined : part, data, partSize: data.length };
+        return { ...whole.finish(), last };
       }
+      // One more part follows this one.
+      refuseTooManyParts(part + 1, name);
+      const entry = { name: artifactEntryName(parsed, part), data, size: data.length };
+      if (part >= taken) await this.#emit({ entries: [entry] });
+      part += 1;
     }
-    const data = Buffer.concat(held);
-    const last = { part: part === 0 ? undefined : part, data, partSize: length };
-    return { ...whole.finish(), last };
+    throw new Error('a stream was split into no parts');
   }
 }
 
@@ -127,12 +116,7 @@ function onePart({ bytes, sha256 = sha256Hex(bytes) }: WholeContent): WrittenPar
 
 /** An artifact of one part that is read only if its chunk cannot be taken over. */
 function heldPart(content: HeldContent): WrittenParts {
-  const data = async (): Promise<Uint8Array> => {
-    const pieces: Uint8Array[] = [];
-    for await (const piece of piecesOf(content)) pieces.push(piece);
-    const [only] = pieces;
-    return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
-  };
+  const data = async (): Promise<Uint8Array> => gather(piecesOf(content));
   const { digest } = content;
   return { ...digest, last: { part: undefined, data, partSize: digest.size } };
 }

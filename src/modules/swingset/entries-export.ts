@@ -6,7 +6,12 @@ import type { ProgressTotal } from '../../io/progress.ts';
 import { aheadOf, type WorkerPool } from '../../io/threads/pool.ts';
 import { damaged, MIN_CHUNK_BYTES } from '../../snapshot/layout.ts';
 import type { SwingsetFields } from '../../snapshot/manifest.ts';
-import type { StateArtifact, StateChunk, StateEntry } from '../../snapshot/module-contract.ts';
+import {
+  bytesOfEntries,
+  type StateArtifact,
+  type StateChunk,
+  type StateEntry,
+} from '../../snapshot/module-contract.ts';
 import { artifactIdentity } from '../../swing-store-export/artifact/expected-content.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { NotCanonicalError } from '../../swing-store-export/export-data/canonical-blocks.ts';
@@ -103,7 +108,7 @@ export class EntriesExport implements SwingStoreExport {
     const checker = new SegmentChecker(this.location);
     const loading = mapAhead(
       this.#segmentChunks(),
-      aheadOf(this.#options.pool, rawBytes),
+      aheadOf(this.#options.pool, ({ entries }: StateChunk) => bytesOfEntries(entries)),
       async ({ entries }) => Promise.all(entries.map(loaded)),
     );
     for await (const segments of loading) {
@@ -291,8 +296,4 @@ async function loaded(
 
 async function* eachOf<Item>(items: Iterable<Item>): AsyncGenerator<Item> {
   yield* items;
-}
-
-function rawBytes({ entries }: StateChunk): number {
-  return entries.reduce((sum, { size }) => sum + size, 0);
 }

@@ -8,6 +8,7 @@ import { openScratchDatabase } from '../../io/files/scratch.ts';
 import { Breath } from '../../io/flow/breath.ts';
 import { noProgress, type Progress } from '../../io/progress.ts';
 import type { Database } from '../../io/sqlite.ts';
+import { differences, type Differences } from '../../modules/kit/differences.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { copyVerified, type VerifiedCopyOptions } from '../../swing-store-export/copy-export.ts';
 import { entriesOfBlock } from '../../swing-store-export/export-data/export-data.ts';
@@ -32,9 +33,6 @@ export interface StoreComparison {
   readonly onlyInStore: number;
 }
 
-/** How many differences are named. */
-const NAMED_DIFFERENCES = 10;
-
 /**
  * Verifies `source`, then that the store in `stateDir` holds it: the same height, the same export data to the last
  * entry, and each artifact of the mode equal. Without a mode in `options`, the lesser of the source's and of what
@@ -50,7 +48,7 @@ export async function compareWithStore(
   const { note } = progress;
   const pinned = await PinnedStore.open(stateDir, { scratchDir, note });
   const store = exportOfPinned(pinned, 'debug', pool);
-  const comparison = new Comparison(scratchDir);
+  const comparison = new Comparison(store.location, scratchDir);
   try {
     refuseOtherHeight(store, source.height);
     // The node's -wal need not wait while the source is read.
@@ -81,7 +79,7 @@ export async function compareWithStore(
     } finally {
       lookout.end();
     }
-    comparison.refuseDifferences(store.location);
+    comparison.refuseDifferences();
     const { equal } = comparison;
     return { summary, store: { path: store.location, artifactMode, equal, onlyInStore } };
   } finally {
@@ -125,21 +123,16 @@ async function hashExportData(
 /** What was expected of a store, in a scratch database, and what was found to differ. */
 class Comparison {
   readonly #db: Database;
-  readonly #differences: string[] = [];
-  #count = 0;
+  readonly #differences: Differences;
   equal = 0;
 
-  constructor(scratchDir: string) {
+  constructor(path: string, scratchDir: string) {
+    this.#differences = differences(path, 'STORE_DIFFERS');
     this.#db = openScratchDatabase(scratchDir);
     this.#db.exec(`
       CREATE TABLE artifacts (name TEXT PRIMARY KEY, size INTEGER, sha256 TEXT) WITHOUT ROWID;
       CREATE TABLE entries (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
     `);
-  }
-
-  #note(difference: string): void {
-    this.#count += 1;
-    if (this.#differences.length < NAMED_DIFFERENCES) this.#differences.push(difference);
   }
 
   expectArtifacts(index: RecordIndex, mode: ArtifactMode): void {
@@ -170,13 +163,13 @@ class Comparison {
       const found = await digestOf(artifact.data(), progress);
       if (found === expected.sha256) this.equal += 1;
       else
-        this.#note(
+        this.#differences.differs(
           `artifact ${artifact.name} differs: expected ${expected.sha256}, found ${found}`,
         );
     }
     const missing = this.#db.prepare('SELECT name FROM artifacts ORDER BY name').pluck();
     for (const name of missing.iterate() as IterableIterator<string>) {
-      this.#note(`artifact ${name} is missing in the store`);
+      this.#differences.differs(`artifact ${name} is missing in the store`);
     }
     return onlyInStore;
   }
@@ -200,26 +193,23 @@ class Comparison {
       signal.throwIfAborted();
       for (const [key, value] of entriesOfBlock(block)) {
         const other = find.get(key);
-        if (other === undefined) this.#note(`${key} is in the store only`);
+        if (other === undefined) this.#differences.differs(`${key} is in the store only`);
         else if (other !== value) {
-          this.#note(`${key} differs: expected ${shorten(other)}, found ${shorten(value)}`);
+          this.#differences.differs(
+            `${key} differs: expected ${shorten(other)}, found ${shorten(value)}`,
+          );
         }
         drop.run(key);
       }
     }
     const missing = this.#db.prepare('SELECT key FROM entries ORDER BY key').pluck();
     for (const key of missing.iterate() as IterableIterator<string>) {
-      this.#note(`${key} is missing in the store`);
+      this.#differences.differs(`${key} is missing in the store`);
     }
   }
 
-  refuseDifferences(path: string): void {
-    if (this.#count === 0) return;
-    throw new VerificationError('STORE_DIFFERS', 'the SwingStore does not hold this export', {
-      path,
-      expected: 'no differences',
-      found: `${this.#count} differences: ${this.#differences.join('; ')}`,
-    });
+  refuseDifferences(): void {
+    this.#differences.refuse('the SwingStore does not hold this export');
   }
 
   close(): void {

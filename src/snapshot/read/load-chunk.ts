@@ -7,6 +7,7 @@ import type { StoredSnapshot } from '../../storage/contract.ts';
 import { unpacking } from '../chunk-file.ts';
 import { refuseGone } from '../gone.ts';
 import { chunkFile, damaged, MAX_CHUNK_FILE_BYTES } from '../layout.ts';
+import { bytesOfEntries } from '../module-contract.ts';
 import type { PlannedChunk } from './plan-chunks.ts';
 
 /**
@@ -25,7 +26,7 @@ export async function loadChunk(
   const { path, bytes } = await readChunkFile(snapshot, chunk);
   const fileBytes = bytes.length;
   limit.taken += fileBytes;
-  limit.give(entries.reduce((sum, { size }) => sum + size, 0));
+  limit.give(bytesOfEntries(entries));
   const file = { path, chunk, entries, bytes, codec: codec.name };
   return { contents: await pool.run(unpacking, file, [bytes]), fileBytes };
 }

@@ -7,13 +7,14 @@ import { queueFor } from '../../io/threads/pool.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { inInstallOrder, installTogether } from '../install-together.ts';
 import { moduleNames } from '../manifest.ts';
-import type {
-  ChunkedWritable,
-  InstalledState,
-  StateContext,
-  StateDescription,
-  StateModule,
-  WrittenState,
+import {
+  bytesOfEntries,
+  type ChunkedWritable,
+  type InstalledState,
+  type StateContext,
+  type StateDescription,
+  type StateModule,
+  type WrittenState,
 } from '../module-contract.ts';
 import { progressFor, together } from '../together.ts';
 import { ChunkReader } from './chunk-reader.ts';
@@ -71,7 +72,7 @@ export async function writeModules<Modules extends readonly StateModule[]>(
     const window = new InOrder<void>({ items, bytes: WINDOW_BYTES }, () => undefined);
     for await (const chunk of reader.chunks(module.name)) {
       signal.throwIfAborted();
-      const bytes = chunk.entries.reduce((sum, { size }) => sum + size, 0);
+      const bytes = bytesOfEntries(chunk.entries);
       await window.add(writable.writeChunk(chunk), bytes);
     }
     await window.end();

@@ -12,13 +12,14 @@ import type { ShownFile, StagedSnapshot } from '../../storage/contract.ts';
 import { digesting, packing } from '../chunk-file.ts';
 import { limitOfWriter } from '../expansion.ts';
 import { chunkFile, MAX_CHUNK_FILE_BYTES } from '../layout.ts';
-import type {
-  EntryDigest,
-  HeldArtifact,
-  HeldState,
-  StateArtifact,
-  StateChunk,
-  StateEntry,
+import {
+  bytesOfEntries,
+  type EntryDigest,
+  type HeldArtifact,
+  type HeldState,
+  type StateArtifact,
+  type StateChunk,
+  type StateEntry,
 } from '../module-contract.ts';
 import { signatureOf, type EarlierSnapshot } from './earlier.ts';
 import { EntriesFile } from './entries-file.ts';
@@ -106,7 +107,7 @@ export class ChunkWriter implements HeldState {
    * @throws {VerificationError} `DUPLICATE_ARTIFACT`; {@link SwingSnapError} `MODULE_CHUNK` for what no reader would take
    */
   async add(module: string, { entries }: StateChunk): Promise<void> {
-    const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+    const bytes = bytesOfEntries(entries);
     await this.#sections.get(module)?.add(this.#store(entries), bytes);
   }
 

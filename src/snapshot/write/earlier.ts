@@ -11,7 +11,7 @@ import type { SnapshotStorage, StoredSnapshot } from '../../storage/contract.ts'
 import type { Belief } from '../belief.ts';
 import type { SnapshotEntry } from '../entries.ts';
 import { isFaultOfStored } from '../gone.ts';
-import { heightOfName } from '../layout.ts';
+import { heightsAmong } from '../layout.ts';
 import { readManifestFile, type ManifestFile, type SnapshotManifest } from '../manifest.ts';
 import { moduleOf, type EntryDigest, type HeldArtifact } from '../module-contract.ts';
 import { planChunks } from '../read/plan-chunks.ts';
@@ -62,10 +62,7 @@ export class EarlierSnapshot {
     options: EarlierOptions,
   ): Promise<EarlierSnapshot | undefined> {
     const { belief, note } = options;
-    const heights = (await storage.list())
-      .map(heightOfName)
-      .filter((found) => found !== undefined && found < height)
-      .sort((a, b) => (b ?? 0) - (a ?? 0));
+    const heights = heightsAmong(await storage.list()).filter((found) => found < height);
     const attempt = async <Result>(
       location: string,
       work: () => Promise<Result>,

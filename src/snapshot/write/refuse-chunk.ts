@@ -1,7 +1,12 @@
 /** What no reader would take is not written, whichever module gives it. */
 import { SwingSnapError } from '../../errors.ts';
 import { MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES, MAX_NAME_UNITS } from '../layout.ts';
-import { moduleOf, type EntryDigest, type StateArtifact } from '../module-contract.ts';
+import {
+  bytesOfEntries,
+  moduleOf,
+  type EntryDigest,
+  type StateArtifact,
+} from '../module-contract.ts';
 
 /**
  * @param module the one that gives the chunk
@@ -13,7 +18,7 @@ export function refuseUnreadableChunk(
   entries: readonly EntryDigest[],
   artifacts: readonly (StateArtifact | undefined)[],
 ): void {
-  const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+  const bytes = bytesOfEntries(entries);
   if (entries.length === 0 || entries.length > MAX_CHUNK_ENTRIES || bytes > MAX_CHUNK_BYTES) {
     throw new SwingSnapError('MODULE_CHUNK', `module ${module} gives a chunk that none can be`, {
       expected: `1 to ${MAX_CHUNK_ENTRIES} entries, at most ${MAX_CHUNK_BYTES} bytes`,

@@ -7,6 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHash, hash as hashOnce } from 'node:crypto';
 import { VerificationError } from '../../errors.ts';
 import { linesOf, wholeLines } from '../../io/bytes/lines.ts';
+import { joined } from '../../io/bytes/pieces.ts';
 import { checkBundle } from '../bundle/check-bundle.ts';
 import type { ExpectedContent } from './expected-content.ts';
 import type { ItemBudget } from './item-budget.ts';
@@ -134,8 +135,7 @@ async function* verifyBundle(
     }
     pieces.push(Buffer.from(piece));
   }
-  const [only] = pieces;
-  const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+  const bytes = joined(pieces);
   checkBundle(bundleID, bytes);
   yield bytes;
 }

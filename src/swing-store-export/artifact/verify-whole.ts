@@ -1,6 +1,7 @@
 /** Checks an artifact that is completely in memory; `verify-artifact.ts` has the rules. */
 import { VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/bytes/digest.ts';
+import { gather } from '../../io/bytes/pieces.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
 import { workerTask } from '../../io/threads/task.ts';
 import type { WholeContent } from '../swing-store-export.ts';
@@ -42,10 +43,7 @@ export async function verifyWhole(
 /** The slow part of {@link verifyWhole}. */
 export async function checkWhole(check: WholeCheck): Promise<CheckedWhole> {
   const { name, expected, content } = check;
-  const pieces: Uint8Array[] = [];
-  for await (const piece of verifyArtifact(name, expected, only(content.bytes))) pieces.push(piece);
-  const [first] = pieces;
-  const bytes = pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces);
+  const bytes = await gather(verifyArtifact(name, expected, only(content.bytes)));
   if (expected.kind === 'snapshot') return { bytes, sha256: expected.hash };
   const isSame = bytes.length === content.bytes.length;
   return {

@@ -17,7 +17,7 @@ const LARGE = 5 * 1024 * 1024;
 const TASKS = `
 import { isMainThread, threadId } from 'node:worker_threads';
 import { createHash } from 'node:crypto';
-import { VerificationError } from ${JSON.stringify(built('errors.js'))};
+import { InterruptedError, VerificationError } from ${JSON.stringify(built('errors.js'))};
 export const where = () => ({ isMainThread, threadId });
 export const hash = ({ bytes }) => ({
   bytes,
@@ -26,6 +26,7 @@ export const hash = ({ bytes }) => ({
 export const refuse = () => {
   throw new VerificationError('TEST', 'refused', { path: 'p', expected: 1, found: 2, hint: 'h' });
 };
+export const interrupt = () => { throw new InterruptedError('SIGINT'); };
 export const fail = () => { throw new TypeError('not ours'); };
 export const die = () => process.exit(3);
 export const slow = () => new Promise((resolve) => setTimeout(resolve, 20, threadId));
@@ -90,6 +91,12 @@ describe('a pool of threads', () => {
         expected: 1,
         found: 2,
         hint: 'h',
+      });
+      await expect(pool.run(task('interrupt'), {})).rejects.toMatchObject({
+        name: 'InterruptedError',
+        code: 'INTERRUPTED',
+        exitCode: 130,
+        message: 'stopped by SIGINT',
       });
       await expect(pool.run(task('fail'), {})).rejects.toMatchObject({ message: 'not ours' });
     });

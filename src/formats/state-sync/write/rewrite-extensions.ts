@@ -44,7 +44,7 @@ export interface RewrittenExtensions {
 /** What a node on the Cosmos SDK as it is upstream restores at most; Agoric's own takes eight times as much. */
 const UPSTREAM_MAX_ITEM_BYTES = 64_000_000;
 
-const gzipWhole = promisify(gzip);
+const gzipBytes = promisify(gzip);
 
 /**
  * Reads the extensions of the source, and writes what shall stand in their place: `swingset` from the export, `wasm`
@@ -151,7 +151,7 @@ class Rewriter {
     for (const checksum of hashes.checksums()) {
       const data = await readCodeFile(wasmDir, checksum);
       hashes.noteFound(checksum, wasmDir);
-      await this.#writeCode(await gzipWhole(data), data.length);
+      await this.#writeCode(await gzipBytes(data), data.length);
     }
   }
 

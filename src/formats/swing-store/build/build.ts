@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { VerificationError } from '../../../errors.ts';
 import { gzipWhole } from '../../../io/bytes/gzip.ts';
 import { countLines, wholeLines } from '../../../io/bytes/lines.ts';
+import { gather } from '../../../io/bytes/pieces.ts';
 import { HeldDirectory } from '../../../io/files/held-directory.ts';
 import {
   makeDirectory,
@@ -195,10 +196,7 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
   }
 
   async #writeBundle(bundleID: string, name: string, content: ArtifactContent): Promise<void> {
-    const pieces: Uint8Array[] = [];
-    for await (const piece of piecesOf(content)) pieces.push(piece);
-    const [only] = pieces;
-    const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+    const bytes = await gather(piecesOf(content));
     if (bytes.length > MAX_BLOB_BYTES) throw blobTooLarge(name, bytes.length);
     const sha256 = 'bytes' in content ? content.sha256 : undefined;
     const stored = bundleID.startsWith('b0-') ? textOf(bundleID, bytes, sha256) : bytes;

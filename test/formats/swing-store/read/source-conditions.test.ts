@@ -274,9 +274,7 @@ describe.concurrent('a store that one may only read', () => {
       expect(told.stderr).toBe('');
       expect(told.exitCode).toBe(0);
       expect(told.notes).toEqual([
-        expect.stringMatching(
-          /only read rights.*: copying \d+ bytes to .*run this as its owner/u,
-        ),
+        expect.stringMatching(/only read rights.*: copying \d+ bytes to .*run this as its owner/u),
       ]);
       expect(await listTree(S)).toEqual(before);
       expect(
