@@ -42,7 +42,7 @@ describe.concurrent('wrong usage', () => {
     ['export --export-dir E --home H --state-dir S', '--home'],
     ['export --export-dir E more', 'more'],
     ['retrieve --state-dir S', 'snapshot-dir'],
-    ['retrieve --snapshot-dir D', 'nothing to read'],
+    ['retrieve --snapshot-dir D', 'no source is given'],
     ['retrieve --snapshot-dir D --export-dir E --state-dir S', '--state-dir'],
     ['retrieve --snapshot-dir D --export-dir E --artifact-mode replay', '--artifact-mode'],
     ['retrieve --snapshot-dir D --export-dir E --keep-export --delete-export', '--delete-export'],

@@ -110,7 +110,7 @@ describe('a bundle is refused at once', () => {
     await soon(() => {
       expect(() => {
         check({ modules: all, files });
-      }).toThrow(mismatch('import more'));
+      }).toThrow(mismatch('more imports'));
     });
   });
 
