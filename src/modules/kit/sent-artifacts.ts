@@ -22,7 +22,7 @@ export interface SentArtifact {
   /** Bytes. */
   readonly size: number;
   /** Where it is known without reading. */
-  readonly sha256?: string | undefined;
+  readonly sha256?: string;
   readonly identityOf: (sha256: string) => string;
   /** Its bytes, once; throws if they are not what they were taken for. */
   readonly read: () => AsyncIterable<Uint8Array>;

@@ -39,10 +39,10 @@ export interface EntriesExportOptions {
   /** Its chunks, anew at each call. */
   readonly chunks: () => AsyncGenerator<StateChunk>;
   /** Waits until no chunk is being loaded any more, and looks whether all of them were right. */
-  readonly settle?: (() => Promise<unknown>) | undefined;
+  readonly settle?: (() => Promise<unknown>);
   readonly pool: WorkerPool;
   /** Called when the export is closed. */
-  readonly close?: (() => Promise<void>) | undefined;
+  readonly close?: (() => Promise<void>);
 }
 
 /** An entry, and how to get it. */

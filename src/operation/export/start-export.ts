@@ -19,7 +19,7 @@ const WORKER_DIED = 'WORKER_DIED';
 export interface StartExportOptions {
   readonly request: ExportRequest;
   readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal;
 }
 
 /** An export that goes on in its own process. */

@@ -13,7 +13,7 @@ const ROOT = 0;
 /** What is known of an operation that holds a lock; nothing of one that this user may not look at. */
 export interface Holder extends Partial<Notice> {
   /** Of its process; only where it has no notice, or is another user's. */
-  readonly uid?: number | undefined;
+  readonly uid?: number;
 }
 
 type Identity = Pick<Stats, 'dev' | 'ino'>;

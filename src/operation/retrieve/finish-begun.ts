@@ -22,7 +22,7 @@ import { withLock } from '../lock/with-lock.ts';
 export interface FinishOptions {
   readonly belief: Belief;
   readonly codec: ZstdCodec;
-  readonly pool?: WorkerPool | undefined;
+  readonly pool?: WorkerPool;
   /** The height that the caller asks for. */
   readonly height?: number | undefined;
 }

@@ -6,7 +6,7 @@ export class EndoArchiveError extends Error {
 
   constructor(
     reason: string,
-    facts: { expected?: string | undefined; found?: string | undefined; cause?: unknown } = {},
+    facts: { expected?: string; found?: string; cause?: unknown } = {},
   ) {
     super(reason, facts.cause === undefined ? undefined : { cause: facts.cause });
     this.name = new.target.name;

@@ -95,7 +95,7 @@ describe('removing an export directory', () => {
       const removal = removeExportDirectory(exportDir);
       await expect(removal).rejects.toThrow(VerificationError);
       await expect(removal).rejects.toMatchObject({
-        hint: 'nothing was removed: look at the directory and remove it by hand',
+        hint: 'nothing was removed; check the directory and remove it by hand',
       });
       expect(await listTree(exportDir)).toEqual(before);
     },

@@ -68,7 +68,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     });
     const retrieved = await swingsnap('retrieve', '--export-dir', E, '--snapshot-dir', D);
     expect(retrieved).toMatchObject({ exitCode: 1, error: { code: 'EXPORT_FAILED' } });
-    expect(retrieved.error?.message).toContain('no complete archival export');
+    expect(retrieved.error?.message).toContain('not complete for mode archival');
     expect(retrieved.error?.hint).toContain('run the export again');
     // What it left is in nobody's way.
     await untilGone(started.pid ?? 0);

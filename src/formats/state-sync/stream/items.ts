@@ -44,7 +44,7 @@ export interface ItemReaderOptions {
   /** Ends the reading with its reason. */
   readonly signal?: AbortSignal | undefined;
   /** Given the bytes of all stores and nodes as they are in the stream, lengths included; they do not change. */
-  readonly copy?: ((bytes: Buffer) => Promise<void>) | undefined;
+  readonly copy?: ((bytes: Buffer) => Promise<void>);
 }
 
 export class ItemReader {

@@ -40,9 +40,9 @@ export interface BuildSwingStoreOptions {
   /** zlib level of heap snapshots, 1 to 9. */
   readonly gzipLevel: number;
   /** Gzips heap snapshots; defaults to the calling thread. */
-  readonly pool?: WorkerPool | undefined;
+  readonly pool?: WorkerPool;
   /** Called with the directory of the finished database before it is installed; throws to refuse it. */
-  readonly beforeInstall?: ((staging: string, summary: ExportSummary) => Promise<void>) | undefined;
+  readonly beforeInstall?: ((staging: string, summary: ExportSummary) => Promise<void>);
 }
 
 const WORK_PREFIX = `${TEMPORARY_PREFIX}restore-`;
