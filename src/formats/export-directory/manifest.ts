@@ -43,7 +43,7 @@ export function decodeExportManifest(text: string, path: string): ExportManifest
   if (!result.success) {
     const [issue] = result.issues;
     throw new VerificationError('MANIFEST', 'the export manifest is malformed', {
-      path: `${path}: ${v.getDotPath(issue) ?? 'top level'}`,
+      path: `${path}: ${v.getDotPath(issue) ?? 'the whole'}`,
       expected: issue.expected ?? issue.message,
       found: issue.received,
     });

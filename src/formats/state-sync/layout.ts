@@ -1,6 +1,6 @@
 /**
- * Cosmos SDK state-sync snapshots as files: the chunks in `<home>/data/snapshots/<height>/<format>/`, or an archive of
- * `snapshots dump`. Formats 1 to 3 differ in how their writers ended the stream, and are read by the same reader.
+ * Finds Cosmos SDK state-sync snapshots: the chunks in `<home>/data/snapshots/<height>/<format>/`, or an archive made
+ * by `snapshots dump`. Formats 1 to 3 differ only in how their writers ended the stream; one reader reads all.
  *
  * Sources: cosmos-sdk `snapshots/store.go`, `snapshots/chunk.go`, `client/snapshot/dump.go`.
  */
@@ -8,7 +8,7 @@ import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 
-/** Where a state-sync snapshot is. The height is a label: nothing in the chunks says it. */
+/** Location of a state-sync snapshot. The height is only a label: the chunks do not contain it. */
 export interface FoundStateSync {
   readonly kind: 'chunks' | 'archive';
   readonly path: string;
@@ -17,13 +17,13 @@ export interface FoundStateSync {
 }
 
 const NUMBER = /^(?:0|[1-9]\d{0,14})$/u;
-/** Of a chunk at a time: the more, the fewer pieces of the inflated stream share a buffer. */
+/** Read size of chunks. The larger it is, the fewer pieces of the inflated stream share a buffer. */
 const READ_BYTES = 4 * 1024 * 1024;
 const ARCHIVE = /^([1-9]\d{0,14})-(\d{1,4})\.tar\.gz$/u;
 
 /**
- * The state-sync snapshot at a path: an archive, a directory of chunks, one of formats, or one of heights, of which
- * the newest is taken.
+ * The state-sync snapshot at a path: an archive, a directory of chunks, of formats, or of heights. Takes the newest
+ * of several.
  * @returns undefined if there is none
  */
 export function findStateSync(path: string): FoundStateSync | undefined {
@@ -42,7 +42,7 @@ export function findStateSync(path: string): FoundStateSync | undefined {
 function findChunks(path: string): FoundStateSync | undefined {
   const [format, height] = [basename(path), basename(dirname(path))];
   if (!NUMBER.test(format) || !NUMBER.test(height)) return undefined;
-  // Also where the first is missing: that it is, whoever reads it says.
+  // Accepted even if the first chunk is missing: the reader reports that.
   const hasChunk = readdirSync(path).some((name) => NUMBER.test(name) && isFile(join(path, name)));
   if (!hasChunk) return undefined;
   return { kind: 'chunks', path, height: Number(height), format: Number(format) };
@@ -64,8 +64,8 @@ function newestBelow(
 }
 
 /**
- * The bytes of all chunks of a directory, in order.
- * @throws {VerificationError} `STATE_SYNC_DAMAGED` if one is missing between others
+ * The bytes of all chunks in a directory, in order.
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` if the numbers have a gap
  */
 export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
   const numbers = readdirSync(dir)
@@ -85,7 +85,7 @@ export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Opening a pipe would wait for somebody to write into it. */
+/** Only regular files: opening a pipe would block until it has a writer. */
 function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }

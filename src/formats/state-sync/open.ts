@@ -1,12 +1,12 @@
 /**
- * A Cosmos state-sync snapshot as an export. Its export data are leaves of the IAVL store `swingset`, which the AppHash
- * proves; its artifacts are payloads of the extension `swingset`, which only the export data proves. Byte code in the
- * extension `wasm`, if there is one, is checked on the way: the code hashes of the store `wasm` prove it.
+ * Opens a Cosmos state-sync snapshot as an export. The export data is leaves of the IAVL store `swingset`; the
+ * AppHash proves it. The artifacts are payloads of the extension `swingset`; only the export data proves them. Byte
+ * code in the extension `wasm`, if present, is checked on the way; the code hashes in the store `wasm` prove it.
  *
- * Stores come first in the stream, so one pass does: while they are read their trees are hashed, and the export data
- * goes to a scratch file; then the AppHash is held against the trusted one, before anything is delivered; then the
- * artifacts follow as they come. Two passes would inflate and parse all stores twice, of which the export data is only
- * a part, to save a scratch file of the size of the export data.
+ * Stores come first in the stream, so one pass is enough. It hashes the trees of the stores and writes the export
+ * data to a scratch file; it compares the AppHash with the trusted one before it delivers anything; then it delivers
+ * the artifacts as they come. A second pass would save the scratch file, but would inflate and parse all stores
+ * again, of which the export data is only a part.
  *
  * Source: agoric-sdk `golang/cosmos/x/swingset/keeper/keeper.go`.
  */
@@ -33,48 +33,48 @@ import { ItemReader } from './stream/items.ts';
 export interface OpenStateSyncOptions {
   /** The trusted AppHash, from the header of the block after the snapshot's; hex. */
   readonly appHash?: string | undefined;
-  /** Memory stores that the chain counts, beside `mem_capability`, which is tried by itself. */
+  /** Memory stores that the chain counts; `mem_capability` is tried in any case. */
   readonly memStores?: readonly string[] | undefined;
-  /** Whether one without a SwingStore is refused. */
+  /** Refuse a snapshot without a SwingStore. */
   readonly needsExportData?: boolean | undefined;
-  /** Given each byte code of the extension `wasm`, in its order, once its checksum is known for one of the chain's. */
+  /** Receives each byte code of the extension `wasm`, in order, once its checksum matches a code of the chain. */
   readonly onCode?: ((code: ByteCode) => Promise<void>) | undefined;
-  /** Told when the artifacts have been read, and with them all byte codes, and none is missing. */
+  /** Called when all artifacts and byte codes have been read, and no byte code is missing. */
   readonly onCodesEnd?: (() => void) | undefined;
-  /** Where the scratch file that sorts the export data goes. */
+  /** Directory for the scratch file that sorts the export data. */
   readonly scratchDir: string;
-  /** Told, as one line each, what an operator should know. */
+  /** Receives notes for the operator, one line each. */
   readonly note: (message: string) => void;
-  /** Hashes the stores; by default this thread does. */
+  /** Hashes the stores; defaults to the calling thread. */
   readonly pool?: WorkerPool | undefined;
-  /** Ends the reading with its reason. */
+  /** Stops reading; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** A state-sync snapshot as an export. */
 export interface StateSyncExport extends SwingStoreExport {
   /**
-   * Reads the stores ahead, once: the export data that is asked for next is what they hold.
+   * Reads the stores ahead, once. The next call for export data returns what they hold.
    * @returns whether the chain has byte codes, which come with the artifacts
    * @throws {VerificationError} `APP_HASH`, `STATE_SYNC_DAMAGED`
    */
   readStores(): Promise<{ readonly hasCodes: boolean }>;
-  /** What stands behind the export data; known once it has been read. */
+  /** Proof of the export data; known once it has been read. */
   readonly proof: AppHashProof | undefined;
   /**
-   * The byte codes of the extension `wasm`, known once the artifacts have been read: all that the chain has, and no
-   * others. Undefined if the snapshot has no store that says which those are.
+   * The byte codes of the extension `wasm`, known once the artifacts have been read: exactly those of the chain.
+   * Undefined if the snapshot has no store that lists them.
    */
   readonly codes: ByteCodes | undefined;
 }
 
-/** How many byte codes there are, and their bytes. */
+/** Number of byte codes, and their total size in bytes. */
 export interface ByteCodes {
   readonly count: number;
   readonly size: number;
 }
 
-/** Opens what `findStateSync` has found. Nothing is read before export data or artifacts are asked for. */
+/** Opens a snapshot that `findStateSync` has found. Reads nothing until export data or artifacts are requested. */
 export function openStateSync(
   found: FoundStateSync,
   options: OpenStateSyncOptions,
@@ -82,26 +82,26 @@ export function openStateSync(
   return new OpenedStateSync(found, options);
 }
 
-/** The RPC query whose answer has the AppHash of a height. */
+/** The RPC query that returns the AppHash of a height. */
 export function appHashQuery(height: number): string {
   return `/commit?height=${height + 1}`;
 }
 
-/** What Go up to 1.18 leaves behind a zlib stream that is ended twice; later ones leave 4. */
+/** Bytes that Go up to 1.18 leaves after a zlib stream that is ended twice; later versions leave 4. */
 const USUAL_BYTES_BEHIND = 9;
 
 class OpenedStateSync implements StateSyncExport {
   readonly location: string;
   readonly height: number;
-  /** The extension does not say. */
+  /** The extension does not record it. */
   readonly artifactMode = undefined;
   readonly #found: FoundStateSync;
   readonly #options: OpenStateSyncOptions;
   #reader: ItemReader | undefined;
   #codeHashes: CodeHashes | undefined;
-  /** The export data, from when the stores have been read until it is asked for. */
+  /** The export data, after the stores have been read and until it is requested. */
   #ahead: OrderedExportData | undefined;
-  /** The first item behind the stores, if there is one, from when they have been read until it is used. */
+  /** The first item after the stores, if any, until it is used. */
   #behindStores: { readonly item: OtherItem | undefined } | undefined;
   proof: AppHashProof | undefined;
   codes: ByteCodes | undefined;
@@ -146,7 +146,7 @@ class OpenedStateSync implements StateSyncExport {
     }
   }
 
-  /** Reads all stores, and returns only if they make the right AppHash. */
+  /** Reads all stores; returns only if they yield the right AppHash. */
   async #readStores(exportData: OrderedExportData | undefined): Promise<void> {
     await this.close();
     const { location, height } = this;
@@ -190,12 +190,12 @@ class OpenedStateSync implements StateSyncExport {
     for await (const size of extension.payloads) {
       const artifact = await readArtifact(reader, size);
       if (artifact.name !== UNTRUSTED_EXPORT_DATA) yield artifact;
-      // Some nodes add it for debugging: the export data once more.
-      else this.#options.note(`${UNTRUSTED_EXPORT_DATA} was left: nothing proves it`);
+      // A second copy of the export data, which some nodes add for debugging.
+      else this.#options.note(`skipped ${UNTRUSTED_EXPORT_DATA}: nothing proves it`);
     }
   }
 
-  /** A node would take whatever byte code comes, also what no code of the chain has. */
+  /** Stricter than a node, which accepts any byte code, even one that no code of the chain has. */
   async #readCodes(extension: Extension, reader: ItemReader, hashes: CodeHashes): Promise<void> {
     refuseFormat(extension, reader.where);
     const codes = { count: 0, size: 0 };
@@ -209,7 +209,7 @@ class OpenedStateSync implements StateSyncExport {
     }
     if (hashes.hasStore) this.codes = codes;
     else if (codes.count > 0) {
-      this.#options.note(unprovedCodes(codes, 'left'));
+      this.#options.note(unprovedCodes(codes, 'skipped'));
     }
   }
 
@@ -230,7 +230,7 @@ export function chunksOf(found: FoundStateSync): AsyncIterable<Uint8Array> {
   return found.kind === 'archive' ? readArchive(found) : readChunkFiles(found.path);
 }
 
-/** What the trusted AppHash says of stores. @throws {VerificationError} `APP_HASH` */
+/** Checks the stores against the trusted AppHash. @throws {VerificationError} `APP_HASH` */
 export function proveStores(
   { path, height }: FoundStateSync,
   { roots, newestVersion }: Omit<ReadStores, 'behind'>,
@@ -238,7 +238,7 @@ export function proveStores(
 ): AppHashProof {
   const proof = proveAppHash(roots, appHash, memStores);
   if (proof === undefined) {
-    throw new VerificationError('APP_HASH', 'the stores make another AppHash', {
+    throw new VerificationError('APP_HASH', 'the stores yield another AppHash', {
       path,
       expected: appHash?.toUpperCase(),
       found: proveAppHash(roots, undefined, memStores)?.appHash,
@@ -260,9 +260,9 @@ export function proveStores(
   return proof;
 }
 
-/** What is said of byte code that no store names. */
-export function unprovedCodes({ count }: ByteCodes, fate: 'left' | 'copied'): string {
-  return `${count} byte codes of the extension wasm were ${fate}: without a store wasm, nothing proves them`;
+/** The note about byte code that no store lists. */
+export function unprovedCodes({ count }: ByteCodes, fate: 'skipped' | 'copied'): string {
+  return `${fate} ${count} byte codes of the extension wasm: without a store wasm, nothing proves them`;
 }
 
 async function leftExtension({ name, format, payloads }: Extension): Promise<string> {
@@ -274,12 +274,12 @@ async function leftExtension({ name, format, payloads }: Extension): Promise<str
   return `extension ${name}, format ${format}, with ${count} payloads of ${bytes} bytes was left`;
 }
 
-/** Every node of a chain with a SwingStore has export data: a snapshot without is of another chain, or too old. */
+/** Every node of a chain with a SwingStore has export data: a snapshot without it is of another chain, or too old. */
 export function refuseNoExportData(path: string): never {
   throw new VerificationError('NO_EXPORT_DATA', 'the state-sync snapshot has no export data', {
     path,
     expected: 'keys swingStore.… in its store swingset',
     found: 'none',
-    hint: 'look whether it is of an Agoric chain, and of agoric-upgrade-11 or later',
+    hint: 'check that it is of an Agoric chain, and of agoric-upgrade-11 or later',
   });
 }

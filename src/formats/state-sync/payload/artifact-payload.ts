@@ -1,7 +1,8 @@
 /**
  * Payloads of the extension `swingset`: `SwingStoreArtifact { string name = 1; bytes data = 2 }`.
  *
- * Sources: agoric-sdk `golang/cosmos/x/swingset/keeper/extension_snapshotter.go`, `proto/agoric/swingset/swingset.proto`.
+ * Sources: agoric-sdk `golang/cosmos/x/swingset/keeper/extension_snapshotter.go`,
+ * `proto/agoric/swingset/swingset.proto`.
  */
 import {
   WHOLE_MAX_BYTES,
@@ -15,9 +16,10 @@ const [NAME_TAG, DATA_TAG] = [0x0a, 0x12];
 const MAX_HEADER_BYTES = 2048;
 
 /**
- * The artifact in the payload at hand. Its `data` is to be read, or left, before the next item is asked for.
+ * Reads the artifact in the current payload. Its `data` must be consumed or dropped before the next item is
+ * requested.
  * @param size of the payload
- * @throws {VerificationError} `STATE_SYNC_DAMAGED` if there is none in it
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` if the payload holds no artifact
  */
 export async function readArtifact(reader: ItemReader, size: number): Promise<ExportArtifact> {
   const { name, dataSize } = await readHeader(reader, size);
@@ -56,7 +58,7 @@ async function readHeader(
     return value;
   };
   const wrong = (): never =>
-    damaged('a payload of the extension swingset is no artifact', { path: reader.where });
+    damaged('a payload of the extension swingset is not an artifact', { path: reader.where });
   const varint = async (): Promise<number> => {
     let value = 0;
     for (let factor = 1; factor <= 128 ** 6; factor *= 128) {

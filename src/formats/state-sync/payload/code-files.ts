@@ -1,5 +1,5 @@
 /**
- * Byte code as a node keeps it outside its multistore: a directory with a file for each, called by its SHA-256 in hex.
+ * Byte code as a node keeps it outside its multistore: a directory of files, each named after its SHA-256 in hex.
  *
  * Source: CosmWasm/wasmvm, `<home>/wasm/wasm/state/wasm`.
  */
@@ -11,15 +11,16 @@ import { sha256Hex } from '../../../io/bytes/digest.ts';
 import { MAX_CODE_BYTES } from './code-payload.ts';
 
 /**
- * The byte code of a checksum.
- * @throws {VerificationError} `MISSING_CODE` if there is no such file; `CODE_MISMATCH` if it holds something else
+ * Reads the byte code with a checksum.
+ * @throws {VerificationError} `MISSING_CODE` if the file does not exist; `CODE_MISMATCH` if its content differs
  */
 export async function readCodeFile(dir: string, checksum: string): Promise<Buffer> {
   const path = join(dir, checksum);
   const file = await openFile(path);
   try {
     const stat = await file.stat();
-    if (!stat.isFile() || stat.size > MAX_CODE_BYTES) return refuse(path, 'no file of byte code');
+    if (!stat.isFile() || stat.size > MAX_CODE_BYTES)
+      return refuse(path, 'not a file of byte code');
     const data = await file.readFile();
     const found = sha256Hex(data);
     return found === checksum ? data : refuse(path, found);
@@ -30,7 +31,7 @@ export async function readCodeFile(dir: string, checksum: string): Promise<Buffe
 
 async function openFile(path: string): Promise<FileHandle> {
   try {
-    // Opening a pipe would wait for somebody to write into it.
+    // Opening a pipe would block until it has a writer.
     return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
@@ -44,7 +45,7 @@ async function openFile(path: string): Promise<FileHandle> {
 }
 
 function refuse(path: string, found: string): never {
-  throw new VerificationError('CODE_MISMATCH', 'a file is not the byte code that it is called', {
+  throw new VerificationError('CODE_MISMATCH', 'a file is not the byte code that its name says', {
     path,
     found,
     hint: 'get it from another node',

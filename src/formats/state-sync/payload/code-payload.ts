@@ -1,5 +1,5 @@
 /**
- * Payloads of the extension `wasm`: gzipped byte code without a name, which only its SHA-256 identifies.
+ * Payloads of the extension `wasm`: gzipped byte code without a name, identified only by its SHA-256.
  *
  * Source: CosmWasm/wasmd `x/wasm/keeper/snapshotter.go`, `x/wasm/ioutils/ioutil.go`.
  */
@@ -9,14 +9,14 @@ import { WHOLE_MAX_BYTES } from '../../../swing-store-export/swing-store-export.
 import { damaged } from '../layout.ts';
 import type { ItemReader } from '../stream/items.ts';
 
-/** Twenty times what a proposal of governance may store. */
+/** Twenty times the limit of a governance proposal. */
 export const MAX_CODE_BYTES = 64 * 1024 * 1024;
-/** To unpack nothing takes as long as to hash so many bytes. */
+/** Unpacking an empty payload takes as long as hashing this many bytes. */
 const LEAST_COUNTED_BYTES = 16 * 1024;
 
 /** Byte code of a contract. */
 export interface ByteCode {
-  /** SHA-256 in hex: what the chain and a node's files call it. */
+  /** SHA-256 in hex, by which the chain and a node's files know it. */
   readonly checksum: string;
   readonly data: Uint8Array;
 }
@@ -26,7 +26,7 @@ export interface ByteCodePayload extends ByteCode {
 }
 
 /**
- * Reads the payload at hand.
+ * Reads the current payload.
  * @throws {VerificationError} `STATE_SYNC_DAMAGED` if it is not one gzip member, or too large
  */
 export async function readCode(reader: ItemReader, size: number): Promise<ByteCodePayload> {
@@ -44,7 +44,7 @@ export async function readCode(reader: ItemReader, size: number): Promise<ByteCo
     return { checksum: sha256Hex(data), data, gzipped };
   } catch (cause) {
     if (!(cause instanceof GunzipError)) throw cause;
-    return damaged('a payload of the extension wasm is not one gzip of byte code', {
+    return damaged('a payload of the extension wasm is not byte code in one gzip member', {
       path: reader.where,
       found: cause.message,
       cause,

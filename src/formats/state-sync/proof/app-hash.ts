@@ -1,5 +1,5 @@
 /**
- * The AppHash of a chain from the root hashes of its stores.
+ * Computes the AppHash of a chain from the root hashes of its stores.
  *
  * Source: cosmos-sdk `store/types/commit_info.go`, `store/internal/maps/maps.go`; cometbft `crypto/merkle/tree.go`
  * (RFC 6962).
@@ -47,23 +47,23 @@ export function merkleRoot(items: readonly Uint8Array[]): Buffer {
   return sha256(Buffer.of(1), merkleRoot(items.slice(0, split)), merkleRoot(items.slice(split)));
 }
 
-/** What the AppHash of a snapshot was held against. Hashes as upper-case hex, as an RPC spells them. */
+/** The AppHash of a snapshot. */
 export interface AppHashProof {
-  /** The one that the stores make, with {@link memStores} counted. */
+  /** AppHash of the stores, with {@link memStores} counted; upper-case hex, as an RPC spells it. */
   readonly appHash: string;
   /** Memory stores that had to be counted. */
   readonly memStores: readonly string[];
-  /** Whether a trusted one was named, which this then is. */
+  /** Whether a trusted AppHash was given; it then equals this one. */
   readonly isProved: boolean;
 }
 
-/** Memory store of every Agoric chain on SDK 0.46 and before. */
+/** Memory store of every Agoric chain on SDK 0.46 and earlier. */
 const USUAL_MEM_STORE = 'mem_capability';
 
 /**
- * Holds the stores against a trusted AppHash, without and with memory stores.
- * @param expected hex in any case; without it nothing is proved, and the AppHash is computed with `memStores`
- * @returns undefined if it is another
+ * Compares the stores with a trusted AppHash, without and with memory stores.
+ * @param expected hex in any case; if undefined, nothing is proved, and the AppHash is computed with `memStores`
+ * @returns undefined if the AppHash differs
  */
 export function proveAppHash(
   stores: readonly StoreRoot[],

@@ -1,5 +1,5 @@
 /**
- * The code hashes of the IAVL store `wasm`, which the AppHash proves, and which of them a byte code was found for.
+ * The code hashes of the IAVL store `wasm`, which the AppHash proves. Tracks which of them have their byte code.
  *
  * Source: CosmWasm/wasmd `x/wasm/types/keys.go`, `proto/cosmwasm/wasm/v1/types.proto` (`CodeInfo`).
  */
@@ -10,11 +10,11 @@ import { damaged } from '../layout.ts';
 import { asBuffer, type ReadNode } from '../stream/node.ts';
 import { ProtoReader } from '../stream/proto.ts';
 
-/** A key is this and the code id, a big-endian u64. */
+/** A key is this prefix and the code id, a big-endian u64. */
 const CODE_PREFIX = '\u0001';
 const KEY_BYTES = 9;
 const HASH_BYTES = 32;
-/** How many missing ones are named. */
+/** Maximum number of missing byte codes in an error. */
 const NAMED_MISSING = 10;
 const AGAIN = 'get the state-sync snapshot again, or another one';
 
@@ -24,13 +24,13 @@ export class CodeHashes {
   readonly #hint: string;
   #db: Database | undefined;
   #add: Statement | undefined;
-  /** Whether the snapshot has the store: without it, nothing says which byte codes the chain has. */
+  /** Whether the snapshot has the store. Without it, the byte codes of the chain are unknown. */
   hasStore = false;
 
   /**
-   * @param scratchDir where they go, once there is one
+   * @param scratchDir holds a scratch database, made with the first code hash
    * @param location names the snapshot in errors
-   * @param hint what to do about byte code that is wrong
+   * @param hint for errors about byte code
    */
   constructor(scratchDir: string, location: string, hint = AGAIN) {
     this.#scratchDir = scratchDir;
@@ -38,7 +38,7 @@ export class CodeHashes {
     this.#hint = hint;
   }
 
-  /** Takes code hashes of the store, as hex, in its order. Codes that were stored twice have one byte code. */
+  /** Adds code hashes (hex), in the order of the store. Codes that were stored twice share one byte code. */
   add(checksums: readonly string[]): void {
     if (checksums.length === 0) return;
     this.#add ??= this.#open();
@@ -54,10 +54,10 @@ export class CodeHashes {
   }
 
   /**
-   * Notes that a byte code is there.
+   * Records that a byte code was found.
    * @param checksum its SHA-256 in hex
    * @param where names its payload in errors
-   * @throws {VerificationError} `UNKNOWN_CODE` if no code of the chain has it; `DUPLICATE_CODE`
+   * @throws {VerificationError} `UNKNOWN_CODE` if no code of the chain has this hash; `DUPLICATE_CODE`
    */
   noteFound(checksum: string, where: string): void {
     const found = this.#db
@@ -73,7 +73,7 @@ export class CodeHashes {
       });
     }
     if (found !== 0) {
-      throw new VerificationError('DUPLICATE_CODE', 'a byte code is there twice', {
+      throw new VerificationError('DUPLICATE_CODE', 'a byte code comes twice', {
         path: where,
         found: checksum,
         hint: this.#hint,
@@ -82,9 +82,9 @@ export class CodeHashes {
     this.#db?.prepare('UPDATE codes SET found = 1 WHERE checksum = ?').run(checksum);
   }
 
-  /** All of them, as hex, in the order of the code ids at which they first appear. */
+  /** All code hashes (hex), in the order of the code ids at which they first appear. */
   *checksums(): Generator<string> {
-    // One at a time: nothing can be noted while a query goes on.
+    // One row per query: the database cannot be written to while a query is open.
     const after = this.#db?.prepare('SELECT n, checksum FROM codes WHERE n > ? ORDER BY n LIMIT 1');
     for (let last = 0; ;) {
       const next = after?.get(last) as { n: number; checksum: string } | undefined;
@@ -94,7 +94,7 @@ export class CodeHashes {
     }
   }
 
-  /** @throws {VerificationError} `MISSING_CODE` if no byte code was found for some */
+  /** @throws {VerificationError} `MISSING_CODE` if the byte code of any code was not found */
   refuseMissing(): void {
     const missing = (this.#db
       ?.prepare('SELECT checksum FROM codes WHERE found = 0 ORDER BY n LIMIT ?')
@@ -110,7 +110,7 @@ export class CodeHashes {
     });
   }
 
-  /** Whether the chain has no byte code, as far as a store says. */
+  /** Whether no store lists any byte code. */
   get isEmpty(): boolean {
     return this.#db === undefined;
   }
@@ -130,12 +130,12 @@ export function isCode({ key, height }: Pick<ReadNode, 'key' | 'height'>): boole
 /**
  * The code hash in the leaf of a code, as hex.
  * @param store names the store in errors
- * @throws {VerificationError} `STATE_SYNC_DAMAGED` if it has none
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` if the leaf has none
  */
 export function codeHashOf({ key, value }: Pick<ReadNode, 'key' | 'value'>, store: string): string {
   const where = `${store}, key ${Buffer.from(key, 'latin1').toString('hex')}`;
   const info = new ProtoReader(asBuffer(value), where);
-  // The first field of `CodeInfo`; what follows is of no concern here.
+  // The first field of `CodeInfo`; the rest is not needed.
   info.field({ 1: 2 });
   const hash = info.lengthDelimited();
   if (hash.length === HASH_BYTES) return hash.toString('hex');

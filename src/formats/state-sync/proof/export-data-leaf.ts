@@ -8,9 +8,9 @@ import { asBuffer, type ReadNode } from '../stream/node.ts';
 const PREFIX = 'swingStore.';
 
 /**
- * Of a value, and of the line that it makes, in which escapes take six times its size: half of what the Cosmos SDK
- * restores of a whole leaf, and all of it. A value is text here, then a line, then rows, all of them whole: several
- * times as much memory.
+ * Limit of a value: half of what the Cosmos SDK restores of a whole leaf. The limit of its line is all of that,
+ * although escapes may expand a value sixfold. A value is held whole as text, as a line and as rows: several times
+ * its size.
  */
 export const MAX_VALUE_BYTES = 32_000_000;
 const MAX_LINE_UNITS = 64_000_000;
@@ -19,11 +19,11 @@ export function isExportData({ key, height }: Pick<ReadNode, 'key' | 'height'>):
   return height === 0 && key.startsWith(PREFIX);
 }
 
-/** A leaf as an entry of the export data. */
+/** Converts a leaf into an entry of the export data. */
 export function entryOf({ key, value }: ReadNode, location: string): ExportEntry {
   const name = Buffer.from(key.slice(PREFIX.length), 'latin1');
   if (!isUtf8(name) || !isUtf8(value) || value.length > MAX_VALUE_BYTES) {
-    damaged('an entry of the export data is no text, or too long', {
+    damaged('an entry of the export data is not text, or is too long', {
       path: location,
       found: name.toString().slice(0, 200),
     });

@@ -1,4 +1,4 @@
-/** Hashes nodes of a tree in whatever thread, and takes out of them what is wanted beside their hashes. */
+/** Hashes nodes of a tree, in any thread, and extracts the wanted content of their leaves. */
 import { workerTask } from '../../../io/threads/task.ts';
 import type { ExportEntry } from '../../../swing-store-export/export-data/records.ts';
 import { damaged } from '../layout.ts';
@@ -11,35 +11,35 @@ import { IavlHasher, type TreePart } from './iavl.ts';
 import { nodeAtHand } from './node-at-hand.ts';
 
 const NEWLINE = 0x0a;
-/** Of lines: mostly a little more than the nodes have that they come from. */
+/** Size of a buffer for lines: usually a little more than the nodes that they come from. */
 const ROOM_BYTES = 1.5 * 1024 * 1024;
 
-/** What the nodes of a store are hashed for. */
+/** How to hash the nodes of a store. */
 export interface HashingOptions {
-  /** How many nodes of the tree come before. */
+  /** Number of nodes of the tree before these. */
   readonly before: number;
   /** Names the store in errors. */
   readonly where: string;
   readonly maxVersion: number;
-  /** What is taken out of the leaves. */
+  /** What to extract from the leaves. */
   readonly wanted: 'export data' | 'code hashes' | undefined;
 }
 
 export interface NodesToHash extends HashingOptions {
-  /** Holds messages of nodes, each with its length before it: from `start` to `end`. */
+  /** Holds length-prefixed messages of nodes, from `start` to `end`. */
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
-  /** Where lines are put as far as they fit. */
+  /** Receives lines as far as they fit. */
   readonly room: Uint8Array | undefined;
 }
 
 export interface HashedNodes {
   readonly part: TreePart;
-  /** Has the lines of the `kv.` entries, whole lines, in its first `linesSize` bytes. */
+  /** Holds the whole lines of the `kv.` entries in its first `linesSize` bytes. */
   readonly room: Uint8Array | undefined;
   readonly linesSize: number;
-  /** How many there are. */
+  /** Number of `kv.` entries. */
   readonly kvEntries: number;
   /** The first key of a `kv.` entry that belongs to the host. */
   readonly hostKey: string | undefined;
@@ -61,7 +61,7 @@ export function hashNodes(nodes: NodesToHash): HashedNodes {
   return found.with(tree.part());
 }
 
-/** {@link hashNodes} for a leaf whose value was hashed as it came. */
+/** {@link hashNodes} for a leaf whose value was hashed while it was read. */
 export function hashLargeLeaf(leaf: LargeLeaf, options: HashingOptions): HashedNodes {
   const { key, valueHash, version, size, head } = leaf;
   const { before, where, maxVersion } = options;
@@ -80,16 +80,16 @@ export function hashLargeLeaf(leaf: LargeLeaf, options: HashingOptions): HashedN
   return found.with(tree.part());
 }
 
-/** Of a code, the beginning with its hash. */
+/** The beginning of a code, which holds its hash. */
 const CODE_HEAD_BYTES = 64;
 
-/** How many bytes of the value of a leaf are looked at, beside its hash. */
+/** Number of bytes that are needed from the beginning of a leaf's value. */
 export function wantedOf(key: ByteString, { wanted }: Pick<HashingOptions, 'wanted'>): number {
   if (wanted === 'export data' && isExportData({ key, height: 0 })) return MAX_VALUE_BYTES;
   return wanted === 'code hashes' && isCode({ key, height: 0 }) ? CODE_HEAD_BYTES : 0;
 }
 
-/** What is taken out of leaves. */
+/** Content extracted from leaves. */
 class Findings {
   readonly #options: HashingOptions;
   readonly #lines: LineBuffer;
@@ -128,7 +128,7 @@ class Findings {
   }
 }
 
-/** Lines one after the other, in a buffer that grows. */
+/** Appends lines to a buffer that grows. */
 class LineBuffer {
   #bytes: Buffer | undefined;
   size = 0;
@@ -144,7 +144,7 @@ class LineBuffer {
 
   /** @param line without its newline */
   add(line: string): void {
-    // Of a character, UTF-8 has three bytes at most for each unit of UTF-16.
+    // UTF-8 takes at most three bytes for each UTF-16 unit.
     const most = this.size + 3 * line.length + 1;
     let bytes = this.#bytes;
     if (bytes === undefined || bytes.length < most) {
@@ -160,18 +160,18 @@ class LineBuffer {
   }
 }
 
-/** {@link hashNodes} as a task for a worker. */
+/** {@link hashNodes} as a worker task. */
 export const hashingNodes = workerTask(import.meta.url, hashNodes);
 
 /**
- * The nodes in messages of nodes; their values are views of the bytes.
- * @param where names them in errors
- * @throws {VerificationError} `STATE_SYNC_DAMAGED` for a message that is no node
+ * The nodes in length-prefixed messages. Their values are views of the bytes.
+ * @param where names the messages in errors
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` for a message that is not a node
  */
 export function* nodesIn(bytes: Uint8Array, where: string): Generator<ReadNode> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let at = 0; at < buffer.length;) {
-    // Whoever has cut the messages has read these lengths before.
+    // These lengths were checked when the messages were cut.
     let length = 0;
     for (let factor = 1; ; factor *= 128) {
       const byte = buffer[at] ?? 0;

@@ -1,7 +1,7 @@
 /**
- * The root hash of an IAVL tree from its exported nodes, which come depth first, children before their parent. Only
- * one path of the tree is in memory. Nodes that follow each other anywhere in the tree can be hashed by themselves: what
- * remains of them is a *part*, the subtrees that are whole in it, and the inner nodes that wait for a child before it.
+ * Computes the root hash of an IAVL tree from its exported nodes, which come depth first, children before their
+ * parent. Only one path of the tree is in memory. Any run of consecutive nodes can be hashed on its own. The result
+ * is a *part*: the subtrees that are complete in it, and the inner nodes that wait for a child from before it.
  *
  * Source: cosmos/iavl `node.go` (`writeHashBytes`), `export.go`, `import.go`; the same from 0.15 to 1.3.
  */
@@ -15,7 +15,7 @@ import {
   type ReadNode,
 } from '../stream/node.ts';
 
-/** Root hash of a tree without nodes: the SHA-256 of nothing. */
+/** Root hash of a tree without nodes: the SHA-256 of the empty string. */
 export const EMPTY_TREE_HASH: Buffer = createHash('sha256').digest();
 
 export interface Subtree {
@@ -27,20 +27,20 @@ export interface Subtree {
   readonly smallestKey: ByteString;
 }
 
-/** An inner node of a part, of which a child is not in it. */
+/** An inner node of a part that lacks a child in that part. */
 export interface OpenNode {
   readonly key: ByteString;
   readonly version: number;
   readonly height: number;
-  /** Which node of the tree it is. */
+  /** Position among the nodes of the tree. */
   readonly number: number;
 }
 
-/** What remains of nodes that follow each other. */
+/** The result of hashing a run of consecutive nodes. */
 export interface TreePart {
-  /** In the order of the nodes: an open node takes the two before it. */
+  /** In the order of the nodes: an open node takes the two entries before it. */
   readonly rest: readonly (Subtree | OpenNode)[];
-  /** Keys of the first and the last leaf, if there is one. */
+  /** Key of the first leaf, if there is one. */
   readonly firstKey: ByteString | undefined;
   readonly lastKey: ByteString;
   readonly leaves: number;
@@ -49,11 +49,11 @@ export interface TreePart {
 
 const HASH_BYTES = 32;
 
-/** Of an AVL tree: more leaves than there are bytes in the world need no more. */
+/** Enough for an AVL tree with more leaves than there are bytes in the world. */
 const MAX_HEIGHT = 127;
-/** Of what remains of a part: on either side, and waiting, as many as the tree is high. */
+/** Limit of a part's `rest`: the height of the tree on either side, and once more for the nodes that wait. */
 const MAX_REST = 3 * MAX_HEIGHT;
-/** Views of shorter preimages are kept: to make one takes as long as to hash it. */
+/** Views of shorter preimages are kept: making a view takes as long as hashing it. */
 const MAX_KEPT_VIEW = 256;
 
 export class IavlHasher {
@@ -62,7 +62,7 @@ export class IavlHasher {
   readonly #isPart: boolean;
   readonly #first: number;
   readonly #stack: (Subtree | OpenNode)[] = [];
-  /** How many subtrees are on top of the stack. */
+  /** Number of subtrees on top of the stack. */
   #subtrees = 0;
   #firstKey: ByteString | undefined;
   #lastKey: ByteString = '';
@@ -75,7 +75,7 @@ export class IavlHasher {
   /**
    * @param where names the store in errors
    * @param maxVersion height of the snapshot: no node can be newer
-   * @param partFrom for the nodes of a part: how many come before it
+   * @param partFrom for a part: the number of nodes before it
    */
   constructor(where: string, maxVersion: number, partFrom?: number) {
     this.#where = where;
@@ -86,14 +86,14 @@ export class IavlHasher {
   }
 
   /**
-   * Adds the next node; the bytes of its value are not kept.
+   * Adds the next node. Does not keep the bytes of its value.
    * @throws {VerificationError} `STATE_SYNC_DAMAGED` if it cannot be the next node of an AVL tree
    */
   add(node: IavlNode): void {
     this.addRead({ ...node, key: bytesOf(node.key) });
   }
 
-  /** {@link add} for a node as it is read. */
+  /** {@link add} for a node from the stream. */
   addRead(node: ReadNode): void {
     const { key, value, version, height } = node;
     this.#begins(key, version);
@@ -105,7 +105,7 @@ export class IavlHasher {
     this.#addInner(key, version, height);
   }
 
-  /** {@link add} for a leaf whose value was hashed already. @param valueHash its SHA-256 */
+  /** {@link add} for a leaf whose value is already hashed. @param valueHash its SHA-256 */
   addHashed(key: ByteString, valueHash: ByteString, version: number): void {
     this.#begins(key, version);
     this.#addLeaf(key, valueHash, version);
@@ -120,7 +120,7 @@ export class IavlHasher {
 
   /**
    * Adds the nodes of a part.
-   * @throws as {@link add}, for what could not be seen in the part
+   * @throws what {@link add} throws, for errors that the part alone did not show
    */
   addPart({ rest, firstKey, lastKey, leaves, nodes }: TreePart): void {
     const before = this.nodes;
@@ -140,7 +140,7 @@ export class IavlHasher {
   }
 
   #addLeaf(key: ByteString, valueHash: ByteString, version: number): void {
-    // Also of the first: an empty key is above none.
+    // Also refuses an empty first key.
     if (key <= this.#lastKey) this.#refuseOrder(key);
     if (key.length > MAX_KEY_BYTES) this.#refuse('a key is too long', key);
     this.#refuseTooMany(key);
@@ -165,7 +165,7 @@ export class IavlHasher {
     const areThere = left !== undefined && right !== undefined && 'hash' in left && 'hash' in right;
     if (!areThere) {
       if (!this.#isPart || this.#stack.length > MAX_REST) {
-        this.#refuse('an inner node has no two children', key);
+        this.#refuse('an inner node lacks a child', key);
       }
       this.#stack.push({ key, version, height, number: this.nodes });
       this.#subtrees = 0;
@@ -181,7 +181,7 @@ export class IavlHasher {
     // The hash does not cover it.
     if (key !== right.smallestKey) {
       this.#refuse(
-        'an inner node has another key than its right side',
+        'the key of an inner node differs from that of its right side',
         key,
         hex(right.smallestKey),
         hex(key),
@@ -199,7 +199,7 @@ export class IavlHasher {
 
   #refuseOrder(key: ByteString): never {
     return this.#refuse(
-      'the keys of a store do not ascend',
+      'the keys of a store are not in ascending order',
       key,
       `a key above ${hex(this.#lastKey)}`,
       hex(key),
@@ -211,7 +211,7 @@ export class IavlHasher {
     this.#refuse('nodes between the leaves are missing', key);
   }
 
-  /** What remains of the nodes of a part. */
+  /** The nodes so far, as a part. */
   part(): TreePart {
     return {
       rest: this.#stack,
@@ -237,7 +237,7 @@ export class IavlHasher {
       : Buffer.from(root.hash, 'latin1');
   }
 
-  /** The newest version of any node: that of the root, since no child is newer. 0 of a tree without nodes. */
+  /** The newest version of any node: the root's, since no child is newer. 0 for a tree without nodes. */
   get newestVersion(): number {
     return this.#stack[0]?.version ?? 0;
   }
@@ -249,7 +249,7 @@ export class IavlHasher {
       this.#preimage = Buffer.alloc(2 * atMost);
       this.#views = [];
     }
-    // Go's signed varint of what is never negative: twice the number.
+    // Go's signed varint of a number that is never negative: twice the number.
     this.#putUvarint(2 * height);
     this.#putUvarint(2 * size);
     this.#putUvarint(2 * version);

@@ -1,14 +1,13 @@
 /**
- * `SnapshotItem { SnapshotIAVLItem }` where all of it is at hand and in the one spelling that the Cosmos SDK writes:
- * nearly every item of a snapshot. Nothing is judged here: whatever is unusual is left to the reader that says what is
- * wrong with it.
+ * Fast path for a `SnapshotItem { SnapshotIAVLItem }` that is wholly in the buffer and encoded as the Cosmos SDK does
+ * it: nearly every item of a snapshot. It reports no errors: the strict reader handles all other items.
  */
 import type { ReadNode } from '../stream/node.ts';
 
 const [NODE_TAG, KEY_TAG, VALUE_TAG, VERSION_TAG, HEIGHT_TAG] = [0x12, 0x0a, 0x12, 0x18, 0x20];
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
-/** A place in bytes. */
+/** A position in a buffer. */
 class Cursor {
   bytes: Buffer = Buffer.alloc(0);
   at = 0;
@@ -20,7 +19,7 @@ class Cursor {
     return true;
   }
 
-  /** A positive varint in its shortest spelling; 0 if there is something else. */
+  /** A positive varint in its shortest encoding; 0 for anything else. */
   positive(): number {
     let value = 0;
     for (let factor = 1; factor <= 128 ** 6 && this.at < this.end; factor *= 128) {
@@ -33,12 +32,12 @@ class Cursor {
   }
 }
 
-// One for all: it is used up before anybody waits.
+// Shared by all calls: it is never in use across an await.
 const cursor = new Cursor();
 
 /**
  * The node in the message from `at` to `end`, with a view of its value.
- * @returns undefined if it is another item, or unusual
+ * @returns undefined for another item, or an unusual encoding
  */
 export function nodeAtHand(bytes: Buffer, at: number, end: number): ReadNode | undefined {
   cursor.bytes = bytes;

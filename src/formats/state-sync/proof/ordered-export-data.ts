@@ -1,8 +1,7 @@
 /**
- * Export data on its way from the tree to canonical order. The tree is in the order of bytes, which for `kv.` entries
- * is the canonical order too: so they go to a scratch file as they come, as the lines that they will be. Only the
- * records, of which there are few, are sorted, by the index that knows their rules. To let SQLite sort all entries
- * takes several times as long.
+ * Puts export data from the tree into canonical order. The tree is in byte order, which for `kv.` entries is already
+ * the canonical order, so their lines are written to a scratch file as they come. Only the few records are sorted, by
+ * the index that knows their rules. Sorting all entries in SQLite takes several times as long.
  */
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { openScratchFile } from '../../../io/files/scratch.ts';
@@ -17,7 +16,7 @@ import type { HashedNodes } from './hash-nodes.ts';
 const READ_BYTES = 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** Entries of the export data, as far as they are worked out already. */
+/** Entries of the export data, as extracted from hashed nodes. */
 export type OrderedEntries = Pick<
   HashedNodes,
   'room' | 'linesSize' | 'kvEntries' | 'hostKey' | 'records'
@@ -27,7 +26,7 @@ export class OrderedExportData {
   readonly #file: number;
   readonly #index: RecordIndex;
   #entries = 0;
-  /** What is wrong with an entry. It is kept, since nothing is said of entries before they are proved. */
+  /** The error of an entry. It is thrown later: entries are not judged before they are proved. */
   #wrong: unknown;
 
   /** @throws {StorageError} `SCRATCH` if scratch files cannot be made in `scratchDir` */
@@ -41,7 +40,7 @@ export class OrderedExportData {
     }
   }
 
-  /** The next entries, in the order of the bytes of keys. */
+  /** Adds the next entries, in byte order of their keys. */
   add({ room, linesSize, kvEntries, hostKey, records }: OrderedEntries): void {
     this.#entries += kvEntries + records.length;
     if (hostKey !== undefined) {
@@ -71,8 +70,8 @@ export class OrderedExportData {
   }
 
   /**
-   * All of it, in canonical order and text, once it is proved.
-   * @throws what `RecordIndex.add` and `refuseHostKey` throw, before anything is given
+   * All export data, in canonical order and text. Call it once the data is proved.
+   * @throws what `RecordIndex.add` and `refuseHostKey` throw, before the first block
    */
   *blocks(): Generator<Uint8Array> {
     if (this.#wrong !== undefined) throw this.#wrong as Error;
@@ -80,7 +79,7 @@ export class OrderedExportData {
     yield* blocksOfLines(this.#recordLines());
   }
 
-  /** Blocks of whole lines, each in a buffer of its own, since whoever takes them may keep them. */
+  /** Blocks of whole lines, each in its own buffer, since the caller may keep it. */
   *#lines(): Generator<Uint8Array> {
     let most = READ_BYTES;
     for (let at = 0; ;) {
@@ -88,7 +87,7 @@ export class OrderedExportData {
       const size = readSync(this.#file, piece, 0, most, at);
       if (size === 0) return;
       const end = piece.lastIndexOf(NEWLINE, size - 1) + 1;
-      // A line that is longer is looked for again.
+      // No whole line: read again, with twice the size.
       most = end === 0 ? 2 * most : READ_BYTES;
       at += end;
       if (end > 0) yield piece.subarray(0, end);

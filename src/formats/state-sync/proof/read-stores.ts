@@ -1,4 +1,4 @@
-/** The stores of a state-sync snapshot, which all come before the first extension. */
+/** Reads the stores of a state-sync snapshot, which all come before the first extension. */
 import { InOrder } from '../../../io/flow/in-order.ts';
 import { queueFor, type WorkerPool } from '../../../io/threads/pool.ts';
 import { damaged } from '../layout.ts';
@@ -18,7 +18,7 @@ import {
 import { IavlHasher } from './iavl.ts';
 import type { OrderedExportData } from './ordered-export-data.ts';
 
-/** No chain has nearly as many. */
+/** Far more than any chain has. */
 const MAX_STORES = 10_000;
 const WANTED: ReadonlyMap<string, HashingOptions['wanted']> = new Map([
   ['swingset', 'export data'],
@@ -28,9 +28,9 @@ const WANTED: ReadonlyMap<string, HashingOptions['wanted']> = new Map([
 export interface ReadStoresOptions {
   /** Names the snapshot in errors. */
   readonly location: string;
-  /** Of the snapshot: no node is newer. */
+  /** Height of the snapshot: no node is newer. */
   readonly height: number;
-  /** Where the export data goes, if it is wanted. */
+  /** Receives the export data, if wanted. */
   readonly exportData: OrderedExportData | undefined;
   readonly codes: CodeHashes;
   /** Hashes the nodes. */
@@ -39,14 +39,17 @@ export interface ReadStoresOptions {
 
 export interface ReadStores {
   readonly roots: readonly StoreRoot[];
-  /** The newest version of any node. A chain writes to some store in every block: it is the height of the stores. */
+  /**
+   * The newest version of any node. This is the height of the stores, since a chain writes to some store in every
+   * block.
+   */
   readonly newestVersion: number;
-  /** The first item behind the stores, if there is one. */
+  /** The first item after the stores, if any. */
   readonly behind: OtherItem | undefined;
 }
 
 /**
- * Reads all stores, of which nothing is proved before the AppHash of their roots is.
+ * Reads all stores. Nothing of them is proved before the AppHash of their roots is.
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
 export async function readStores(
@@ -56,7 +59,7 @@ export async function readStores(
   const roots: StoreRoot[] = [];
   let newestVersion = 0;
   let item = await reader.next(() =>
-    damaged('a node stands before any store', { path: reader.where }),
+    damaged('a node comes before any store', { path: reader.where }),
   );
   while (item?.kind === 'store') {
     const { name } = item;
@@ -72,7 +75,7 @@ export async function readStores(
   return { roots, newestVersion, behind: item };
 }
 
-/** Reads one tree: its nodes are hashed in parts, at the same time, and the parts are put together in order. */
+/** Reads one tree: hashes its nodes in parts, in parallel, and joins the parts in order. */
 async function readStore(
   reader: ItemReader,
   name: string,
@@ -115,7 +118,7 @@ type Given = Pick<NodesToHash, 'bytes' | 'start' | 'end'>;
 
 const whole = (bytes: Uint8Array): Given => ({ bytes, start: 0, end: bytes.length });
 
-/** The bytes in a buffer that can be given away to another thread. */
+/** The bytes in a buffer that can be transferred to another thread. */
 function ownOf({ bytes, isOwn }: NodeBlock): Given {
   if (isOwn) {
     const start = bytes.byteOffset;

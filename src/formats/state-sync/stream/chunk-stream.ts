@@ -1,6 +1,6 @@
 /**
- * The stream of a state-sync snapshot while it is written: deflated, and kept in a scratch file until the hashes of all
- * its chunks are known, which stand before them in an archive.
+ * Writes the stream of a state-sync snapshot: deflates it into a scratch file. An archive holds the hashes of all
+ * chunks before the chunks, so it can be written only after the stream has ended.
  *
  * Source: cosmos-sdk `snapshots/{stream,chunk,store}.go`.
  */
@@ -9,19 +9,19 @@ import { closeSync, readSync, writeSync } from 'node:fs';
 import { createDeflate } from 'node:zlib';
 import { openScratchFile } from '../../../io/files/scratch.ts';
 
-/** Bytes of every chunk but the last. */
+/** Size of every chunk but the last. */
 const CHUNK_BYTES = 10_000_000;
-/** What the Cosmos SDK takes. */
+/** The level of the Cosmos SDK. */
 const LEVEL = 7;
 const PIECE_BYTES = 1024 * 1024;
 
-/** What the stream came to. */
+/** The chunks of a finished stream. */
 export interface Chunks {
-  /** SHA-256 of each. */
+  /** SHA-256 of each chunk. */
   readonly hashes: readonly Buffer[];
-  /** SHA-256 of all of them, one after the other. */
+  /** SHA-256 of all chunks, concatenated. */
   readonly hash: Buffer;
-  /** Bytes of all of them. */
+  /** Total size in bytes. */
   readonly size: number;
 }
 
@@ -30,16 +30,16 @@ export class ChunkStream {
   readonly #file: number;
   readonly #keeping: Promise<Chunks>;
   #size = 0;
-  /** Bytes that were written, before they are deflated. */
+  /** Bytes written, before compression. */
   rawSize = 0;
 
   /** @throws {StorageError} `SCRATCH` if the scratch file cannot be made in `scratchDir` */
   constructor(scratchDir: string) {
     this.#file = openScratchFile(scratchDir);
     this.#keeping = this.#keep();
-    // An error of it is thrown by what keeps it.
+    // #keep reports errors of the deflate stream.
     this.#deflate.on('error', () => undefined);
-    // Told to whoever writes next.
+    // The next write fails with this error.
     this.#keeping.catch((error: unknown) => this.#deflate.destroy(error as Error));
   }
 
@@ -66,7 +66,7 @@ export class ChunkStream {
     return { hashes, hash: whole.digest(), size: this.#size };
   }
 
-  /** Adds bytes, which must not change any more; waits while there are too many under way. */
+  /** Adds bytes, which must not change afterwards; waits while the stream is full. */
   async write(bytes: Uint8Array): Promise<void> {
     this.rawSize += bytes.length;
     if (this.#deflate.destroyed) await this.#keeping;
@@ -87,13 +87,13 @@ export class ChunkStream {
     for (let at = number * CHUNK_BYTES; at < end;) {
       const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, end - at));
       const size = readSync(this.#file, piece, 0, piece.length, at);
-      if (size === 0) throw new Error('a scratch file came out shorter than it was written');
+      if (size === 0) throw new Error('a scratch file is shorter than what was written to it');
       at += size;
       yield piece.subarray(0, size);
     }
   }
 
-  /** Bytes of one chunk. */
+  /** Size of one chunk in bytes. */
   sizeOfChunk(number: number): number {
     return Math.min(this.#size, (number + 1) * CHUNK_BYTES) - number * CHUNK_BYTES;
   }

@@ -1,4 +1,4 @@
-/** Messages of a state-sync snapshot, taken apart. */
+/** Decodes messages of a state-sync snapshot. */
 import { damaged } from '../layout.ts';
 import { bytesOf, type ReadNode } from './node.ts';
 import { ProtoReader } from './proto.ts';
@@ -6,19 +6,19 @@ import { ProtoReader } from './proto.ts';
 const MAX_NAME_BYTES = 1024;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
-/** An item that is no node. */
+/** An item other than a node. */
 export type OtherItem =
   | { readonly kind: 'store'; readonly name: string }
   | { readonly kind: 'extension'; readonly name: string; readonly format: number }
-  /** Its bytes are to be read, or left, before the next item is asked for. */
+  /** Its bytes must be read or skipped before the next item is requested. */
   | { readonly kind: 'payload'; readonly size: number };
 
 /** Field numbers of `SnapshotItem`. */
 const [STORE, NODE, EXTENSION] = [1, 2, 3] as const;
 
 /**
- * `SnapshotItem`, of which payloads are read otherwise.
- * @param where names it in errors
+ * Decodes a `SnapshotItem` that is neither a node nor a payload.
+ * @param where names the item in errors
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
 export function decodeItem(message: Buffer, where: string): OtherItem {
@@ -28,14 +28,14 @@ export function decodeItem(message: Buffer, where: string): OtherItem {
   return kind === STORE ? { kind: 'store', name: decodeName(body) } : decodeExtension(body);
 }
 
-/** `SnapshotItem { SnapshotIAVLItem }`; otherwise as {@link decodeItem}. */
+/** Decodes a `SnapshotItem { SnapshotIAVLItem }`. Parameters and errors as for {@link decodeItem}. */
 export function decodeNode(message: Buffer, where: string): ReadNode {
   const reader = new ProtoReader(message, where);
   reader.field({ [NODE]: 2 });
   return nodeOf(bodyOf(reader));
 }
 
-/** `SnapshotIAVLItem`. */
+/** Decodes a `SnapshotIAVLItem`. */
 export function decodeNodeBody(body: Buffer, where: string): ReadNode {
   return nodeOf(new ProtoReader(body, where));
 }
@@ -61,7 +61,8 @@ function decodeExtension(body: ProtoReader): OtherItem {
     body.field({ 2: 0 });
     format = body.nonZero();
   }
-  if (!body.isAtEnd) damaged('an extension holds more than name and format', { path: body.where });
+  if (!body.isAtEnd)
+    damaged('an extension holds more than a name and a format', { path: body.where });
   return { kind: 'extension', name, format };
 }
 
@@ -78,12 +79,12 @@ function nodeOf(body: ProtoReader): ReadNode {
   return { key: bytesOf(key), value, version, height };
 }
 
-/** A name of printable ASCII, which is all that a chain uses. */
+/** A name of printable ASCII: chains use nothing else. */
 export function textOf(bytes: Uint8Array, where: string): string {
   const text = Buffer.from(bytes).toString('latin1');
   if (bytes.length > 0 && bytes.length <= MAX_NAME_BYTES && /^[\x21-\x7e]+$/u.test(text))
     return text;
-  return damaged('a name is none', {
+  return damaged('a name is malformed', {
     path: where,
     expected: 'printable ASCII',
     found: JSON.stringify(text.slice(0, 100)),

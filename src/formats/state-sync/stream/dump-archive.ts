@@ -1,6 +1,6 @@
 /**
- * Archives of `snapshots dump`: a gzipped tar of `_snapshot`, then the chunks `0`, `1`, … in order. Its hashes are of
- * the transport only: whoever made the archive made them too.
+ * Reads archives of `snapshots dump`: a gzipped tar of `_snapshot`, then the chunks `0`, `1`, … in order. The hashes
+ * in it guard only the transport: they come from the author of the archive.
  *
  * Source: cosmos-sdk `client/snapshot/dump.go`, `load.go`, `snapshots/types/snapshot.pb.go`.
  */
@@ -14,7 +14,7 @@ import { damaged, type FoundStateSync } from '../layout.ts';
 import { archiveLimit } from './expansion.ts';
 import { ProtoReader } from './proto.ts';
 
-/** `_snapshot`: a hash for each chunk takes 34 bytes, so this is enough for 300 GB of them. */
+/** Limit of `_snapshot`. The hash of a chunk takes 34 bytes, so this is enough for 300 GB of chunks. */
 const MAX_DESCRIPTION_BYTES = 1024 * 1024;
 
 interface Description {
@@ -26,8 +26,8 @@ interface Description {
 }
 
 /**
- * The bytes of all chunks of an archive, in order, each checked when it has ended.
- * @returns the hash of all of them, as hex
+ * The bytes of all chunks of an archive, in order. Each chunk is checked at its end.
+ * @returns the hash of all chunks, as hex
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
 export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8Array, string> {
@@ -58,9 +58,9 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
     for await (const entry of tar) {
       const { name, type } = entry.header;
       const expected = description === undefined ? '_snapshot' : String(next);
-      // Before its content is read: that of a directory which says it has some never ends in tar-stream.
+      // Check this first: tar-stream never ends the content of a directory whose header gives a size.
       if (name !== expected || type !== 'file') {
-        damaged('the archive holds another entry than should come', {
+        damaged('the archive holds an unexpected entry', {
           path,
           expected,
           found: name,
@@ -88,7 +88,7 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
     tar.destroy();
   }
   if (next !== description?.chunks) {
-    damaged('chunks are missing in the archive', {
+    damaged('the archive lacks chunks', {
       path,
       expected: description?.chunks,
       found: next,
@@ -99,8 +99,8 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
 }
 
 /**
- * The hash of an archive's chunks, all of which are read and checked.
- * @throws as {@link readArchive}
+ * The hash of an archive's chunks. Reads and checks all of them.
+ * @throws what {@link readArchive} throws
  */
 export async function readArchiveHash(found: FoundStateSync): Promise<string> {
   const chunks = readArchive(found);
@@ -123,15 +123,15 @@ function decodeDescription(bytes: Buffer, { path, height, format }: FoundStateSy
     else description.chunkHashes = decodeHashes(reader.lengthDelimited(), where);
   }
   if (description.height !== height || description.format !== format) {
-    damaged('the archive is of another snapshot than its name says', {
+    damaged('the archive holds another snapshot than its name says', {
       path,
       expected: `${height}-${format}`,
       found: `${description.height}-${description.format}`,
-      hint: 'rename it if that is the mistake, else get it again',
+      hint: 'rename it if only the name is wrong; otherwise get it again',
     });
   }
   if (description.chunks !== description.chunkHashes.length) {
-    damaged('the archive describes another number of chunks than it has hashes for', {
+    damaged('the number of chunks in the archive differs from its number of hashes', {
       path,
       expected: description.chunks,
       found: description.chunkHashes.length,
@@ -140,7 +140,7 @@ function decodeDescription(bytes: Buffer, { path, height, format }: FoundStateSy
   return description;
 }
 
-/** `Metadata`: the one field repeats, once for each chunk. */
+/** Decodes `Metadata`, whose only field repeats once per chunk. */
 function decodeHashes(bytes: Buffer, where: string): string[] {
   const hashes: string[] = [];
   let at = 0;
@@ -167,7 +167,7 @@ async function readSmall(entry: AsyncIterable<unknown>, path: string): Promise<B
 
 function refuseOther(path: string, expected: string | undefined, found: string): void {
   if (found !== expected)
-    damaged('it has another hash than the archive says', { path, expected, found });
+    damaged('its hash differs from the one in the archive', { path, expected, found });
 }
 
 function messageOf(error: unknown): string {

@@ -1,12 +1,12 @@
 /**
- * Messages of a state-sync snapshot as the Cosmos SDK writes them: each with its length before it, fields in order,
- * what is zero or empty left out.
+ * Encodes messages of a state-sync snapshot as the Cosmos SDK does: length-prefixed, with fields in order, and
+ * without zero or empty values.
  *
  * Sources: cosmos-sdk `snapshots/stream.go`, `proto/cosmos/store/snapshots/v1/snapshot.proto`; agoric-sdk
  * `proto/agoric/swingset/swingset.proto`.
  */
 
-/** A number below 2^53 as protobuf writes it. */
+/** A protobuf varint of a number below 2^53. */
 export function uvarint(value: number): Buffer {
   const bytes: number[] = [];
   let rest = value;
@@ -14,18 +14,18 @@ export function uvarint(value: number): Buffer {
   return Buffer.from([...bytes, rest]);
 }
 
-/** The beginning of a field of bytes, of which `size` follow. */
+/** The head of a bytes field; `size` bytes follow it. */
 function bytesHead(field: number, size: number): Buffer {
   return Buffer.concat([uvarint(field * 8 + 2), uvarint(size)]);
 }
 
-/** A field of bytes; left out if there are none. */
+/** A bytes field; omitted if empty. */
 export function bytesField(field: number, bytes: Uint8Array): Buffer {
   if (bytes.length === 0) return Buffer.alloc(0);
   return Buffer.concat([bytesHead(field, bytes.length), bytes]);
 }
 
-/** A field of a number below 2^53; left out if it is zero. */
+/** A varint field of a number below 2^53; omitted if zero. */
 export function numberField(field: number, value: number): Buffer {
   return value === 0 ? Buffer.alloc(0) : Buffer.concat([uvarint(field * 8), uvarint(value)]);
 }
@@ -37,14 +37,14 @@ export function extensionItem(name: string, format: number): Buffer {
   return Buffer.concat([uvarint(item.length), item]);
 }
 
-/** `SnapshotItem { SnapshotExtensionPayload }` up to the bytes of the payload, of which `size` follow. */
+/** The head of a `SnapshotItem { SnapshotExtensionPayload }`; `size` bytes of payload follow it. */
 export function payloadHead(size: number): Buffer {
   const field = size === 0 ? Buffer.alloc(0) : bytesHead(1, size);
   const head = Buffer.concat([bytesHead(4, field.length + size), field]);
   return Buffer.concat([uvarint(head.length + size), head]);
 }
 
-/** {@link payloadHead} of a `SwingStoreArtifact`, up to the bytes of the artifact, of which `size` follow. */
+/** {@link payloadHead} for a `SwingStoreArtifact`; `size` bytes of the artifact follow it. */
 export function artifactHead(name: string, size: number): Buffer {
   const head = Buffer.concat([
     bytesField(1, Buffer.from(name)),

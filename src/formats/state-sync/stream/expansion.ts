@@ -1,19 +1,19 @@
 /**
- * How far the compressed bytes of a state-sync snapshot may expand, whatever is in them.
+ * Limits how far the compressed bytes of a state-sync snapshot may expand.
  *
- * In every leaf of a chain there is a key that repeats nothing, and mostly hashes and addresses: its stores deflate to a
- * third or a fifth. Artifacts are heaps, to a tenth, and transcripts, of which each line counts, to a thirtieth at most.
- * Only a heap that is full of zeros, as a contract may make it, goes to a thousandth: it has 2 GB at most, and comes
- * behind stores that no chain with a kernel has in less than 20 MB.
+ * Every leaf of a chain has a unique key, and mostly holds hashes and addresses: stores deflate to a third or a
+ * fifth. Heap snapshots deflate to a tenth, and transcripts, whose lines are numbered, to a thirtieth at most. Only a
+ * heap full of zeros, which a contract can make, deflates to a thousandth. It has at most 2 GB, and comes after the
+ * stores, which take at least 20 MB on any chain with a kernel.
  */
 import { ExpansionLimit, type ExpansionBounds } from '../../../io/bytes/expansion-limit.ts';
 import { damaged } from '../layout.ts';
 
 const MIB = 1024 * 1024;
 
-/** Of the stream, and of the byte code that is gzipped in it. */
+/** For the stream, and the gzipped byte code in it. */
 const STREAM: ExpansionBounds = { freeBytes: 256 * MIB, ratio: 100 };
-/** Of an archive: its chunks are deflated already, and deflate no more. */
+/** For an archive, whose chunks are already deflated. */
 const ARCHIVE: ExpansionBounds = { freeBytes: 4 * MIB, ratio: 4 };
 
 /** @param location names the snapshot in errors */
@@ -28,7 +28,7 @@ export function archiveLimit(path: string): ExpansionLimit {
 
 function limit(bounds: ExpansionBounds, path: string): ExpansionLimit {
   return new ExpansionLimit(bounds, (facts) =>
-    damaged('more comes out of its compressed bytes than any chain puts into them', {
+    damaged('its compressed bytes expand further than those of any chain', {
       path,
       ...facts,
     }),

@@ -1,24 +1,24 @@
-/** What stands behind the stores of a state-sync snapshot: extensions, each with its payloads. */
+/** Reads what follows the stores of a state-sync snapshot: extensions, each with its payloads. */
 import { damaged } from '../layout.ts';
 import type { OtherItem } from './decode-item.ts';
 import type { ItemReader } from './items.ts';
 
 const MAX_EXTENSIONS = 1_000;
-/** Of all extensions: many times what a chain has artifacts in its whole history. */
+/** Limit for all extensions together: many times the artifacts of a chain's whole history. */
 const MAX_PAYLOADS = 2_000_000;
-/** The formats of `swingset` and of `wasm`: the same ever since there are these extensions. */
+/** The format of `swingset` and `wasm`, unchanged since these extensions exist. */
 export const KNOWN_FORMAT = 1;
 
 export interface Extension {
   readonly name: string;
   readonly format: number;
-  /** Sizes of its payloads; each is to be read from the reader, or left, before the next is asked for. */
+  /** Sizes of its payloads. Each payload must be read or skipped before the next size is requested. */
   readonly payloads: AsyncGenerator<number>;
 }
 
 /**
  * The extensions, in any order.
- * @param first the item behind the stores
+ * @param first the item after the stores
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
 export async function* extensionsOf(
@@ -31,7 +31,7 @@ export async function* extensionsOf(
   const payloadsOf = async function* payloads(): AsyncGenerator<number> {
     for (;;) {
       item = await reader.next(() =>
-        damaged('a node stands behind the stores', { path: reader.where }),
+        damaged('a node comes after the stores', { path: reader.where }),
       );
       if (item?.kind !== 'payload') return;
       count += 1;
@@ -41,14 +41,14 @@ export async function* extensionsOf(
   };
   while (item !== undefined) {
     if (item.kind !== 'extension') {
-      return damaged('something else stands where an extension should', {
+      return damaged('an extension is expected here', {
         path: reader.where,
         found: item.kind,
       });
     }
     const { name, format } = item;
     if (names.includes(name) || names.length >= MAX_EXTENSIONS) {
-      damaged('an extension is there twice, or there are too many', {
+      damaged('an extension comes twice, or there are too many', {
         path: reader.where,
         found: name,
       });

@@ -1,4 +1,4 @@
-/** The one zlib stream that the chunks of a state-sync snapshot make. */
+/** Inflates the single zlib stream that the chunks of a state-sync snapshot form. */
 import { createInflate, type Inflate, type ZlibOptions } from 'node:zlib';
 import { VerificationError } from '../../../errors.ts';
 import type { ExpansionLimit } from '../../../io/bytes/expansion-limit.ts';
@@ -6,21 +6,21 @@ import { systemTrouble } from '../../../io/files/system-error.ts';
 import { damaged } from '../layout.ts';
 
 const PIECE_BYTES = 1024 * 1024;
-/** What is inflated ahead, so that it goes on while this thread hashes. */
+/** Large enough to keep inflating while this thread hashes. */
 const OPTIONS: ZlibOptions & { readableHighWaterMark: number } = {
   chunkSize: PIECE_BYTES,
   readableHighWaterMark: 4 * PIECE_BYTES,
 };
 
 /**
- * Inflates one zlib stream. What stands behind its end is read too, to the end: whoever gives the chunks may check
- * them, and is done with that only then.
+ * Inflates one zlib stream. Also reads the bytes after its end, since the producer of the chunks may check them to
+ * the end.
  * @param chunks hostile
  * @param location names the snapshot in errors
- * @param limit told how many bytes go in and come out
- * @param behind told how many bytes stand behind the end; writers before SDK 0.47 ended the stream twice, which
+ * @param limit counts the bytes that go in and come out
+ * @param behind receives the number of bytes after the end; writers before SDK 0.47 ended the stream twice, which
  *   leaves 4 or 9
- * @throws {VerificationError} `STATE_SYNC_DAMAGED`, also of `limit`
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED`, also from `limit`
  */
 export async function* inflate(
   chunks: AsyncIterable<Uint8Array>,
@@ -33,11 +33,10 @@ export async function* inflate(
   stream.once('end', () => {
     state.hasEnded = true;
   });
-  // What goes wrong is thrown to the reader, or by `feeding`: once the stream has ended, nothing else hears of an error
-  // that comes with a chunk behind its end.
+  // The reader gets errors of the stream. After the end of the stream, only `feeding` gets the errors of chunks.
   stream.on('error', () => undefined);
   const feeding = feed(stream, chunks, state);
-  // Whoever stops early does not wait for it.
+  // A reader that stops early does not wait for it.
   feeding.catch((error: unknown) => stream.destroy(error as Error));
   try {
     for await (const piece of stream as AsyncIterable<Buffer>) {
@@ -48,7 +47,7 @@ export async function* inflate(
     behind((await feeding) - stream.bytesWritten);
   } catch (cause) {
     if (cause instanceof VerificationError || systemTrouble(cause) !== undefined) throw cause;
-    damaged('the chunks make no whole zlib stream', {
+    damaged('the chunks are not one complete zlib stream', {
       path: location,
       found: cause instanceof Error ? cause.message : String(cause),
       cause,
@@ -61,9 +60,9 @@ export async function* inflate(
 }
 
 /**
- * Not by `pipe`: once the zlib stream has ended, it takes nothing any more and never says so. And whether it is
- * destroyed tells nothing: that also happens at its end.
- * @returns bytes of all chunks
+ * Feeds the chunks without `pipe`: a zlib stream that has ended accepts no more input, but never reports it. Its
+ * `destroyed` flag does not help, since it is also set at a normal end.
+ * @returns total size of all chunks
  */
 async function feed(
   stream: Inflate,

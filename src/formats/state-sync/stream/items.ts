@@ -1,6 +1,5 @@
 /**
- * The items of a state-sync snapshot: its chunks make one zlib stream, which holds one protobuf message after the
- * other, each with its length before it.
+ * Reads the items of a state-sync snapshot: its chunks form one zlib stream of length-prefixed protobuf messages.
  *
  * Sources: cosmos-sdk `snapshots/stream.go`, `proto/cosmos/store/snapshots/v1/snapshot.proto`.
  */
@@ -15,11 +14,9 @@ import { LARGE_NODE_BYTES, readLargeLeaf, type LargeLeaf } from './large-leaf.ts
 import type { ByteString } from './node.ts';
 
 const PIECE_BYTES = 1024 * 1024;
-/** Of the message of a node. */
 const MAX_NODE_BYTES = 1_000_000_000;
-/** Of what has nothing in it but a name and a number. */
+/** Limit of a message that holds only a name and a number. */
 const MAX_OTHER_BYTES = 64 * 1024;
-/** Of a payload. */
 const MAX_PAYLOAD_BYTES = 2 * 2 ** 30;
 
 /** Fields of `SnapshotItem`. */
@@ -27,23 +24,23 @@ const [NODE, PAYLOAD] = [2, 4];
 const PAYLOAD_TAG = PAYLOAD * 8 + 2;
 const NODE_TAG = NODE * 8 + 2;
 const PAYLOAD_FIELD_TAG = 1 * 8 + 2;
-/** Is copied rather than kept together with a large buffer. */
+/** A rest of at most this size is copied, so that the large buffer around it can be freed. */
 const LITTLE_BYTES = 64 * 1024;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
-/** Messages of nodes, each with its length before it. */
+/** Length-prefixed messages of nodes. */
 export interface NodeBlock {
   readonly bytes: Buffer;
-  /** How many there are. */
+  /** Number of nodes. */
   readonly count: number;
-  /** Whether the whole buffer behind the bytes may be given away: nobody else looks at it any more. */
+  /** Whether the whole underlying buffer may be transferred: nothing else uses it any more. */
   readonly isOwn: boolean;
 }
 
 export interface ItemReaderOptions {
-  /** Ends the reading with its reason. */
+  /** Stops reading; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
-  /** Given the bytes of all stores and nodes as they are in the stream, lengths included; they do not change. */
+  /** Receives the raw bytes of all stores and nodes, lengths included; they do not change. */
   readonly copy?: ((bytes: Buffer) => Promise<void>);
 }
 
@@ -52,16 +49,16 @@ export class ItemReader {
   readonly #options: ItemReaderOptions;
   readonly #pieces: AsyncGenerator<Buffer>;
   readonly #limit: ExpansionLimit;
-  /** Bytes behind the end of the stream, once that was reached. */
+  /** Number of bytes after the end of the stream, once that is reached. */
   bytesBehind = 0;
   #buffer: Buffer = NO_BYTES;
   #at = 0;
-  /** Where the message at hand begins. */
+  /** Start of the current message. */
   #start = 0;
   #items = 0;
-  /** Bytes of the payload that were not read yet. */
+  /** Unread bytes of the payload. */
   #left = 0;
-  /** Bytes that varints have taken so far. */
+  /** Bytes of all varints so far. */
   #taken = 0;
 
   /**
@@ -81,16 +78,16 @@ export class ItemReader {
     });
   }
 
-  /** Where it is, for errors. */
+  /** Current position, for errors. */
   get where(): string {
     return `${this.#location}: item ${this.#items}`;
   }
 
   /**
-   * Gives nodes to `take`, as the bytes of one or more messages with their lengths, until another item comes. What is in
-   * them is for `nodesIn` to judge. A leaf that is too large for that is hashed instead.
-   * @param wanted how many bytes of the value of such a leaf are wanted all the same
-   * @returns that item, or undefined at the end of the stream
+   * Passes nodes to `take`, as one or more length-prefixed messages, until another item comes. `nodesIn` checks their
+   * content. A leaf that is too large for that is hashed here.
+   * @param wanted number of bytes to keep from the beginning of such a leaf's value
+   * @returns the other item, or undefined at the end of the stream
    * @throws {VerificationError} `STATE_SYNC_DAMAGED`
    */
   async next(
@@ -129,7 +126,7 @@ export class ItemReader {
     }
   }
 
-  /** Passes the nodes of which all is in the buffer, and counts them. */
+  /** Skips over the nodes that are wholly in the buffer, and counts them. */
   #passNodes(): number {
     for (let count = 0; ; count += 1) {
       const end = this.#endOfMessage();
@@ -140,8 +137,8 @@ export class ItemReader {
   }
 
   /**
-   * Goes on without the buffer at hand, where it is nobody else's and all but a little of it is done with.
-   * @returns whether it does
+   * Releases the current buffer, if it is ours alone and nearly used up.
+   * @returns whether it was released
    */
   #letGo(): boolean {
     const rest = this.#buffer.subarray(this.#at);
@@ -153,8 +150,8 @@ export class ItemReader {
   }
 
   /**
-   * Where the next message ends if all of it is in the buffer: nearly always, and without a promise. It begins at
-   * `#start`.
+   * End of the next message, which begins at `#start`; undefined if it is not wholly in the buffer. This is the usual
+   * case, and needs no promise.
    */
   #endOfMessage(): number | undefined {
     let at = this.#at;
@@ -172,7 +169,7 @@ export class ItemReader {
     return undefined;
   }
 
-  /** What `SnapshotExtensionPayload { bytes payload }` says of its size. */
+  /** Reads the size in `SnapshotExtensionPayload { bytes payload }`. */
   async #payload(length: number): Promise<OtherItem> {
     const start = this.#taken;
     await this.#varint();
@@ -181,14 +178,14 @@ export class ItemReader {
     let size = 0;
     if (body > 0) {
       if ((await this.#varint()) !== PAYLOAD_FIELD_TAG) {
-        damaged('a payload holds a field that it cannot have', { path: this.where });
+        damaged('a payload holds an invalid field', { path: this.where });
       }
       size = await this.#varint();
     }
     const end = this.#taken;
     const fits = bodyStart - start + body === length && end - bodyStart + size === body;
     if (!fits || (body > 0 && size === 0) || size > MAX_PAYLOAD_BYTES) {
-      damaged('a payload has a length that it cannot have', {
+      damaged('a payload has an invalid length', {
         path: this.where,
         expected: `${length} bytes`,
         found: `${size} bytes`,
@@ -208,7 +205,7 @@ export class ItemReader {
     return this.#buffer.subarray(this.#at - size, this.#at);
   }
 
-  /** Exactly so many of the next bytes of the payload, in a buffer of their own. */
+  /** Exactly `size` next bytes of the payload, in their own buffer. */
   async readWhole(size: number): Promise<Uint8Array> {
     if (size > this.#left || size > WHOLE_MAX_BYTES) this.#endsEarly();
     const whole = Buffer.allocUnsafeSlow(size);
@@ -221,12 +218,12 @@ export class ItemReader {
     return whole;
   }
 
-  /** Notes that so many bytes were compressed in a payload: they count as bytes of the stream. */
+  /** Counts bytes that were unpacked from a payload towards the expansion limit of the stream. */
   noteExpanded(bytes: number): void {
     this.#limit.give(bytes);
   }
 
-  /** Leaves what is left of the payload. */
+  /** Skips the rest of the payload. */
   async skip(): Promise<void> {
     while ((await this.read()) !== undefined);
   }
@@ -249,7 +246,7 @@ export class ItemReader {
         return value;
       }
     }
-    return damaged('a length is too large, or longer than it need be', { path: this.where });
+    return damaged('a length is too large, or not in its shortest encoding', { path: this.where });
   }
 
   async #peek(): Promise<number> {
@@ -266,9 +263,9 @@ export class ItemReader {
     });
   }
 
-  /** The message of so many bytes, with its length before it, in one piece. */
+  /** The next message of `length` bytes, with its length prefix, in one buffer. */
   async #message(length: number): Promise<Buffer> {
-    // What was promised is not allocated before it is there.
+    // Do not allocate before the bytes have come: the length is hostile.
     const pieces: Buffer[] = [uvarint(length)];
     for await (const piece of this.#next(length)) pieces.push(piece);
     return Buffer.concat(pieces);
@@ -283,7 +280,7 @@ export class ItemReader {
     return readLargeLeaf(bytes, length, { where: this.where, wanted, copy });
   }
 
-  /** So many of the next bytes, in pieces. */
+  /** The next `size` bytes, in pieces. */
   async *#next(size: number): AsyncGenerator<Buffer> {
     for (let left = size; left > 0;) {
       if (this.#at >= this.#buffer.length && !(await this.#more())) this.#endsEarly();

@@ -1,6 +1,6 @@
 /**
- * A leaf that is too large to be held: its value is hashed as it comes. Such values are rare, and made in a moment: a
- * gigabyte of zeros takes a megabyte in a snapshot, and ten kilobytes in an archive of it.
+ * Reads a leaf that is too large for memory: its value is hashed as it comes. Such leaves are rare, but cheap to
+ * forge: a gigabyte of zeros takes a megabyte in a snapshot, and ten kilobytes in an archive of it.
  */
 import { createHash } from 'node:crypto';
 import { damaged } from '../layout.ts';
@@ -8,7 +8,7 @@ import { decodeNodeBody } from './decode-item.ts';
 import { uvarint } from './encode-item.ts';
 import { bytesOf, MAX_KEY_BYTES, type ByteString } from './node.ts';
 
-/** Messages of nodes above are read here: no inner node, and no key, is as large. */
+/** Larger messages of nodes are read here. No inner node and no key is as large. */
 export const LARGE_NODE_BYTES = 2 * MAX_KEY_BYTES;
 
 const [NODE_TAG, KEY_TAG, VALUE_TAG] = [0x12, 0x0a, 0x12];
@@ -22,11 +22,11 @@ export interface LargeLeaf {
   readonly valueHash: ByteString;
   /** Size of the value in bytes. */
   readonly size: number;
-  /** The first bytes of the value, as many as are wanted. */
+  /** The first bytes of the value, as many as wanted. */
   readonly head: Buffer;
 }
 
-/** What is left of a message. */
+/** The rest of a message. */
 export interface MessageBytes {
   varint(): Promise<number>;
   /** The next bytes, in pieces. */
@@ -34,18 +34,18 @@ export interface MessageBytes {
 }
 
 export interface ReadLargeLeafOptions {
-  /** Names it in errors. */
+  /** Names the item in errors. */
   readonly where: string;
-  /** How many bytes of a value are wanted. */
+  /** Number of bytes of a value to keep. */
   readonly wanted: (key: ByteString) => number;
-  /** Given all bytes of the message, with its length before it. */
+  /** Receives all bytes of the message, with its length prefix. */
   readonly copy?: ((bytes: Buffer) => Promise<void>) | undefined;
 }
 
 /**
- * Reads a node that is large.
+ * Reads a large node.
  * @param length of its message
- * @throws {VerificationError} `STATE_SYNC_DAMAGED` if it is no leaf with a large value
+ * @throws {VerificationError} `STATE_SYNC_DAMAGED` if it is not a leaf with a large value
  */
 export async function readLargeLeaf(
   bytes: MessageBytes,
@@ -58,7 +58,7 @@ export async function readLargeLeaf(
     left -= uvarint(value).length;
     return value;
   };
-  const refuse = (): never => damaged('a node is too large, or none', { path: where });
+  const refuse = (): never => damaged('a node is too large, or malformed', { path: where });
   const tag = async (expected: number): Promise<void> => {
     if ((await varint()) !== expected) refuse();
   };
@@ -81,7 +81,7 @@ export async function readLargeLeaf(
   await copy?.(rest);
   const node = decodeNodeBody(Buffer.concat([keyField(key), rest]), where);
   if (node.height > 0) damaged('an inner node has a value', { path: where });
-  // A second one: fields are there once.
+  // A second value field: each field may come only once.
   if (node.value.length > 0) refuse();
   return { key: node.key, version: node.version, size, ...value };
 }
@@ -90,7 +90,7 @@ function keyField(key: Buffer): Buffer {
   return Buffer.concat([Buffer.of(KEY_TAG), uvarint(key.length), key]);
 }
 
-/** Hashes a value, and keeps as much of it as is wanted. */
+/** Hashes a value and keeps its first `wanted` bytes. */
 async function readValue(
   pieces: AsyncIterable<Buffer>,
   wanted: number,

@@ -1,4 +1,4 @@
-/** Nodes of IAVL trees, as they stand in the stream. */
+/** Nodes of IAVL trees, as they are in the stream. */
 
 /** An exported node. A leaf has height 0 and a value, which may be empty. */
 export interface IavlNode {
@@ -8,25 +8,25 @@ export interface IavlNode {
   readonly height: number;
 }
 
-/** A node as it is read: its key is text of Latin-1, of which there is need several times. */
+/** A node from the stream. Its key is a Latin-1 string, since it is used several times. */
 export interface ReadNode extends Omit<IavlNode, 'key'> {
   readonly key: ByteString;
 }
 
 /**
- * Bytes as a string of Latin-1 characters, which compare as the bytes do. Of a few dozen bytes it is made, compared and
- * hashed in a third of the time that a buffer takes, and a tree has three hashes for each leaf.
+ * Bytes as a Latin-1 string, which compares as the bytes do. For a few dozen bytes, making, comparing and hashing it
+ * takes a third of the time of a buffer, and a tree has three hashes for each leaf.
  */
 export type ByteString = string;
 
-/** Eight times what the Cosmos SDK takes as a key. One for each level of a tree is in memory. */
+/** Eight times the key limit of the Cosmos SDK. One key per level of the tree is in memory. */
 export const MAX_KEY_BYTES = 1024 * 1024;
 
 export function bytesOf(bytes: Uint8Array): ByteString {
   return asBuffer(bytes).toString('latin1');
 }
 
-/** The bytes themselves, not a copy. */
+/** A view of the bytes, not a copy. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

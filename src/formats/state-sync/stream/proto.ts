@@ -1,15 +1,15 @@
 /**
- * Protobuf as the Cosmos SDK writes it, read strictly: fields ascend, each once, varints are as short as they can be.
- * Only what snapshots hold is known: varints below 2^53, and bytes.
+ * Strict reader for protobuf as the Cosmos SDK writes it: fields ascend, each comes once, varints have their shortest
+ * encoding. It supports only what snapshots hold: varints below 2^53, and bytes.
  */
 import { damaged } from '../layout.ts';
 
-/** A position in bytes that are all there. */
+/** A position in a complete buffer. */
 export class ProtoReader {
   readonly bytes: Buffer;
   at: number;
   readonly end: number;
-  /** Names it in errors. */
+  /** Names the message in errors. */
   readonly where: string;
   #lastField = 0;
 
@@ -29,7 +29,7 @@ export class ProtoReader {
     const tag = this.varint();
     const number = Math.floor(tag / 8);
     if (wireTypes[number] !== tag % 8) {
-      damaged('a message holds a field that it cannot have', {
+      damaged('a message holds an invalid field', {
         path: this.where,
         expected: `fields ${Object.keys(wireTypes).join(', ')}`,
         found: `field ${number} of wire type ${tag % 8}`,
@@ -46,10 +46,11 @@ export class ProtoReader {
     return number;
   }
 
-  /** Of a value that is left out when it is zero, so that it cannot be zero. */
+  /** A varint that is omitted if zero, and so must not be zero. */
   nonZero(): number {
     const value = this.varint();
-    if (value === 0) damaged('a message spells out a zero', { path: this.where });
+    if (value === 0)
+      damaged('a message encodes a zero, which must be omitted', { path: this.where });
     return value;
   }
 
@@ -67,10 +68,10 @@ export class ProtoReader {
         return value;
       }
     }
-    return damaged('a number is too large, or longer than it need be', { path: this.where });
+    return damaged('a number is too large, or not in its shortest encoding', { path: this.where });
   }
 
-  /** A view of bytes with their length before them. */
+  /** A view of length-prefixed bytes. */
   lengthDelimited(): Buffer {
     const length = this.varint();
     if (length > this.end - this.at) return this.#short();

@@ -1,4 +1,4 @@
-/** The one kind of tar header that a dump archive has: of a file, mode 0644, of the beginning of time. POSIX `ustar`. */
+/** The only kind of tar header in a dump archive: POSIX `ustar`, a file of mode 0644 and mtime 0. */
 
 const BLOCK_BYTES = 512;
 const CHECKSUM_AT = 148;
@@ -19,7 +19,7 @@ export function fileHeader(name: string, size: number): Buffer {
     [116, octal(0, 7)],
     [124, octal(size, 11)],
     [136, octal(0, 11)],
-    // While the sum is taken.
+    // Spaces while the checksum is computed.
     [CHECKSUM_AT, ' '.repeat(8)],
     [156, '0'],
     [257, 'ustar\0'],
@@ -33,10 +33,10 @@ export function fileHeader(name: string, size: number): Buffer {
   return header;
 }
 
-/** The zeros that fill the last block of a file. */
+/** Zeros that fill the last block of a file. */
 export function filePadding(size: number): Buffer {
   return Buffer.alloc((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES);
 }
 
-/** What ends a tar. */
+/** The end of a tar file. */
 export const TAR_END: Buffer = Buffer.alloc(2 * BLOCK_BYTES);

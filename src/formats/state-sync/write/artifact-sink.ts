@@ -1,4 +1,4 @@
-/** The payloads of the extension `swingset`, written from an export. */
+/** Writes the payloads of the extension `swingset` from an export. */
 import { createHash } from 'node:crypto';
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { VerificationError } from '../../../errors.ts';
@@ -14,20 +14,20 @@ import { artifactHead } from '../stream/encode-item.ts';
 const PIECE_BYTES = 1024 * 1024;
 
 export interface ArtifactSinkOptions {
-  /** Where an artifact goes whose size is known only at its end. */
+  /** Directory for artifacts whose size is known only at their end. */
   readonly scratchDir: string;
-  /** Hash of the export data that the stores hold, which that of the export must have too. */
+  /** Hash of the export data in the stores; that of the export must be equal. */
   readonly exportDataHash: string;
   /** Names the export in errors. */
   readonly location: string;
-  /** Told the name and size of each artifact. */
+  /** Receives the name and size of each artifact. */
   readonly onArtifact: (name: string, size: number) => void;
 }
 
 /**
- * A sink for artifacts that the export data of the stores proves. The export data itself is in the stores: it is only
- * compared.
- * @throws {VerificationError} `EXPORT_DATA` if that of the export is another, before any artifact is written
+ * A sink for artifacts that the export data in the stores proves. The export data of the export is only compared with
+ * it.
+ * @throws {VerificationError} `EXPORT_DATA` if they differ, before any artifact is written
  */
 export function artifactSink(stream: ChunkStream, options: ArtifactSinkOptions): ExportSink<void> {
   const hash = createHash('sha256');
@@ -37,12 +37,16 @@ export function artifactSink(stream: ChunkStream, options: ArtifactSinkOptions):
     isCompared = true;
     const found = hash.digest('hex');
     if (found === options.exportDataHash) return;
-    throw new VerificationError('EXPORT_DATA', 'the export has other export data than the stores', {
-      path: options.location,
-      expected: options.exportDataHash,
-      found,
-      hint: 'name an export of the very commit that the state-sync snapshot is of',
-    });
+    throw new VerificationError(
+      'EXPORT_DATA',
+      'the export data of the export differs from that of the stores',
+      {
+        path: options.location,
+        expected: options.exportDataHash,
+        found,
+        hint: 'name an export of the same commit as the state-sync snapshot',
+      },
+    );
   };
   return {
     writeExportData: async (block) => {
@@ -71,7 +75,7 @@ async function writePayload(
     await stream.write(content.bytes);
     return content.bytes.length;
   }
-  // Its length stands before it, and is known once it was read, and checked, to its end.
+  // The length comes first, but is known only once the artifact has been read and checked to its end.
   const file = openScratchFile(scratchDir);
   try {
     let size = 0;
@@ -83,7 +87,7 @@ async function writePayload(
     for (let at = 0; at < size;) {
       const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, size - at));
       const read = readSync(file, piece, 0, piece.length, at);
-      if (read === 0) throw new Error('a scratch file came out shorter than it was written');
+      if (read === 0) throw new Error('a scratch file is shorter than what was written to it');
       at += read;
       await stream.write(piece.subarray(0, read));
     }

@@ -1,10 +1,10 @@
 /**
- * Writes a state-sync snapshot anew, as an archive: the stores of one that is there, byte for byte, and behind them its
- * extensions, of which `swingset` comes from an export. Everything is held against what the stores prove, so that no
+ * Rewrites a state-sync snapshot as an archive: the stores of an existing one, byte for byte, followed by its
+ * extensions, with `swingset` taken from an export. Everything is checked against what the stores prove, so that no
  * peer is served what it would refuse.
  *
- * The source is read in one pass: its stores are deflated while they are hashed, and nothing is published before all
- * of it was right.
+ * The source is read in one pass: its stores are deflated while they are hashed. Nothing is published before all of
+ * it is checked.
  */
 import { createHash } from 'node:crypto';
 import { VerificationError } from '../../../errors.ts';
@@ -32,16 +32,16 @@ export interface RepackOptions
     Omit<RewriteOptions, 'reader' | 'stream' | 'hashes' | 'exportDataHash'> {
   /** Path of the archive, in a directory that exists. */
   readonly path: string;
-  /** Whether another archive there is replaced. */
+  /** Replace another archive at `path`. */
   readonly replace: boolean;
 }
 
 export interface Repacked extends RewrittenExtensions {
-  /** False if an archive of the very same chunks was there already. */
+  /** False if an archive of the same chunks already existed. */
   readonly written: boolean;
-  /** Number of chunks, and their bytes. */
+  /** Number of chunks, and their total size in bytes. */
   readonly chunks: { readonly count: number; readonly size: number };
-  /** SHA-256 of all chunks, one after the other, as hex: what a node calls the hash of the snapshot. */
+  /** SHA-256 of all chunks, concatenated, as hex: the hash of the snapshot to a node. */
   readonly hash: string;
   /** Number of stores. */
   readonly stores: number;
@@ -49,10 +49,10 @@ export interface Repacked extends RewrittenExtensions {
 }
 
 /**
- * @param found whose stores are taken
+ * @param found the snapshot whose stores are used
  * @throws {VerificationError} `STORES_HEIGHT` if the export is of another height; `APP_HASH`, `NO_EXPORT_DATA`,
  *   `STATE_SYNC_DAMAGED`; nothing is published then
- * @throws as `rewriteExtensions` and `publishArchive`
+ * @throws what `rewriteExtensions` and `publishArchive` throw
  */
 export async function repackStateSync(
   found: FoundStateSync,
@@ -111,12 +111,16 @@ export async function repackStateSync(
 
 function refuseOtherHeight({ height }: FoundStateSync, { artifacts }: RepackOptions): void {
   if (artifacts.height === height) return;
-  throw new VerificationError('STORES_HEIGHT', 'the export is of another height than the stores', {
-    path: artifacts.location,
-    expected: height,
-    found: artifacts.height,
-    hint: 'name an export of the very commit that the state-sync snapshot is of',
-  });
+  throw new VerificationError(
+    'STORES_HEIGHT',
+    'the export and the stores are of different heights',
+    {
+      path: artifacts.location,
+      expected: height,
+      found: artifacts.height,
+      hint: 'name an export of the same commit as the state-sync snapshot',
+    },
+  );
 }
 
 async function hashOf(

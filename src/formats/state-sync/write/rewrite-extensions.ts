@@ -1,4 +1,4 @@
-/** Writes the extensions behind the stores of a state-sync snapshot anew, in the order of their names as Go does. */
+/** Rewrites the extensions of a state-sync snapshot, in the order of their names as Go does. */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { UsageError } from '../../../errors.ts';
@@ -20,38 +20,37 @@ import type { ItemReader } from '../stream/items.ts';
 import { artifactSink } from './artifact-sink.ts';
 
 export interface RewriteOptions extends Pick<VerifiedCopyOptions, 'progress' | 'signal' | 'pool'> {
-  /** Of a source whose stores have been read. */
+  /** Reader of the source, after its stores have been read. */
   readonly reader: ItemReader;
   readonly stream: ChunkStream;
   readonly hashes: CodeHashes;
   /** Hash of the export data in the stores. */
   readonly exportDataHash: string;
-  /** Whose artifacts become the extension `swingset`. */
+  /** Its artifacts become the extension `swingset`. */
   readonly artifacts: SwingStoreExport;
-  /** A directory with the byte code of the chain, to be taken instead of what the source has. */
+  /** A directory with the byte code of the chain, used in place of that in the source. */
   readonly wasmDir?: string | undefined;
   readonly scratchDir: string;
   readonly note: (message: string) => void;
 }
 
-/** What was written. */
 export interface RewrittenExtensions {
   readonly summary: ExportSummary;
   /** Undefined without a store `wasm`. */
   readonly codes: ByteCodes | undefined;
 }
 
-/** What a node on the Cosmos SDK as it is upstream restores at most; Agoric's own takes eight times as much. */
+/** Item limit of a node on the upstream Cosmos SDK; that of Agoric's own is eight times as large. */
 const UPSTREAM_MAX_ITEM_BYTES = 64_000_000;
 
 const gzipBytes = promisify(gzip);
 
 /**
- * Reads the extensions of the source, and writes what shall stand in their place: `swingset` from the export, `wasm`
- * from the directory if one is named, all others as they are.
- * @param behind the first item behind the stores
- * @throws {VerificationError} `EXPORT_DATA`, and for whatever is wrong with an artifact or a byte code
- * @throws {UsageError} `WASM_DIR` if one is named for a chain without byte code
+ * Reads the extensions of the source and writes their replacements: `swingset` from the export, `wasm` from the
+ * directory if one is given, all others unchanged.
+ * @param behind the first item after the stores
+ * @throws {VerificationError} `EXPORT_DATA`, and for any bad artifact or byte code
+ * @throws {UsageError} `WASM_DIR` if a directory is given for a chain without byte code
  */
 export async function rewriteExtensions(
   behind: OtherItem | undefined,
@@ -75,7 +74,7 @@ export async function rewriteExtensions(
 }
 
 function noCode(path: string): UsageError {
-  return new UsageError('WASM_DIR', 'the stores say nothing of byte code', {
+  return new UsageError('WASM_DIR', 'the stores list no byte code', {
     path,
     expected: 'a store wasm',
     found: 'none',
@@ -92,20 +91,20 @@ class Rewriter {
     this.#options = options;
   }
 
-  /** Writes what is due though the source does not have it. */
+  /** Writes the extensions between `last` and `next` that the source lacks. */
   async writeBetween(last: string, next: string | undefined): Promise<void> {
     const isBetween = (name: string): boolean => last < name && (next === undefined || name < next);
     if (isBetween('swingset')) await this.#writeArtifacts();
     if (isBetween('wasm')) await this.#writeCodes();
   }
 
-  /** Writes what shall stand in the place of an extension of the source. */
+  /** Writes the replacement for an extension of the source. */
   async take(extension: Extension): Promise<void> {
     const { reader, wasmDir } = this.#options;
     const { name } = extension;
     if (name !== 'swingset' && name !== 'wasm') return this.#copy(extension);
     refuseFormat(extension, reader.where);
-    // What the source has in these two is left unread, also where it makes no sense.
+    // The content of these two in the source is not read, even if it is malformed.
     if (name === 'swingset') return this.#writeArtifacts();
     return wasmDir === undefined ? this.#copyCodes(extension) : this.#writeCodes();
   }
@@ -127,7 +126,7 @@ class Rewriter {
     };
     const { location } = artifacts;
     const options = { scratchDir, exportDataHash, location, onArtifact };
-    // A node that restores it needs these at least.
+    // A node that restores the archive needs at least these artifacts.
     const artifactMode = artifacts.artifactMode === 'none' ? 'operational' : undefined;
     const copied = await copyVerified(artifacts, async () => artifactSink(stream, options), {
       progress,

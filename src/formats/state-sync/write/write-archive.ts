@@ -1,4 +1,4 @@
-/** Writes archives that `snapshots load` takes: see `dump-archive.ts`. */
+/** Writes archives for `snapshots load`; see `dump-archive.ts`. */
 import { rename, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -15,7 +15,7 @@ import { readArchiveHash } from '../stream/dump-archive.ts';
 import { bytesField, numberField } from '../stream/encode-item.ts';
 import { fileHeader, filePadding, TAR_END } from '../stream/ustar.ts';
 
-/** What an archive is of, and its chunks. */
+/** Snapshot and chunks of an archive. */
 export interface ArchiveContent {
   readonly height: number;
   readonly format: number;
@@ -23,17 +23,17 @@ export interface ArchiveContent {
   readonly chunks: Chunks;
 }
 
-/** The name by which an archive is known for one. */
+/** The file name that marks a file as an archive. */
 export function archiveName(height: number, format: number): string {
   return `${height}-${format}.tar.gz`;
 }
 
 /**
- * Publishes an archive: whoever opens `path` sees the old file, none, or all of the new one.
- * @param path in a directory that exists
- * @param replace whether another archive there is replaced
- * @returns false if an archive of the very same chunks was there already
- * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if another one is there
+ * Publishes an archive atomically: a reader of `path` sees the old file, no file, or the complete new one.
+ * @param path in an existing directory
+ * @param replace replace another archive at `path`
+ * @returns false if an archive of the same chunks already existed
+ * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if another archive exists and `replace` is off
  */
 export async function publishArchive(
   path: string,
@@ -44,7 +44,7 @@ export async function publishArchive(
     const found = await hashOfArchive(path);
     if (found === content.chunks.hash.toString('hex')) return false;
     if (!replace) {
-      throw new SwingSnapError('SNAPSHOT_EXISTS', 'another archive of that height is there', {
+      throw new SwingSnapError('SNAPSHOT_EXISTS', 'another archive of that height already exists', {
         path,
         expected: content.chunks.hash.toString('hex'),
         found: found ?? 'a damaged archive',
@@ -53,7 +53,7 @@ export async function publishArchive(
     }
   }
   await inDirectory(dirname(path), async (place) => {
-    // A killed run leaves one, which the next run removes.
+    // If this run is killed, the next run removes the directory.
     const work = WorkDirectory.make(place.path, `${TEMPORARY_PREFIX}archive-`);
     try {
       const built = join(work.path, basename(path));
@@ -73,7 +73,7 @@ async function writeArchive(file: FileHandle, content: ArchiveContent): Promise<
   });
 }
 
-/** @returns undefined if it is damaged */
+/** @returns undefined if the archive is damaged */
 async function hashOfArchive(path: string): Promise<string | undefined> {
   const found = findStateSync(path);
   if (found === undefined) return undefined;
@@ -85,7 +85,7 @@ async function hashOfArchive(path: string): Promise<string | undefined> {
   }
 }
 
-/** `Snapshot`, which describes an archive: see `dump-archive.ts`. */
+/** Encodes `Snapshot`, which describes an archive; see `dump-archive.ts`. */
 export function encodeDescription({
   height,
   format,
@@ -97,7 +97,7 @@ export function encodeDescription({
     numberField(2, format),
     numberField(3, hashes.length),
     bytesField(4, hash),
-    // `Metadata`, of which the one field repeats.
+    // `Metadata`, whose only field repeats.
     bytesField(5, Buffer.concat(hashes.map((each) => bytesField(1, each)))),
   ]);
 }
