@@ -1,4 +1,4 @@
-/** The library's surface: whoever changes it changes this list, and says so in the changelog. */
+/** The library's surface: a change of it changes this list, and is in the changelog. */
 import { expect, it } from 'vitest';
 import * as library from '../src/index.ts';
 

@@ -23,7 +23,7 @@ export type Statement = BetterSqlite3.Statement;
 export interface OpenDatabaseOptions {
   readonly readonly?: boolean;
   readonly fileMustExist?: boolean;
-  /** Milliseconds to wait for a lock that somebody else holds; 5000 if not given. */
+  /** Milliseconds to wait for a lock that another connection holds; 5000 if not given. */
   readonly timeout?: number;
 }
 

@@ -1,4 +1,4 @@
-/** `discard`: an export that nobody will retrieve is ended and removed. */
+/** `discard`: ends an export that is no longer wanted, and removes it. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';

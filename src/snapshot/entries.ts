@@ -97,7 +97,7 @@ export class EntriesWriter {
 
 /**
  * The entries of a snapshot, as their file gives them, which must be the one that the manifest names. They come as
- * they are read, before the hash of the whole file is known: whoever reads them must not make anything visible before
+ * they are read, before the hash of the whole file is known: the reader must not make anything visible before
  * the iteration has ended.
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`
  */
@@ -169,7 +169,7 @@ function linesOfFrame(raw: Uint8Array, entries: number, path: string): string[] 
 
 function decodeEntry(line: string, path: string): SnapshotEntry {
   const entry = parseEntry(line, path);
-  // One text for each entry: whoever reads it with a pattern, as a shell does, reads what we read.
+  // One text for each entry: a program that matches it with a pattern, as a shell does, reads what we read.
   if (JSON.stringify(entry) !== line) {
     damaged('a line of the list of entries has another text', {
       path,

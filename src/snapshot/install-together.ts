@@ -21,7 +21,7 @@ export interface InstallOptions {
   /** Names the source in errors. */
   readonly location: string;
   readonly height: number;
-  /** Content hashes that the whole must have, as far as somebody named one. */
+  /** Content hashes that the whole must have; undefined ones are ignored. */
   readonly expected: readonly (string | undefined)[];
   readonly signal?: AbortSignal | undefined;
 }

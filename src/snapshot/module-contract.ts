@@ -7,7 +7,7 @@
  * - receiver: `beginWriteState` gives a {@link ChunkedWritable}: `writeChunk` for each, `done`, then `install`
  *
  * Either side may be ended by `abort` at any moment before `install`, and nothing is left then. Modules of one snapshot
- * are driven concurrently. Whoever drives them (`formats/snapshot`) packs chunks, and knows nothing of what is in them.
+ * are driven concurrently. Their driver (`src/snapshot`) packs chunks, and knows nothing of what is in them.
  * Every module passes `test/contract/module.ts`.
  */
 import { createHash, type Hash } from 'node:crypto';
@@ -27,7 +27,7 @@ export interface StateModule<Written extends WrittenState = WrittenState> {
    */
   readonly anyOrder: boolean;
   /**
-   * When its state is installed: `first` what is named by its content, and harms nobody if the rest is missing; `last`
+   * When its state is installed: `first` what is named by its content, and does no harm if the rest is missing; `last`
    * what a node takes for complete once it is there.
    */
   readonly installs: 'first' | 'between' | 'last';
@@ -61,7 +61,7 @@ export interface ChunkedWritable<Written extends WrittenState = WrittenState> {
   writeChunk(chunk: StateChunk): Promise<void>;
   /**
    * To be called once, after the last chunk was taken. Returns if the state is complete, is what the context says, and
-   * is durable; it is still visible to nobody.
+   * is durable; it is not visible yet.
    * @throws {VerificationError} if it is not; {@link SwingSnapError} `MODULE_STATE` if it is called twice
    */
   done(): Promise<Written>;
@@ -143,7 +143,10 @@ export interface StateContext {
   readonly height: number;
   /** Where it is known. */
   readonly chainId?: string | undefined;
-  /** Fields that the {@link StateDescription} must have, its hashes in particular, from whoever the caller trusts. */
+  /**
+   * Fields that the {@link StateDescription} must have, its hashes in particular, from a source that the caller
+   * trusts.
+   */
   readonly trusted?: Readonly<Record<string, unknown>> | undefined;
   /** Raw bytes of an entry at most. */
   readonly chunkBytes: number;
@@ -158,7 +161,7 @@ export interface ReadContext extends StateContext {
   readonly held?: HeldState | undefined;
 }
 
-/** What whoever takes the chunks has already, from an earlier height. */
+/** What the receiver of the chunks has already, from an earlier height. */
 export interface HeldState {
   /** The entries of the artifact of an identity, in order; undefined if there is no such artifact. */
   artifact(module: string, identity: string): HeldArtifact | undefined;

@@ -1,6 +1,6 @@
 /**
  * The tar inside a chunk, by tar-stream. There is exactly one tar for given entries, and a reader takes no other: so
- * nobody can hide in it what one program unpacks and another does not see, and equal entries make equal bytes.
+ * it cannot hide what one program unpacks and another does not see, and equal entries make equal bytes.
  *
  * Format: POSIX.1-2001 (`ustar`, with a PAX `path` record where a name does not fit the header), in the spelling of
  * tar-stream, which `docs/snapshot-format.md` describes.

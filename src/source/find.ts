@@ -46,7 +46,7 @@ export function findSource(source: string): FoundSource {
       found: `${SNAPSHOT_MANIFEST_FILE} and ${EXPORT_MANIFEST_FILE}`,
     });
   }
-  // A snapshot that has lost its manifest is damaged, which whoever reads it says.
+  // A snapshot that has lost its manifest is damaged. Its reader reports that.
   const isRuin = existsSync(join(path, ENTRIES_FILE)) || existsSync(join(path, CHUNKS_DIR));
   if (isSnapshot || (isRuin && !isExport)) {
     return { form: 'snapshot', path, snapshot: storedDirectory(path) };

@@ -20,7 +20,10 @@ export interface NamedState {
   readonly kind: string;
 }
 
-/** Whoever opens a source closes it. It is read once, in one of three ways: `swingset`, `readers`, or `deliver`. */
+/**
+ * The caller that opens a source closes it. A source is read once, in one of three ways: `swingset`, `readers`,
+ * or `deliver`.
+ */
 export interface Source {
   readonly form: SourceForm;
   /** An absolute path. */

@@ -55,7 +55,7 @@ export class StagedCodes {
     };
   }
 
-  /** Whoever reads the artifacts may fail, and then they never end. */
+  /** The reader of the artifacts may fail, and then they never end. */
   async #allHaveCome(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     await Promise.race([this.#ended, ...(signal ? [once(signal, 'abort')] : [])]);

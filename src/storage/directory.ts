@@ -215,7 +215,8 @@ class StagedDirectory implements StagedSnapshot {
     accept: ((shown: ShownFile) => Promise<boolean>) | undefined,
   ): Promise<number | undefined> {
     const path = this.#pathFor(file);
-    // Given its new name first: what is looked at then is what stays, whoever removes the other snapshot meanwhile.
+    // It gets its new name first: then the file that is checked is the file that stays, even if the other snapshot
+    // is removed meanwhile.
     const size = await adopted(join(from.location, file), path, maxBytes);
     if (size === undefined || accept === undefined || (await accept({ path }))) return size;
     await rm(path);

@@ -1,4 +1,4 @@
-/** A storage in memory, for tests and for whoever wants to look before anything is written. */
+/** A storage in memory, for tests, and for programs that look before they write. */
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import {
   checkSnapshotName,

@@ -154,7 +154,7 @@ describe('files that another user has made first', () => {
     }
   });
 
-  it('among the locks, a directory of his, keeps nobody out', async () => {
+  it('among the locks, a directory of the attacker, keeps no operation out', async () => {
     await chown(locks, MALLORY, MALLORY);
     const E = join(dir, 'E');
     const ended = await swingsnap(ROOT, 'export', '--state-dir', S, '--export-dir', E);

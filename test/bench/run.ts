@@ -63,7 +63,7 @@ export async function runRace(race: Race, runs: number): Promise<Result> {
 async function lap({ before, command, after, makes }: Contender): Promise<Lap> {
   if (makes !== undefined) await rm(makes, { recursive: true, force: true });
   if (before !== undefined) await measure(before);
-  // Nobody waits for a disk that still writes what another run has left.
+  // No run waits for a disk that still writes what another run has left.
   await measure(['sync']);
   const run = await measure(command);
   if (after !== undefined) await measure(after);

@@ -72,7 +72,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       entries: entries.map((entry) => ({ ...entry, data: Buffer.from(entry.data as Uint8Array) })),
     }));
 
-  /** Several calls at once, as whoever drives a module has them. */
+  /** Several calls at once, as the driver of a module has them. */
   async function writeAll(writable: ChunkedWritable, chunks: readonly StateChunk[]): Promise<void> {
     const writing = copies(chunks).map(async (chunk) => writable.writeChunk(chunk));
     // A module may take its time with the last until it knows that there is no other.

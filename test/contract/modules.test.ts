@@ -84,7 +84,7 @@ describeModule('files', async () => {
   };
 });
 
-describeModule('a module of somebody else', async () => {
+describeModule('a module of another program', async () => {
   const from: Notes = new Map([
     ['one', 'first'],
     ['two', 'second'],

@@ -176,7 +176,7 @@ describe.each(documents)('$file', (document) => {
     );
   });
 
-  it('names no path of a machine that somebody worked on', () => {
+  it('names no path of a machine', () => {
     expect(document.text).not.toMatch(MACHINE_PATH);
   });
 });

@@ -255,7 +255,7 @@ const presence: Mutation[] = [
     },
   })),
   {
-    what: 'files that nobody lists',
+    what: 'files that the manifest does not list',
     verdict: 'accepted',
     change: (f) => {
       f.files.set('untrusted-export-data.jsonl', Buffer.from('["host.x","1"]\n'));
@@ -298,7 +298,7 @@ const names: Mutation[] = [
     what: 'a historical artifact in an operational export, unread',
     verdict: 'accepted',
     change: (f) => {
-      f.addArtifact(OLD_SPAN, 'nobody reads this\n');
+      f.addArtifact(OLD_SPAN, 'this is not read\n');
       f.addArtifact(OLD_HEAP, 'nor this');
     },
   },
@@ -362,7 +362,7 @@ const names: Mutation[] = [
     },
   },
   {
-    what: 'an artifact that nobody needs listed twice',
+    what: 'an unneeded artifact listed twice',
     exception: 'artifact listed twice',
     change: (f) => {
       f.manifest.artifacts.push([OLD_HEAP, 'a'], [OLD_HEAP, 'b']);

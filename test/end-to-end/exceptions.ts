@@ -42,7 +42,7 @@ export const EXCEPTIONS = {
   },
   'artifact listed twice': {
     verdicts: ['accepted', 'refused'],
-    reason: 'The reference takes the last file of that name; which one was meant, nobody can tell.',
+    reason: 'The reference takes the last file of that name; which one was meant cannot be told.',
   },
   'another type': {
     verdicts: ['accepted', 'refused'],

@@ -22,7 +22,7 @@ export function tellVerdict(verdict: Verdict): string {
   return verdict.accepted ? 'accepted' : `refused: ${verdict.why}`;
 }
 
-/** A stream of the reference that nobody listens to fails the process when its file cannot be read. */
+/** A stream of the reference without a listener fails the process when its file cannot be read. */
 function isCrash(error: unknown): error is Error {
   return error instanceof Error && error.message === CRASH;
 }

@@ -9,7 +9,7 @@ import { makeTemplate, scenes, setScene, type Template } from './scenes.ts';
 /** All steps in a soak; in a test run as many of each scene as there is time for. */
 const isSoak = process.env['SWINGSNAP_SOAK'] !== undefined;
 const AT_MOST = isSoak ? Infinity : 9;
-/** Of threads, the last ones: in those before, a database is filled that nobody has seen. */
+/** Of threads, the last ones: in those before, a database is filled that is not visible yet. */
 const THREAD_STEPS = isSoak ? Infinity : 4;
 const LANES = 2;
 const TIMEOUT = isSoak ? 3_600_000 : 120_000;

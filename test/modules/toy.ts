@@ -1,4 +1,4 @@
-/** A module that somebody else might write, with nothing of ours but the contract: notes, each of them one artifact. */
+/** A module that another program might have, with nothing of ours but the contract: notes, each of them one artifact. */
 import { SwingSnapError, VerificationError } from '../../src/errors.ts';
 import {
   ModuleHasher,

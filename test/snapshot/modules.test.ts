@@ -187,7 +187,7 @@ describe('a snapshot of several modules', () => {
     expect(other.manifest.contentHash).not.toBe(manifest.contentHash);
   });
 
-  it('lists the entries of one module behind those of another, whoever was faster', async () => {
+  it('lists the entries of one module behind those of another, whichever was faster', async () => {
     const storage = memoryStorage();
     const slow: StateModule = {
       ...notesModule('a', notesOf('1', '2', '3')),
@@ -289,7 +289,7 @@ describe('a snapshot of several modules', () => {
     expect(place.size).toBe(0);
   });
 
-  it('is refused by the name of a module that nobody takes, or has no right name', async () => {
+  it('is refused with a module that has no writer, or a wrong name', async () => {
     const storage = memoryStorage();
     await pack(storage, [sending(smallSpec), notesModule('strange', manyNotes)]);
     await expect(unpack(storage, [receiving()])).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-/** A snapshot that goes while somebody reads it: that ends well or with exit code 5, and never with a wrong result. */
+/** A snapshot that is removed while it is read: that ends well or with exit code 5, and never with a wrong result. */
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';

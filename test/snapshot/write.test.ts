@@ -153,7 +153,7 @@ describe('a snapshot that fails to be written', () => {
     expect(await listTree(above)).toEqual({});
   });
 
-  it('is refused if nobody has verified what goes in', async () => {
+  it('is refused if its content was not verified', async () => {
     const dir = await tempDir();
     const options = { codec, level: 3, chunkBytes: 4 * MIB, replace: false, madeBy: 'a test' };
     const sink = await writeSnapshot(directoryStorage(dir), { ...options, height: 7 });

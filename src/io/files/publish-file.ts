@@ -13,7 +13,7 @@ export function temporaryName(of: string): string {
 }
 
 /**
- * Publishes a file: whoever opens `path` sees the old file, none, or all of the new one, and once this returns the
+ * Publishes a file: a reader of `path` sees the old file, none, or all of the new one, and once this returns the
  * new one survives a power loss.
  * @param content its bytes, or a function that writes them
  */

@@ -32,7 +32,7 @@ export function defaultScratchDir(): string {
 }
 
 /**
- * Makes a directory for scratch files that need names. Whoever makes it removes it; what a killed run has left, the
+ * Makes a directory for scratch files that need names. The caller removes it; what a killed run has left, the
  * next one removes.
  * @param dir an existing directory; the caller has checked that it is writable
  * @throws {StorageError} `SCRATCH` if it cannot be made there

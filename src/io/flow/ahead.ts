@@ -1,4 +1,4 @@
-/** Work ahead of whoever takes its results. */
+/** Work ahead of the caller that takes its results. */
 
 export interface AheadLimits<Item> {
   /** Items that are worked on, or wait to be taken, at most. */
@@ -40,7 +40,7 @@ export async function* mapAhead<Item, Result>(
         }
         const size = sizeOf(next.value);
         const result = work(next.value);
-        // Nobody may ever come to take it.
+        // The caller may never come to take it.
         result.catch(() => undefined);
         begun.push({ result, size });
       }

@@ -40,7 +40,7 @@ export class AskedThread<Order, Answer> {
     this.#what = what;
     this.#thread = new Worker(module, { workerData: data, resourceLimits: THREAD_LIMITS });
     this.ready = this.#answer();
-    // Whoever asks hears of it too.
+    // The callers of `ask` get the error too.
     this.ready.catch(() => undefined);
     this.#thread.on('message', (outcome: Outcome<Answer | undefined>) => {
       const waiting = this.#waiting.shift();

@@ -1,6 +1,7 @@
 /**
- * Worker threads for what takes time and nothing else: compression, hashing, checks of whole buffers. Whoever asks
- * for work keeps it bounded (`in-order.ts`, `ahead.ts`): a pool takes as much as it is given.
+ * Worker threads for what takes time and nothing else: compression, hashing, checks of whole buffers. The caller
+ * keeps the
+ * work bounded (`in-order.ts`, `ahead.ts`): a pool takes as much as it is given.
  */
 import { availableParallelism } from 'node:os';
 import type { Piscina } from 'piscina';

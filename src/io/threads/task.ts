@@ -27,7 +27,8 @@ export function workerTask<Input, Output>(
 }
 
 /**
- * The buffers behind `views` that belong to nobody else, and can be given away: a view of a part is of a buffer that
+ * The buffers behind `views` that nothing else uses, so that they can be given away: a view of a part is of a buffer
+ * that
  * others may look into too.
  */
 export function ownBuffers(views: Iterable<Uint8Array>): ArrayBuffer[] {

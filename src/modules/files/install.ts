@@ -108,7 +108,7 @@ class InstalledTree implements TreeTarget {
   }
 
   async directory(path: string): Promise<void> {
-    // Its own mode comes when all is in it: it may be one that nobody can write to.
+    // Its own mode comes when all is in it: it may deny writing to all users.
     await mkdir(join(this.#tree, path), { mode: 0o700 });
   }
 

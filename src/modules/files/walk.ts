@@ -98,7 +98,7 @@ function fileNode(full: string, path: string, found: BigIntStats): TreeNode {
 }
 
 async function* readFile(path: string, before: BigIntStats): AsyncGenerator<Uint8Array> {
-  // Opening a pipe would wait for somebody to write into it.
+  // Opening a pipe would wait for a writer.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
   const file = await open(path, flags).catch((cause: unknown) => {
     const { code } = cause as NodeJS.ErrnoException;
@@ -108,7 +108,7 @@ async function* readFile(path: string, before: BigIntStats): AsyncGenerator<Uint
     if (!isSame(before, await file.stat({ bigint: true }))) throw changed(path);
     let size = 0n;
     for (;;) {
-      // A buffer for each piece, since whoever takes them may keep them.
+      // A buffer for each piece, since the consumer may keep them.
       const piece = Buffer.allocUnsafeSlow(Math.min(READ_PIECE_BYTES, Number(before.size) + 1));
       const { bytesRead } = await file.read(piece, 0, piece.length);
       if (bytesRead === 0) break;
@@ -139,7 +139,7 @@ function isSame(before: BigIntStats, after: BigIntStats): boolean {
 function changed(path: string, cause?: unknown): SwingSnapError {
   return new SwingSnapError('FILE_CHANGED', 'something changed while it was read', {
     path,
-    hint: 'run it again when nobody writes there: stop the node, or take a copy',
+    hint: 'run it again when no program writes there: stop the node, or take a copy',
     cause,
   });
 }

@@ -7,7 +7,7 @@ interface Offer<Item> {
 }
 
 /**
- * Passes items from whoever puts them to whoever takes them, in order. A put item counts as taken when the next one is
+ * Passes items from a producer to a consumer, in order. A put item counts as taken when the next one is
  * asked for: so no more than one is on its way, whatever the taker does with it.
  */
 export class Handoff<Item> {

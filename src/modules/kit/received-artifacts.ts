@@ -140,7 +140,7 @@ export class ReceivedArtifacts {
     }
   }
 
-  /** Whoever writes from now on gets this error. */
+  /** Every later write throws this error. */
   fail(error: unknown): void {
     this.#failure ??= { error };
   }

@@ -52,7 +52,7 @@ export async function* chunksOf(
 async function entryOf(sent: SentArtifact, hasher: ModuleHasher): Promise<StateEntry> {
   const { name, entryName, size, identityOf, read } = sent;
   const whole = async (): Promise<Uint8Array> => gather(read());
-  // What is known by its hash is read only if nobody has it.
+  // What is known by its hash is read only if the receiver lacks it.
   const data = sent.sha256 === undefined ? await whole() : whole;
   const sha256 = sent.sha256 ?? (data instanceof Function ? '' : sha256Hex(data));
   const artifact: StateArtifact = { name, size, sha256, identity: identityOf(sha256) };

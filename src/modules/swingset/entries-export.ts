@@ -39,10 +39,10 @@ export interface EntriesExportOptions {
   /** Its chunks, anew at each call. */
   readonly chunks: () => AsyncGenerator<StateChunk>;
   /** Waits until no chunk is being loaded any more, and looks whether all of them were right. */
-  readonly settle?: (() => Promise<unknown>);
+  readonly settle?: () => Promise<unknown>;
   readonly pool: WorkerPool;
   /** Called when the export is closed. */
-  readonly close?: (() => Promise<void>);
+  readonly close?: () => Promise<void>;
 }
 
 /** An entry, and how to get it. */
@@ -54,7 +54,7 @@ interface Part {
   readonly load: () => Promise<Uint8Array>;
 }
 
-/** Everything that is read from it is checked on the way; artifacts that nobody asks for are not loaded. */
+/** Everything that is read from it is checked on the way; artifacts that the caller leaves are not loaded. */
 export class EntriesExport implements SwingStoreExport {
   readonly location: string;
   readonly height: number;

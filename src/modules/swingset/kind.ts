@@ -1,4 +1,4 @@
-/** The module `swingset` of a state dir, for whoever has modules by their places. */
+/** The module `swingset` of a state dir, for a caller that names modules by their places. */
 import { UsageError } from '../../errors.ts';
 import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
 import { openSwingStore } from '../../formats/swing-store/read/open.ts';

@@ -1,6 +1,7 @@
 /**
  * The module `swingset`: a SwingStore, through `SwingStoreExport`. It reads any form of an export, and hands what it
- * receives, again as an export, to whoever builds a store from it, compares it with one, or only verifies it.
+ * receives, again as an export, to a destination, which builds a store from it, compares it with one, or only
+ * verifies it.
  */
 import {
   noSuchSide,
@@ -14,7 +15,7 @@ import { SwingsetReadable } from './readable.ts';
 import { SwingsetWritable, type SwingsetTarget, type WrittenStore } from './writable.ts';
 
 export interface SwingsetModuleOptions<Installed extends InstalledState = InstalledState> {
-  /** What is read, if anything is; whoever gives it closes it. */
+  /** What is read, if anything is; the caller closes it. */
   readonly source?: SwingStoreExport | undefined;
   /** What becomes of what is received, if anything is. */
   readonly target?: SwingsetTarget<Installed> | undefined;

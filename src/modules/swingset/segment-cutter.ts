@@ -36,7 +36,7 @@ export class SegmentCutter {
       end = next;
     }
     if (start < block.length) {
-      // A copy: the block may be used again by whoever gave it.
+      // A copy: the caller may use the block again.
       this.#pieces.push(Buffer.from(block.subarray(start)));
       this.#length += block.length - start;
     }

@@ -32,7 +32,7 @@ export async function checksumsIn(
   return checksums;
 }
 
-/** Those of `checksums`, which are read only where nobody has them. */
+/** Those of `checksums`, which are read only if the receiver lacks them. */
 export async function* byteCodes(
   module: string,
   dir: string,
@@ -64,12 +64,12 @@ function refuseNoFile(path: string, found: Stats): void {
 
 /** @throws {VerificationError} `WASM_CHECKSUM` */
 export async function* readByteCode(path: string, checksum: string): AsyncGenerator<Uint8Array> {
-  // Opening a pipe would wait for somebody to write into it.
+  // Opening a pipe would wait for a writer.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   const tap = new DigestTap();
   async function* pieces(): AsyncGenerator<Uint8Array> {
     for (;;) {
-      // A buffer for each piece, since whoever takes them may keep them.
+      // A buffer for each piece, since the consumer may keep them.
       const piece = Buffer.allocUnsafeSlow(READ_PIECE_BYTES);
       const { bytesRead } = await file.read(piece, 0, READ_PIECE_BYTES);
       if (bytesRead === 0) return;

@@ -21,7 +21,7 @@ export interface AwaitExportOptions {
 }
 
 /**
- * Waits for the operation whose record is in `exportDir`, if there is one. An export of somebody else is done when
+ * Waits for the operation whose record is in `exportDir`, if there is one. An export of another program is done when
  * it has a manifest.
  * @throws {BusyError} `NOT_DONE` if it may not wait
  * @throws {SwingSnapError} `EXPORT_FAILED`, `EXPORT_DIED`; {@link NotFoundError} `EXPORT_DISCARDED`

@@ -157,7 +157,7 @@ async function exportLocked(
     const failure = { error: reportOf(error), endedAt: new Date().toISOString() };
     try {
       await rm(directory.at(STOP_FILE), { force: true });
-      // Whole, but no word of it could be written: nobody may take it for done.
+      // Whole, but its record could not be written: it must not pass for done.
       if (existsSync(directory.at(MANIFEST_FILE))) {
         await removeHeldExport(directory, { keepDirectory: true });
       }

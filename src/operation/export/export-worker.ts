@@ -1,6 +1,6 @@
 /**
  * The process that exports. Without `--detach` it ends when the channel to its command closes, however that ended;
- * with it, it belongs to nobody once it runs.
+ * with it, it runs on its own once it has started.
  */
 import { InterruptedError, SwingSnapError } from '../../errors.ts';
 import type { Progress } from '../../io/progress.ts';
@@ -53,7 +53,7 @@ async function work(request: ExportRequest): Promise<void> {
 }
 
 function tell(message: FromWorker): void {
-  // The command may have gone: then nobody is told.
+  // The command may have exited: then there is no one left to report to.
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
 

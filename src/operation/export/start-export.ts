@@ -74,7 +74,7 @@ async function clearUpAfter(
   missing: readonly string[],
 ): Promise<void> {
   if (!(error instanceof SwingSnapError) || error.code !== WORKER_DIED) return;
-  // Whoever is at work there by now cleans up as well.
+  // Another operation that is at work there by now cleans up as well.
   await clearUp(pid, exportDir, missing).catch(() => undefined);
 }
 
@@ -144,7 +144,7 @@ class Worker {
       });
       this.#onEnd(reject);
     });
-    // Whichever of the two nobody waits for may fail unheard.
+    // Only one of the two is awaited; the other may be rejected without a handler.
     this.started.catch(() => undefined);
     this.done.catch(() => undefined);
     signal?.addEventListener('abort', onAbort);

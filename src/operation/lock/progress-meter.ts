@@ -1,4 +1,4 @@
-/** Progress as it stands, for whoever asks later. */
+/** The present progress, to be asked for at any time. */
 import type { Progress, ProgressTotal } from '../../io/progress.ts';
 import type { OperationProgress } from './notice.ts';
 

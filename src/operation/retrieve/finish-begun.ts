@@ -34,7 +34,7 @@ export interface FinishedRetrieve {
 
 /**
  * @returns undefined if no such removal was begun in `exportDir`, or `storage` has no snapshot of what it was
- * @throws {BusyError} `BUSY` if somebody is removing it
+ * @throws {BusyError} `BUSY` if another operation is removing it
  * @throws {VerificationError} `SNAPSHOT_DAMAGED` if that snapshot is not what it says; nothing is removed then
  */
 export async function finishRetrieve(

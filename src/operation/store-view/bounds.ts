@@ -14,7 +14,7 @@ export const DEFAULT_MAX_WAL = 10_000_000_000;
 
 const LOOK_EVERY_MS = 50;
 
-/** A signal with somebody who looks out behind it. */
+/** A signal that is aborted by what a regular look finds. */
 export interface Lookout {
   readonly signal: AbortSignal;
   /** Ends the looking; the signal is not aborted by it. */

@@ -168,7 +168,7 @@ describe('byte codes', () => {
     }
   });
 
-  it('are refused in a format that nobody knows, and under a code without a hash', async () => {
+  it('are refused in an unknown format, and under a code without a hash', async () => {
     const items = [extensionItem('wasm', 2), ...wasmItems(codes).slice(1)];
     const unknown = await chainWith(wasmLeaves(codes), items);
     await expect(read(unknown)).rejects.toMatchObject({ code: 'STATE_SYNC_DAMAGED' });

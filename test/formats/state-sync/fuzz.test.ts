@@ -1,4 +1,4 @@
-/** Streams that nobody has written: never a crash, a hang, or a wrong accept. */
+/** Streams that no program has written: never a crash, a hang, or a wrong accept. */
 import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -399,7 +399,7 @@ describe('a tampered snapshot is refused with', () => {
       'STATE_SYNC_DAMAGED',
     ],
     [
-      'a format of the extension that nobody knows',
+      'an unknown format of the extension',
       ({ extras }) =>
         void extras.splice(
           0,

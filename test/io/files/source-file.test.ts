@@ -40,7 +40,7 @@ it('reads as much as there was when it was opened, or less if the file has shrun
   shrunk.file.close();
 });
 
-it('opens a pipe without waiting for somebody to write into it', async () => {
+it('opens a pipe without waiting for a writer', async () => {
   const path = join(await tempDir(), 'pipe');
   execFileSync('mkfifo', [path]);
   const file = SourceFile.open(path);

@@ -25,7 +25,7 @@ describe('InOrder', () => {
   it.each([
     ['too many', { items: 3, bytes: 1000 }],
     ['too much', { items: 1000, bytes: 30 }],
-  ])('makes whoever adds wait while there are %s', async (_, limits) => {
+  ])('makes `add` wait while there are %s', async (_, limits) => {
     let running = 0;
     let most = 0;
     const queue = new InOrder<void>(limits, () => undefined);
@@ -41,7 +41,7 @@ describe('InOrder', () => {
     expect(most).toBe(3);
   });
 
-  it('throws the first failure to whoever adds next, takes nothing behind it, and settles', async () => {
+  it('throws the first failure from the next `add`, takes nothing behind it, and settles', async () => {
     const taken: number[] = [];
     const queue = new InOrder<number>({ items: 3, bytes: 9 }, (value) => void taken.push(value));
     await queue.add(made(1, 1), 0);

@@ -76,7 +76,7 @@ describe('a thread that is asked', () => {
     await thread.end();
   });
 
-  it('tells whoever waits, and whoever asks later, that it has ended', async () => {
+  it('reports its end to callers that wait, and to later ones', async () => {
     const thread = await start();
     const code = 'WORKER_FAILED';
     const waiting = [thread.ask({ what: 'die' }), thread.ask({ what: 'a' })];

@@ -224,7 +224,7 @@ describe('a tree of files that comes', () => {
     expect(Object.keys(await listTree(above))).toEqual(['tree', 'tree/mine']);
   });
 
-  it('may have directories that nobody can write to, and is removed with them', async () => {
+  it('may have directories without write permission, and is removed with them', async () => {
     const above = await tempDir();
     const dir = path.join(above, 'tree');
     const module = filesModule({ name: 'ibc', dir, purpose: 'install' });

@@ -38,7 +38,7 @@ describe('a handoff', () => {
     expect(found).toEqual(['a', 'b']);
   });
 
-  it('tells both sides of a failure, whoever waits, and from then on', async () => {
+  it('throws a failure on both sides, to a side that waits and from then on', async () => {
     const error = new Error('broken');
     const handoff = new Handoff<number>();
     const puts = [handoff.put(1), handoff.put(2)];

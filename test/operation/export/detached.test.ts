@@ -70,7 +70,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     expect(retrieved).toMatchObject({ exitCode: 1, error: { code: 'EXPORT_FAILED' } });
     expect(retrieved.error?.message).toContain('not complete for mode archival');
     expect(retrieved.error?.hint).toContain('run the export again');
-    // What it left is in nobody's way.
+    // What it left is in no one's way.
     await untilGone(started.pid ?? 0);
     expect(await swingsnap('export', '--state-dir', S, '--export-dir', E)).toMatchObject({
       exitCode: 0,
@@ -124,7 +124,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     expect(await status({ exportDir: E })).toMatchObject({ state: 'done', height: 1001 });
   });
 
-  it('leaves a record of a failure that nobody was there to hear', async () => {
+  it('leaves a record of a failure that no command could report', async () => {
     const { S, E } = await scene('small');
     const flags = ['--detach', '--at-height', '1001', '--timeout', '1500ms'];
     const { child } = start(['export', '--state-dir', S, '--export-dir', E, ...flags]);
@@ -288,7 +288,7 @@ describe('who is alive', { timeout: 180_000 }, () => {
       const args = ['export', '--state-dir', S, '--export-dir', E, '--at-height', '1001'];
       const inside = start(args, ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child']);
       const { record } = await until(async () => await fateOf(E));
-      // Its number is one of its own world, and somebody else's here.
+      // Its number belongs to its own namespace, and to another process here.
       expect(record.pid).toBeLessThan(50);
       expect(await status({ exportDir: E })).toMatchObject({ state: 'waiting' });
       expect(

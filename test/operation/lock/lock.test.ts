@@ -272,7 +272,7 @@ describe('the notice of an operation', () => {
     }
   });
 
-  it('of the dead deceives nobody, and is written over', () => {
+  it('of a dead process misleads no reader, and is written over', () => {
     forge(S, { operation: 'retrieve' });
     expect(operationOn(S)).toBeUndefined();
     const lock = lockOperation([S], { operation: 'restore' });

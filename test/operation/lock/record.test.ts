@@ -115,7 +115,7 @@ describe('waiting for an export', () => {
   const wait = (options: { wait?: boolean; signal?: AbortSignal } = {}) =>
     awaitExport(E, { wait: true, progress: noProgress, ...options });
 
-  it('is over at once where nobody of ours is at work', async () => {
+  it('is over at once where no operation of ours is at work', async () => {
     await wait();
     await wait({ wait: false });
   });

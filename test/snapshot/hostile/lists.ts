@@ -14,7 +14,7 @@ export const lists: readonly Case[] = [
       ['another size than it has', { size: 11 }],
       ['another hash than it has', { sha256: '0'.repeat(64) }],
       ['a hash in capitals', { sha256: 'A'.repeat(64) }],
-      ['a field that nobody knows', { mode: 0o777 }],
+      ['an unknown field', { mode: 0o777 }],
       ['a chunk outside', { chunk: '../../x' }],
       ['a chunk that is not there', { chunk: '0'.repeat(64) }],
     ] as const
