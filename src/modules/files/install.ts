@@ -1,4 +1,4 @@
-/** A tree that is received into a directory: built beside it, and there by one rename. */
+/** Installs a received tree as a directory: builds it next to its place, and moves it there with one rename. */
 import { existsSync, lstatSync, statSync, type Stats } from 'node:fs';
 import { chmod, chown, lstat, mkdir, open, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -20,16 +20,16 @@ import { verifyTree, type TreeFile, type TreeTarget } from './target.ts';
 const WORK_PREFIX = `${TEMPORARY_PREFIX}files-`;
 
 /**
- * Puts a tree where `dir` is, or will be. One that is there and the same stays: so a restore that was killed between two
+ * Installs a tree at `dir`. If the same tree is there already it stays, so that a restore that was killed between two
  * installs can be run again.
- * @throws {SwingSnapError} `FILES_EXIST` if something else is there and may not be replaced
+ * @throws {SwingSnapError} `FILES_EXIST` if `dir` holds something else and `replace` is off
  */
 export async function installTree(
   dir: string,
   { replace, context }: { readonly replace: boolean; readonly context: StateContext },
 ): Promise<TreeTarget> {
   const path = resolve(dir);
-  // Also where nothing has to be made: it may be what a killed restore has installed.
+  // Also before the early return: a killed restore may have installed the tree.
   if (existsSync(dirname(path))) removeLeftovers(dirname(path), namesOf(WORK_PREFIX));
   if (await isOccupied(path)) {
     if (await isTheSame(path, context)) return verifyTree(path);
@@ -48,7 +48,7 @@ export async function installTree(
   }
 }
 
-/** Whether something is there that a rename may not replace. */
+/** Whether `path` holds something that a rename may not replace. */
 async function isOccupied(path: string): Promise<boolean> {
   const found = await lstat(path).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -62,7 +62,7 @@ async function isTheSame(path: string, { trusted }: StateContext): Promise<boole
   try {
     return (await fieldsOfTree(path)).contentHash === trusted?.['contentHash'];
   } catch (error) {
-    // What cannot be carried is not what a snapshot carries.
+    // A tree that a snapshot cannot carry is not the one that it carries.
     if (error instanceof SwingSnapError) return false;
     throw error;
   }
@@ -70,7 +70,7 @@ async function isTheSame(path: string, { trusted }: StateContext): Promise<boole
 
 /** Where a tree is built. */
 interface Site {
-  /** The directory above the tree's place. */
+  /** The parent directory of the tree. */
   readonly place: HeldDirectory;
   readonly work: WorkDirectory;
   readonly made: readonly MadeDirectory[];
@@ -88,13 +88,13 @@ interface Owner {
 
 class InstalledTree implements TreeTarget {
   readonly #path: string;
-  /** {@link #path} as it is reached. */
+  /** {@link #path}, reached through the held parent. */
   readonly #final: string;
   readonly #site: Site;
   readonly #options: InstallOptions;
   readonly #tree: string;
   #owner: Owner | undefined;
-  /** Of the root. */
+  /** Mode of the root. */
   #mode = 0o700;
   #open: { close(): Promise<void> } | undefined;
   #isInstalled = false;
@@ -108,7 +108,7 @@ class InstalledTree implements TreeTarget {
   }
 
   async directory(path: string): Promise<void> {
-    // Its own mode comes when all is in it: it may deny writing to all users.
+    // Its own mode is set when it is complete: that mode may forbid writing.
     await mkdir(join(this.#tree, path), { mode: 0o700 });
   }
 
@@ -116,7 +116,7 @@ class InstalledTree implements TreeTarget {
     const full = join(this.#tree, path);
     await syncDirectory(full);
     await this.#own(async ({ uid, gid }) => chown(full, uid, gid));
-    // A directory that its owner cannot write to cannot be moved either.
+    // A directory that its owner cannot write to cannot be moved.
     if (path === ROOT) this.#mode = mode;
     await chmod(full, path === ROOT ? mode | 0o700 : mode);
   }
@@ -136,7 +136,7 @@ class InstalledTree implements TreeTarget {
     };
   }
 
-  /** Root gives everything to the owner of what is replaced, or of the directory above. */
+  /** When run as root, gives everything to the owner of the replaced tree, or else of the parent directory. */
   async #own(give: (owner: Owner) => Promise<void>): Promise<void> {
     if (process.geteuid?.() !== 0) return;
     this.#owner ??= ownerAt(this.#final) ?? this.#site.place.stat;
@@ -144,7 +144,7 @@ class InstalledTree implements TreeTarget {
   }
 
   async took(): Promise<void> {
-    // It is durable already.
+    // Already durable.
   }
 
   async done(): Promise<void> {
@@ -179,7 +179,10 @@ class InstalledTree implements TreeTarget {
     return { path: this.#path, movedTo, undo: async () => this.#undo(installed, aside) };
   }
 
-  /** What has taken the tree's place meanwhile stays, and then so does what was moved aside. */
+  /**
+   * If something else has taken the tree's place in the meantime, it stays, and so does the tree that was moved
+   * aside.
+   */
   async #undo(installed: Stats, aside: string | undefined): Promise<void> {
     await inDirectory(dirname(this.#path), async (place) => {
       const name = basename(this.#path);
@@ -208,7 +211,7 @@ class InstalledTree implements TreeTarget {
   }
 }
 
-/** Whom that belongs to which a tree takes the place of; what a link of another user leads to does not tell. */
+/** Owner of what is at `path`. A link is followed only if it is ours, not if it belongs to another user. */
 function ownerAt(path: string): Owner | undefined {
   const found = lstatSync(path, { throwIfNoEntry: false });
   const isFollowed = found?.isSymbolicLink() === true && found.uid === process.geteuid?.();
@@ -219,7 +222,7 @@ function makeWork(place: HeldDirectory): WorkDirectory {
   return WorkDirectory.make(place.path, WORK_PREFIX);
 }
 
-/** `<dir>.before-<height>-<time>`, with a number where two come in one second. */
+/** `<dir>.before-<height>-<time>`, numbered if two fall into the same second. */
 async function freeName(place: HeldDirectory, of: string, height: number): Promise<string> {
   const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/gu, '');
   const first = `${of}.before-${height}-${time}`;
@@ -234,7 +237,7 @@ function isThere(error: unknown): boolean {
 }
 
 function filesExist(path: string, cause?: unknown): SwingSnapError {
-  return new SwingSnapError('FILES_EXIST', 'other files are there already', {
+  return new SwingSnapError('FILES_EXIST', 'the directory already holds other files', {
     path,
     expected: 'nothing, an empty directory, or the same files',
     hint: 'stop the node and use --replace, which moves them aside',

@@ -1,5 +1,5 @@
 /**
- * Names of a tree of files, as the module `files` carries it.
+ * Names in a tree of files, as the module `files` carries it.
  *
  * - *path*: relative to the tree's root, with `/` between names; the root itself is `.`
  * - *mode*: the permission bits, three octal digits; owners and times are not carried
@@ -10,20 +10,19 @@ import { moduleOf, type StateArtifact } from '../../snapshot/module-contract.ts'
 
 export const FILES = 'files';
 
-/** The path of the root. */
 export const ROOT = '.';
 
-/** Names of entries have at most 1024 UTF-16 units; the module's name, and the number of a part, need some. */
+/** Names of entries have at most 1024 UTF-16 units, some of which the module's name and the part number need. */
 const MAX_PATH_UNITS = 960;
 const MAX_NAME_BYTES = 255;
 const MODE_MASK = 0o777;
 
-/** What an artifact of a tree is. */
+/** Identity of an artifact of a tree. */
 export type TreeIdentity =
   | { readonly kind: 'directory'; readonly mode: number }
   | { readonly kind: 'file'; readonly mode: number; readonly sha256: string };
 
-/** Whether a path leads to something in the tree, and to nothing else, on every file system that has such names. */
+/** Whether a path always leads to something inside the tree, on every file system that allows such names. */
 export function isTreePath(path: string): boolean {
   if (path === ROOT) return true;
   if (path.length > MAX_PATH_UNITS || /[\0\p{Surrogate}]/u.test(path)) return false;
@@ -33,7 +32,7 @@ export function isTreePath(path: string): boolean {
   });
 }
 
-/** The path of the directory that a path is in. */
+/** The path of the parent directory. */
 export function parentOf(path: string): string {
   const end = path.lastIndexOf('/');
   return end === -1 ? ROOT : path.slice(0, end);
@@ -44,7 +43,7 @@ export function formatIdentity(identity: TreeIdentity): string {
   return identity.kind === 'file' ? `file:${mode}:${identity.sha256}` : `directory:${mode}`;
 }
 
-/** @returns undefined if it is none */
+/** @returns undefined if `identity` is malformed */
 export function parseIdentity(identity: string): TreeIdentity | undefined {
   const [, directoryMode] = /^directory:([0-7]{3})$/u.exec(identity) ?? [];
   if (directoryMode !== undefined) return { kind: 'directory', mode: parseInt(directoryMode, 8) };
@@ -57,12 +56,12 @@ export function fileEntryName(module: string, path: string): string {
   return `${module}/files/${path}`;
 }
 
-/** By the hash of the path: a tar could not hold a file of the directory's name, and files below it. */
+/** Uses the hash of the path: a tar cannot hold both a file with the directory's name and files below it. */
 export function directoryEntryName(module: string, path: string): string {
   return `${module}/directories/${sha256Hex(Buffer.from(path))}`;
 }
 
-/** The path of a file, from the name of its entry; hostile. */
+/** The path of a file, from the name of its entry. The path is hostile. */
 export function pathOfFileEntry(entryName: string): string | undefined {
   const prefix = fileEntryName(moduleOf(entryName), '');
   return entryName.startsWith(prefix) ? entryName.slice(prefix.length) : undefined;
@@ -89,8 +88,8 @@ export function identityOf({
 /** @throws {VerificationError} `TREE_PATH` */
 export function refuseHostilePath(path: string): void {
   if (isTreePath(path)) return;
-  throw new VerificationError('TREE_PATH', 'a path leads out of its tree, or no file can have it', {
-    expected: 'names with / between them, none of them empty, . or ..',
+  throw new VerificationError('TREE_PATH', 'a path leads out of its tree, or is not a valid path', {
+    expected: 'names separated by /, none of them empty, . or ..',
     found: JSON.stringify(path.slice(0, 200)),
   });
 }

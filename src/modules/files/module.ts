@@ -1,4 +1,4 @@
-/** The module `files`: a tree of regular files and directories, whatever they are to the chain. */
+/** The module `files`: a tree of regular files and directories, whatever their meaning to the chain. */
 import {
   ModuleHasher,
   noSuchSide,
@@ -76,7 +76,7 @@ class FilesWritable implements ChunkedWritable {
       },
       nameOfSplit: (entryName) =>
         pathOfFileEntry(entryName) ??
-        wrong('an entry is part of no file', fileEntryName(name, '…'), entryName),
+        wrong('an entry does not belong to a file', fileEntryName(name, '…'), entryName),
       begin: async (path, identity) => this.#begin(path, identity),
     });
   }
@@ -102,11 +102,7 @@ class FilesWritable implements ChunkedWritable {
       finish: async (artifact) => {
         const finished = identityOf(artifact);
         if (finished.kind !== 'file' || finished.sha256 !== artifact.sha256) {
-          wrong(
-            'a file has another hash than its identity says',
-            artifact.sha256,
-            artifact.identity,
-          );
+          wrong('the hash of a file differs from its identity', artifact.sha256, artifact.identity);
         }
         await file.finish(finished.mode);
         this.#hasher.add(artifact);

@@ -1,4 +1,4 @@
-/** Whether the paths of a tree come in order, each behind the directory that it is in. */
+/** Checks that the paths of a tree come in order, each after its parent directory. */
 import { VerificationError } from '../../errors.ts';
 import { compareNames } from '../../snapshot/module-contract.ts';
 import { parentOf, ROOT } from './layout.ts';
@@ -9,16 +9,16 @@ export interface LeftDirectory {
   readonly mode: number;
 }
 
-/** Keeps the directories on the way to the last path, and nothing else. */
+/** Keeps only the directories on the way to the last path. */
 export class TreeOrder {
   readonly #open: LeftDirectory[] = [];
   #last: string | undefined;
 
   /**
-   * @param path the next one, which can be in a tree
+   * @param path the next path, a valid one
    * @param mode undefined for a file
-   * @returns the directories that are complete before it, the innermost first
-   * @throws {VerificationError} `TREE_ORDER` if a path comes twice, in another order, or below something that is no
+   * @returns the directories that are complete before it, innermost first
+   * @throws {VerificationError} `TREE_ORDER` if a path comes twice, out of order, or below something that is not a
    *   directory
    */
   next(path: string, mode: number | undefined): LeftDirectory[] {
@@ -27,7 +27,7 @@ export class TreeOrder {
       if (path !== ROOT || mode === undefined) throw outOfOrder(path, ROOT);
     } else {
       const isAscending = this.#last === ROOT || compareNames(this.#last, path) < 0;
-      if (path === ROOT || !isAscending) throw outOfOrder(path, `a path behind ${this.#last}`);
+      if (path === ROOT || !isAscending) throw outOfOrder(path, `a path after ${this.#last}`);
       const parent = parentOf(path);
       while (this.#open.at(-1)?.path !== parent) {
         const directory = this.#open.pop();
@@ -40,7 +40,7 @@ export class TreeOrder {
     return left;
   }
 
-  /** @returns the directories that are complete at the end. @throws {VerificationError} `TREE_ORDER` without a root */
+  /** @returns the directories still open, innermost first. @throws {VerificationError} `TREE_ORDER` without a root */
   end(): LeftDirectory[] {
     if (this.#last === undefined) throw outOfOrder('nothing', ROOT);
     return this.#open.splice(0).reverse();

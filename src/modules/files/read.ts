@@ -1,4 +1,4 @@
-/** A tree of files, as artifacts that are sent. */
+/** Reads a tree of files as artifacts to send. */
 import { DigestTap } from '../../io/bytes/digest.ts';
 import { ModuleHasher, type ModuleFields } from '../../snapshot/module-contract.ts';
 import type { SentArtifact } from '../kit/sent-artifacts.ts';
@@ -18,7 +18,7 @@ export async function* treeArtifacts(module: string, root: string): AsyncGenerat
   }
 }
 
-/** What a node of a tree is, by its content. */
+/** Identity and size of a node of a tree, from its content. */
 export async function identityOfNode({ kind, mode, read }: TreeNode): Promise<{
   readonly size: number;
   readonly sha256: string;
@@ -30,7 +30,7 @@ export async function identityOfNode({ kind, mode, read }: TreeNode): Promise<{
   return { size, sha256, identity: formatIdentity({ kind, mode, sha256 }) };
 }
 
-/** What a manifest would say of a tree. Throws as `walkTree`. */
+/** The manifest fields of a tree. Throws what `walkTree` throws. */
 export async function fieldsOfTree(root: string): Promise<ModuleFields> {
   const hasher = new ModuleHasher(FILES);
   for await (const node of walkTree(root)) {

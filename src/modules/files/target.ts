@@ -1,4 +1,4 @@
-/** What becomes of a tree that is received. */
+/** Destinations of a received tree. */
 import { resolve } from 'node:path';
 import {
   type InstalledState,
@@ -10,18 +10,18 @@ import { ROOT } from './layout.ts';
 import { identityOfNode } from './read.ts';
 import { walkTree, type TreeNode } from './walk.ts';
 
-/** Paths come in order, each behind its directory, and were looked at. */
+/** Receives paths that are checked: they come in order, each after its directory. */
 export interface TreeTarget {
   directory(path: string): Promise<void>;
-  /** All that is in a directory has come. */
+  /** The directory is complete. */
   leave(path: string, mode: number): Promise<void>;
   file(path: string): Promise<TreeFile>;
   /** An artifact is complete. */
   took(artifact: StateArtifact): Promise<void>;
-  /** All of them are: what was written is durable. @throws {VerificationError} if the target is not right */
+  /** All artifacts are complete: makes them durable. @throws {VerificationError} if the target differs */
   done(): Promise<void>;
   install(): Promise<InstalledState>;
-  /** Leaves nothing; may be called again. */
+  /** Leaves nothing behind; may be called again. */
   abort(): Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export interface TreeFile {
 
 const nothing = async (): Promise<void> => undefined;
 
-/** Keeps nothing. @param path where the same tree is already, if it is */
+/** Keeps nothing. @param path of the same tree, if it is already in place */
 export function verifyTree(path?: string): TreeTarget {
   return {
     directory: nothing,
@@ -45,7 +45,7 @@ export function verifyTree(path?: string): TreeTarget {
   };
 }
 
-/** Looks whether the tree in `dir` is the same, to the last file. */
+/** Checks that the tree in `dir` is the same, to the last file. */
 export function compareTree(dir: string): TreeTarget {
   const path = resolve(dir);
   const found = differences(path);
@@ -88,7 +88,7 @@ export function compareTree(dir: string): TreeTarget {
   };
 }
 
-/** The root is before all others. */
+/** The root comes first. */
 function isBefore(path: string, other: string): boolean {
   if (path === other || other === ROOT) return false;
   return path === ROOT || compareNames(path, other) < 0;

@@ -1,4 +1,4 @@
-/** Goes through a tree of files, in the order of its paths. */
+/** Walks a tree of files, in the order of its paths. */
 import { isUtf8 } from 'node:buffer';
 import { constants, fstatSync, type BigIntStats } from 'node:fs';
 import { lstat, open, readdir, realpath } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { isTreePath, ROOT } from './layout.ts';
 
 const READ_PIECE_BYTES = 1024 * 1024;
 
-/** Something in a tree, as it was when it was met. */
+/** A file or directory of a tree, as it was when the walk reached it. */
 export interface TreeNode {
   readonly path: string;
   readonly kind: 'file' | 'directory';
@@ -19,15 +19,15 @@ export interface TreeNode {
   readonly mode: number;
   /** Bytes of a file; 0 for a directory. */
   readonly size: number;
-  /** The bytes of a file, once. @throws {SwingSnapError} `FILE_CHANGED` if it is not as it was */
+  /** The bytes of a file, once. @throws {SwingSnapError} `FILE_CHANGED` if the file has changed */
   readonly read: () => AsyncIterable<Uint8Array>;
 }
 
 /**
- * The root, and all that is below it. Of the names, those of the directories on the way are in memory.
- * @throws {NotFoundError} `FILES_MISSING`; {@link VerificationError} `NOT_A_FILE` for links and special files, `TREE_PATH`
- *   for names that cannot be carried; {@link SwingSnapError} `FILE_CHANGED` if it changes meanwhile;
- *   {@link UsageError} `HOLDS_STORE` if a file of the SwingStore that this process reads is in it
+ * The root and everything below it. Keeps in memory only the names in the directories on the way.
+ * @throws {NotFoundError} `FILES_MISSING`; {@link VerificationError} `NOT_A_FILE` for links and special files,
+ *   `TREE_PATH` for names that cannot be carried; {@link SwingSnapError} `FILE_CHANGED` if the tree changes during
+ *   the walk; {@link UsageError} `HOLDS_STORE` if the tree holds a file of the SwingStore that this process reads
  */
 export async function* walkTree(root: string): AsyncGenerator<TreeNode> {
   const real = await realpath(root).catch((cause: unknown) => {
@@ -42,7 +42,7 @@ export async function* walkTree(root: string): AsyncGenerator<TreeNode> {
   yield* walk(hold(real, real, found), real, ROOT, found);
 }
 
-/** Opens a directory that was found at `path`. @param reached how it is reached now */
+/** Opens the directory found at `path`. @param reached the path to open it by */
 function hold(reached: string, path: string, found: BigIntStats): HeldDirectory {
   let directory: HeldDirectory;
   try {
@@ -56,7 +56,7 @@ function hold(reached: string, path: string, found: BigIntStats): HeldDirectory 
   throw changed(path);
 }
 
-/** @param held the directory, which is closed at the end: what is below it is not found through what took its place */
+/** @param held the directory; entries are found through it, so a replaced path does no harm. It is closed at the end */
 async function* walk(
   held: HeldDirectory,
   root: string,
@@ -80,7 +80,7 @@ async function* walk(
       const found = await lstat(inside, { bigint: true }).catch((cause: unknown) => {
         throw changed(full, cause);
       });
-      // By whatever name: a link, or a directory that is mounted twice.
+      // Under any name: a hard link, or a directory that is mounted twice.
       if (isHeld(found)) throw holdsStore(full);
       if (found.isDirectory()) yield* walk(hold(inside, full, found), root, below, found);
       else if (found.isFile()) yield fileNode(full, below, found);
@@ -98,7 +98,7 @@ function fileNode(full: string, path: string, found: BigIntStats): TreeNode {
 }
 
 async function* readFile(path: string, before: BigIntStats): AsyncGenerator<Uint8Array> {
-  // Opening a pipe would wait for a writer.
+  // Opening a pipe would block until it has a writer.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
   const file = await open(path, flags).catch((cause: unknown) => {
     const { code } = cause as NodeJS.ErrnoException;
@@ -108,7 +108,7 @@ async function* readFile(path: string, before: BigIntStats): AsyncGenerator<Uint
     if (!isSame(before, await file.stat({ bigint: true }))) throw changed(path);
     let size = 0n;
     for (;;) {
-      // A buffer for each piece, since the consumer may keep them.
+      // A new buffer for each piece, since the caller may keep it.
       const piece = Buffer.allocUnsafeSlow(Math.min(READ_PIECE_BYTES, Number(before.size) + 1));
       const { bytesRead } = await file.read(piece, 0, piece.length);
       if (bytesRead === 0) break;
@@ -137,18 +137,18 @@ function isSame(before: BigIntStats, after: BigIntStats): boolean {
 }
 
 function changed(path: string, cause?: unknown): SwingSnapError {
-  return new SwingSnapError('FILE_CHANGED', 'something changed while it was read', {
+  return new SwingSnapError('FILE_CHANGED', 'a file or directory changed while it was read', {
     path,
-    hint: 'run it again when no program writes there: stop the node, or take a copy',
+    hint: 'run it again when no process writes there: stop the node, or make a copy',
     cause,
   });
 }
 
-/** @param path what in the tree it is, or the tree */
+/** @param path of the file in the tree, or of the tree */
 export function holdsStore(path: string): UsageError {
   return new UsageError('HOLDS_STORE', 'a tree of files holds the SwingStore that is read', {
     path,
-    hint: 'name a directory without it: its state is packed anyway, and its files must not be opened meanwhile',
+    hint: 'name a directory without it: its state is packed anyway, and its files must not be opened while it is read',
   });
 }
 
@@ -158,10 +158,10 @@ function whatIs(found: BigIntStats): string {
 }
 
 function notAFile(path: string, found: BigIntStats): VerificationError {
-  return new VerificationError('NOT_A_FILE', 'a tree of files holds something else', {
+  return new VerificationError('NOT_A_FILE', 'a tree of files holds something other than files', {
     path,
     expected: 'regular files and directories',
     found: whatIs(found),
-    hint: 'move it away, or name a directory that holds none',
+    hint: 'move it away, or name another directory',
   });
 }

@@ -1,6 +1,6 @@
 /**
- * Where CosmWasm keeps the byte code of contracts, which is in no store of the chain: one file for each, called by the
- * SHA-256 of its bytes in lower-case hex (wasmvm, `state/wasm` of its cache).
+ * Where CosmWasm keeps the byte code of contracts, which no store of the chain holds: one file for each, named after
+ * the SHA-256 of its bytes in lower-case hex (wasmvm, `state/wasm` of its cache).
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { statIfThere } from '../../io/files/stat-if-there.ts';
 
 export const WASM = 'wasm';
 
-/** Below the home of a node; that of today, that of chains which keep it beside their data, and the older one. */
+/** Paths below a node's home: today's, that of chains which keep it beside their data, and an older one. */
 const PLACES = [
   ['wasm', 'wasm', 'state', 'wasm'],
   ['data', 'wasm', 'state', 'wasm'],
@@ -23,12 +23,12 @@ export function findWasmDir(home: string): string | undefined {
   );
 }
 
-/** Where it would be made. */
+/** The directory where a node would make it. */
 export function usualWasmDir(home: string): string {
   return join(home, ...PLACES[0]);
 }
 
-/** Whether any byte code is in `dir`. */
+/** Whether `dir` holds any byte code. */
 export function holdsByteCode(dir: string): boolean {
   return readdirSync(dir).some(isChecksum);
 }
@@ -37,17 +37,16 @@ export function isChecksum(name: string): boolean {
   return /^[0-9a-f]{64}$/u.test(name);
 }
 
-/** Name of the entry of a byte code. */
 export function wasmEntryName(module: string, checksum: string): string {
   return `${module}/code/${checksum}`;
 }
 
-/** The identity of a byte code: nothing else has this checksum. */
+/** The identity of a byte code, which is its checksum. */
 export function wasmIdentity(checksum: string): string {
   return `wasm:${checksum}`;
 }
 
-/** @throws {VerificationError} `WASM_CHECKSUM` if `found` is not the checksum that a byte code is called by */
+/** @throws {VerificationError} `WASM_CHECKSUM` if `found` is not the checksum in the name of a byte code */
 export function refuseOtherChecksum(path: string, checksum: string, found: string): void {
   if (found === checksum) return;
   throw new VerificationError('WASM_CHECKSUM', 'a byte code is not what its name says', {

@@ -1,7 +1,7 @@
 /**
- * The module `wasm`: byte code of CosmWasm contracts. Each is named by its checksum, so it proves itself, may come in
- * any order, and may be put beside others of any height. What comes from elsewhere than a directory, as from the
- * extension `wasm` of a state-sync snapshot, is written as entries `wasm/code/<checksum>`.
+ * The module `wasm`: byte code of CosmWasm contracts. Each is named after its checksum, so it proves itself, may come
+ * in any order, and may be stored beside others of any height. Byte code from other sources than a directory, such as
+ * the extension `wasm` of a state-sync snapshot, also becomes entries `wasm/code/<checksum>`.
  */
 import {
   compareNames,
@@ -64,7 +64,7 @@ class WasmWritable implements ChunkedWritable {
   readonly #context: StateContext;
   readonly #target: ByteCodeTarget;
   readonly #received: ReceivedArtifacts;
-  /** As many as the chain has contracts' codes: they come in any order, and are hashed in theirs. */
+  /** One for each code of the chain. They come in any order, and are hashed in sorted order. */
   readonly #artifacts: StateArtifact[] = [];
   readonly #checksums = new Set<string>();
   #isDone = false;
@@ -76,19 +76,18 @@ class WasmWritable implements ChunkedWritable {
     this.#received = new ReceivedArtifacts(name, {
       entryNameOf: ({ name: checksum, identity }) => {
         if (!isChecksum(checksum) || identity !== wasmIdentity(checksum)) {
-          wrong(
-            'an artifact is no byte code',
-            'a SHA-256, and wasm: before it',
-            identity,
-            checksum,
-          );
+          wrong('an artifact is not byte code', 'wasm: and a SHA-256', identity, checksum);
         }
         return wasmEntryName(name, checksum);
       },
       nameOfSplit: (entryName) => {
         const checksum = entryName.slice(wasmEntryName(name, '').length);
         if (isChecksum(checksum) && entryName === wasmEntryName(name, checksum)) return checksum;
-        return wrong('an entry is part of no byte code', wasmEntryName(name, '…'), entryName);
+        return wrong(
+          'an entry does not belong to a byte code',
+          wasmEntryName(name, '…'),
+          entryName,
+        );
       },
       begin: async (checksum) => this.#begin(checksum),
     });

@@ -1,4 +1,4 @@
-/** Byte codes in a directory, as artifacts that are sent. */
+/** Reads the byte codes in a directory as artifacts to send. */
 import { constants, type Stats } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { isChecksum, refuseOtherChecksum, wasmEntryName, wasmIdentity } from './
 const READ_PIECE_BYTES = 1024 * 1024;
 
 /**
- * The byte codes in `dir`, by their checksums. What is called by no checksum is left, and mentioned.
+ * The checksums of the byte codes in `dir`. Skips other names, with a note.
  * @throws {NotFoundError} `WASM_MISSING`
  */
 export async function checksumsIn(
@@ -21,18 +21,18 @@ export async function checksumsIn(
   const names = await readdir(dir).catch((cause: unknown) => {
     throw new NotFoundError('WASM_MISSING', 'the directory of byte code cannot be read', {
       path: dir,
-      expected: 'files that are called by their SHA-256',
+      expected: 'files that are named after their SHA-256',
       found: (cause as NodeJS.ErrnoException).code,
       cause,
     });
   });
   const checksums = names.filter(isChecksum).sort();
   const left = names.length - checksums.length;
-  if (left > 0) progress.note(`${left} names in ${dir} are no checksums, and were left`);
+  if (left > 0) progress.note(`skipped ${left} names in ${dir} that are not checksums`);
   return checksums;
 }
 
-/** Those of `checksums`, which are read only if the receiver lacks them. */
+/** The byte codes with these checksums; each is read only if the receiver lacks it. */
 export async function* byteCodes(
   module: string,
   dir: string,
@@ -59,17 +59,17 @@ async function sizeOf(path: string): Promise<number> {
 
 function refuseNoFile(path: string, found: Stats): void {
   if (found.isFile()) return;
-  throw new VerificationError('NOT_A_FILE', 'what should be a byte code is no file', { path });
+  throw new VerificationError('NOT_A_FILE', 'a byte code is not a regular file', { path });
 }
 
 /** @throws {VerificationError} `WASM_CHECKSUM` */
 export async function* readByteCode(path: string, checksum: string): AsyncGenerator<Uint8Array> {
-  // Opening a pipe would wait for a writer.
+  // Opening a pipe would block until it has a writer.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   const tap = new DigestTap();
   async function* pieces(): AsyncGenerator<Uint8Array> {
     for (;;) {
-      // A buffer for each piece, since the consumer may keep them.
+      // A new buffer for each piece, since the caller may keep it.
       const piece = Buffer.allocUnsafeSlow(READ_PIECE_BYTES);
       const { bytesRead } = await file.read(piece, 0, READ_PIECE_BYTES);
       if (bytesRead === 0) return;
@@ -85,7 +85,7 @@ export async function* readByteCode(path: string, checksum: string): AsyncGenera
   refuseOtherChecksum(path, checksum, tap.finish().sha256);
 }
 
-/** Whether the byte code in `dir` is there. @throws {VerificationError} `WASM_CHECKSUM` if it is another */
+/** Whether `dir` holds a byte code. @throws {VerificationError} `WASM_CHECKSUM` if the content of its file differs */
 export async function hasByteCode(dir: string, checksum: string): Promise<boolean> {
   try {
     for await (const _ of readByteCode(join(dir, checksum), checksum));

@@ -1,4 +1,4 @@
-/** Byte codes that are received: put into a directory, compared with one, or only verified. */
+/** Receives byte codes: installs them in a directory, compares them with one, or only verifies them. */
 import { createHash } from 'node:crypto';
 import { lstatSync, unlinkSync, type Stats } from 'node:fs';
 import { link, lstat, open, type FileHandle } from 'node:fs/promises';
@@ -19,19 +19,19 @@ import { differences, type Differences } from '../kit/differences.ts';
 import { refuseOtherChecksum } from './layout.ts';
 import { checksumsIn, hasByteCode } from './read.ts';
 
-/** What becomes of byte codes, which come one at a time. */
+/** Destination of byte codes, which come one at a time. */
 export interface ByteCodeTarget {
   begin(checksum: string): Promise<ByteCodeWriter>;
-  /** All have come: what was written is durable. @throws {VerificationError} if the target is not right */
+  /** All have come: makes them durable. @throws {VerificationError} if the target differs */
   done(): Promise<void>;
   install(): Promise<InstalledState>;
-  /** Leaves nothing; may be called again. */
+  /** Leaves nothing behind; may be called again. */
   abort(): Promise<void>;
 }
 
 export interface ByteCodeWriter {
   write(bytes: Uint8Array): Promise<void>;
-  /** @throws {VerificationError} `WASM_CHECKSUM` if what was written is not what the checksum says */
+  /** @throws {VerificationError} `WASM_CHECKSUM` if the bytes written do not match the checksum */
   finish(): Promise<void>;
 }
 
@@ -45,7 +45,7 @@ export function verifyByteCodes(): ByteCodeTarget {
   };
 }
 
-/** Looks whether `dir` has each of them; others may be there too, since a chain's byte codes only become more. */
+/** Checks that `dir` has each of them. It may hold others too, since a chain's byte codes only increase. */
 export function compareByteCodes(dir: string): ByteCodeTarget {
   const found = differences(resolve(dir));
   return {
@@ -96,8 +96,8 @@ function verifying(
 const WORK_PREFIX = `${TEMPORARY_PREFIX}wasm-`;
 
 /**
- * Puts them into `dir`, which is made if it is missing: written beside the others under temporary names, and linked to
- * their own names when all are there. One that `dir` has already is left as it is.
+ * Installs them in `dir`, and makes that directory if it is missing. They are written under temporary names, and
+ * linked to their own names when all have come. Existing byte codes stay as they are.
  */
 export async function installByteCodes(dir: string): Promise<ByteCodeTarget> {
   const path = resolve(dir);
@@ -114,7 +114,7 @@ export async function installByteCodes(dir: string): Promise<ByteCodeTarget> {
   }
 }
 
-/** Where byte codes are put. */
+/** Where byte codes are written. */
 interface Site {
   /** The directory of byte codes. */
   readonly place: HeldDirectory;
@@ -135,7 +135,7 @@ class InstalledByteCodes implements ByteCodeTarget {
   }
 
   async begin(checksum: string): Promise<ByteCodeWriter> {
-    // Told before the rest is read: a byte code that is there and wrong is nothing to be replaced in passing.
+    // Fails before the rest is read if an existing byte code is wrong: it must not be replaced silently.
     if (await hasByteCode(this.#site.place.path, checksum)) return verifying(checksum);
     const file = await open(join(this.#site.work.path, checksum), 'wx');
     this.#open = file;
@@ -156,7 +156,7 @@ class InstalledByteCodes implements ByteCodeTarget {
     };
   }
 
-  /** With the owner of the directory, and read rights for all whom it lets in. */
+  /** Sets the owner of the directory, and read rights for every user that the directory admits. */
   async #own(file: FileHandle): Promise<void> {
     const { uid, gid, mode } = this.#site.place.stat;
     await file.chmod(0o644 & (mode | 0o200));
@@ -173,7 +173,7 @@ class InstalledByteCodes implements ByteCodeTarget {
     const linked = new Map<string, Stats>();
     try {
       for (const checksum of this.#written) {
-        // Unlike a rename, a link never replaces a file that came meanwhile.
+        // Unlike rename, link never replaces a file that appeared in the meantime.
         const found = await this.#link(checksum);
         if (found !== undefined) linked.set(checksum, found);
       }
@@ -195,7 +195,7 @@ class InstalledByteCodes implements ByteCodeTarget {
     await unmakeDirectories(this.#site.made);
   }
 
-  /** @returns what has its name now; undefined if another has brought it meanwhile */
+  /** @returns the linked file; undefined if another process has installed it in the meantime */
   async #link(checksum: string): Promise<Stats | undefined> {
     const { place, work } = this.#site;
     const file = join(work.path, checksum);
@@ -220,7 +220,7 @@ class InstalledByteCodes implements ByteCodeTarget {
   }
 }
 
-/** Removes files that were linked into a directory, where they are still what is there. */
+/** Removes files that were linked into a directory, unless they have been replaced since. */
 function unlink(place: HeldDirectory, linked: ReadonlyMap<string, Stats>): void {
   for (const [name, file] of linked) {
     const path = place.at(name);
