@@ -1,16 +1,16 @@
 /**
- * What makes a stored snapshot more than a claim. Its hashes only say that it is what its author wrote: that its list
- * of entries is true, and its artifacts what their records say, is proved by reading all of it, once.
+ * Which stored snapshots are proved. The hashes in a snapshot show only that it is as its author wrote it. To prove
+ * that its list of entries is true, and that its artifacts match their records, all of it is read once.
  */
 import type { StoredSnapshot } from '../storage/contract.ts';
 import type { ManifestFile } from './manifest.ts';
 
 export interface Belief {
-  /** Whether the snapshot of this manifest is known to have been made or fully verified by this user. */
+  /** Whether this user is known to have made or fully verified the snapshot with this manifest. */
   knows(file: ManifestFile): boolean;
   /**
-   * Verifies all of a snapshot now, as `verify` does.
-   * @throws {VerificationError} if anything is wrong with it, or its manifest is no longer `file`
+   * Verifies a whole snapshot now, as `verify` does.
+   * @throws {VerificationError} if anything is wrong with it, or if its manifest is no longer `file`
    */
   verify(stored: StoredSnapshot, file: ManifestFile): Promise<void>;
 }

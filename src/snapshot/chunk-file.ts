@@ -1,4 +1,4 @@
-/** Entries to the bytes of a chunk's file and back, as tasks for a worker. */
+/** Packs entries into the bytes of a chunk's file and unpacks them, as worker tasks. */
 import { sha256Hex } from '../io/bytes/digest.ts';
 import { workerTask } from '../io/threads/task.ts';
 import { withWorkspace } from '../io/threads/workspace.ts';
@@ -8,15 +8,15 @@ import { damaged, refuseUnreadable } from './layout.ts';
 import type { EntryDigest, NameByHash } from './module-contract.ts';
 import { maxTarBytes, packTar, unpackTar } from './tar.ts';
 
-/** An entry that is to be packed. */
+/** An entry to be packed. */
 export interface RawEntry {
   readonly name: string | NameByHash;
   readonly data: Uint8Array;
-  /** Of `data`, where it is known. */
+  /** Of `data`, if known. */
   readonly sha256?: string | undefined;
 }
 
-/** A chunk as a file, by the SHA-256 of its bytes. */
+/** A chunk's file; `chunk` is the SHA-256 of its bytes. */
 export interface PackedChunk {
   readonly chunk: string;
   readonly bytes: Uint8Array;
@@ -49,18 +49,18 @@ function digestOf({ name, data, sha256 = sha256Hex(data) }: RawEntry): EntryDige
 
 export const packing = workerTask(import.meta.url, packChunk);
 
-/** Names and hashes an entry, without packing it. */
+/** Names and hashes an entry without packing it. */
 export function digestEntry(entry: RawEntry): EntryDigest & { readonly data: Uint8Array } {
   return { ...digestOf(entry), data: entry.data };
 }
 
 export const digesting = workerTask(import.meta.url, digestEntry);
 
-/** A chunk's file, and what it should hold; hostile. */
+/** A chunk's file and its expected content; hostile. */
 export interface ChunkFile {
   /** Names it in errors. */
   readonly path: string;
-  /** The SHA-256 that it should have. */
+  /** Its expected SHA-256. */
   readonly chunk: string;
   readonly entries: readonly EntryDigest[];
   readonly bytes: Uint8Array;
@@ -75,7 +75,7 @@ export interface ChunkFile {
 export async function unpackChunk(file: ChunkFile): Promise<Uint8Array[]> {
   const { path, chunk, entries, bytes } = file;
   const hash = sha256Hex(bytes);
-  if (hash !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found: hash });
+  if (hash !== chunk) damaged('a chunk has the wrong hash', { path, expected: chunk, found: hash });
   const decoder = await loadZstdCodec(file.codec);
   return withWorkspace(maxTarBytes(entries), async (space) => {
     const tar = decompress(file, decoder, space);
@@ -83,7 +83,11 @@ export async function unpackChunk(file: ChunkFile): Promise<Uint8Array[]> {
     entries.forEach(({ name, sha256 }, at) => {
       const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
       if (found !== sha256) {
-        damaged('an entry has another hash', { path: `${path}: ${name}`, expected: sha256, found });
+        damaged('an entry has the wrong hash', {
+          path: `${path}: ${name}`,
+          expected: sha256,
+          found,
+        });
       }
     });
     return contents.map((content) => new Uint8Array(content));

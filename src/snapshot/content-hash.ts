@@ -1,9 +1,9 @@
-/** `contentHash`: what a snapshot means, however it is cut and compressed. */
+/** `contentHash`: the meaning of a snapshot, however it is cut and compressed. */
 import { createHash } from 'node:crypto';
 import { moduleNames } from './manifest.ts';
 import type { StateDescription } from './module-contract.ts';
 
-/** @param states by the names of their modules */
+/** @param states by module name */
 export function contentHashOf(
   height: number,
   states: Readonly<Record<string, Omit<StateDescription, 'height'>>>,

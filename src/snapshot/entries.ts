@@ -1,4 +1,4 @@
-/** `entries.jsonl.zst`: one line per entry of a chunk, in the order of reading, in frames of about 1 MiB. */
+/** `entries.jsonl.zst`: one line per entry of a chunk, in reading order, in frames of about 1 MiB. */
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
@@ -24,7 +24,7 @@ const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/u));
 
 const name = v.pipe(v.string(), v.maxLength(MAX_NAME_UNITS));
 
-// In the order of the fields in a line.
+// In the order of a line's fields.
 const entrySchema = v.strictObject({
   /** SHA-256 of the chunk's file. */
   chunk: sha256,
@@ -32,7 +32,7 @@ const entrySchema = v.strictObject({
   name,
   size: v.pipe(size, v.maxValue(MAX_CHUNK_BYTES)),
   sha256,
-  /** On the last (or only) entry of an artifact: the whole of it. */
+  /** On the last (or only) entry of an artifact: the whole artifact. */
   artifact: v.optional(
     v.strictObject({
       name,
@@ -44,7 +44,7 @@ const entrySchema = v.strictObject({
   ),
 });
 
-/** A whole artifact, of which `identity` names the content: artifacts of one identity hold the same bytes. */
+/** A whole artifact. `identity` names its content: artifacts with the same identity hold the same bytes. */
 export interface SnapshotArtifact extends ArtifactDigest {
   readonly name: string;
   readonly identity: string;
@@ -72,17 +72,17 @@ export class EntriesWriter {
     this.#level = level;
   }
 
-  /** @returns a frame, when enough lines have come together */
+  /** @returns a frame, once there are enough lines */
   add(entry: SnapshotEntry): Uint8Array | undefined {
     const line = `${JSON.stringify(entry)}\n`;
     this.#lines.push(line);
-    // Bytes, not UTF-16 units: a reader takes no more than twice this limit.
+    // Bytes, not UTF-16 units: a reader accepts at most twice this limit.
     this.#length += Buffer.byteLength(line);
     this.count += 1;
     return this.#length >= FRAME_RAW_BYTES ? this.#frame() : undefined;
   }
 
-  /** @returns the frame of the lines that are left, if there are any; a list of no lines is one frame of nothing */
+  /** @returns the frame of the remaining lines, if there are any; an empty list is one empty frame */
   finish(): Uint8Array | undefined {
     return this.#lines.length > 0 || this.count === 0 ? this.#frame() : undefined;
   }
@@ -96,9 +96,8 @@ export class EntriesWriter {
 }
 
 /**
- * The entries of a snapshot, as their file gives them, which must be the one that the manifest names. They come as
- * they are read, before the hash of the whole file is known: the reader must not make anything visible before
- * the iteration has ended.
+ * The entries of a snapshot, from its list, whose hash must match the manifest. They are yielded before the hash of the
+ * whole file is known: the caller must not make anything visible before the iteration ends.
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`
  */
 export async function* readEntries(
@@ -132,10 +131,10 @@ export async function* readEntries(
 }
 
 function refuseCount(path: string, expected: number, found: number): never {
-  return damaged('the list of entries has another length', { path, expected, found });
+  return damaged('the list of entries has the wrong number of lines', { path, expected, found });
 }
 
-/** The bytes of the list, which throws where they turn out to be other ones. */
+/** The bytes of the list. Throws at the end if their hash or size is wrong. */
 async function* checked(
   snapshot: StoredSnapshot,
   expected: ArtifactDigest,
@@ -150,7 +149,7 @@ async function* checked(
   }
   const found = hash.digest('hex');
   if (found !== expected.sha256 || size !== expected.size) {
-    damaged('the list of entries has another hash', {
+    damaged('the list of entries has the wrong hash', {
       path,
       expected: `${expected.sha256}, ${expected.size} bytes`,
       found: `${found}, ${size} bytes`,
@@ -158,7 +157,7 @@ async function* checked(
   }
 }
 
-/** A frame holds whole lines, so that no line can be longer than a frame. */
+/** A frame holds whole lines, so no line is longer than a frame. */
 function linesOfFrame(raw: Uint8Array, entries: number, path: string): string[] {
   if (raw.length === 0 && entries === 0) return [];
   if (raw.at(-1) !== 0x0a || !isUtf8(raw)) {
@@ -169,9 +168,9 @@ function linesOfFrame(raw: Uint8Array, entries: number, path: string): string[] 
 
 function decodeEntry(line: string, path: string): SnapshotEntry {
   const entry = parseEntry(line, path);
-  // One text for each entry: a program that matches it with a pattern, as a shell does, reads what we read.
+  // Only one text is valid for an entry, so that a reader that matches patterns, such as a shell script, agrees with us.
   if (JSON.stringify(entry) !== line) {
-    damaged('a line of the list of entries has another text', {
+    damaged('a line of the list of entries is not in canonical form', {
       path,
       expected: JSON.stringify(entry).slice(0, 200),
       found: line.slice(0, 200),
@@ -184,7 +183,7 @@ function parseEntry(line: string, path: string): SnapshotEntry {
   try {
     return v.parse(entrySchema, JSON.parse(line), { abortEarly: true });
   } catch (cause) {
-    return damaged('a line of the list of entries is no entry', {
+    return damaged('a line of the list of entries is not an entry', {
       path,
       found: line.slice(0, 200),
       cause,

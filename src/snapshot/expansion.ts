@@ -1,7 +1,7 @@
 /**
- * How far the chunks of a snapshot may expand. zstd packs zeros into a thirty-thousandth; an export goes to a fifth or a
- * tenth, and even a heap full of zeros comes behind export data that does not. Writers keep to half of it, so that a
- * reader which loads chunks out of turn takes whatever was written.
+ * How far the chunks of a snapshot may expand. zstd packs zeros to a thirty-thousandth, but an export only to a fifth or
+ * a tenth, and even a heap full of zeros follows export data that packs less. Writers keep to half the limit, so that a
+ * reader that loads chunks out of order accepts everything that they write.
  */
 import { VerificationError } from '../errors.ts';
 import { ExpansionLimit } from '../io/bytes/expansion-limit.ts';
@@ -14,7 +14,7 @@ const RATIO = 1000;
 /** @param location names the snapshot in errors */
 export function limitOfReader(location: string): ExpansionLimit {
   return new ExpansionLimit({ freeBytes: FREE_BYTES, ratio: RATIO }, (facts) =>
-    damaged('more comes out of compressed chunks than any store holds', {
+    damaged('the compressed chunks expand to more than any store holds', {
       path: location,
       ...facts,
     }),
@@ -24,9 +24,13 @@ export function limitOfReader(location: string): ExpansionLimit {
 /** Throws a {@link VerificationError} `TOO_REPETITIVE`. */
 export function limitOfWriter(): ExpansionLimit {
   return new ExpansionLimit({ freeBytes: FREE_BYTES / 2, ratio: RATIO / 2 }, (facts) => {
-    throw new VerificationError('TOO_REPETITIVE', 'the export packs further than readers take', {
-      hint: 'keep it as an export directory',
-      ...facts,
-    });
+    throw new VerificationError(
+      'TOO_REPETITIVE',
+      'the export compresses further than readers accept',
+      {
+        hint: 'keep it as an export directory',
+        ...facts,
+      },
+    );
   });
 }

@@ -1,14 +1,14 @@
-/** What a failure tells of the snapshot that was read: one that is removed meanwhile is gone, and not damaged. */
+/** Tells a snapshot that was removed while it was read from a damaged one. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NotFoundError, VerificationError } from '../errors.ts';
 import type { StoredSnapshot } from '../storage/contract.ts';
 import { MANIFEST_FILE, MAX_MANIFEST_BYTES } from './layout.ts';
 
-/** `rm -rf` takes the files in any order: the manifest may be there for a moment yet. */
+/** `rm -rf` removes files in any order: the manifest may remain for a moment. Milliseconds. */
 const LOOKS = [0, 100, 400] as const;
 
 /**
- * To be called when a file is missing that was promised.
+ * Call this when a promised file is missing.
  * @throws {NotFoundError} `SNAPSHOT_GONE` if the manifest, which was read before, is missing too
  */
 export async function refuseGone(snapshot: StoredSnapshot, cause: unknown): Promise<void> {
@@ -28,8 +28,8 @@ export async function refuseGone(snapshot: StoredSnapshot, cause: unknown): Prom
 }
 
 /**
- * Whether an error tells of the snapshot that was read, and not of what we do: that it is wrong, gone, or cannot be
- * read. What others put beside our snapshots must not make an operation on ours fail.
+ * Whether an error is the fault of the snapshot that was read: it is wrong, gone, or unreadable. A foreign snapshot
+ * beside ours must not make an operation on ours fail.
  */
 export function isFaultOfStored(error: unknown): error is Error {
   if (error instanceof VerificationError || error instanceof NotFoundError) return true;

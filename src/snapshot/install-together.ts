@@ -1,4 +1,4 @@
-/** The states of one height become visible together: all of them, or none. */
+/** Makes the states of one height visible together: all or none. */
 import { VerificationError } from '../errors.ts';
 import { contentHashOf } from './content-hash.ts';
 import type {
@@ -8,10 +8,10 @@ import type {
   WrittenState,
 } from './module-contract.ts';
 
-/** A state that is complete and not visible yet. */
+/** A complete state that is not visible yet. */
 export interface ReadyState<Installed extends InstalledState = InstalledState> {
   readonly module: Pick<StateModule, 'name' | 'kind' | 'installs'>;
-  /** Without a description, the content hash of the whole is not known: a part of the state was left unread. */
+  /** Without a description, the content hash of the whole is unknown: part of the state was not read. */
   readonly state: { install(): Promise<Installed> } & Partial<Pick<WrittenState, 'description'>>;
 }
 
@@ -27,15 +27,15 @@ export interface InstallOptions {
 }
 
 export interface Installed<Ready extends readonly ReadyState[]> {
-  /** Undefined if it is not known. */
+  /** Undefined if unknown. */
   readonly contentHash: string | undefined;
-  /** In the order of the states that were given. */
+  /** In the order of the given states. */
   readonly states: { readonly [At in keyof Ready]: InstalledBy<Ready[At]> };
 }
 
 /**
- * Installs states if they make the expected content hash. If one of them cannot be installed, those before it are taken
- * back.
+ * Installs states if they have the expected content hash. If one of them cannot be installed, those installed before
+ * it are undone.
  * @throws {VerificationError} `HASH_MISMATCH`, before anything is installed
  */
 export async function installTogether<Ready extends readonly ReadyState[]>(
@@ -45,7 +45,7 @@ export async function installTogether<Ready extends readonly ReadyState[]>(
   const contentHash = hashOf(height, ready);
   const other = expected.find((hash) => hash !== undefined && hash !== contentHash);
   if (other !== undefined) {
-    throw new VerificationError('HASH_MISMATCH', 'the source has another contentHash', {
+    throw new VerificationError('HASH_MISMATCH', 'the source has the wrong contentHash', {
       path: location,
       expected: other,
       found: contentHash,
@@ -74,7 +74,7 @@ function hashOf(height: number, ready: readonly ReadyState[]): string | undefine
 
 const RANKS = { first: 0, between: 1, last: 2 } as const;
 
-/** States named by their content come first, and last the one that a node takes for complete once it is there. */
+/** States named by their content come first; the state that a node takes for complete once it exists comes last. */
 export function inInstallOrder<Ready extends Pick<ReadyState, 'module'>>(
   ready: readonly Ready[],
 ): Ready[] {

@@ -10,19 +10,19 @@ export const CHUNKS_DIR = 'chunks';
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** Raw bytes of an entry, and of a chunk of several, at most: `--chunk-size`. */
+/** Most raw bytes of an entry, and of a chunk of several: `--chunk-size`. */
 export const DEFAULT_CHUNK_BYTES = 16 * MIB;
 export const MIN_CHUNK_BYTES = 4 * MIB;
 export const MAX_CHUNK_BYTES = 64 * MIB;
-/** Entries of one chunk at most, so that a list of hostile length cannot fill the memory. */
+/** Most entries of a chunk, so that a list of hostile length cannot exhaust memory. */
 export const MAX_CHUNK_ENTRIES = 16_384;
 
-/** Modules of a snapshot at most: each has a reader of its own, which goes through the whole list of entries. */
+/** Most modules of a snapshot: each has a reader of its own, which goes through the whole list of entries. */
 export const MAX_MODULES = 16;
-/** UTF-16 units of the name of an entry, and of the name and identity of an artifact, at most. */
+/** Most UTF-16 units of an entry's name, and of an artifact's name and identity. */
 export const MAX_NAME_UNITS = 1024;
 
-/** Limits of what a reader takes into memory at once. */
+/** Limits on what a reader holds in memory at once. */
 export const MAX_MANIFEST_BYTES = MIB;
 export const MAX_CHUNK_FILE_BYTES = MAX_CHUNK_BYTES + 2 * MIB;
 /** Longest frame of `entries.jsonl.zst`, compressed and raw. */
@@ -39,7 +39,7 @@ export function snapshotName(height: number): string {
   return String(height);
 }
 
-/** The height that a directory name stands for, or undefined if it is not a snapshot's. */
+/** The height in a snapshot directory's name; undefined for any other name. */
 export function heightOfName(name: string): number | undefined {
   const height = Number(name);
   return Number.isSafeInteger(height) && height >= 0 && String(height) === name
@@ -47,7 +47,7 @@ export function heightOfName(name: string): number | undefined {
     : undefined;
 }
 
-/** The heights among names of directories, the highest first. */
+/** The heights among directory names, highest first. */
 export function heightsAmong(names: readonly string[]): number[] {
   return names
     .map(heightOfName)
@@ -73,9 +73,9 @@ export function damaged(
 }
 
 /**
- * What a codec found wrong, with the file that it cannot know.
+ * Adds the file's path, which the codec does not know, to a codec's error.
  * @param what names the file in words
- * @throws {VerificationError} `SNAPSHOT_DAMAGED` for errors of content without a path, any other as it is
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` for a content error without a path; rethrows any other error
  */
 export function refuseUnreadable(cause: unknown, what: string, path: string): never {
   if (!(cause instanceof VerificationError) || cause.path !== undefined) throw cause;

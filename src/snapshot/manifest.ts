@@ -1,4 +1,4 @@
-/** `manifest.json`: what a snapshot is. */
+/** `manifest.json`, which describes a snapshot. */
 import * as v from 'valibot';
 import { NotFoundError, VerificationError } from '../errors.ts';
 import { sha256Hex } from '../io/bytes/digest.ts';
@@ -7,16 +7,16 @@ import { ARTIFACT_MODES } from '../swing-store-export/artifact-mode.ts';
 import { damaged, heightOfName, MANIFEST_FILE, MAX_MANIFEST_BYTES, MAX_MODULES } from './layout.ts';
 import { isModuleName, MODULE_NAMES, type ModuleFields } from './module-contract.ts';
 
-/** Of objects and arrays; a manifest has four, and whatever `made` may have one day. */
+/** Of objects and arrays; a manifest has four, plus any that `made` may get. */
 const MAX_LEVELS = 32;
-/** Lines of the list for each byte of its file: two hashes and a name are no fraction of a byte. */
+/** Most lines of the list per byte of its file: two hashes and a name do not compress to a quarter of a byte. */
 const MAX_LINES_PER_BYTE = 4;
 
-/** Number of things, or of bytes. */
+/** A number of items or bytes. */
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/u, 'a SHA-256 in lower-case hex'));
 
-/** What version 1 says of the module that every snapshot has. */
+/** The fields, in version 1, of the module that every snapshot has. */
 const swingsetSchema = v.strictObject({
   artifactMode: v.picklist(ARTIFACT_MODES),
   exportDataHash: sha256,
@@ -25,21 +25,21 @@ const swingsetSchema = v.strictObject({
   artifacts: v.strictObject({ count, size: count }),
 });
 
-/** And of any other. */
+/** The fields of any other module. */
 const moduleSchema = v.strictObject({
   kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/u, 'the name of a kind of module')),
   contentHash: sha256,
   artifacts: v.strictObject({ count, size: count }),
 });
 
-// A field that a reader does not know is refused, since a change of the format is a new version; except in `made`.
+// A reader refuses unknown fields except in `made`: a change of the format is a new version.
 const manifestSchema = v.strictObject({
   format: v.literal('swingsnap-snapshot'),
   version: v.literal(1),
   height: count,
   contentHash: sha256,
   modules: v.pipe(
-    // Ahead of what takes the object apart, which passes over some of the names that are none.
+    // Before `objectWithRest`, which skips some of the invalid names.
     v.custom<Readonly<Record<string, unknown>>>(hasModuleNames, `modules, each of ${MODULE_NAMES}`),
     v.objectWithRest({ swingset: swingsetSchema }, moduleSchema),
     v.check(
@@ -47,11 +47,11 @@ const manifestSchema = v.strictObject({
       `at most ${MAX_MODULES} modules`,
     ),
   ),
-  /** The file `entries.jsonl.zst`: its lines, its size in bytes and its SHA-256. */
+  /** The file `entries.jsonl.zst`: its number of lines, size in bytes and SHA-256. */
   entries: v.strictObject({ count, size: count, sha256 }),
-  /** Files in `chunks/`, and their bytes. */
+  /** The files in `chunks/`: their number and total bytes. */
   chunks: v.strictObject({ count, size: count }),
-  /** How the bytes came to be; nothing depends on it. `chunkSize` in raw bytes. */
+  /** How the snapshot was made; nothing depends on it. `chunkSize` in raw bytes. */
   made: v.looseObject({ by: v.string(), codec: v.string(), level: v.number(), chunkSize: count }),
 });
 
@@ -72,7 +72,7 @@ export type SnapshotManifest = Omit<v.InferOutput<typeof manifestSchema>, 'modul
   };
 };
 
-/** The modules beside `swingset`, in the order of their names. */
+/** The modules other than `swingset`, in the order of their names. */
 export function otherModules({
   modules,
 }: SnapshotManifest): [name: string, fields: ModuleFields][] {
@@ -82,7 +82,7 @@ export function otherModules({
   });
 }
 
-/** Names of modules in the order of their sections. */
+/** The names of modules, in the order of their sections. */
 export function moduleNames(modules: object): string[] {
   return Object.keys(modules).sort();
 }
@@ -95,7 +95,7 @@ export function encodeSnapshotManifest(manifest: object): Buffer {
 /**
  * @param bytes hostile
  * @param path names the manifest in errors
- * @throws {VerificationError} `SNAPSHOT_DAMAGED`, `SNAPSHOT_VERSION` for a version that this program does not know
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED`, `SNAPSHOT_VERSION` for a version unknown to this program
  */
 export function decodeSnapshotManifest(bytes: Uint8Array, path: string): SnapshotManifest {
   let text: string;
@@ -107,21 +107,21 @@ export function decodeSnapshotManifest(bytes: Uint8Array, path: string): Snapsho
     return damaged('the snapshot manifest is not JSON', { path, cause });
   }
   if (isNestedDeeper(text, MAX_LEVELS)) {
-    return damaged('the snapshot manifest is nested too deep', { path });
+    return damaged('the snapshot manifest is nested too deeply', { path });
   }
   refuseForeign(raw, path);
   const result = v.safeParse(manifestSchema, raw, { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
-    return damaged('the snapshot manifest is not one', {
+    return damaged('the snapshot manifest is invalid', {
       path: `${path}: ${v.getDotPath(issue) ?? 'the whole'}`,
       expected: issue.expected ?? issue.message,
       found: issue.received,
     });
   }
-  // One text for each manifest, so that a program which reads it with a pattern, as a shell does, reads what we read.
+  // Only one text is valid for a manifest, so that a reader that matches patterns, such as a shell script, agrees with us.
   if (`${JSON.stringify(raw, null, 2)}\n` !== text) {
-    return damaged('the snapshot manifest has another text than the one that was written', {
+    return damaged('the snapshot manifest is not in canonical form', {
       path,
       expected: 'JSON with two spaces of indentation, and a newline at the end',
     });
@@ -136,7 +136,7 @@ export function decodeSnapshotManifest(bytes: Uint8Array, path: string): Snapsho
   }
   const { artifactMode, artifacts } = result.output.modules.swingset;
   if (artifactMode === 'none' && artifacts.count > 0) {
-    return damaged('the snapshot holds artifacts and says that it has none', {
+    return damaged('the snapshot manifest counts artifacts, but its artifact mode is none', {
       path,
       expected: 0,
       found: artifacts.count,
@@ -153,21 +153,21 @@ function refuseForeign(raw: unknown, path: string): void {
   if (version !== 1) {
     throw new VerificationError(
       'SNAPSHOT_VERSION',
-      'the snapshot has a format version that this program does not know',
+      'this program does not know the format version of the snapshot',
       {
         path,
         expected: 1,
         found: version,
-        hint: 'install the swingsnap that made it',
+        hint: 'install the version of swingsnap that made it',
       },
     );
   }
 }
 
-/** A manifest as it was read, once: what it says, and what names it. */
+/** A manifest that was read, and the hash that names it. */
 export interface ManifestFile {
   readonly manifest: SnapshotManifest;
-  /** SHA-256 of its bytes, which cover the list of entries, and through it the bytes of all chunks. */
+  /** SHA-256 of its bytes. They cover the list of entries, and through the list the bytes of all chunks. */
   readonly sha256: string;
 }
 
@@ -177,8 +177,8 @@ export async function readSnapshotManifest(snapshot: StoredSnapshot): Promise<Sn
 }
 
 /**
- * Reads the manifest of a stored snapshot, which must be that of the height which the snapshot is called by, if it is
- * called by one. Throws as {@link decodeSnapshotManifest} and as the storage.
+ * Reads the manifest of a stored snapshot. If the snapshot is named after a height, the manifest must have that height.
+ * Throws as {@link decodeSnapshotManifest} and as the storage.
  */
 export async function readManifestFile(snapshot: StoredSnapshot): Promise<ManifestFile> {
   const path = `${snapshot.location}/${MANIFEST_FILE}`;
@@ -189,11 +189,11 @@ export async function readManifestFile(snapshot: StoredSnapshot): Promise<Manife
   const manifest = decodeSnapshotManifest(bytes, path);
   const height = heightOfName(snapshot.name);
   if (height !== undefined && height !== manifest.height) {
-    damaged('the snapshot is called by another height than its own', {
+    damaged('the snapshot is named after the wrong height', {
       path: snapshot.location,
       expected: manifest.height,
       found: height,
-      hint: 'rename its directory if that is the mistake, else get the snapshot again',
+      hint: 'if only the name is wrong, rename the directory; otherwise get the snapshot again',
     });
   }
   return { manifest, sha256: sha256Hex(bytes) };
@@ -203,7 +203,7 @@ const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
 
-/** Whether a text has more than so many levels of arrays and objects; of one that is no JSON, whatever it seems. */
+/** Whether a JSON text has more than `levels` levels of arrays and objects. For other texts the result means nothing. */
 export function isNestedDeeper(text: string, levels: number): boolean {
   let depth = 0;
   let isString = false;

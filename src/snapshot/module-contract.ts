@@ -1,34 +1,34 @@
 /**
  * The contract of a module: one kind of state that a node keeps outside the Cosmos multistore, with its own reader and
- * writer. Names and steps are those of the "Cosmos External State Sync" proposal
- * (https://hackmd.io/@michaelfig/ExternalStateSync); what it calls `sdk.Context` is {@link StateContext} here.
+ * writer. The names and steps come from the "Cosmos External State Sync" proposal
+ * (https://hackmd.io/@michaelfig/ExternalStateSync); its `sdk.Context` is {@link StateContext} here.
  *
- * - sender: `beginReadState` gives a {@link ChunkedReadable}: `readChunk` until there is none, then `done`
- * - receiver: `beginWriteState` gives a {@link ChunkedWritable}: `writeChunk` for each, `done`, then `install`
+ * - sender: `beginReadState` returns a {@link ChunkedReadable}: `readChunk` until it returns undefined, then `done`
+ * - receiver: `beginWriteState` returns a {@link ChunkedWritable}: `writeChunk` for each, `done`, then `install`
  *
- * Either side may be ended by `abort` at any moment before `install`, and nothing is left then. Modules of one snapshot
- * are driven concurrently. Their driver (`src/snapshot`) packs chunks, and knows nothing of what is in them.
- * Every module passes `test/contract/module.ts`.
+ * `abort` ends either side at any moment before `install`, and leaves nothing behind. The modules of a snapshot run
+ * concurrently. The driver (`snapshot/`) packs chunks without knowing their content. Every module passes
+ * `test/contract/module.ts`.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { SwingSnapError, UsageError, VerificationError } from '../errors.ts';
 import type { Progress } from '../io/progress.ts';
 import type { WorkerPool } from '../io/threads/pool.ts';
 
-/** @typeParam Written what its writer gives back when it is done */
+/** @typeParam Written the result of its writer's `done` */
 export interface StateModule<Written extends WrittenState = WrittenState> {
-  /** What it is called in a snapshot: {@link isModuleName}. Names of its entries begin with it and a `/`. */
+  /** Its name in a snapshot: {@link isModuleName}. The names of its entries begin with this name and a `/`. */
   readonly name: string;
-  /** Which registered kind of module it is of. */
+  /** Its registered kind of module. */
   readonly kind: string;
   /**
-   * Whether its chunks may be written in any order, but that those with parts of one artifact stay together; else they
-   * come in the order in which they were read.
+   * Whether its chunks may be written in any order, as long as those with parts of one artifact stay together.
+   * Otherwise they are written in the order in which they were read.
    */
   readonly anyOrder: boolean;
   /**
-   * When its state is installed: `first` what is named by its content, and does no harm if the rest is missing; `last`
-   * what a node takes for complete once it is there.
+   * When its state is installed: `first` if the state is named by its content and harmless while the rest is missing;
+   * `last` if a node takes it for complete as soon as it exists.
    */
   readonly installs: 'first' | 'between' | 'last';
   /** @throws {SwingSnapError} if there is nothing to read */
@@ -39,116 +39,114 @@ export interface StateModule<Written extends WrittenState = WrittenState> {
 
 /** The sender's side of a transfer. Calls come one at a time. */
 export interface ChunkedReadable {
-  /** The next chunk; undefined when there is no other. */
+  /** The next chunk; undefined after the last. */
   readChunk(): Promise<StateChunk | undefined>;
   /**
-   * To be called once, after the last chunk.
+   * Call it once, after the last chunk.
    * @returns what was read
    * @throws {SwingSnapError} `MODULE_STATE` if it is called too early, or twice
-   * @throws {VerificationError} `HEIGHT_MISMATCH`, `HASH_MISMATCH` if it is not what the context says
+   * @throws {VerificationError} `HEIGHT_MISMATCH`, `HASH_MISMATCH` if the state does not match the context
    */
   done(): Promise<StateDescription>;
-  /** Ends the transfer because of `error`; may be called again, and after anything. */
+  /** Ends the transfer because of `error`. May be called at any time, and more than once. */
   abort(error: unknown): Promise<void>;
 }
 
 /** The receiver's side of a transfer. */
 export interface ChunkedWritable<Written extends WrittenState = WrittenState> {
   /**
-   * Takes a chunk. Several calls may be under way; their chunks are taken in the order of the calls.
-   * @throws {VerificationError} if the chunk, or one before it, is known to be wrong
+   * Takes a chunk. Calls may overlap; their chunks are taken in the order of the calls.
+   * @throws {VerificationError} if this chunk or an earlier one is known to be wrong
    */
   writeChunk(chunk: StateChunk): Promise<void>;
   /**
-   * To be called once, after the last chunk was taken. Returns if the state is complete, is what the context says, and
-   * is durable; it is not visible yet.
-   * @throws {VerificationError} if it is not; {@link SwingSnapError} `MODULE_STATE` if it is called twice
+   * Call it once, after the last chunk was taken. Returns when the state is complete, matches the context and is
+   * durable; it is not visible yet.
+   * @throws {VerificationError} if the state is incomplete or does not match; {@link SwingSnapError} `MODULE_STATE` if
+   *   it is called twice
    */
   done(): Promise<Written>;
-  /** Removes what was written, because of `error`; may be called again, and until it is installed. */
+  /** Removes what was written, because of `error`. May be called until the state is installed, and more than once. */
   abort(error: unknown): Promise<void>;
 }
 
 export interface WrittenState {
   readonly description: StateDescription;
-  /** Makes the state visible, at once and durably. On failure everything is as it was. */
+  /** Makes the state visible, atomically and durably. A failure changes nothing. */
   install(): Promise<InstalledState>;
 }
 
 export interface InstalledState {
-  /** Where it is; undefined if it was only looked at. */
+  /** Where the state is; undefined if it was only read. */
   readonly path: string | undefined;
-  /** Where what was there before is, if it had to go. */
+  /** Where the previous state was moved to, if it had to make room. */
   readonly movedTo?: string | undefined;
-  /** If it was compared with what is there. */
+  /** The result, if it was compared with a state that exists. */
   readonly compared?: ComparedState | undefined;
-  /** Takes it back, because another module could not be installed. */
+  /** Undoes the installation, because another module could not be installed. */
   undo(): Promise<void>;
 }
 
-/** How a place and a state that it holds relate. */
+/** How a state compares with the place that holds it. */
 export interface ComparedState {
   /** Number of artifacts that are equal. */
   readonly equal: number;
-  /** Number of further ones that only the place has. */
+  /** Number of artifacts that only the place has. */
   readonly onlyThere: number;
 }
 
-/** Some named entries that are carried together. */
+/** Named entries that travel together. */
 export interface StateChunk {
   readonly entries: readonly StateEntry[];
 }
 
-/** Bytes of all entries. */
+/** The total size of entries, in bytes. */
 export function bytesOfEntries(entries: readonly Pick<StateEntry, 'size'>[]): number {
   return entries.reduce((sum, { size }) => sum + size, 0);
 }
 
 export interface StateEntry {
-  /** Its name, or how the hash of its bytes names it. */
+  /** Its name, or how to make the name from the hash of its bytes. */
   readonly name: string | NameByHash;
   /**
-   * Its bytes, which are given away; or where to get them: a receiver on the other side may not want them, or have
-   * them already. To be got once.
+   * Its bytes, which the receiver then owns; or a function that loads them, since a receiver may not need them, or may
+   * have them already. Call the function at most once.
    */
   readonly data: Uint8Array | (() => Promise<Uint8Array>);
   /** Bytes. */
   readonly size: number;
-  /** SHA-256 of the bytes, in hex, where it is known. */
+  /** SHA-256 of the bytes, in hex, if known. */
   readonly sha256?: string | undefined;
-  /** On the last, or only, entry of an artifact: all of it. */
+  /** On the last (or only) entry of an artifact: the whole artifact. */
   readonly artifact?: StateArtifact | undefined;
 }
 
-/** A name that is `before`, the SHA-256 of the bytes, and `after`. */
+/** A name made of `before`, the SHA-256 of the bytes, and `after`. */
 export interface NameByHash {
   readonly before: string;
   readonly after: string;
 }
 
-/** A thing that a module carries in one entry or in several. */
+/** A unit of a module's state, in one entry or several. */
 export interface StateArtifact {
-  /** What the module calls it; ascending in {@link compareNames} in a module other than `swingset`. */
+  /** Its name in the module; except in `swingset`, names ascend by {@link compareNames}. */
   readonly name: string;
   /** Bytes. */
   readonly size: number;
   readonly sha256: string;
-  /** Names the content: two artifacts of one module and identity hold the same bytes. */
+  /** Names the content: two artifacts of a module with the same identity hold the same bytes. */
   readonly identity: string;
 }
 
-/** What both sides are told of the state, and what they work with. */
+/** What both sides know of the state, and the resources that they use. */
 export interface StateContext {
-  /** Height of the block whose commit the state is of. */
+  /** Height of the block that committed the state. */
   readonly height: number;
-  /** Where it is known. */
+  /** If known. */
   readonly chainId?: string | undefined;
-  /**
-   * Fields that the {@link StateDescription} must have, its hashes in particular, from a source that the caller
-   * trusts.
-   */
+  /** Fields that the {@link StateDescription} must have, its hashes in particular, from a source the caller trusts. */
   readonly trusted?: Readonly<Record<string, unknown>> | undefined;
-  /** Raw bytes of an entry at most. */
+  /** Most raw bytes of an entry. */
   readonly chunkBytes: number;
   readonly scratchDir: string;
   readonly pool: WorkerPool;
@@ -157,17 +155,17 @@ export interface StateContext {
 }
 
 export interface ReadContext extends StateContext {
-  /** What need not be read, if there is something. */
+  /** What need not be read, if anything. */
   readonly held?: HeldState | undefined;
 }
 
 /** What the receiver of the chunks has already, from an earlier height. */
 export interface HeldState {
-  /** The entries of the artifact of an identity, in order; undefined if there is no such artifact. */
+  /** The artifact with this identity and its entries, in order; undefined if it is not held. */
   artifact(module: string, identity: string): HeldArtifact | undefined;
   /**
-   * Takes a chunk of exactly these entries over.
-   * @returns whether it did: the data of a chunk of them is then never asked for
+   * Reuses the chunk of exactly these entries.
+   * @returns whether it did; if so, the data of these entries is never loaded
    */
   take(entries: readonly EntryDigest[]): Promise<boolean>;
 }
@@ -185,18 +183,18 @@ export interface EntryDigest {
   readonly sha256: string;
 }
 
-/** What a state is, once all of it has passed by. */
+/** Describes a state after all of it was read or written. */
 export interface StateDescription {
   readonly height: number;
-  /** What a manifest says of it: plain data. All modules but `swingset` have {@link ModuleFields}. */
+  /** Its fields in a manifest: plain data. All modules except `swingset` have {@link ModuleFields}. */
   readonly fields: Readonly<Record<string, unknown>>;
-  /** Only `swingset`: the content hash of a snapshot that holds nothing else. */
+  /** `swingset` only: the content hash of a snapshot without other modules. */
   readonly contentHash?: string | undefined;
-  /** Only `swingset`: SHA-256, not ended, of all lines of that hash, for those of other modules to follow. */
+  /** `swingset` only: unfinished SHA-256 of all lines of that hash; lines of other modules can follow. */
   readonly content?: Hash | undefined;
 }
 
-/** What a manifest says of a module. Sizes in bytes. */
+/** The fields of a module in a manifest. Sizes in bytes. */
 export interface ModuleFields {
   readonly kind: string;
   /** See {@link ModuleHasher}. */
@@ -225,7 +223,7 @@ export class ModuleHasher {
     this.#hash.update(`${JSON.stringify(value)}\n`);
   }
 
-  /** What was added so far. */
+  /** The fields for the artifacts added so far. */
   fields(): { kind: string; contentHash: string; artifacts: { count: number; size: number } } {
     const contentHash = this.#hash.copy().digest('hex');
     return { kind: this.#kind, contentHash, artifacts: { ...this.#artifacts } };
@@ -233,18 +231,18 @@ export class ModuleHasher {
 }
 
 /**
- * What was read so far is void: the transfer must be aborted, and begun again. The module has learnt how it must be
- * read, and does not throw this twice.
+ * What was read so far is void: abort the transfer and begin again. The module now knows how to read its source, and
+ * does not throw this twice.
  */
 export class BeginAgainError extends Error {}
 
-/** What a module can be called, for messages. */
+/** The rule for module names, for messages. */
 export const MODULE_NAMES =
-  'a small letter and at most 31 small letters, digits, - and _, but not constructor or prototype';
+  'a lower-case letter and at most 31 lower-case letters, digits, - and _, but not constructor or prototype';
 
 /**
- * Whether a module can have this name: it begins the names of entries, and is a key in a manifest. Every object has a
- * `constructor`, and readers of JSON pass over such keys: what has that name would be written and never read.
+ * Whether a module can have this name, which begins the names of entries and is a key in a manifest. Every object has a
+ * `constructor`, and readers of JSON skip such keys: a module of that name would be written but never read.
  */
 export function isModuleName(name: string): boolean {
   return /^(?!(?:constructor|prototype)$)[a-z][a-z0-9_-]{0,31}$/u.test(name);
@@ -256,14 +254,14 @@ export function moduleOf(entryName: string): string {
   return module;
 }
 
-/** The order of paths: by the bytes of their UTF-8, where `/` comes before all others: a directory, then what is in it. */
+/** The order of paths: by their UTF-8 bytes, with `/` before all others, so that a directory precedes its content. */
 export function compareNames(a: string, b: string): number {
   const bytes = (name: string): Buffer => Buffer.from(name.replaceAll('/', '\0'));
   return Buffer.compare(bytes(a), bytes(b));
 }
 
 /**
- * For `done`: holds a state against what the context says of it.
+ * For `done`: compares a state with the context.
  * @param what names it in errors
  * @throws {VerificationError} `HEIGHT_MISMATCH`, `HASH_MISMATCH`
  */
@@ -273,7 +271,7 @@ export function refuseOtherState(
   description: StateDescription,
 ): void {
   if (description.height !== height) {
-    throw new VerificationError('HEIGHT_MISMATCH', `the state of ${what} is of another height`, {
+    throw new VerificationError('HEIGHT_MISMATCH', `the state of ${what} has the wrong height`, {
       expected: height,
       found: description.height,
     });
@@ -281,7 +279,7 @@ export function refuseOtherState(
   for (const [name, expected] of Object.entries(trusted)) {
     const found = description.fields[name];
     if (JSON.stringify(found) === JSON.stringify(expected)) continue;
-    throw new VerificationError('HASH_MISMATCH', `the state of ${what} has another ${name}`, {
+    throw new VerificationError('HASH_MISMATCH', `the state of ${what} has the wrong ${name}`, {
       expected: plain(expected),
       found: plain(found),
     });
@@ -292,14 +290,14 @@ function plain(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/** What a transfer throws when a step of it is taken out of its turn. */
+/** For a transfer: the error for a step that is called out of order. */
 export function outOfTurn(module: string, step: string): SwingSnapError {
-  return new SwingSnapError('MODULE_STATE', `${step} was called out of its turn`, { path: module });
+  return new SwingSnapError('MODULE_STATE', `${step} was called out of order`, { path: module });
 }
 
-/** What a module throws that has no such side. */
+/** The error of a module that lacks this side. */
 export function noSuchSide(module: string, side: 'read' | 'written'): UsageError {
-  return new UsageError('MODULE_SIDE', `the module cannot be ${side}: it was given no place`, {
+  return new UsageError('MODULE_SIDE', `the module cannot be ${side}: it has no place`, {
     path: module,
   });
 }

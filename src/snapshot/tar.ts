@@ -1,9 +1,9 @@
 /**
- * The tar inside a chunk, by tar-stream. There is exactly one tar for given entries, and a reader takes no other: so
- * it cannot hide what one program unpacks and another does not see, and equal entries make equal bytes.
+ * The tar inside a chunk, by tar-stream. Given entries have exactly one tar, and a reader accepts no other. So a tar
+ * cannot hide what one program unpacks and another does not see, and equal entries make equal bytes.
  *
- * Format: POSIX.1-2001 (`ustar`, with a PAX `path` record where a name does not fit the header), in the spelling of
- * tar-stream, which `docs/snapshot-format.md` describes.
+ * Format: POSIX.1-2001 (`ustar`, with a PAX `path` record where a name does not fit the header), as tar-stream writes
+ * it; `docs/snapshot-format.md` describes it.
  */
 import { extract, pack, type Pack } from 'tar-stream';
 import { VerificationError } from '../errors.ts';
@@ -17,12 +17,12 @@ export interface TarEntry {
 
 const BLOCK_BYTES = 512;
 const END_BYTES = 2 * BLOCK_BYTES;
-/** `<length> path=` and the newline of a PAX record: its length has at most 4 digits for names of 1024 UTF-16 units. */
+/** `<length> path=` and newline of a PAX record; the length has at most 4 digits for names of 1024 UTF-16 units. */
 const MAX_RECORD_REST_BYTES = 16;
 
 /**
  * Packs entries into a tar.
- * @param space where it is put, if it is given: `maxTarBytes` of them are enough
+ * @param space holds the tar, if given: `maxTarBytes` of the entries are enough
  */
 export async function packTar(
   entries: readonly TarEntry[],
@@ -41,8 +41,8 @@ function sized({ name, data }: TarEntry): { name: string; size: number } {
 }
 
 /**
- * Bytes that the tar of entries of these names and sizes has at most. It reckons with a PAX header for each name,
- * though only the long and the unusual have one.
+ * Most bytes of a tar of entries with these names and sizes. Counts a PAX header for each name, though only long and
+ * unusual names have one.
  */
 export function maxTarBytes(
   entries: readonly { readonly name: string; readonly size: number }[],
@@ -54,10 +54,10 @@ export function maxTarBytes(
 }
 
 /**
- * The contents of the entries of a tar that must be the one of exactly these entries, as views of it.
+ * The contents of a tar's entries, as views of it. The tar must be the one tar of exactly these entries.
  * @param tar hostile
  * @param path names the chunk in errors
- * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is another
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is not
  */
 export async function unpackTar(
   tar: Uint8Array,
@@ -71,9 +71,9 @@ export async function unpackTar(
     for await (const entry of reader) {
       const { name, size, type } = entry.header;
       const listed = entries[found.length];
-      // Before its content is read: that of a directory which says it has some never ends in tar-stream.
+      // Before reading the content: in tar-stream, the content of a directory that declares a size never ends.
       if (name !== listed?.name || size !== listed.size || type !== 'file') {
-        damaged('a chunk holds another entry than the list of entries says', {
+        damaged('a chunk holds an entry that differs from the list of entries', {
           path,
           expected: listed && `file ${JSON.stringify(listed.name)}, ${listed.size} bytes`,
           found: `${type} ${JSON.stringify(name)}, ${size} bytes`,
@@ -92,7 +92,7 @@ export async function unpackTar(
       found: found.length,
     });
   }
-  // tar-stream overlooks headers that say more, what stands in paddings, and a missing end.
+  // tar-stream ignores extra header fields, bytes in the padding, and a missing end.
   if (!isMadeOf(tar, await collect(tarOf(found)))) {
     damaged('a chunk holds something besides its entries', { path });
   }
@@ -108,7 +108,7 @@ function isMadeOf(whole: Uint8Array, pieces: readonly Uint8Array[]): boolean {
   return at === whole.length;
 }
 
-/** Every field is given: tar-stream would take the current time. */
+/** Sets every field: by default tar-stream would use the current time. */
 function tarOf(entries: readonly TarEntry[]): Pack {
   const tar = pack();
   for (const { name, data } of entries) {
@@ -121,7 +121,7 @@ function tarOf(entries: readonly TarEntry[]): Pack {
   return tar;
 }
 
-/** All that a stream of tar-stream's gives: bytes, though its types do not say so. */
+/** All pieces of a tar-stream stream. They are bytes, though its types do not say so. */
 async function collect(stream: AsyncIterable<unknown>): Promise<Uint8Array[]> {
   const pieces: Uint8Array[] = [];
   for await (const piece of stream) pieces.push(piece as Uint8Array);

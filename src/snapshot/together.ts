@@ -1,11 +1,11 @@
-/** How the readers, or the writers, of several modules are driven at the same time. */
+/** Runs the readers, or the writers, of several modules concurrently. */
 import { noProgress, type Progress } from '../io/progress.ts';
 import type { StateModule } from './module-contract.ts';
 
 /**
- * Does things at the same time. When one of them fails, `fail` is told, which ends the others; its error is thrown when
- * all have ended.
- * @returns their results, in their order
+ * Runs `work` for all items concurrently. The first error goes to `fail`, which ends the others, and is thrown when all
+ * have ended.
+ * @returns the results, in the order of the items
  */
 export async function together<Item, Result>(
   items: readonly Item[],
@@ -27,7 +27,7 @@ export async function together<Item, Result>(
   return Promise.all(each);
 }
 
-/** Phases come one at a time, so only one of several modules tells its own: the one that is installed last. */
+/** Only one phase is shown at a time, so only one of several modules reports progress: the one installed last. */
 export function progressFor(
   module: StateModule,
   modules: readonly StateModule[],

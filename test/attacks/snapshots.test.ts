@@ -86,7 +86,7 @@ describe('another user who can write to the snapshot dir', () => {
     await giveTo(MALLORY, at(7));
     const told = await retrieve(8);
     expect(told).toMatchObject({ exitCode: 0, reused: { chunks: 0 } });
-    expect(told.notes?.join('\n')).toContain(`nothing is taken over from ${D}/7: `);
+    expect(told.notes?.join('\n')).toContain(`nothing is reused from ${D}/7: `);
     expect(await run(0, ['verify', at(8)])).toMatchObject({ exitCode: 0 });
   });
 

@@ -79,7 +79,7 @@ describe('an earlier height that was tampered with', () => {
     await exportOf(8);
     const told = await retrieveExport();
     expect(told).toMatchObject({ exitCode: 0, reused: { chunks: 0 } });
-    expect(told.noted).toContain(`nothing is taken over from ${D}/7: `);
+    expect(told.noted).toContain(`nothing is reused from ${D}/7: `);
     expect(await listTree(E)).toEqual({});
     expect((await verify(8)).exitCode).toBe(0);
   });

@@ -58,7 +58,7 @@ describe('a list of entries is refused at once', () => {
       };
     });
     expect(await soon(async () => verifyQuickly(dir))).toEqual(
-      damaged('a chunk is named in two places'),
+      damaged('the list of entries names a chunk in two places'),
     );
   });
 
@@ -77,7 +77,7 @@ describe('a list of entries is refused at once', () => {
       };
     });
     expect(await soon(async () => verifyQuickly(long))).toEqual(
-      damaged('the list of entries has another length'),
+      damaged('the list of entries has the wrong number of lines'),
     );
   });
 });
@@ -89,7 +89,7 @@ describe('a manifest is refused at once', () => {
     const deep = `${'['.repeat(3000)}${']'.repeat(3000)}`;
     const text = `{"format":"swingsnap-snapshot","version":1,"made":[${Array(150).fill(deep).join(',')}]}`;
     await soon(() => {
-      expect(() => decode(text)).toThrow('nested too deep');
+      expect(() => decode(text)).toThrow('nested too deeply');
     });
   });
 
@@ -156,7 +156,7 @@ describe('chunks', () => {
     };
     await expect(reading()).rejects.toMatchObject({
       code: 'SNAPSHOT_DAMAGED',
-      message: 'more comes out of compressed chunks than any store holds',
+      message: 'the compressed chunks expand to more than any store holds',
     });
     expect(unpacked.length).toBeLessThan(40);
   });

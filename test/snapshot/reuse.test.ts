@@ -288,7 +288,7 @@ describe('a snapshot after another', () => {
     const next: MadeSpec = { ...after, artifactMode: 'archival' };
     const { manifest, reused } = await write(dir, next, { notes, belief: stranger });
     expect(reused).toEqual({ chunks: 0, size: 0, rechecked: 0 });
-    expect(notes).toEqual([expect.stringContaining(`nothing is taken over from ${dir}/7: `)]);
+    expect(notes).toEqual([expect.stringContaining(`nothing is reused from ${dir}/7: `)]);
     const plain = await write(await snapshotDir(), next, { reuse: false });
     expect(manifest.contentHash).toBe(plain.manifest.contentHash);
     expect(await verify(dir, '8')).toBe(manifest.contentHash);

@@ -1,4 +1,4 @@
-/** The chunks of an opened snapshot, module by module, to be loaded when they are wanted. */
+/** The chunks of an opened snapshot, module by module, loaded on demand. */
 import type { ExpansionLimit } from '../../io/bytes/expansion-limit.ts';
 import { limitOfReader } from '../expansion.ts';
 import { damaged } from '../layout.ts';
@@ -9,7 +9,7 @@ import type { PlannedChunk } from './plan-chunks.ts';
 
 type ReadableSnapshot = Pick<OpenedSnapshot, 'stored' | 'manifest' | 'codec' | 'pool' | 'planned'>;
 
-/** One pass through a snapshot: it counts what is loaded. */
+/** One pass through a snapshot. Counts the chunks that are loaded. */
 export class ChunkReader {
   readonly #snapshot: ReadableSnapshot;
   readonly #loading = new Set<Promise<unknown>>();
@@ -22,7 +22,7 @@ export class ChunkReader {
   }
 
   /**
-   * The chunks of one module, in order. The data of their entries is checked as it is loaded.
+   * The chunks of one module, in order. Loading the data of an entry checks it.
    * @throws {VerificationError} `SNAPSHOT_DAMAGED`
    */
   async *chunks(module: string): AsyncGenerator<StateChunk> {
@@ -59,8 +59,8 @@ export class ChunkReader {
   }
 
   /**
-   * Waits until no chunk is being loaded any more. If all of them were, they must have the size that the manifest says.
-   * @returns whether all of them were
+   * Waits until no chunk is loading. If all chunks were loaded, their size must match the manifest.
+   * @returns whether all chunks were loaded
    * @throws {VerificationError} `SNAPSHOT_DAMAGED`
    */
   async settle(): Promise<boolean> {
@@ -69,7 +69,7 @@ export class ChunkReader {
     const { chunks } = this.#snapshot.manifest;
     if (this.#loaded.count < chunks.count) return false;
     if (this.#loaded.size === chunks.size) return true;
-    return damaged('the snapshot holds another number of compressed bytes than it says', {
+    return damaged('the compressed size of the snapshot is not what its manifest says', {
       path: `${this.#snapshot.stored.location}: chunks`,
       expected: chunks.size,
       found: this.#loaded.size,

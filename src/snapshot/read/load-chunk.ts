@@ -1,4 +1,4 @@
-/** The files of chunks, and what is in them. */
+/** Reads the files of chunks and their content. */
 import { NotFoundError } from '../../errors.ts';
 import type { ExpansionLimit } from '../../io/bytes/expansion-limit.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';
@@ -12,7 +12,7 @@ import type { PlannedChunk } from './plan-chunks.ts';
 
 /**
  * Reads a chunk and checks all of it.
- * @param limit told what goes in and comes out
+ * @param limit counts the bytes that go in and come out
  * @returns the contents of its entries, and the size of its file in bytes
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`, or as the codec and the storage
  */
@@ -46,7 +46,7 @@ export async function readChunkFile(
   return { path, bytes };
 }
 
-/** What to do with what a storage throws when it is asked for a chunk: one that is not there is missing, or gone. */
+/** Handles a storage's error for a chunk: if the chunk does not exist, it is missing or the snapshot is gone. */
 export function missingChunk(
   snapshot: StoredSnapshot,
   chunk: string,

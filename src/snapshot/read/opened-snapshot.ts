@@ -1,4 +1,4 @@
-/** A stored snapshot, open: its manifest is read once, and its list of entries once, when it is first needed. */
+/** An open stored snapshot. Its manifest is read once; so is its list of entries, when first needed. */
 import { defaultScratchDir, openScratchDatabase } from '../../io/files/scratch.ts';
 import type { Database } from '../../io/sqlite.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
@@ -10,13 +10,13 @@ import { planChunks, type PlannedChunk } from './plan-chunks.ts';
 
 export interface OpenSnapshotOptions {
   readonly codec: ZstdCodec;
-  /** Unpacks chunks; by default this thread does. */
+  /** Unpacks chunks; by default this thread. */
   readonly pool?: WorkerPool | undefined;
-  /** Directory for the list of entries while it is used; by default the system's temporary directory. */
+  /** Directory for the list of entries while it is in use; by default the system's temporary directory. */
   readonly scratchDir?: string | undefined;
 }
 
-/** How many chunks are taken from the scratch database at a time. */
+/** Chunks per query of the scratch database. */
 const PAGE_CHUNKS = 64;
 
 export class OpenedSnapshot {
@@ -25,7 +25,7 @@ export class OpenedSnapshot {
   readonly codec: ZstdCodec;
   readonly pool: WorkerPool;
   readonly #scratchDir: string;
-  /** The list, in a scratch database: it grows with the store, and modules read their sections at the same time. */
+  /** The list, in a scratch database: it grows with the store, and modules read their sections concurrently. */
   #list: Promise<Database> | undefined;
 
   private constructor(
@@ -50,13 +50,13 @@ export class OpenedSnapshot {
   }
 
   /**
-   * The chunks of one module with the entries that each should hold, in order; no chunk is read.
+   * The chunks of one module with their expected entries, in order. Reads no chunk.
    * @throws {VerificationError} `SNAPSHOT_DAMAGED` if anything is wrong with the list
    */
   async *planned(module: string): AsyncGenerator<PlannedChunk> {
     this.#list ??= this.#readList();
     const list = await this.#list;
-    // Pages, since an open cursor would keep the connection from the other modules.
+    // In pages: an open cursor would block the connection for the other modules.
     const page = list.prepare(
       'SELECT rowid, chunk FROM chunks WHERE module = ? AND rowid > ? ORDER BY rowid LIMIT ?',
     );

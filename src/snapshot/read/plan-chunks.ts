@@ -1,4 +1,4 @@
-/** Which chunks a stored snapshot has, and which entries each of them should hold, by its list of entries. */
+/** The chunks of a stored snapshot and their expected entries, from its list of entries. */
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { readEntries, type SnapshotEntry } from '../entries.ts';
@@ -6,15 +6,15 @@ import { chunkFile, damaged, MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES } from '../layou
 import { moduleNames, type SnapshotManifest } from '../manifest.ts';
 import { moduleOf } from '../module-contract.ts';
 
-/** The entries of one chunk, which stand together in the list. */
+/** A chunk and its entries, which are adjacent in the list. */
 export interface PlannedChunk {
   readonly chunk: string;
   readonly entries: readonly SnapshotEntry[];
 }
 
 /**
- * The chunks of a snapshot in order, by its list of entries; no chunk is read. Those of a module stand together, and
- * modules in the order of their names.
+ * The chunks of a snapshot in order, from its list of entries; reads no chunk. The chunks of a module are adjacent, and
+ * modules are in the order of their names.
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`
  */
 export async function* planChunks(
@@ -34,7 +34,7 @@ export async function* planChunks(
       module !== section &&
       (!isNew || module < section || !Object.hasOwn(manifest.modules, module))
     ) {
-      damaged('an entry stands where none of its module can', {
+      damaged('the list of entries has an entry outside the section of its module', {
         path: snapshot.location,
         expected: moduleNames(manifest.modules).join(', '),
         found: entry.name.slice(0, 200),
@@ -48,15 +48,17 @@ export async function* planChunks(
     }
     if (isNew) {
       if (named.has(entry.chunk)) {
-        // Entries have names of their own, which are part of the bytes.
-        damaged('a chunk is named in two places', { path: chunkFile(entry.chunk) });
+        // Entry names are unique and are part of the bytes, so no two chunks are equal.
+        damaged('the list of entries names a chunk in two places', {
+          path: chunkFile(entry.chunk),
+        });
       }
       named.add(entry.chunk);
     }
     entries.push(entry);
     bytes += entry.size;
     if (entries.length > MAX_CHUNK_ENTRIES || bytes > MAX_CHUNK_BYTES) {
-      damaged('a chunk has more entries, or longer ones, than the format allows', {
+      damaged('a chunk has more entries or bytes than the format allows', {
         path: chunkFile(entry.chunk),
       });
     }
@@ -64,7 +66,7 @@ export async function* planChunks(
   const [first] = entries;
   if (first !== undefined) yield { chunk: first.chunk, entries };
   if (named.size !== manifest.chunks.count) {
-    damaged('the snapshot holds another number of chunks than it says', {
+    damaged('the snapshot does not have the number of chunks that its manifest says', {
       path: snapshot.location,
       expected: manifest.chunks.count,
       found: named.size,

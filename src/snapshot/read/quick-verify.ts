@@ -1,4 +1,4 @@
-/** Whether a snapshot's files are all there, by their hashes or only by their sizes, without looking into the chunks. */
+/** Checks that all files of a snapshot exist, by hash or only by size, without unpacking the chunks. */
 import { hashing } from '../../io/bytes/digest.ts';
 import { mapAhead } from '../../io/flow/ahead.ts';
 import { noProgress } from '../../io/progress.ts';
@@ -12,8 +12,8 @@ import { missingChunk, readChunkFile } from './load-chunk.ts';
 import { planChunks } from './plan-chunks.ts';
 
 /**
- * Reads the manifest, the list of entries, and every chunk that it names.
- * @throws {VerificationError} `SNAPSHOT_DAMAGED` naming the first file that is missing or has another hash
+ * Reads the manifest, the list of entries, and every chunk that the list names.
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` naming the first file that is missing or has the wrong hash
  */
 export async function quickVerifySnapshot(
   snapshot: StoredSnapshot,
@@ -25,7 +25,7 @@ export async function quickVerifySnapshot(
   return manifest;
 }
 
-/** What is left of {@link quickVerifySnapshot} where the manifest has been read. Throws as it does. */
+/** {@link quickVerifySnapshot} for a manifest that was already read. Throws as it does. */
 export async function hashChunks(
   snapshot: StoredSnapshot,
   manifest: SnapshotManifest,
@@ -51,8 +51,8 @@ export async function hashChunks(
 }
 
 /**
- * Whether a snapshot is whole: its manifest and its list of entries are right, and every chunk is there, with the sizes
- * that the manifest counts. No chunk is read, so nothing is said of what is in them.
+ * Checks that a snapshot is whole: its manifest and list of entries are right, and all chunks exist with the total size
+ * that the manifest gives. Reads no chunk, so it does not check their content.
  * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is not; as the storage
  */
 export async function checkWhole(
@@ -75,7 +75,7 @@ function refuseOtherCount(
   found: SnapshotManifest['chunks'],
 ): void {
   if (found.count !== manifest.chunks.count || found.size !== manifest.chunks.size) {
-    damaged('the chunks are not those that the manifest counts', {
+    damaged('the number or size of the chunks is not what the manifest says', {
       path: snapshot.location,
       expected: `${manifest.chunks.count} chunks, ${manifest.chunks.size} bytes`,
       found: `${found.count} chunks, ${found.size} bytes`,
@@ -92,6 +92,6 @@ async function hashChunk(
   const { path, bytes } = await readChunkFile(snapshot, chunk);
   const size = bytes.length;
   const found = await pool.run(hashing, bytes, [bytes]);
-  if (found !== chunk) damaged('a chunk has another hash', { path, expected: chunk, found });
+  if (found !== chunk) damaged('a chunk has the wrong hash', { path, expected: chunk, found });
   return size;
 }

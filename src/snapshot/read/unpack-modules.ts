@@ -1,4 +1,4 @@
-/** The receiver's side of a snapshot: drives the writers of all modules at the same time. */
+/** The receiver's side of a snapshot: drives the writers of all modules concurrently. */
 import { VerificationError } from '../../errors.ts';
 import { defaultScratchDir } from '../../io/files/scratch.ts';
 import { InOrder } from '../../io/flow/in-order.ts';
@@ -20,14 +20,14 @@ import { progressFor, together } from '../together.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { OpenedSnapshot, type OpenSnapshotOptions } from './opened-snapshot.ts';
 
-/** What a module's writer gives back when it is done. */
+/** The result of a module's writer. */
 type WrittenBy<Module> = Module extends StateModule<infer Written> ? Written : never;
 
-/** What modules have written: complete and proved, each by itself, and not visible yet. */
+/** The written states of modules: each is complete and proved by itself, and not visible yet. */
 export interface WrittenModules<Modules extends readonly StateModule[]> {
   /** In the order of the modules. */
   readonly states: { readonly [At in keyof Modules]: WrittenBy<Modules[At]> };
-  /** Whether every chunk was read: modules leave the chunks that they have no use for. */
+  /** Whether every chunk was read; modules skip chunks that they do not need. */
   readonly isReadWhole: boolean;
   /** Removes what was written. */
   abort(error: unknown): Promise<void>;
@@ -42,13 +42,13 @@ export interface WriteModulesOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Bytes that a module may hold and not have written, beside what it reads ahead itself. */
+/** Unwritten bytes that a module may hold, beyond what it reads ahead itself. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
 /**
- * Hands each module its state. If one module fails, all are aborted.
+ * Gives each module its state. If one module fails, all are aborted.
  * @param modules one for each module that the snapshot holds
- * @throws {VerificationError} for whatever is wrong with the snapshot; `UNKNOWN_MODULE` if a module is missing
+ * @throws {VerificationError} if anything is wrong with the snapshot; `UNKNOWN_MODULE` if a module is missing
  */
 export async function writeModules<Modules extends readonly StateModule[]>(
   snapshot: OpenedSnapshot,
@@ -117,14 +117,14 @@ function refuseMissing(
   const given = modules.map(({ name }) => name);
   const missing = moduleNames(manifest.modules).find((name) => !given.includes(name));
   if (missing === undefined) return;
-  throw new VerificationError('UNKNOWN_MODULE', 'the snapshot holds a module without a writer', {
+  throw new VerificationError('UNKNOWN_MODULE', 'the snapshot holds a module that has no writer', {
     path: stored.location,
     expected: given.join(', '),
     found: missing,
   });
 }
 
-/** A module, and what became of its state. */
+/** A module and its installed state. */
 export interface UnpackedModule {
   readonly name: string;
   readonly kind: string;
@@ -144,8 +144,8 @@ export interface UnpackModulesOptions extends OpenSnapshotOptions, WriteModulesO
 }
 
 /**
- * Verifies a snapshot, hands each module its state, and installs the states when all of them are complete. If one of
- * them cannot be installed, those before it are taken back.
+ * Verifies a snapshot, gives each module its state, and installs the states when all are complete. If one of them cannot
+ * be installed, those installed before it are undone.
  * @param modules one for each module that the snapshot holds
  * @throws {VerificationError} as {@link writeModules}; `HASH_MISMATCH`
  */

@@ -1,4 +1,4 @@
-/** Builds a snapshot from the chunks of modules: entries become chunks, chunks become files. */
+/** Builds a snapshot from the chunks of modules. */
 import { sha256Hex } from '../../io/bytes/digest.ts';
 import { defaultScratchDir } from '../../io/files/scratch.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
@@ -22,19 +22,19 @@ export interface WriteSnapshotOptions {
   readonly codec: ZstdCodec;
   /** zstd level, 1 to the codec's `maxLevel`. */
   readonly level: number;
-  /** Raw bytes of an entry at most: 4 to 64 MiB. */
+  /** Most raw bytes of an entry: 4 to 64 MiB. */
   readonly chunkBytes: number;
   /** Whether another snapshot of this height may be replaced. */
   readonly replace: boolean;
-  /** Packs chunks; by default this thread does. */
+  /** Packs chunks; by default this thread. */
   readonly pool?: WorkerPool | undefined;
-  /** What need not be read or packed again is taken over from it. */
+  /** The snapshot to reuse artifacts and chunks from. */
   readonly earlier?: EarlierSnapshot | undefined;
-  /** Whether chunks are hashed again before they are taken over; by default they are. */
+  /** Whether to hash chunks again before they are reused; by default true. */
   readonly recheck?: boolean | undefined;
   /**
-   * Proves that a snapshot of this height which is there already is the same, where its manifest has other bytes.
-   * Without it, such a snapshot is refused as one that is damaged.
+   * Proves that an existing snapshot of this height is the same although the bytes of its manifest differ. Without it,
+   * such a snapshot is refused as damaged.
    */
   readonly belief?: Belief | undefined;
   /** For scratch files; by default the system's temporary directory. */
@@ -45,11 +45,11 @@ export interface WriteSnapshotOptions {
 
 export interface WrittenSnapshot {
   readonly manifest: SnapshotManifest;
-  /** SHA-256 of the manifest's file. */
+  /** SHA-256 of the manifest file. */
   readonly manifestSha256: string;
-  /** False when the very same snapshot was there already. */
+  /** False if the same snapshot existed already. */
   readonly written: boolean;
-  /** What was taken over from an earlier snapshot. */
+  /** What was reused from an earlier snapshot. */
   readonly reused: Reused;
 }
 
@@ -87,19 +87,19 @@ export class SnapshotBuilder {
     return new SnapshotBuilder(storage, staged, modules, options);
   }
 
-  /** What earlier snapshots have. */
+  /** What an earlier snapshot has. */
   get held(): HeldState {
     return this.#chunks;
   }
 
-  /** Adds a module's next chunk; one call for each module at a time. Throws as {@link ChunkWriter.add}. */
+  /** Adds a module's next chunk; one call per module at a time. Throws as {@link ChunkWriter.add}. */
   async add(module: string, chunk: StateChunk): Promise<void> {
     await this.#chunks.add(module, chunk);
   }
 
   /**
-   * Publishes it, unless the same is there already.
-   * @param states what the chunks of each module were, by its name
+   * Publishes the snapshot, unless the same one exists already.
+   * @param states the state of each module, by its name
    * @throws {SwingSnapError} `SNAPSHOT_EXISTS`
    */
   async finish(states: Readonly<Record<string, StateDescription>>): Promise<WrittenSnapshot> {
@@ -118,7 +118,7 @@ export class SnapshotBuilder {
       ...written,
       made: { by: madeBy, codec: codec.name, level, chunkSize: chunkBytes },
     });
-    // What no reader would take is not published.
+    // Publishes nothing that a reader would refuse.
     const manifest = decodeSnapshotManifest(encoded, MANIFEST_FILE);
     const existing = await existingSnapshot(this.#storage, { manifest, encoded }, this.#options);
     if (existing !== undefined) {
@@ -135,7 +135,7 @@ export class SnapshotBuilder {
     return { manifest, manifestSha256: sha256Hex(encoded), written: true, reused };
   }
 
-  /** Leaves nothing. May be called again, and after {@link finish} has failed. */
+  /** Removes everything. May be called more than once, and after {@link finish} has failed. */
   async abort(): Promise<void> {
     await this.#chunks.settled();
     await this.#staged.discard();

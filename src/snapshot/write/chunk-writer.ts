@@ -1,6 +1,6 @@
 /**
- * Entries become chunks, several at a time, and chunks become files. A chunk that an earlier snapshot has is taken over
- * from it. Each module has a section of the list of entries, in the order of its chunks, whichever is ready first.
+ * Packs entries into chunks, several at a time, and writes chunks to files. Reuses the chunks of an earlier snapshot.
+ * Each module has a section of the list of entries, in the order of its chunks, whichever chunk is ready first.
  */
 import { SwingSnapError, VerificationError } from '../../errors.ts';
 import { hashing, hashingFile } from '../../io/bytes/digest.ts';
@@ -30,24 +30,24 @@ export interface ChunkWriterOptions {
   /** zstd level. */
   readonly level: number;
   readonly pool: WorkerPool;
-  /** What chunks are taken over from. */
+  /** The snapshot to reuse chunks from. */
   readonly earlier?: EarlierSnapshot | undefined;
-  /** Whether a chunk is hashed again before it is taken over. */
+  /** Whether to hash a chunk again before it is reused. */
   readonly recheck: boolean;
   /** Where the lines of all sections but the first wait. */
   readonly scratchDir: string;
 }
 
-/** What was taken over from an earlier snapshot. */
+/** What was reused from an earlier snapshot. */
 export interface Reused {
   readonly chunks: number;
-  /** Bytes of their files. */
+  /** Total size of their files, in bytes. */
   readonly size: number;
   /** How many of them were hashed again. */
   readonly rechecked: number;
 }
 
-/** What was written, in bytes. */
+/** What was written. Sizes in bytes. */
 export interface WrittenChunks {
   readonly entries: { readonly count: number; readonly size: number; readonly sha256: string };
   readonly chunks: { readonly count: number; readonly size: number };
@@ -67,7 +67,7 @@ export class ChunkWriter implements HeldState {
   readonly #options: ChunkWriterOptions;
   readonly #sections: ReadonlyMap<string, InOrder<StoredChunk>>;
   readonly #list: EntriesFile;
-  /** Chunks that were taken over, and wait for their place in the list; by what they hold. */
+  /** Reused chunks that wait for their place in the list, by the signature of their entries. */
   readonly #taken = new Map<string, StoredChunk>();
   readonly #chunks = { count: 0, size: 0 };
   readonly #limit: ExpansionLimit;
@@ -80,7 +80,7 @@ export class ChunkWriter implements HeldState {
     this.#limit = limitOfWriter();
     this.#list = new EntriesFile(staged, modules, options);
     const { items, bytes } = queueFor(options.pool);
-    // Together they hold no more than one would.
+    // All sections together hold no more than a single one would.
     const limits = { items, bytes: bytes / modules.length };
     this.#sections = new Map(
       modules.map((name) => [
@@ -102,9 +102,9 @@ export class ChunkWriter implements HeldState {
   }
 
   /**
-   * Adds a module's next chunk, whose bytes are given away. Waits while too many are under way, and throws what went
-   * wrong with any before it.
-   * @throws {VerificationError} `DUPLICATE_ARTIFACT`; {@link SwingSnapError} `MODULE_CHUNK` for what no reader would take
+   * Adds a module's next chunk and takes its bytes. Waits while too many chunks are in progress, and throws the error of
+   * any earlier chunk.
+   * @throws {VerificationError} `DUPLICATE_ARTIFACT`; {@link SwingSnapError} `MODULE_CHUNK` if readers would refuse it
    */
   async add(module: string, { entries }: StateChunk): Promise<void> {
     const bytes = bytesOfEntries(entries);
@@ -118,7 +118,7 @@ export class ChunkWriter implements HeldState {
     return known ?? this.#pack(entries, artifacts);
   }
 
-  /** With names and hashes, by which an earlier chunk can be found. */
+  /** Adds the names and hashes by which an earlier chunk can be found. */
   async #digested(pending: readonly StateEntry[]): Promise<readonly StateEntry[]> {
     return Promise.all(
       pending.map(async (entry) => {
@@ -204,7 +204,7 @@ export class ChunkWriter implements HeldState {
     return { entries, chunks: { ...this.#chunks }, reused: { ...this.#reused } };
   }
 
-  /** Waits until nothing is being written any more, and frees what was needed for it. */
+  /** Waits until all writing has ended, then frees the list. */
   async settled(): Promise<void> {
     for (const section of this.#sections.values()) await section.settled();
     this.#list.close();
@@ -215,7 +215,7 @@ function isDigested(entry: StateEntry): entry is StateEntry & EntryDigest {
   return typeof entry.name === 'string' && entry.sha256 !== undefined;
 }
 
-/** Names are part of a chunk's bytes: the same chunk again is the same artifact again. */
+/** Names are part of a chunk's bytes, so a repeated chunk is a repeated artifact. */
 function refuseDuplicate(
   entries: readonly EntryDigest[],
   artifacts: StoredChunk['artifacts'],

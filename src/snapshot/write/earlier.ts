@@ -1,6 +1,6 @@
 /**
- * What an earlier snapshot has already: artifacts by their identity, and chunks by their entries. What its list says of
- * either is taken for true, so it must be one that is believed.
+ * What an earlier snapshot has: artifacts by identity, and chunks by their entries. Its list of entries is trusted, so
+ * the snapshot must be proved.
  */
 import { createHash } from 'node:crypto';
 import { NotFoundError } from '../../errors.ts';
@@ -16,9 +16,9 @@ import { readManifestFile, type ManifestFile, type SnapshotManifest } from '../m
 import { moduleOf, type EntryDigest, type HeldArtifact } from '../module-contract.ts';
 import { planChunks } from '../read/plan-chunks.ts';
 
-/** An artifact of more parts is not taken over: no writer makes one. */
+/** Artifacts with more parts are not reused: no writer makes them. */
 const MAX_HELD_PARTS = 16_384;
-/** How many snapshots that are not known are verified at most: it takes as long as packing anew. */
+/** Most unknown snapshots to verify: each takes as long as packing anew. */
 const MAX_VERIFIED = 2;
 
 interface FoundSnapshot {
@@ -28,10 +28,10 @@ interface FoundSnapshot {
 
 export interface EarlierOptions {
   readonly codec: ZstdCodec;
-  /** Where its index goes, which is closed by {@link EarlierSnapshot.close}. */
+  /** Directory for its index, which {@link EarlierSnapshot.close} frees. */
   readonly scratchDir: string;
   readonly belief: Belief;
-  /** Told why a snapshot is passed over. */
+  /** Receives the reason why a snapshot is skipped. */
   readonly note: (message: string) => void;
 }
 
@@ -53,8 +53,8 @@ export class EarlierSnapshot {
   }
 
   /**
-   * The nearest one below `height` that is known to be true. Where there is none, the nearest are verified, until one
-   * is whole: rubbish that another has put beside it must not make a transfer fail, nor take all its time.
+   * Opens the nearest snapshot below `height` that is known to be true. If there is none, verifies the nearest ones until
+   * one is whole. Foreign snapshots beside ours must neither make a transfer fail nor take all its time.
    */
   static async open(
     storage: SnapshotStorage,
@@ -72,7 +72,7 @@ export class EarlierSnapshot {
       } catch (error) {
         if (!isFaultOfStored(error)) throw error;
         const isGone = error instanceof NotFoundError;
-        if (!isGone) note(`nothing is taken over from ${location}: ${error.message}`);
+        if (!isGone) note(`nothing is reused from ${location}: ${error.message}`);
         return undefined;
       }
     };
@@ -122,13 +122,13 @@ export class EarlierSnapshot {
     }
   }
 
-  /** The artifact of this identity. */
+  /** The artifact with this identity. */
   artifact(module: string, identity: string): HeldArtifact | undefined {
     const json = this.#findArtifact.get(module, identity) as string | undefined;
     return json === undefined ? undefined : (JSON.parse(json) as HeldArtifact);
   }
 
-  /** The chunk that holds exactly the entries of a {@link signatureOf}, by the SHA-256 of its file. */
+  /** The chunk that holds exactly the entries of this {@link signatureOf}, as the SHA-256 of its file. */
   chunkOf(signature: string): string | undefined {
     return this.#findChunk.get(Buffer.from(signature, 'hex')) as string | undefined;
   }
@@ -150,7 +150,7 @@ async function index(
   for await (const { chunk, entries } of planChunks(stored, manifest, codec)) {
     addChunk.run(Buffer.from(signatureOf(entries), 'hex'), chunk);
     for (const entry of entries) {
-      // What is in no artifact stands before all of them, and parts before the last one of theirs.
+      // Entries without an artifact come before all artifacts, and parts before the last part of theirs.
       const [first] = parts;
       if (first !== undefined && !isBeside(first, entry)) parts = [];
       if (parts.length >= MAX_HELD_PARTS) parts = [];
@@ -168,13 +168,13 @@ async function index(
   }
 }
 
-/** Whether two entries may be parts of one thing: they are called alike up to the last `/`. */
+/** Whether two entries may be parts of one artifact: their names are equal up to the last `/`. */
 function isBeside(one: SnapshotEntry, other: SnapshotEntry): boolean {
   const above = ({ name }: SnapshotEntry): string => name.slice(0, name.lastIndexOf('/'));
   return above(one) === above(other);
 }
 
-/** Stands for entries, each with its name, size and content. */
+/** A hash of entries by name, size and content. */
 export function signatureOf(entries: readonly EntryDigest[]): string {
   const hash = createHash('sha256');
   for (const { name, size, sha256 } of entries) {

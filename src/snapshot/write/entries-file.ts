@@ -1,4 +1,4 @@
-/** Writes `entries.jsonl.zst`: sections that grow at the same time, one behind the other. */
+/** Writes `entries.jsonl.zst`, whose sections grow concurrently and follow one another in the file. */
 import { createHash } from 'node:crypto';
 import { openScratchDatabase } from '../../io/files/scratch.ts';
 import type { Database } from '../../io/sqlite.ts';
@@ -14,7 +14,7 @@ interface EntriesFileOptions {
   readonly scratchDir: string;
 }
 
-/** The frames of the first section go to the file at once; those of the others wait in a scratch database. */
+/** Writes the frames of the first section to the file at once, and keeps the others in a scratch database. */
 export class EntriesFile {
   readonly #staged: StagedSnapshot;
   readonly #options: EntriesFileOptions;
@@ -25,7 +25,7 @@ export class EntriesFile {
   #file: StagedFile | undefined;
   #size = 0;
 
-  /** @param sections names of them, in their order */
+  /** @param sections their names, in order */
   constructor(staged: StagedSnapshot, sections: readonly string[], options: EntriesFileOptions) {
     this.#staged = staged;
     this.#options = options;
@@ -60,7 +60,7 @@ export class EntriesFile {
     this.#size += frame.length;
   }
 
-  /** Ends all sections. @returns lines of the file, its size in bytes and its SHA-256 */
+  /** Ends all sections. @returns the file's number of lines, size in bytes and SHA-256 */
   async finish(): Promise<{ count: number; size: number; sha256: string }> {
     let count = 0;
     for (const [section, lines] of this.#sections) {
@@ -84,7 +84,7 @@ export class EntriesFile {
     yield* frames.iterate(section) as IterableIterator<Uint8Array>;
   }
 
-  /** Frees what is waiting. */
+  /** Frees the frames that wait. */
   close(): void {
     this.#waiting?.close();
     this.#waiting = undefined;

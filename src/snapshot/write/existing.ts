@@ -1,4 +1,4 @@
-/** What stands already where a snapshot is to be. */
+/** Checks what already exists where a snapshot will be published. */
 import { NotFoundError, SwingSnapError, VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/bytes/digest.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';
@@ -19,15 +19,15 @@ export interface ExistingOptions {
   readonly replace: boolean;
   readonly codec: ZstdCodec;
   readonly pool?: WorkerPool | undefined;
-  /** Without it, only a snapshot of the very same bytes is the same. */
+  /** Without it, only a snapshot with identical bytes counts as the same. */
   readonly belief?: Belief | undefined;
 }
 
 /**
- * The snapshot of the same height that is there already, if it is proved to be the same and its chunks are whole.
- * @param made the manifest of the one that was just made, and its bytes
- * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if it is another and may not be replaced; as a {@link VerificationError} if
- *   it says that it is the same, and is not
+ * The existing snapshot of the same height, if it is proved to be the same and its chunks are whole.
+ * @param made the manifest of the new snapshot, and its bytes
+ * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if the existing one differs and may not be replaced; as a
+ *   {@link VerificationError} if it claims to be the same but is not
  */
 export async function existingSnapshot(
   storage: SnapshotStorage,
@@ -46,7 +46,7 @@ export async function existingSnapshot(
   try {
     old = await readManifestFile(there);
     if (old.manifest.contentHash === contentHash) {
-      // The chunks of the very list that was just made need no other proof than their hashes.
+      // With the same list as the new snapshot, the hashes of the chunks are proof enough.
       if (old.sha256 !== sha256Hex(made.encoded)) await refuseUnproved(there, old, options.belief);
       await hashChunks(there, old.manifest, options.codec, { pool: options.pool });
       return old;
@@ -54,55 +54,51 @@ export async function existingSnapshot(
   } catch (error) {
     if (!(error instanceof VerificationError || error instanceof NotFoundError)) throw error;
     if (options.replace) return undefined;
-    throw new VerificationError('SNAPSHOT_EXISTS', 'a damaged snapshot of this height is there', {
+    throw new VerificationError('SNAPSHOT_EXISTS', 'a damaged snapshot of this height exists', {
       path,
       expected: contentHash,
       found: `a damaged snapshot (${error.message})`,
-      hint: 'see what swingsnap verify says of it, then use --replace to put the new one in its place',
+      hint: 'check it with swingsnap verify, then replace it with --replace',
       cause: error,
     });
   }
   if (options.replace) return undefined;
-  throw new SwingSnapError('SNAPSHOT_EXISTS', 'another snapshot of this height is there already', {
+  throw new SwingSnapError('SNAPSHOT_EXISTS', 'a different snapshot of this height exists', {
     path,
     expected: contentHash,
     found: old.manifest.contentHash,
-    hint: 'compare the two, then use --replace to put the new one in its place',
+    hint: 'compare the two, then replace the existing one with --replace',
   });
 }
 
-/** @throws {VerificationError} if it is not known to be what it says, and is not */
+/** @throws {VerificationError} if the snapshot is neither known to be true nor proved now */
 async function refuseUnproved(
   there: StoredSnapshot,
   old: ManifestFile,
   belief: Belief | undefined,
 ): Promise<void> {
   if (belief === undefined) {
-    return damaged('its manifest is another, and it was not verified', { path: there.location });
+    return damaged('its manifest differs, and it was not verified', { path: there.location });
   }
   if (!belief.knows(old)) await belief.verify(there, old);
 }
 
-/** Whether it is a snapshot, be it a damaged one: what has neither a manifest nor a list of entries is not ours. */
+/** Whether it is a snapshot, even a damaged one: without a manifest and a list of entries, it is not ours. */
 export async function isSnapshot(there: StoredSnapshot): Promise<boolean> {
   const has = async (file: string, maxBytes: number): Promise<boolean> =>
     there.read(file, maxBytes).then(
       () => true,
       (error: unknown) => !(error instanceof NotFoundError),
     );
-  // Nothing of the list is read, since it is longer than no bytes: it is only looked for.
+  // Tests only that the list exists: it is longer than the limit of 0 bytes, so none of it is read.
   return (await has(MANIFEST_FILE, MAX_MANIFEST_BYTES)) || has(ENTRIES_FILE, 0);
 }
 
 function notASnapshot(path: string): SwingSnapError {
-  return new SwingSnapError(
-    'SNAPSHOT_EXISTS',
-    'something else stands where the snapshot should be',
-    {
-      path,
-      expected: 'nothing, or a snapshot',
-      found: `neither ${MANIFEST_FILE} nor ${ENTRIES_FILE} in it`,
-      hint: 'look at it, and move or remove it by hand',
-    },
-  );
+  return new SwingSnapError('SNAPSHOT_EXISTS', 'the path of the snapshot holds something else', {
+    path,
+    expected: 'nothing, or a snapshot',
+    found: `neither ${MANIFEST_FILE} nor ${ENTRIES_FILE} in it`,
+    hint: 'check it, then move or remove it by hand',
+  });
 }

@@ -1,4 +1,4 @@
-/** The sender's side of a snapshot: drives the readers of all modules at the same time, and packs what they give. */
+/** The sender's side of a snapshot: drives the readers of all modules concurrently and packs their chunks. */
 import { SwingSnapError, UsageError } from '../../errors.ts';
 import { defaultScratchDir } from '../../io/files/scratch.ts';
 import { noProgress, type Progress } from '../../io/progress.ts';
@@ -20,13 +20,13 @@ import { SnapshotBuilder, type WriteSnapshotOptions, type WrittenSnapshot } from
 export interface PackModulesOptions extends WriteSnapshotOptions {
   readonly chainId?: string | undefined;
   readonly progress?: Progress | undefined;
-  /** Ends it with its reason. */
+  /** Aborts the transfer with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Makes a snapshot of what modules read. One failing ends all, and nothing is published then.
- * @param modules of different names, `swingset` among them
+ * Makes a snapshot of the modules' states. If one module fails, all end and nothing is published.
+ * @param modules with different names, `swingset` among them
  * @throws {SwingSnapError} `SNAPSHOT_EXISTS`, `MODULE_NAME`, `MODULE_COUNT`, and as the modules
  */
 export async function packModules(
@@ -103,7 +103,7 @@ function contextFor(
 /** @throws {SwingSnapError} `MODULE_NAME`, `MODULE_COUNT` */
 function refuseNames(modules: readonly StateModule[]): void {
   if (modules.length > MAX_MODULES) {
-    throw new UsageError('MODULE_COUNT', 'a snapshot cannot hold so many modules', {
+    throw new UsageError('MODULE_COUNT', 'too many modules for a snapshot', {
       expected: `at most ${MAX_MODULES}, swingset among them`,
       found: modules.length,
     });
@@ -111,8 +111,8 @@ function refuseNames(modules: readonly StateModule[]): void {
   const names = modules.map(({ name }) => name);
   const wrong = names.find((name, at) => !isModuleName(name) || names.indexOf(name) !== at);
   if (wrong === undefined) return;
-  throw new SwingSnapError('MODULE_NAME', 'a module cannot be called this', {
-    expected: `names that differ, each of ${MODULE_NAMES}`,
+  throw new SwingSnapError('MODULE_NAME', 'a module name is invalid or used twice', {
+    expected: `different names, each of ${MODULE_NAMES}`,
     found: JSON.stringify(wrong),
   });
 }

@@ -1,4 +1,4 @@
-/** What no reader would take is not written, whichever module gives it. */
+/** Refuses to write chunks that readers would refuse. */
 import { SwingSnapError } from '../../errors.ts';
 import { MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES, MAX_NAME_UNITS } from '../layout.ts';
 import {
@@ -9,8 +9,8 @@ import {
 } from '../module-contract.ts';
 
 /**
- * @param module the one that gives the chunk
- * @param artifacts of the entries, each at the place of its own
+ * @param module gives the chunk
+ * @param artifacts of the entries, each at the index of its entry
  * @throws {SwingSnapError} `MODULE_CHUNK`
  */
 export function refuseUnreadableChunk(
@@ -20,7 +20,7 @@ export function refuseUnreadableChunk(
 ): void {
   const bytes = bytesOfEntries(entries);
   if (entries.length === 0 || entries.length > MAX_CHUNK_ENTRIES || bytes > MAX_CHUNK_BYTES) {
-    throw new SwingSnapError('MODULE_CHUNK', `module ${module} gives a chunk that none can be`, {
+    throw new SwingSnapError('MODULE_CHUNK', `module ${module} gives an invalid chunk`, {
       expected: `1 to ${MAX_CHUNK_ENTRIES} entries, at most ${MAX_CHUNK_BYTES} bytes`,
       found: `${entries.length} entries, ${bytes} bytes`,
     });
@@ -32,7 +32,7 @@ export function refuseUnreadableChunk(
   );
   const wrong = foreign ?? long;
   if (wrong === undefined) return;
-  throw new SwingSnapError('MODULE_CHUNK', `module ${module} gives an entry that none can be`, {
+  throw new SwingSnapError('MODULE_CHUNK', `module ${module} gives an entry with an invalid name`, {
     expected: `names below ${module}/, of at most ${MAX_NAME_UNITS} UTF-16 units`,
     found: wrong.slice(0, 200),
   });
