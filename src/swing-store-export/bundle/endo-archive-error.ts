@@ -4,10 +4,7 @@ export class EndoArchiveError extends Error {
   readonly expected: string | undefined;
   readonly found: string | undefined;
 
-  constructor(
-    reason: string,
-    facts: { expected?: string; found?: string; cause?: unknown } = {},
-  ) {
+  constructor(reason: string, facts: { expected?: string; found?: string; cause?: unknown } = {}) {
     super(reason, facts.cause === undefined ? undefined : { cause: facts.cause });
     this.name = new.target.name;
     this.expected = facts.expected;

@@ -41,7 +41,7 @@ export interface ItemReaderOptions {
   /** Stops reading; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
   /** Receives the raw bytes of all stores and nodes, lengths included; they do not change. */
-  readonly copy?: ((bytes: Buffer) => Promise<void>);
+  readonly copy?: (bytes: Buffer) => Promise<void>;
 }
 
 export class ItemReader {

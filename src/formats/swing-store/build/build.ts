@@ -42,7 +42,7 @@ export interface BuildSwingStoreOptions {
   /** Gzips heap snapshots; defaults to the calling thread. */
   readonly pool?: WorkerPool;
   /** Called with the directory of the finished database before it is installed; throws to refuse it. */
-  readonly beforeInstall?: ((staging: string, summary: ExportSummary) => Promise<void>);
+  readonly beforeInstall?: (staging: string, summary: ExportSummary) => Promise<void>;
 }
 
 const WORK_PREFIX = `${TEMPORARY_PREFIX}restore-`;
