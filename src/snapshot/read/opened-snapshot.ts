@@ -72,6 +72,8 @@ export class OpenedSnapshot {
   async #readList(): Promise<Database> {
     const list = openScratchDatabase(this.#scratchDir);
     try {
+      // The list is written once and read in order: a cache would only cost memory.
+      list.pragma('cache_size = -1024');
       list.exec('CREATE TABLE chunks (module TEXT, chunk TEXT)');
       const add = list.prepare('INSERT INTO chunks VALUES (?, ?)');
       for await (const planned of planChunks(this.stored, this.manifest, this.codec)) {
