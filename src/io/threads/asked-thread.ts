@@ -1,6 +1,6 @@
 /**
  * A thread with something of its own (a database connection) that is asked one thing after the other. Its module calls
- * {@link answerOrders}. Threads without anything of their own are those of `worker-pool/`.
+ * {@link answerOrders}. Threads without anything of their own are those of `pool.ts`.
  */
 import { once } from 'node:events';
 import { parentPort, Worker } from 'node:worker_threads';

@@ -1,7 +1,6 @@
 /**
  * Worker threads for what takes time and nothing else: compression, hashing, checks of whole buffers. The caller
- * keeps the
- * work bounded (`in-order.ts`, `ahead.ts`): a pool takes as much as it is given.
+ * bounds the work (`in-order.ts`, `ahead.ts`): a pool takes as much as it is given.
  */
 import { availableParallelism } from 'node:os';
 import type { Piscina } from 'piscina';

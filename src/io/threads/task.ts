@@ -27,9 +27,8 @@ export function workerTask<Input, Output>(
 }
 
 /**
- * The buffers behind `views` that nothing else uses, so that they can be given away: a view of a part is of a buffer
- * that
- * others may look into too.
+ * The buffers behind `views` that nothing else uses, so that they can be given away. A view of a part is left out:
+ * others may use the rest of its buffer.
  */
 export function ownBuffers(views: Iterable<Uint8Array>): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
