@@ -116,7 +116,7 @@ async function filesOfManifest(exportDir: string): Promise<string[]> {
       path: error.path,
       expected,
       found,
-      hint: 'nothing was removed: look at the directory and remove it by hand',
+      hint: 'nothing was removed; check the directory and remove it by hand',
       cause: error,
     });
   }
