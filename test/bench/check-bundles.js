@@ -1,7 +1,7 @@
 /** Checks the b1 bundles of an export directory, and tells how long it took: `node check-bundles.js EXPORT_DIR`. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkBundle } from '../../dist/swing-store-export/check-bundle.js';
+import { checkBundle } from '../../dist/swing-store-export/bundle/check-bundle.js';
 
 const [exportDir = ''] = process.argv.slice(2);
 let bytes = 0;
