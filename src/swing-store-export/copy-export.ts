@@ -308,7 +308,7 @@ async function digestIf(
   return tap.finish();
 }
 
-/** The mode of an unlabelled export: the largest one that its history is complete for, `operational` without history. */
+/** The mode of an unlabelled export: the largest for which its history is complete, else `operational`. */
 function modeByContent(index: RecordIndex): RestoreMode {
   if (!index.hasHistory()) return 'operational';
   const complete = (['archival', 'replay'] as const).find(

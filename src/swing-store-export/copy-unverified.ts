@@ -90,7 +90,7 @@ export async function aborting<Result>(
   }
 }
 
-/** Bytes that an artifact takes when it is read ahead. Infinity, which stops reading ahead, if it must wait its turn. */
+/** Bytes that an artifact takes when it is read ahead. Infinity, which stops reading ahead, if it cannot be. */
 export function sizeAhead(artifact: ExportArtifact): number {
   return artifact.whole?.size ?? Infinity;
 }

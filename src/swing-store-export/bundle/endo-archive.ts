@@ -263,8 +263,8 @@ const [END_BYTES, FILE_BYTES] = [22, 46];
 const FILE_SIGNATURE = 0x02014b50;
 
 /**
- * The sum of the sizes in the directory of a zip, in bytes. A damaged directory is summed as far as it can be read; the
- * zip reader reports what is wrong with it.
+ * The sum of the sizes in the directory of a zip, in bytes. A damaged directory is summed as far as it can be read;
+ * the zip reader reports what is wrong with it.
  */
 export function sumOfSizes(zip: Uint8Array): number {
   const view = new DataView(zip.buffer, zip.byteOffset, zip.byteLength);

@@ -39,9 +39,9 @@ function importsOfPrecompiledModule(bytes: Uint8Array, path: string): readonly s
 }
 
 /**
- * Whether JavaScript can convert a JSON value to a string. The reference appends a comment to the program, whatever its
- * type. That fails on an object with a property `toString`, alone or in an array, and on arrays nested too deep. The
- * string itself is not built here: for nested arrays JavaScript builds it again at each level.
+ * Whether JavaScript can convert a JSON value to a string. The reference appends a comment to the program, whatever
+ * its type. That fails on an object with a property `toString`, alone or in an array, and on arrays nested too deep.
+ * The string itself is not built here: for nested arrays JavaScript builds it again at each level.
  */
 function isText(value: unknown, nesting: number): boolean {
   if (Array.isArray(value)) return nesting > 0 && value.every((item) => isText(item, nesting - 1));

@@ -56,7 +56,7 @@ export function findCanonicalLine(block: Uint8Array, start: number): CanonicalLi
 
 /**
  * Position after the closing quote of the string that opens at `start`, or -1 if `JSON.stringify` would not write it
- * so. All export data passes through here, byte by byte; this small loop takes two thirds of the time of a larger one.
+ * so. All export data passes through this, byte by byte; the small loop takes two thirds of the time of a larger one.
  */
 function endOfString(block: Uint8Array, start: number): number {
   if (block[start] !== QUOTE) return -1;
