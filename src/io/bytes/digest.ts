@@ -1,10 +1,10 @@
-/** Size and SHA-256 of bytes that pass by. */
+/** Size and SHA-256 of byte streams, buffers and files. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { workerTask } from '../threads/task.ts';
 import { withWorkspace } from '../threads/workspace.ts';
 
-/** Passes `data` on and tells its size in bytes and SHA-256 (hex) once it has ended. */
+/** Passes `data` through and computes its size in bytes and its SHA-256 (hex). */
 export class DigestTap {
   readonly #hash = createHash('sha256');
   #size = 0;
@@ -17,12 +17,12 @@ export class DigestTap {
     }
   }
 
-  /** Bytes that have passed so far. */
+  /** Bytes passed through so far. */
   get size(): number {
     return this.#size;
   }
 
-  /** Ends it; to be called once. */
+  /** To be called once, after the last piece. */
   finish(): { size: number; sha256: string } {
     return { size: this.#size, sha256: this.#hash.digest('hex') };
   }
@@ -55,5 +55,5 @@ export async function sha256OfFile(path: string): Promise<string> {
   });
 }
 
-/** {@link sha256OfFile} as a task for a worker, which reads the file itself. */
+/** {@link sha256OfFile} as a task for a worker; the worker reads the file. */
 export const hashingFile = workerTask(import.meta.url, sha256OfFile);

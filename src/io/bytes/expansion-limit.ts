@@ -1,13 +1,13 @@
 /**
- * How much may come out of compressed bytes, by how many went in. A few kilobytes can be a thousand times as many
- * (deflate), or thirty thousand times (zstd), and each of those takes time to hash.
+ * Limits the output of a decompressor relative to its input. A few kilobytes can expand a thousand times (deflate) or
+ * thirty thousand times (zstd), and each output byte takes time to hash.
  */
 
 /** Bytes. */
 export interface ExpansionBounds {
-  /** Come out whatever went in: small inputs may be as repetitive as they like. */
+  /** Output allowed regardless of input: small inputs may be as repetitive as they like. */
   readonly freeBytes: number;
-  /** Come out for each byte that went in, beside these. */
+  /** Output allowed in addition, per input byte. */
   readonly ratio: number;
 }
 
@@ -17,7 +17,7 @@ export class ExpansionLimit {
   #taken = 0;
   #given = 0;
 
-  /** @param refuse throws what is to be thrown when too much has come out */
+  /** @param refuse throws the error for too much output */
   constructor(
     bounds: ExpansionBounds,
     refuse: (facts: { expected: string; found: string }) => never,
@@ -26,7 +26,7 @@ export class ExpansionLimit {
     this.#refuse = refuse;
   }
 
-  /** Says how many bytes have gone in so far. */
+  /** Input bytes so far. */
   set taken(bytes: number) {
     this.#taken = bytes;
   }
@@ -35,7 +35,7 @@ export class ExpansionLimit {
     return this.#taken;
   }
 
-  /** Notes that so many more bytes come out. Throws as `refuse`, where these are too many. */
+  /** Counts more output bytes. Throws as `refuse` if there are too many. */
   give(bytes: number): void {
     this.#given += bytes;
     const { freeBytes, ratio } = this.#bounds;

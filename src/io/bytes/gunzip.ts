@@ -1,4 +1,4 @@
-/** Gzip of which nothing is trusted: bounded, and exactly one member. Format: RFC 1952. */
+/** Decompresses untrusted gzip: bounded output, exactly one member. Format: RFC 1952. */
 import { crc32, createInflateRaw } from 'node:zlib';
 
 const PIECE_BYTES = 256 * 1024;
@@ -7,14 +7,15 @@ const TRAILER_BYTES = 8;
 const [HAS_HEADER_CRC, HAS_EXTRA, HAS_NAME, HAS_COMMENT] = [0x02, 0x04, 0x08, 0x10];
 const RESERVED_FLAGS = 0xe0;
 
-/** Bytes that are not one gzip member, or hold more than they may. */
+/** The input is not exactly one gzip member, or its content is too large. */
 export class GunzipError extends Error {
   override readonly name = 'GunzipError';
 }
 
 /**
- * What the one member holds that `bytes` are. `gunzip` of node:zlib takes several, and leaves what follows them.
- * @param maxBytes what may come out
+ * Decompresses `bytes`, which must be one gzip member. `gunzip` of node:zlib accepts several, and ignores what
+ * follows.
+ * @param maxBytes limit for the output
  * @throws {GunzipError}
  */
 export async function gunzipMember(bytes: Uint8Array, maxBytes: number): Promise<Buffer> {
@@ -27,7 +28,7 @@ export async function gunzipMember(bytes: Uint8Array, maxBytes: number): Promise
   try {
     for await (const piece of stream as AsyncIterable<Buffer>) {
       size += piece.length;
-      if (size > maxBytes) throw new GunzipError(`more than ${maxBytes} bytes come out`);
+      if (size > maxBytes) throw new GunzipError(`more than ${maxBytes} bytes of content`);
       pieces.push(piece);
     }
   } catch (cause) {
@@ -39,12 +40,12 @@ export async function gunzipMember(bytes: Uint8Array, maxBytes: number): Promise
   if (trailer.length !== TRAILER_BYTES) {
     throw new GunzipError(
       trailer.length > TRAILER_BYTES
-        ? `${trailer.length - TRAILER_BYTES} bytes stand behind the end`
+        ? `${trailer.length - TRAILER_BYTES} bytes follow the end of the gzip member`
         : 'unexpected end of file',
     );
   }
   if (trailer.readUInt32LE(0) !== crc32(data) || trailer.readUInt32LE(4) !== size) {
-    throw new GunzipError('another checksum or length than the end says');
+    throw new GunzipError('the checksum or length does not match the gzip trailer');
   }
   return data;
 }

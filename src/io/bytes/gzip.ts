@@ -1,21 +1,21 @@
-/** Gzip into one buffer, with no second one of its size beside it. */
+/** Gzip into one buffer, without a second buffer of its size. */
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { writeFully } from '../files/publish-file.ts';
 
 const PIECE_BYTES = 256 * 1024;
-/** What comes out is kept in memory up to this size, and from then on in a file until all of it is there. */
+/** Up to this size the output is kept in memory. A larger one is collected in a scratch file. */
 const IN_MEMORY_BYTES = 16 * 1024 * 1024;
 
 export interface GzipOptions {
   /** zlib level, 1 to 9. */
   readonly level: number;
-  /** What may come out, in bytes. */
+  /** Maximum size of the output, in bytes. */
   readonly maxBytes: number;
-  /** A path for a scratch file, which is made for large results only, and removed. */
+  /** Path for a scratch file, which is created only for large outputs and removed afterwards. */
   readonly scratchFile: string;
-  /** What to throw when more than `maxBytes` come out; told how many there were. */
+  /** Makes the error for an output above `maxBytes`, given its size so far. */
   readonly tooLarge: (bytes: number) => Error;
 }
 
@@ -43,7 +43,7 @@ export async function gzipWhole(
     const whole = Buffer.allocUnsafeSlow(size);
     for (let at = 0; at < size;) {
       const { bytesRead } = await file.read(whole, at, size - at, at);
-      if (bytesRead === 0) throw new Error(`${scratchFile} came out shorter than it was written`);
+      if (bytesRead === 0) throw new Error(`${scratchFile} is shorter than what was written to it`);
       at += bytesRead;
     }
     return whole;

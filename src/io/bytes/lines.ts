@@ -1,14 +1,14 @@
-/** Byte streams as lines, without a promise per line. */
+/** Splits byte streams into lines, without a promise per line. */
 import { VerificationError } from '../../errors.ts';
 
 const NEWLINE = 0x0a;
 
-/** The longest line taken, in bytes. A line is held whole, several times over, and repetitive ones are made of little. */
+/** Longest line accepted, in bytes. A line is in memory whole, several times, and a small input can expand to one. */
 export const MAX_LINE_BYTES = 128 * 1024 * 1024;
 
 /**
- * Cuts a byte stream into blocks of whole lines, each ending in a newline; a last line without one is given its
- * newline. Blocks are about as long as the pieces that come in, or as one line where that is longer.
+ * Cuts a byte stream into blocks of whole lines. Each block ends in a newline; if the last line has none, one is
+ * added. Blocks are about as long as the input pieces, or as one line if that is longer.
  * @param what names the stream in errors
  * @throws {VerificationError} `LINE_TOO_LONG`
  */
@@ -26,13 +26,13 @@ export async function* wholeLines(
     }
     if (end > 0) {
       const block = Buffer.concat([...pending, piece.subarray(0, end)]);
-      // Before the block is handed on: a long line must not stand here a second time meanwhile.
+      // Before the yield, so that a long line is not held here a second time meanwhile.
       pending = [];
       pendingBytes = 0;
       yield block;
     }
     if (end < piece.length) {
-      // A copy, since the source may use its buffer again.
+      // A copy, since the source may reuse its buffer.
       pending.push(Buffer.from(piece.subarray(end)));
       pendingBytes += piece.length - end;
     }
@@ -49,7 +49,7 @@ function refuseLong(what: string): never {
 
 /**
  * @param what names the block in errors
- * @throws {VerificationError} `LINE_TOO_LONG` if a line of a block of whole lines is one that {@link wholeLines} refuses
+ * @throws {VerificationError} `LINE_TOO_LONG` if the block has a line that {@link wholeLines} would refuse
  */
 export function refuseLongLines(block: Buffer, what: string): void {
   if (block.length <= MAX_LINE_BYTES) return;
@@ -67,18 +67,18 @@ export function* linesOf(block: Buffer): Generator<Buffer> {
   }
 }
 
-/** How many lines a block of whole lines has. */
+/** Number of lines in a block of whole lines. */
 export function countLines(block: Uint8Array): number {
   let lines = 0;
   for (let at = block.indexOf(NEWLINE); at !== -1; at = block.indexOf(NEWLINE, at + 1)) lines += 1;
   return lines;
 }
 
-/** Lines, given without their newlines, as one block. */
+/** Joins lines without newlines to one block. */
 export function blockOfLines(lines: readonly string[]): Buffer {
   const [first = ''] = lines;
   if (lines.length !== 1) return Buffer.from(`${lines.join('\n')}\n`);
-  // A line alone may be long, so it is not copied as text first.
+  // A single line may be long, so it is not copied as a string first.
   const size = Buffer.byteLength(first);
   const block = Buffer.allocUnsafe(size + 1);
   block.write(first);

@@ -1,12 +1,12 @@
-/** Bytes that come in pieces. */
+/** Byte streams in pieces. */
 
-/** All pieces as one; a single piece is not copied. */
+/** Joins pieces. A single piece is not copied. */
 export function joined(pieces: readonly Uint8Array[]): Uint8Array {
   const [only] = pieces;
   return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
 }
 
-/** All that a stream gives. The caller knows that it is small. */
+/** The whole content of a stream that the caller knows to be small. */
 export async function gather(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   for await (const piece of stream) pieces.push(piece);
@@ -20,8 +20,8 @@ export interface StreamPart {
 }
 
 /**
- * Splits a stream into parts of `partBytes` bytes; the last part has what is left. A stream of exactly one part is not
- * split, and an empty stream is one empty part.
+ * Splits a stream into parts of `partBytes` bytes; the last part has the rest. A stream of exactly one part is not
+ * split, and an empty stream gives one empty part.
  */
 export async function* splitEvery(
   stream: AsyncIterable<Uint8Array>,
@@ -36,7 +36,7 @@ export async function* splitEvery(
         held = [];
         length = 0;
       }
-      // A copy: the stream may use the bytes of a piece again.
+      // A copy: the stream may reuse the memory of a piece.
       const slice = Buffer.from(piece.subarray(at, at + partBytes - length));
       held.push(slice);
       length += slice.length;

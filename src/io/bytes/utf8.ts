@@ -1,7 +1,6 @@
-/** Bytes that should be UTF-8. */
 import { isUtf8 } from 'node:buffer';
 
-/** `bytes`, or a copy in which what is not UTF-8 has become U+FFFD, as it does in a JavaScript string. */
+/** `bytes`, or a copy with U+FFFD in place of invalid UTF-8, as in a JavaScript string. */
 export function wellFormed(bytes: Buffer): Buffer {
   return isUtf8(bytes) ? bytes : Buffer.from(bytes.toString());
 }
