@@ -1,24 +1,24 @@
-/** Paths into directories by their descriptors, and the names by which users know these directories. */
+/** Paths into directories by file descriptor, and the names by which users know these directories. */
 import { existsSync } from 'node:fs';
 
-/** Linux leads from here into whatever a descriptor of this process means. */
+/** On Linux, contains a link for each open descriptor of this process. */
 const DESCRIPTORS = '/proc/self/fd';
-/** Whether there are such paths. */
+/** Whether paths by descriptor exist. */
 export const hasDescriptors = process.platform === 'linux' && existsSync(DESCRIPTORS);
 
 const names = new Map<number, string>();
 
-/** The path that leads into what `fd` means; undefined where there is none. */
+/** A path to the open file or directory of `fd`; undefined if this system has no such paths. */
 export function pathOfDescriptor(fd: number): string | undefined {
   return hasDescriptors ? `${DESCRIPTORS}/${fd}` : undefined;
 }
 
-/** Remembers the name of what `fd` means, also after it is closed, for messages. */
+/** Remembers the name of what `fd` refers to, even after it is closed, for messages. */
 export function nameDescriptor(fd: number, name: string): void {
   names.set(fd, name);
 }
 
-/** A text, or a path, in which paths by descriptors are replaced by names. */
+/** Replaces paths by descriptor with names, in a path or any text. */
 export function withShownPaths(text: string): string {
   return text.replace(
     /\/proc\/self\/fd\/(\d+)/gu,

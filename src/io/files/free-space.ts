@@ -1,22 +1,22 @@
-/** Free space, asked for before the first byte is written. */
+/** Free space, checked before the first byte is written. */
 import { existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StorageError } from '../../errors.ts';
 
-/** Bytes that this user may still write under `dir`, or under its nearest parent that exists. */
+/** Bytes that this user may still write below `dir`, or below its nearest existing parent. */
 export function freeBytes(dir: string): number {
   const { bavail, bsize } = statfsSync(nearestExisting(dir));
   return bavail * bsize;
 }
 
-/** `path` itself if it exists, else the nearest directory above it that does. */
+/** `path` if it exists, else its nearest existing parent. */
 export function nearestExisting(path: string): string {
   return existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
 }
 
 /**
- * @param what what the bytes are for, for the message
- * @param flag the flag that names another place, for the hint
+ * @param what purpose of the bytes, for the message
+ * @param flag the flag that selects another place, for the hint
  * @throws {StorageError} `NO_SPACE`
  */
 export function refuseNoSpace(dir: string, bytes: number, what: string, flag: string): void {

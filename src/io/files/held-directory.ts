@@ -1,6 +1,6 @@
 /**
- * Directories that are held by a descriptor. Where others may write to the directory above, a path may lead elsewhere a
- * moment after it was looked at; a descriptor goes on to mean the directory that was opened.
+ * Directories held by a descriptor. If others may write to the parent directory, a path may lead elsewhere a moment
+ * after it was checked. A descriptor always refers to the directory that was opened.
  */
 import {
   chmodSync,
@@ -23,9 +23,9 @@ import { isMissing } from './system-error.ts';
 
 export class HeldDirectory {
   readonly fd: number;
-  /** Its path by name, for messages and for other processes. */
+  /** Its path by name, for messages and other processes. */
   readonly location: string;
-  /** The path by which it was opened, which may be one into another held directory. */
+  /** The path by which it was opened, which may lead through the descriptor of another held directory. */
   readonly #openedAs: string;
   #isOpen = true;
 
@@ -37,8 +37,8 @@ export class HeldDirectory {
   }
 
   /**
-   * Opens the directory at `path`, which is closed by {@link close}, not by the garbage collector.
-   * @throws errors of the system: `ENOTDIR` also for a link
+   * Opens the directory at `path`. Only {@link close} closes it, not the garbage collector.
+   * @throws system errors; `ENOTDIR` also for a symlink
    */
   static open(path: string): HeldDirectory {
     const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
@@ -46,26 +46,26 @@ export class HeldDirectory {
   }
 
   /**
-   * Opens the directory that `path` leads to through links, as {@link open}.
+   * Like {@link open}, but follows symlinks.
    * @throws {StorageError} `FOREIGN_LINK` as {@link reachDirectory}
    */
   static openLinked(path: string): HeldDirectory {
     return new HeldDirectory(reachDirectory(path), path);
   }
 
-  /** Opens the directory that is called `name` in this one, as {@link open}. */
+  /** Opens the subdirectory `name`, as {@link open}. */
   openInside(name: string): HeldDirectory {
     return HeldDirectory.open(this.at(name));
   }
 
-  /** What is called `name` in it, as {@link path} reaches it. */
+  /** The path of the entry `name`, through {@link path}. */
   at(name: string): string {
     return join(this.path, name);
   }
 
   /**
-   * A path into the directory itself, wherever it is by now, for calls of this process and its threads; elsewhere than
-   * on Linux, and once it is closed, its location.
+   * A path to the directory itself, wherever it has been moved, for this process and its threads. On other systems
+   * than Linux, and after {@link close}, it is the location.
    */
   get path(): string {
     return (this.#isOpen ? pathOfDescriptor(this.fd) : undefined) ?? this.location;
@@ -89,14 +89,14 @@ export class HeldDirectory {
     return isSame(found, this.stat);
   }
 
-  /** Removes the directory itself, which is empty, unless something else has its name by now. */
+  /** Removes the directory itself, which must be empty, unless something else has its name now. */
   remove(): void {
     if (this.isInPlace()) rmdirSync(this.#openedAs);
   }
 
   /**
-   * Removes all that is in it, whatever others do meanwhile: no link is followed.
-   * @param last name of what goes last
+   * Removes all of its content without following symlinks, whatever others do meanwhile.
+   * @param last name of the entry to remove last
    */
   empty(last?: string): void {
     const names = readdirSync(this.path).filter((name) => name !== last);
@@ -104,9 +104,9 @@ export class HeldDirectory {
     if (last !== undefined) this.discard(last);
   }
 
-  /** Removes what is called `name` in it, a directory with all that is below it, as {@link empty} does. */
+  /** Removes the entry `name`, recursively, as {@link empty} does. */
   discard(name: string): void {
-    // Where it is only known by its path, another may have its name by now.
+    // If it is only known by its path, another directory may have that path now.
     if (this.path === this.location && !this.isInPlace()) return;
     const path = this.at(name);
     const found = lstatSync(path, { throwIfNoEntry: false });
@@ -129,7 +129,7 @@ export class HeldDirectory {
     });
   }
 
-  /** Opens a directory of ours that is closed to us, where no other user can exchange it meanwhile. */
+  /** Adds missing permissions to a directory of ours, if no other user can replace it meanwhile. */
   #makeRemovable(path: string, { uid, mode }: Stats): void {
     const user = process.geteuid?.();
     if ((mode & 0o700) === 0o700 || uid !== user || this.stat.uid !== user) return;
@@ -144,7 +144,7 @@ export class HeldDirectory {
   }
 }
 
-/** Does the work with the directory that `path` leads to, held. */
+/** Holds the directory at `path`, following symlinks, during `work`. */
 export async function inDirectory<Result>(
   path: string,
   work: (directory: HeldDirectory) => Promise<Result>,

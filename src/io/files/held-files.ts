@@ -1,11 +1,11 @@
 /**
- * Files that SQLite has open in this process. Its locks are POSIX locks, which belong to the process: whichever descriptor
- * of such a file is closed, all locks go, and another process may then write under a view that is held. So no other code
- * of this process opens them meanwhile.
+ * Files that SQLite has open in this process. Its locks are POSIX locks, which belong to the process: closing any
+ * descriptor of such a file releases all of them, and another process may then write under an open view. So no other
+ * code of this process opens these files meanwhile.
  */
 import type { BigIntStats } from 'node:fs';
 
-/** Device and inode, which no two files share. */
+/** Device and inode, unique to a file. */
 export type FileId = string;
 
 export function fileId({ dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): FileId {
@@ -14,7 +14,7 @@ export function fileId({ dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): FileId {
 
 const held = new Map<FileId, number>();
 
-/** @returns lets go of them; to be called once */
+/** @returns a function that releases them; to be called once */
 export function holdFiles(ids: readonly FileId[]): () => void {
   for (const id of ids) held.set(id, (held.get(id) ?? 0) + 1);
   return () => {
@@ -26,7 +26,7 @@ export function holdFiles(ids: readonly FileId[]): () => void {
   };
 }
 
-/** Whether it is one of them, by whatever name it was found. */
+/** Whether it is one of these files, under any name. */
 export function isHeld(found: Pick<BigIntStats, 'dev' | 'ino'>): boolean {
   return held.has(fileId(found));
 }

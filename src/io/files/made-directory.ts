@@ -1,10 +1,10 @@
-/** Directories that are made when needed, and unmade when nothing came of it. */
+/** Directories that are made when needed, and removed again if the work fails. */
 import { lstatSync, mkdirSync, existsSync, readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { dirname, basename, resolve } from 'node:path';
 import { HeldDirectory, inDirectory, isSame } from './held-directory.ts';
 import { syncDirectory } from './publish-file.ts';
 
-/** A directory that was made, and can be told from what another has put in its place. */
+/** A directory that was made, with its identity, in case another process replaces it. */
 export interface MadeDirectory {
   readonly path: string;
   readonly dev: number;
@@ -12,13 +12,13 @@ export interface MadeDirectory {
 }
 
 export interface MakeDirectoryOptions {
-  /** Whether root gives what it makes to the owner of the directory above. */
+  /** Whether root gives new directories to the owner of the parent directory. */
   readonly ownedAsAbove?: boolean;
 }
 
 /**
- * Makes `dir` and the missing ones above it, durably.
- * @returns the directories that were made, the innermost first
+ * Makes `dir` and its missing parents, durably.
+ * @returns the directories that were made, innermost first
  */
 export async function makeDirectory(
   dir: string,
@@ -26,7 +26,7 @@ export async function makeDirectory(
 ): Promise<MadeDirectory[]> {
   const made: MadeDirectory[] = [];
   const [existing, ...missing] = pathFromExisting(resolve(dir));
-  // Where all is there, it need not be readable.
+  // An existing directory need not be readable.
   if (missing.length === 0) return made;
   let at = HeldDirectory.openLinked(existing);
   try {
@@ -60,7 +60,7 @@ async function makeIn(
   try {
     mkdirSync(above.at(name));
   } catch (error) {
-    // Another has made it meanwhile.
+    // Another process made it meanwhile.
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return above.openInside(name);
     throw error;
   }
@@ -79,17 +79,17 @@ async function makeIn(
 
 function giveAsAbove(directory: HeldDirectory, above: HeldDirectory): void {
   const { uid, gid } = above.stat;
-  // The owner of the directory above may have put another of root's in the place of the new one, which is empty.
+  // The parent's owner may have put another directory of root's in place of the new one, which is empty.
   if (process.geteuid?.() !== 0 || uid === 0 || readdirSync(directory.path).length > 0) return;
   directory.chown(uid, gid);
 }
 
-/** Removes directories that `makeDirectory` made, as far as they are empty and where they were. */
+/** Removes directories that `makeDirectory` made, if they are empty and still in place. */
 export async function unmakeDirectories(made: readonly MadeDirectory[]): Promise<void> {
   await removeInTurn(made, isSame);
 }
 
-/** Removes directories that another process made, the innermost first, as far as they are empty. */
+/** Removes directories that another process made, innermost first, if they are empty. */
 export async function removeEmptyDirectories(paths: readonly string[]): Promise<void> {
   const directories = paths.map((path) => ({ path }));
   await removeInTurn(directories, () => true);
@@ -107,14 +107,14 @@ async function removeInTurn<Directory extends { readonly path: string }>(
       });
     }
   } catch {
-    // Another has put something there, or something else in its place: it stays.
+    // Another process has put something in it, or in its place: it stays.
   }
 }
 
 /**
- * Makes `dir` and those above it that are missing. Node's recursive `mkdir` never returns where a directory is there
- * and nothing can be made in it for `ENOENT`: in one that was removed and is held, or below an automounter's.
- * @param mode of each that is made, less the umask
+ * Makes `dir` and its missing parents. Node's recursive `mkdir` never returns if a directory exists but creating an
+ * entry in it fails with `ENOENT`: a removed directory that is held, or one below an automounter's.
+ * @param mode of each new directory, less the umask
  */
 export function makeWithParents(dir: string, mode = 0o777): void {
   if (lstatSync(dir, { throwIfNoEntry: false }) !== undefined) return;

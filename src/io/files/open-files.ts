@@ -1,4 +1,4 @@
-/** What processes have open, as /proc tells it: of those that this user may look at, in this process namespace. */
+/** Open files of processes, from /proc: only processes that this user may inspect, in this PID namespace. */
 import { readdirSync, readFileSync, statSync, type Stats } from 'node:fs';
 import { isSame } from './held-directory.ts';
 
@@ -9,20 +9,20 @@ export interface LockHolder {
   readonly pid: number;
   /** Real user id. */
   readonly uid: number;
-  /** Its number in the process namespace that it lives in, if that is another. */
+  /** Its pid in its own PID namespace, if that is another one; else the same as {@link pid}. */
   readonly innerPid: number;
 }
 
-/** Whether a process other than this has the file open; undefined where that cannot be known. */
+/** Whether another process has the file open; undefined if that cannot be known. */
 export function isOpenElsewhere(file: Identity): boolean | undefined {
   const pids = processes()?.filter((pid) => pid !== process.pid);
   return pids?.some((pid) => descriptorsOf(pid).some((fd) => isOn(pid, fd, file)));
 }
 
 /**
- * The processes that hold flock(2) locks on the file; none that this user may not look at.
- * @param among ids of those that are looked at, by default of all
- * @returns undefined where that cannot be known
+ * The processes that hold flock(2) locks on the file, among those that this user may inspect.
+ * @param among pids to inspect; by default all
+ * @returns undefined if that cannot be known
  */
 export function flockHolders(
   file: Identity,
@@ -47,7 +47,7 @@ function descriptorsOf(pid: number): string[] {
   return readOr(() => readdirSync(`/proc/${pid}/fd`), []);
 }
 
-/** Asked of all first: to stat what a descriptor means may hang where a file server is gone. */
+/** Checked first: a stat of a descriptor's file may hang if a file server is gone. */
 function isFlocked(pid: number, fd: string): boolean {
   const text = readOr(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'), '');
   return text.includes(' FLOCK ');
@@ -65,7 +65,7 @@ function holderOf(pid: number): LockHolder | undefined {
   return uid === undefined ? undefined : { pid, uid: Number(uid), innerPid: Number(innerPid) };
 }
 
-/** A process may end at any moment, and most of them are not ours to look at. */
+/** A process may end at any moment, and this user may not inspect most of them. */
 function readOr<Result>(read: () => Result, otherwise: Result): Result {
   try {
     return read();

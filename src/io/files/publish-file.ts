@@ -7,14 +7,14 @@ import { StorageError } from '../../errors.ts';
 import { inDirectory } from './held-directory.ts';
 import { TEMPORARY_PREFIX } from './scratch.ts';
 
-/** A name of ours for something that is not finished yet. */
+/** A temporary name, for something that is not finished yet. */
 export function temporaryName(of: string): string {
   return `${TEMPORARY_PREFIX}${randomBytes(6).toString('hex')}-${of}`;
 }
 
 /**
- * Publishes a file: a reader of `path` sees the old file, none, or all of the new one, and once this returns the
- * new one survives a power loss.
+ * Publishes a file: a reader of `path` sees the old file, none, or all of the new one. Once this returns, the new
+ * file survives a power loss.
  * @param content its bytes, or a function that writes them
  */
 export async function publishFile(
@@ -34,7 +34,7 @@ export async function publishFile(
   });
 }
 
-/** Makes the file `path`, which must not exist, and returns once its bytes are on the disk; its name is not yet. */
+/** Makes the file `path`, which must not exist. Its bytes are durable when this returns, but its name is not. */
 export async function writeDurably(
   path: string,
   content: Uint8Array | string | ((file: FileHandle) => Promise<void>),
@@ -48,7 +48,7 @@ export async function writeDurably(
       const expected = Buffer.byteLength(content);
       const { size } = await file.stat();
       if (size !== expected) {
-        throw new StorageError('SHORT_WRITE', 'a file came out with another length', {
+        throw new StorageError('SHORT_WRITE', 'a file has the wrong length after it was written', {
           path,
           expected,
           found: size,
@@ -71,7 +71,7 @@ export async function syncDirectory(dir: string): Promise<void> {
   }
 }
 
-/** Writes all of `bytes` at the end of what was written through `file`. */
+/** Writes all of `bytes` after what was written through `file` before. */
 export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
   let offset = 0;
   while (offset < bytes.length) {

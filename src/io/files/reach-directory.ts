@@ -1,6 +1,6 @@
 /**
- * Opens the directory that a path leads to, name by name, so that the links on the way can be judged: who may write to a
- * directory on the way can make the path lead anywhere, also where only we may go.
+ * Opens the directory at a path, name by name, to check the symlinks on the way: a user who may write to a directory
+ * on the way can make the path lead anywhere, even to places that only we may access.
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -8,17 +8,17 @@ import { StorageError } from '../../errors.ts';
 import { hasDescriptors, pathOfDescriptor } from './descriptor-names.ts';
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
-/** Of Linux: a directory on the way need not be readable. Node does not name it. */
+/** Linux only: with it, a directory on the way need not be readable. Node has no constant for it. */
 const O_PATH = 0o10_000_000;
-/** As the kernel has it. */
+/** The kernel's limit. */
 const MAX_LINKS = 40;
 const ROOT = 0;
 
 /**
- * A link of root or of our own user is followed anywhere, a link of another user only to a directory of that user.
- * Elsewhere than on Linux all links are followed.
+ * Follows symlinks of root and of our own user anywhere, and those of another user only to a directory of that user.
+ * On other systems than Linux, follows all symlinks.
  * @returns a descriptor of the directory
- * @throws {StorageError} `FOREIGN_LINK`; and errors of the system
+ * @throws {StorageError} `FOREIGN_LINK`; system errors
  */
 export function reachDirectory(path: string): number {
   if (!hasDescriptors) return openSync(path, O_RDONLY | O_DIRECTORY);
@@ -38,7 +38,7 @@ export function reachDirectory(path: string): number {
   }
 }
 
-/** Where a path begins, which may be a directory that is held, and the names that follow. */
+/** The start of a path, which may be the descriptor of a held directory, and the names that follow. */
 function startOf(path: string): [start: string, ...names: string[]] {
   const held = /^\/proc\/self\/fd\/\d+(?=\/|$)/u.exec(path)?.[0];
   return held === undefined ? ['/', ...namesIn(path)] : [held, ...namesIn(path.slice(held.length))];
@@ -51,7 +51,7 @@ function namesIn(path: string): string[] {
 class Way {
   #at: number;
   #links = 0;
-  /** Users whose links were followed. */
+  /** Users whose symlinks were followed. */
   readonly #users = new Set<number>();
 
   constructor(start: string) {
@@ -71,7 +71,7 @@ class Way {
     return openSync(this.#inside('.'), O_RDONLY | O_DIRECTORY);
   }
 
-  /** @returns where a link leads; undefined for what is none */
+  /** @returns the target of a symlink; undefined if it is not a symlink */
   #linkAt(name: string): string | undefined {
     const path = this.#inside(name);
     const found = lstatSync(path, { bigint: true });
@@ -105,12 +105,16 @@ class Way {
       (user) => user !== ROOT && user !== process.geteuid?.() && user !== uid,
     );
     if (foreign === undefined) return;
-    throw new StorageError('FOREIGN_LINK', "another user's link leads to what is not that user's", {
-      path,
-      expected: `a directory of user ${foreign}`,
-      found: `a directory of user ${uid}`,
-      hint: 'find out where the link leads, and name the directory itself if it is what you mean',
-    });
+    throw new StorageError(
+      'FOREIGN_LINK',
+      "another user's symlink leads to a directory that is not that user's",
+      {
+        path,
+        expected: `a directory of user ${foreign}`,
+        found: `a directory of user ${uid}`,
+        hint: 'check where the symlink leads, and name the directory itself if it is the one you mean',
+      },
+    );
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
- * Scratch databases: SQLite files that hold what would otherwise grow in memory. Each is unlinked as soon as it is
- * open, so that nothing of it outlives the process, however the process ends.
+ * Scratch databases: SQLite files for data that would otherwise grow in memory. Each is unlinked as soon as it is
+ * open, so it never outlives the process, however the process ends.
  */
 import { openSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,22 +9,21 @@ import { StorageError, SwingSnapError } from '../../errors.ts';
 import { makeDatabase, secretDatabaseName, type Database } from '../sqlite.ts';
 import { inPassingDirectory, WorkDirectory } from './work-directory.ts';
 
-/** What every temporary name of ours starts with. */
+/** Prefix of all temporary names. */
 export const TEMPORARY_PREFIX = '.swingsnap-';
 
 const SCRATCH_PREFIX = `${TEMPORARY_PREFIX}scratch-`;
 
-// statfs(2): file systems that keep their files in memory.
+// statfs(2) types of file systems in memory.
 const MEMORY_FILE_SYSTEMS = new Set([0x01021994 /* tmpfs */, 0x858458f6 /* ramfs */]);
 
-/** Whether files under `dir` live in memory. */
+/** Whether files below `dir` are in memory. */
 export function isMemoryFileSystem(dir: string): boolean {
   return MEMORY_FILE_SYSTEMS.has(statfsSync(dir).type);
 }
 
 /**
- * A directory for scratch files, for a caller that was named none: the system's temporary directory, unless that
- * lives in memory.
+ * The default directory for scratch files: the system's temporary directory, or `/var/tmp` if that is in memory.
  */
 export function defaultScratchDir(): string {
   const system = tmpdir();
@@ -32,8 +31,8 @@ export function defaultScratchDir(): string {
 }
 
 /**
- * Makes a directory for scratch files that need names. The caller removes it; what a killed run has left, the
- * next one removes.
+ * Makes a directory for scratch files that need names. The caller removes it. The next run removes what a killed run
+ * has left.
  * @param dir an existing directory; the caller has checked that it is writable
  * @throws {StorageError} `SCRATCH` if it cannot be made there
  */
@@ -55,13 +54,13 @@ function scratching<Result>(dir: string, make: () => Result): Result {
   }
 }
 
-/** What `make` makes in a directory that is gone when it is made. @throws {StorageError} `SCRATCH` */
+/** Runs `make` in a new directory that is removed afterwards. @throws {StorageError} `SCRATCH` */
 export function unlinkedIn<Result>(dir: string, make: (path: string) => Result): Result {
   return scratching(dir, () => inPassingDirectory(dir, SCRATCH_PREFIX, make));
 }
 
 /**
- * Opens an empty scratch database in `dir`. Durable against nothing; closing it frees its space.
+ * Opens an empty scratch database in `dir`. Nothing in it is durable; closing it frees its space.
  * @param dir an existing directory; the caller has checked that it is writable
  * @throws {StorageError} `SCRATCH` if it cannot be made there
  */
@@ -72,10 +71,10 @@ export function openScratchDatabase(dir: string): Database {
       db.pragma('journal_mode = OFF');
       db.pragma('synchronous = OFF');
       db.pragma('locking_mode = EXCLUSIVE');
-      // 16 MiB: what does not fit goes to the file, so memory stays the same however large the store is.
+      // 16 MiB. The rest is in the file, so memory does not grow with the store.
       db.pragma('cache_size = -16384');
       db.pragma('temp_store = FILE');
-      // Makes SQLite open the file, which it does lazily, before its name is gone.
+      // Makes SQLite open the file, which it does lazily, before the file is unlinked.
       db.exec('CREATE TABLE opened (x); DROP TABLE opened; BEGIN');
       return db;
     } catch (error) {
@@ -86,7 +85,7 @@ export function openScratchDatabase(dir: string): Database {
 }
 
 /**
- * Opens an empty one in `dir`, for reading and writing.
+ * Opens an empty scratch file in `dir` for reading and writing.
  * @returns its descriptor, which the caller closes
  * @throws {StorageError} `SCRATCH` if it cannot be made there
  */

@@ -1,7 +1,6 @@
 /**
- * A file that is read from its beginning. It is opened and closed on this thread, which takes microseconds: to have
- * another thread do that, and to hear of it, takes a tenth of a millisecond each time. Reads may wait for a disk, and
- * are given away.
+ * A file that is read from its beginning. This thread opens and closes it, which takes microseconds; the thread pool
+ * would take a tenth of a millisecond each time. Reads may wait for a disk, so they run in the thread pool.
  */
 import {
   closeSync,
@@ -25,7 +24,7 @@ export class SourceFile {
   }
 
   /**
-   * Opens whatever is at `path`, which need not be a file; a pipe is not waited for.
+   * Opens `path`, which need not be a regular file. Does not block on a pipe.
    * @param flags more flags of open(2)
    */
   static open(path: string, flags = 0): SourceFile {
@@ -38,7 +37,7 @@ export class SourceFile {
     }
   }
 
-  /** All of it as it was when it was opened, or less if it has become shorter; in a buffer of its own. */
+  /** Reads the file up to its size when it was opened, or less if it has shrunk, into a new buffer. */
   async readWhole(): Promise<Buffer> {
     const whole = Buffer.allocUnsafeSlow(this.stats.size);
     let length = 0;
@@ -50,7 +49,7 @@ export class SourceFile {
     return whole.subarray(0, length);
   }
 
-  /** Its content to the end in pieces of at most so many bytes, each in a buffer of its own. */
+  /** Reads the file to its end, in pieces of at most `pieceBytes` bytes, each in a new buffer. */
   async *pieces(pieceBytes: number): AsyncGenerator<Buffer> {
     const size = Math.max(1, Math.min(pieceBytes, this.stats.size));
     for (let at = 0; ;) {

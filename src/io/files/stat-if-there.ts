@@ -1,8 +1,8 @@
 import { statSync, type Stats } from 'node:fs';
 
 /**
- * What is at `path`; undefined if nothing is. Node's own `throwIfNoEntry` is about ENOENT only, while a file may stand
- * where a directory above `path` was meant (ENOTDIR).
+ * Stats `path`; undefined if it does not exist. Node's `throwIfNoEntry` covers only ENOENT, but a parent of `path`
+ * may be a file (ENOTDIR).
  */
 export function statIfThere(path: string): Stats | undefined {
   try {

@@ -1,17 +1,17 @@
-/** What the system says when a disk or a right is the trouble. */
+/** System errors about disks and permissions. */
 import { EXIT_CODES, type ExitCode } from '../../errors.ts';
 import { withShownPaths } from './descriptor-names.ts';
 
-/** A known error of the system or of SQLite, as a person and a program are told it. */
+/** A known error of the system or of SQLite, for people and programs. */
 export interface SystemTrouble {
-  /** As the system names it: `ENOSPC`, `SQLITE_FULL`. */
+  /** The system's name for it: `ENOSPC`, `SQLITE_FULL`. */
   readonly code: string;
   readonly exitCode: ExitCode;
   readonly path: string | undefined;
   readonly hint: string;
 }
 
-/** By error code. SQLite's extended codes begin with the primary one (`SQLITE_IOERR_WRITE`). */
+/** By error code. SQLite's extended codes begin with the primary code (`SQLITE_IOERR_WRITE`). */
 const SYSTEM_CODES: readonly (readonly [pattern: RegExp, exitCode: ExitCode, hint: string])[] = [
   [
     /^(ENOSPC|EDQUOT|SQLITE_FULL)$/,
@@ -29,7 +29,7 @@ const SYSTEM_CODES: readonly (readonly [pattern: RegExp, exitCode: ExitCode, hin
   [/^SQLITE_(BUSY.*|LOCKED.*)$/, EXIT_CODES.busy, 'another process has the database locked'],
 ];
 
-/** @returns undefined for an error that is none of the system's, or that says nothing of a cause */
+/** @returns undefined if it is not a known system error */
 export function systemTrouble(error: unknown): SystemTrouble | undefined {
   const code = systemCode(error);
   if (code === undefined) return undefined;
@@ -37,7 +37,7 @@ export function systemTrouble(error: unknown): SystemTrouble | undefined {
   return known && { code, exitCode: known[1], path: systemPath(error), hint: known[2] };
 }
 
-/** Whether the system says that nothing is there, or that a file stands where a directory was meant. */
+/** Whether the system reports that a path does not exist, or that a parent of it is a file. */
 export function isMissing(error: unknown): boolean {
   const code = systemCode(error);
   return code === 'ENOENT' || code === 'ENOTDIR';

@@ -1,6 +1,6 @@
 /**
- * The directory in which swingsnap keeps what it knows for one user from run to run. No other user but root can write
- * to it, forge what is in it, or put something else in its place.
+ * The directory in which swingsnap keeps state for one user between runs. No other user except root can write to it,
+ * forge its content, or put something else in its place.
  */
 import { lstatSync, realpathSync, type Stats } from 'node:fs';
 import { userInfo } from 'node:os';
@@ -13,9 +13,10 @@ const STICKY = 0o1000;
 const BELOW_HOME = ['.local', 'state', 'swingsnap'];
 
 /**
- * The directory of the effective user: the one that `SWINGSNAP_STATE_DIR` names, else `.local/state/swingsnap` in the home that
- * passwd has for that user; `HOME` may be another user's after `su` or `sudo`. It is made if it is missing, with mode 0700.
- * @returns undefined where there is none, it cannot be made, or another user could write to it
+ * The directory of the effective user: `SWINGSNAP_STATE_DIR` if set, else `.local/state/swingsnap` in the home
+ * directory from passwd. `HOME` may be another user's after `su` or `sudo`. A missing directory is made, with mode
+ * 0700.
+ * @returns undefined if there is none, it cannot be made, or another user could write to it
  */
 export function userStateDir(env: NodeJS.ProcessEnv = process.env): string | undefined {
   try {
@@ -28,14 +29,14 @@ export function userStateDir(env: NodeJS.ProcessEnv = process.env): string | und
   }
 }
 
-/** Where the user's directory is by default. */
+/** The default directory for a user with this home. */
 export function stateDirInHome(home: string): string {
   return join(home, ...BELOW_HOME);
 }
 
 function stateDirOf(env: NodeJS.ProcessEnv): string | undefined {
   const named = env['SWINGSNAP_STATE_DIR'] ?? '';
-  // A worker has another working directory than its command.
+  // Must be absolute: a worker's working directory differs from its command's.
   if (named !== '') return isAbsolute(named) ? named : undefined;
   const { homedir } = userInfo();
   return isAbsolute(homedir) && lstatSync(realpathSync(homedir)).isDirectory()
@@ -49,12 +50,12 @@ function isOwnAlone(dir: string): boolean {
   return isPrivate && isBeyondOthers(dir) && isBeyondOthers(realpathSync(dir));
 }
 
-/** Whether no other user can put something else in the place of `path`, or of a directory above it. */
+/** Whether no other user can replace `path` or a parent of it. */
 function isBeyondOthers(path: string): boolean {
   for (let at = path; dirname(at) !== at; at = dirname(at)) {
     if (!isOursOrRoots(lstatSync(at))) return false;
     const above = lstatSync(dirname(at));
-    // The mode of a link says nothing, and what it leads to is looked at by its real path.
+    // The mode of a symlink means nothing. Its target is checked by its real path.
     if (above.isDirectory() && othersMayWrite(above) && (above.mode & STICKY) === 0) return false;
   }
   return isOursOrRoots(lstatSync('/'));

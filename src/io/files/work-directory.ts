@@ -1,10 +1,10 @@
 /**
- * Work directories: temporary directories of ours, of mode 0700, each with a lock file in it that is locked for as long
- * as its process lives. What a killed run has left is recognised by its name and its free lock, and removed by the next
- * run of the same user.
+ * Work directories: temporary directories with mode 0700. Each contains a lock file that is locked as long as its
+ * process lives. The next run of the same user recognises what a killed run has left by its name and its free lock,
+ * and removes it.
  *
- * The lock is flock(2) on a file, which also another machine sees that has the same NFS mounted. In the file are words,
- * since version 0.1.0 takes an empty one whose lock SQLite does not see held for one that a dead run has left.
+ * The lock is flock(2) on a file, which other machines with the same NFS mount see too. The file contains text, since
+ * version 0.1.0 takes an empty lock file, if SQLite sees no lock on it, for a leftover of a dead run.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -31,10 +31,10 @@ import { isMissing } from './system-error.ts';
 const LOCK_FILE = '.lock';
 const LOCK_TEXT = 'a lock of swingsnap\n';
 const LOCK_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-/** Others clean up while one is made: how often that may spoil it. */
+/** How many times other processes, which clean up, may remove a new directory before we give up. */
 const ATTEMPTS = 10;
 
-/** Takes out of what the dead have left what must not go. */
+/** Saves what must not be removed from the leftovers of a dead run. */
 export type Rescue = (left: Pick<HeldDirectory, 'path' | 'location'>) => void;
 
 export class WorkDirectory {
@@ -48,9 +48,9 @@ export class WorkDirectory {
   }
 
   /**
-   * Makes `<parent>/<prefix><id>`, and removes those of its kind that the dead have left.
+   * Makes `<parent>/<prefix><id>`, and removes leftovers of the same kind.
    * @param prefix starts with a dot and names the kind
-   * @param kind matches the names of its kind, where one prefix is not enough
+   * @param kind matches the names of its kind, if one prefix is not enough
    * @throws {StorageError} `WORK_DIRECTORY` if another user has put something else in its place; `LOCK_UNAVAILABLE`
    */
   static make(
@@ -61,7 +61,7 @@ export class WorkDirectory {
   ): WorkDirectory {
     removeLeftovers(parent, kind, rescue);
     return makeAgain(parent, prefix, (held, lock) => {
-      // Another who cleans up may have it locked, or gone.
+      // Another process that cleans up may have locked or removed it.
       if (!tryFlock(lock, 'exclusive', held.location)) return undefined;
       writeSync(lock, LOCK_TEXT);
       return isStillIn(held, lock) ? new WorkDirectory(held, lock) : undefined;
@@ -69,19 +69,19 @@ export class WorkDirectory {
   }
 
   /**
-   * A path into the directory, which no change of the names above it leads elsewhere: for calls of this process and
-   * its threads.
+   * A path to the directory, for this process and its threads. Changes of the names above the directory do not affect
+   * it.
    */
   get path(): string {
     return this.#held.path;
   }
 
-  /** Its path by name, for messages and for other processes. */
+  /** Its path by name, for messages and other processes. */
   get location(): string {
     return this.#held.location;
   }
 
-  /** Removes it with all that is in it; may be called again. */
+  /** Removes it with its content; may be called again. */
   remove(): void {
     if (this.#isRemoved) return;
     removeHeld(this.#held);
@@ -92,8 +92,8 @@ export class WorkDirectory {
 }
 
 /**
- * Gives `use` a work directory for what has a name only for a moment. It is not locked, which would cost more than most
- * uses: another who cleans up may remove it meanwhile, and then `use` is called again with a new one.
+ * Gives `use` a work directory for files that need a name only for a moment. It is not locked, since that would cost
+ * more than most uses. If another process that cleans up removes it meanwhile, `use` is called again with a new one.
  */
 export function inPassingDirectory<Result>(
   parent: string,
@@ -117,7 +117,7 @@ export function inPassingDirectory<Result>(
   return result;
 }
 
-/** Makes directories with a lock file until `begin` begins with one; then it has to close both. */
+/** Makes directories with a lock file until `begin` accepts one; `begin` then has to close both. */
 function makeAgain<Result extends object>(
   parent: string,
   prefix: string,
@@ -130,10 +130,10 @@ function makeAgain<Result extends object>(
     const begun = beginIn(path, begin);
     if (begun !== undefined) return begun;
   }
-  throw displaced(path, 'another process removes it, again and again');
+  throw displaced(path, 'another process keeps removing it');
 }
 
-/** @returns undefined if another who cleans up has taken the directory meanwhile */
+/** @returns undefined if another process that cleans up has removed the directory meanwhile */
 function beginIn<Result>(
   path: string,
   begin: (held: HeldDirectory, lock: number) => Result | undefined,
@@ -169,7 +169,7 @@ function makeLock(held: HeldDirectory): number {
   const path = join(held.path, LOCK_FILE);
   const lock = openSync(path, LOCK_FLAGS | O_CREAT | O_EXCL, 0o600);
   const [directory, file] = [held.stat, fstatSync(lock)];
-  // On some file systems what one makes has another owner, or modes that cannot be chosen: then both have.
+  // Some file systems assign another owner, or modes that cannot be chosen: then file and directory both have them.
   const isOurs = directory.uid === file.uid;
   const isPrivate = (directory.mode & 0o077) === 0 || (file.mode & 0o077) !== 0;
   if (isOurs && isPrivate) return lock;
@@ -179,11 +179,15 @@ function makeLock(held: HeldDirectory): number {
 }
 
 function displaced(path: string, found: string): StorageError {
-  return new StorageError('WORK_DIRECTORY', 'a directory that was just made is not there', {
-    path,
-    found,
-    hint: 'find out who else writes to the directory above it, or name another place',
-  });
+  return new StorageError(
+    'WORK_DIRECTORY',
+    'a directory that was just made is missing or replaced',
+    {
+      path,
+      found,
+      hint: 'check who else writes to the directory above it, or name another place',
+    },
+  );
 }
 
 /** Matches the names of work directories whose prefix matches. */
@@ -192,9 +196,9 @@ export function namesOf(prefix: string): RegExp {
 }
 
 /**
- * Removes the work directories of one kind in `parent` whose process is gone: directories of this user with a lock
- * file in them. What has such a name by chance, or leads elsewhere, or can be written to by another user, stays.
- * @param rescue where it throws, the directory stays
+ * Removes the work directories of one kind in `parent` whose process is dead: directories of this user that contain a
+ * lock file. Entries with such a name by chance, symlinks, and directories that other users may write to stay.
+ * @param rescue if it throws, the directory stays
  */
 export function removeLeftovers(parent: string, kind: RegExp, rescue?: Rescue): void {
   for (const name of readdirSync(parent)) {
@@ -202,13 +206,13 @@ export function removeLeftovers(parent: string, kind: RegExp, rescue?: Rescue): 
     try {
       removeIfDead(join(parent, name), rescue);
     } catch {
-      // Another is removing it, or what is in it cannot go.
+      // Another process is removing it, or its content cannot be removed.
     }
   }
 }
 
 function removeIfDead(path: string, rescue: Rescue | undefined): void {
-  // Looked at before it is opened: what is not ours may be anything.
+  // Checked before it is opened: an entry of another user may be anything.
   if (!isOurs(lstatSync(path))) return;
   const held = HeldDirectory.open(path);
   try {
@@ -243,14 +247,14 @@ function openLock(held: HeldDirectory): number | undefined {
   }
 }
 
-/** Takes the lock, which is let go with `lock`, and looks whether it is one of ours that no process needs any more. */
+/** Takes the lock, which closing `lock` releases, and checks that it is a lock file of ours whose process is dead. */
 function isLockOfTheDead(held: HeldDirectory, lock: number): boolean {
   const file = fstatSync(lock);
   if (!file.isFile() || file.nlink !== 1 || file.size > LOCK_TEXT.length) return false;
   if (!tryFlock(lock, 'exclusive', held.location)) return false;
   const text = readFileSync(lock, 'utf8');
   if (text === LOCK_TEXT) return true;
-  // Version 0.1.0 locks by SQLite what we would see free, and a run that was killed early has written nothing yet.
+  // An empty file may be locked by version 0.1.0 through SQLite, which flock does not see, or left by an early kill.
   return text === '' && isOpenElsewhere(file) === false;
 }
 
@@ -259,17 +263,17 @@ function isStillIn(held: HeldDirectory, lock: number): boolean {
   return found !== undefined && isSame(found, fstatSync(lock));
 }
 
-/** The lock goes last: a removal that is cut short leaves what the next run recognises. */
+/** Removes the lock file last: the next run recognises the rest of an interrupted removal. */
 function removeHeld(held: HeldDirectory): void {
   held.empty(LOCK_FILE);
   removeEmpty(held);
 }
 
-/** Without a lock it is just being made or just gone. An empty one may go: its maker, if alive, makes another. */
+/** A directory without lock file is being made or removed. It may be removed if empty: a live maker makes another. */
 function removeEmpty(held: HeldDirectory): void {
   try {
     held.remove();
   } catch {
-    // It is not empty after all, another's, or gone.
+    // It is not empty after all, belongs to another process, or is gone.
   }
 }
