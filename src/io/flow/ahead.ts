@@ -1,17 +1,17 @@
-/** Work ahead of the caller that takes its results. */
+/** Works ahead of the caller that takes the results. */
 
 export interface AheadLimits<Item> {
-  /** Items that are worked on, or wait to be taken, at most. */
+  /** Maximum number of items in work or waiting to be taken. */
   readonly items: number;
-  /** Bytes of them at most; one is always let through. */
+  /** Maximum of their bytes. One item is always allowed. */
   readonly bytes: number;
-  /** Bytes that an item stands for; Infinity if no later one may be asked for before it was taken. */
+  /** Bytes that an item counts for; Infinity if no later item may be requested before its result is taken. */
   readonly sizeOf: (item: Item) => number;
 }
 
 /**
- * The results of `work` on each item, in the order of the items, while the work on later ones is already under way.
- * What goes wrong with an item is thrown when its result would come.
+ * Yields the results of `work` on each item, in the order of the items, while later items are already in work. The
+ * error of an item is thrown in place of its result.
  */
 export async function* mapAhead<Item, Result>(
   source: AsyncIterable<Item>,
@@ -31,7 +31,7 @@ export async function* mapAhead<Item, Result>(
           break;
         }
         if ('error' in next) {
-          // Thrown when it is its turn, after the results that come before it.
+          // Thrown in its turn, after the results of earlier items.
           isOver = true;
           const result = rejected<Result>(next.error);
           result.catch(() => undefined);
@@ -40,7 +40,7 @@ export async function* mapAhead<Item, Result>(
         }
         const size = sizeOf(next.value);
         const result = work(next.value);
-        // The caller may never come to take it.
+        // The caller may never take it.
         result.catch(() => undefined);
         begun.push({ result, size });
       }

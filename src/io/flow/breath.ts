@@ -1,9 +1,9 @@
-/** How long work may go on without a look at timers, signals and sockets, in milliseconds. */
+/** Maximum milliseconds of work before timers, signals and sockets are served. */
 const LONGEST_BREATH_MS = 20;
 
 /**
- * Lets the event loop turn now and then: a loop over an iterable that never waits for I/O would otherwise keep
- * signals and time limits from being heard. To be awaited in every round of such a loop; it is nearly free.
+ * Lets the event loop turn now and then. Otherwise a loop over an iterable that never waits for I/O would block
+ * signals and time limits. To be awaited in every round of such a loop; it is nearly free.
  */
 export class Breath {
   #last = performance.now();

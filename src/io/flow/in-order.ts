@@ -3,20 +3,20 @@ export interface QueueLimits {
   readonly bytes: number;
 }
 
-/** A queue of bounded length: things are made at the same time and taken in the order in which they were begun. */
+/** A bounded queue: items are made concurrently and taken in the order in which they were added. */
 export class InOrder<Made> {
   readonly #limits: QueueLimits;
   readonly #take: (made: Made) => Promise<void> | void;
   #waiting = 0;
   #bytes = 0;
-  /** The end of the chain: settled when everything so far was taken, or one of it failed. */
+  /** The end of the chain: settles when everything so far has been taken or dropped after a failure. */
   #last: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | undefined;
   #wakers: (() => void)[] = [];
 
   /**
-   * @param limits what may be under way
-   * @param take is called with one at a time
+   * @param limits for the items under way
+   * @param take is called with one item at a time
    */
   constructor(limits: QueueLimits, take: (made: Made) => Promise<void> | void) {
     this.#limits = limits;
@@ -24,9 +24,9 @@ export class InOrder<Made> {
   }
 
   /**
-   * Adds one that is being made; waits while there are too many under way, or too much.
-   * @param bytes that it holds
-   * @throws what the making or the taking of an earlier one threw
+   * Adds an item that is being made. Waits while too many items, or too many bytes, are under way.
+   * @param bytes of the item
+   * @throws the first error of making or taking an item
    */
   async add(making: Promise<Made>, bytes: number): Promise<void> {
     making.catch(() => undefined);
@@ -59,13 +59,13 @@ export class InOrder<Made> {
     return this.#waiting >= items || this.#bytes >= bytes;
   }
 
-  /** Waits until all were taken. Throws as {@link add}. */
+  /** Waits until all items have been taken. Throws as {@link add}. */
   async end(): Promise<void> {
     await this.settled();
     this.#throwFailure();
   }
 
-  /** Waits until nothing is under way any more, whatever became of it. */
+  /** Waits until nothing is under way, with or without failures. */
   async settled(): Promise<void> {
     await this.#last;
   }
