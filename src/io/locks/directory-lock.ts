@@ -1,13 +1,13 @@
 /**
- * Locks on directories, that the kernel keeps: who holds one is alive, and nothing has to be cleaned up after the dead.
- * A lock is flock(2) on a descriptor of the directory itself. So there is no lock file that another user could make
- * first, and every process sees it that comes to the directory by whatever path, mount or container.
+ * Locks on directories. The kernel keeps them: the holder of a lock is alive, and a dead process leaves nothing to
+ * clean up. A lock is flock(2) on a descriptor of the directory itself. So there is no lock file that another user
+ * could create first, and every process sees the lock, whatever path, mount or container it reaches the directory by.
  */
 import { closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs';
 import { StorageError } from '../../errors.ts';
 import { tryFlock, type LockKind } from './flock.ts';
 
-/** Others only look for moments, so a lock that stays taken this long, in milliseconds, is held. */
+/** Other processes take the lock briefly to check it. One that stays taken this long, in milliseconds, is held. */
 const PATIENCE_MS = 300;
 const PAUSE_MS = 20;
 
@@ -24,8 +24,8 @@ export class DirectoryLock {
 
   /**
    * Takes the lock on the directory at `dir`.
-   * @returns undefined if another process, or another lock of this one, holds it
-   * @throws {StorageError} `LOCK_UNAVAILABLE`; errors of the system if no directory is there
+   * @returns undefined if another process, or another lock of this process, holds it
+   * @throws {StorageError} `LOCK_UNAVAILABLE`; system errors if it is not a directory
    */
   static tryTake(dir: string): DirectoryLock | undefined {
     const fd = openDirectory(dir);
@@ -43,7 +43,7 @@ export class DirectoryLock {
     return undefined;
   }
 
-  /** Whether the directory at `dir` is locked. Disturbs no other who looks. Throws as {@link tryTake}. */
+  /** Whether the directory at `dir` is locked. Does not disturb concurrent checks. Throws as {@link tryTake}. */
   static isHeldAt(dir: string): boolean {
     const looking: LockKind = 'shared';
     const fd = openDirectory(dir);
@@ -54,7 +54,7 @@ export class DirectoryLock {
     }
   }
 
-  /** Gives it up; may be called again. */
+  /** Releases the lock; may be called again. */
   release(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
@@ -67,9 +67,9 @@ function openDirectory(dir: string): number {
     return openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EACCES') throw cause;
-    throw new StorageError('LOCK_UNAVAILABLE', 'no lock can be taken', {
+    throw new StorageError('LOCK_UNAVAILABLE', 'cannot lock the directory', {
       path: dir,
-      expected: 'the right to read the directory',
+      expected: 'permission to read the directory',
       hint: 'run as a user that may read it',
       cause,
     });
