@@ -1,6 +1,6 @@
 /**
- * A thread with something of its own (a database connection) that is asked one thing after the other. Its module calls
- * {@link answerOrders}. Threads without anything of their own are those of `pool.ts`.
+ * A thread with a resource of its own (a database connection) that carries out one order after the other. Its module
+ * calls {@link answerOrders}. Threads without resources are those of `pool.ts`.
  */
 import { once } from 'node:events';
 import { parentPort, Worker } from 'node:worker_threads';
@@ -10,10 +10,10 @@ import { errorOf, failureOf, type Outcome } from './error-message.ts';
 import { THREAD_LIMITS } from './pool.ts';
 import { bytesIn, ownBuffers } from './task.ts';
 
-/** The message that ends a thread; orders are objects. */
+/** The message that ends a thread. Orders are objects. */
 const END = 'end';
 
-/** Milliseconds that a thread may take to end: far more than any order of ours takes. */
+/** Milliseconds that a thread may take to end: far more than any order takes. */
 const END_GRACE_MS = 10_000;
 
 interface Waiting<Answer> {
@@ -24,17 +24,17 @@ interface Waiting<Answer> {
 export class AskedThread<Order, Answer> {
   readonly #thread: Worker;
   readonly #what: string;
-  /** In the order in which they were asked, which is that of the answers. */
+  /** In the order of the requests, which is also that of the answers. */
   readonly #waiting: Waiting<Answer | undefined>[] = [];
   #failure: unknown;
   #hasExited = false;
-  /** Settles when the thread can be asked, or could not be started. */
+  /** Resolves when the thread accepts orders, and rejects if it could not start. */
   readonly ready: Promise<unknown>;
 
   /**
-   * @param module URL of what runs in it, built: a thread cannot load TypeScript
-   * @param data what it starts with
-   * @param what names it in errors: `a thread that reads the SwingStore`
+   * @param module URL of the built module to run: a thread cannot load TypeScript
+   * @param data passed to the module as `workerData`
+   * @param what names the thread in errors: `a thread that reads the SwingStore`
    */
   constructor(module: URL, data: unknown, what: string) {
     this.#what = what;
@@ -59,9 +59,9 @@ export class AskedThread<Order, Answer> {
   }
 
   /**
-   * Orders are carried out one at a time, in the order of the calls.
+   * Carries out an order in the thread, one at a time, in the order of the calls.
    * @param gives bytes of the order that the caller gives away
-   * @throws what the thread threw; {@link SwingSnapError} `WORKER_FAILED` if it has ended
+   * @throws the thread's error; {@link SwingSnapError} `WORKER_FAILED` if the thread has ended
    */
   async ask(order: Order, gives: Iterable<Uint8Array> = []): Promise<Answer> {
     if (this.#failure !== undefined) throw this.#failure as Error;
@@ -76,9 +76,9 @@ export class AskedThread<Order, Answer> {
   }
 
   /**
-   * Has it end: it carries out the orders that it was given, closes what it has, and exits. To end it from outside would
-   * leave its databases to whatever order Node takes a thread apart in. One that is stuck is ended from outside all the
-   * same, after a grace.
+   * Ends the thread: it carries out the pending orders, closes its resource, and exits. Terminating it from outside
+   * would leave the order in which its databases are closed to Node. A stuck thread is terminated anyway, after a
+   * grace period.
    */
   async end(): Promise<void> {
     if (this.#hasExited) return;
@@ -99,16 +99,16 @@ export class AskedThread<Order, Answer> {
   }
 }
 
-/** What a thread has of its own. */
+/** The resource of a thread. */
 export interface OrderTaker {
   readonly answer: (order: never) => unknown;
-  /** Lets go of it: the last call. */
+  /** Releases the resource; the last call. */
   readonly close: () => void;
 }
 
 /**
  * To be called by the module of an {@link AskedThread}.
- * @param start makes what answers the orders
+ * @param start makes the object that answers the orders
  */
 export function answerOrders(start: () => OrderTaker): void {
   const say = (work: () => unknown): void => {
@@ -126,7 +126,7 @@ export function answerOrders(start: () => OrderTaker): void {
     parentPort?.on('message', (order) => {
       if (order === END) {
         close();
-        // Nothing keeps the thread any more: it exits.
+        // Nothing keeps the thread alive now, so it exits.
         parentPort?.close();
         return;
       }

@@ -1,11 +1,11 @@
-/** Errors across threads: a structured clone would lose their class and their facts. */
+/** Errors across threads. A structured clone would lose their class and their facts. */
 import * as errors from '../../errors.ts';
 import { EXIT_CODES, InterruptedError, SwingSnapError, type ErrorFacts } from '../../errors.ts';
 
-/** What became of a task. */
+/** The outcome of a task. */
 export type Outcome<Output> = { readonly output: Output } | { readonly failure: Failure };
 
-/** An error of `errors.ts`, or of others: of those, what the system and SQLite tell a cause by is kept. */
+/** An error of `errors.ts`, or another error with the properties that identify system and SQLite errors. */
 type Failure =
   | {
       /** Name of the class. */
@@ -17,7 +17,7 @@ type Failure =
     }
   | { readonly message: string; readonly marks: Readonly<Record<string, unknown>> };
 
-/** Properties that errors of Node and of better-sqlite3 have. A clone would lack them, and be no error at all of the latter. */
+/** Properties of Node and better-sqlite3 errors. A clone lacks them; a clone of the latter is not even an error. */
 const MARKS = ['name', 'stack', 'code', 'errno', 'syscall', 'path'] as const;
 
 /** An error as a message for another thread. */
@@ -30,7 +30,7 @@ export function failureOf(error: unknown): Failure {
     return { message: error instanceof Error ? error.message : String(error), marks };
   }
   const { name, code, exitCode, message, path, expected, found, hint, cause } = error;
-  // Of the cause, the text: what it is made of may not be cloneable.
+  // Only the text of the cause: the cause itself may not be cloneable.
   const facts = {
     path,
     expected,
@@ -43,11 +43,11 @@ export function failureOf(error: unknown): Failure {
 
 const CLASSES: Record<string, unknown> = errors;
 
-/** The error that a {@link failureOf} tells of. */
+/** Rebuilds the error from a {@link failureOf} message. */
 export function errorOf(failure: Failure): Error {
   if ('marks' in failure) return Object.assign(new Error(failure.message), failure.marks);
   const { kind, code, exitCode, message, facts } = failure;
-  // The one class that is made of a signal.
+  // The only class whose constructor takes a signal.
   if (kind === InterruptedError.name) {
     return new InterruptedError(exitCode === EXIT_CODES.terminated ? 'SIGTERM' : 'SIGINT');
   }

@@ -1,6 +1,6 @@
 /**
- * Worker threads for what takes time and nothing else: compression, hashing, checks of whole buffers. The caller
- * bounds the work (`in-order.ts`, `ahead.ts`): a pool takes as much as it is given.
+ * Worker threads for pure computation: compression, hashing, checks of whole buffers. The caller bounds the work
+ * (`in-order.ts`, `ahead.ts`): a pool accepts any amount.
  */
 import { availableParallelism } from 'node:os';
 import type { Piscina } from 'piscina';
@@ -12,12 +12,12 @@ import { bytesIn, ownBuffers, type WorkerTask } from './task.ts';
 import type { Order } from './worker.ts';
 
 export interface WorkerPool {
-  /** Threads; 0 where there are none, and a task runs when it is asked for. */
+  /** Number of threads. 0 if there are none; then a task runs in the calling thread. */
   readonly concurrency: number;
   /**
    * Runs a task.
-   * @param gives bytes of `input` that the caller gives away; it must not look at them again
-   * @throws what the task throws; {@link SwingSnapError} `WORKER_FAILED` if its thread ended without a word
+   * @param gives bytes of `input` that the caller gives away and must not use again
+   * @throws the task's error; {@link SwingSnapError} `WORKER_FAILED` if its thread ended without a result
    */
   run<Input, Output>(
     task: WorkerTask<Input, Output>,
@@ -26,34 +26,34 @@ export interface WorkerPool {
   ): Promise<Output>;
 }
 
-/** A pool without threads: each task runs when it is asked for. */
+/** A pool without threads: each task runs in the calling thread. */
 export const inlinePool: WorkerPool = {
   concurrency: 0,
   run: async (task, input) => task.run(input),
 };
 
-/** Bytes that may be under way at once, whatever the number of threads. */
+/** Bytes that may be under way at once, for any number of threads. */
 const AHEAD_BYTES = 48 * 1024 * 1024;
 
-/** What to have under way so that no thread waits for the next, while the results are taken in order. */
+/** Limits that keep every thread busy while the results are taken in order. */
 export function queueFor({ concurrency }: WorkerPool): QueueLimits {
   return { items: 2 * concurrency + 1, bytes: AHEAD_BYTES };
 }
 
-/** How far ahead to work on things of known size, in bytes. */
+/** Limits for working ahead on items of known size in bytes. */
 export function aheadOf<Item>(pool: WorkerPool, sizeOf: (item: Item) => number): AheadLimits<Item> {
   return { ...queueFor(pool), sizeOf };
 }
 
-/** Bytes of input that are worked on before threads are started, which takes as long as to compress these. */
+/** Bytes of input processed before threads are started. Starting them takes as long as compressing these bytes. */
 const INLINE_BYTES = 4 * 1024 * 1024;
 
-/** Runs `work` with a pool, whose threads end with it. */
+/** Runs `work` with a pool, whose threads end with the work. */
 export async function withWorkerPool<Result>(
   concurrency: number | undefined,
   work: (pool: WorkerPool) => Promise<Result>,
 ): Promise<Result> {
-  // A thread cannot load TypeScript: from the sources, everything runs here.
+  // A thread cannot load TypeScript: when run from source, everything runs in this thread.
   if (import.meta.url.endsWith('.ts')) return work(inlinePool);
   const pool = new ThreadPool(concurrency ?? availableParallelism());
   try {
@@ -64,8 +64,8 @@ export async function withWorkerPool<Result>(
 }
 
 /**
- * What is young in a thread is soon dead, and V8 would let it grow to 48 MiB before it looks. It stays as small as that
- * of a thread that has just begun.
+ * Young objects in a worker die soon, but V8 lets the young generation grow to 48 MiB before it collects them. This
+ * keeps it at the size that a new thread has.
  */
 export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
 
@@ -73,7 +73,7 @@ class ThreadPool implements WorkerPool {
   readonly concurrency: number;
   #threads: Promise<Piscina> | undefined;
   #inlineBytes = 0;
-  /** Ends each task that is under way, when a thread ends that was at none: one that cannot even start. */
+  /** Rejects the tasks under way if a thread without a task fails, for example at its start. */
   readonly #underWay = new Set<(error: unknown) => void>();
 
   constructor(concurrency: number) {
@@ -98,7 +98,7 @@ class ThreadPool implements WorkerPool {
   }
 
   async #start(): Promise<Piscina> {
-    // Here, since most commands that are started end without it.
+    // Imported here, since most commands end without it.
     const { Piscina } = await import('piscina');
     const threads = new Piscina({
       filename: new URL('worker.js', import.meta.url).href,
@@ -131,7 +131,7 @@ class ThreadPool implements WorkerPool {
     }
   }
 
-  /** Not a race with one promise for all: that would keep every result for as long as it is pending. */
+  /** Does not race with one shared promise, which would retain every result while it is pending. */
   async #ended<Result>(run: Promise<Result>): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       this.#underWay.add(reject);

@@ -1,23 +1,22 @@
 /**
- * What a worker can be asked to do.
+ * Tasks for workers.
  *
- * - *task*: a function that needs nothing but its input, exported by its module under its own name, so that a worker
- *   finds it there
- * - *give away*: to hand bytes to another thread without copying them; the giver's view of them is empty afterwards
+ * - *task*: a function that needs only its input, exported by its module under its own name so that a worker finds it
+ * - *give away*: transfer bytes to another thread without a copy; the giver's view of them is empty afterwards
  */
 
-/** A function that may run in a worker. Input and output are plain data and bytes. */
+/** A function that can run in a worker. Input and output are plain data and bytes. */
 export interface WorkerTask<Input, Output> {
   /** URL of the module that exports it. */
   readonly module: string;
-  /** Name that it is exported by. */
+  /** Its export name. */
   readonly name: string;
   readonly run: (input: Input) => Output | Promise<Output>;
 }
 
 /**
  * Makes a task of an exported function.
- * @param module `import.meta.url` of the module that exports `run` by its own name
+ * @param module `import.meta.url` of the module that exports `run` under its own name
  */
 export function workerTask<Input, Output>(
   module: string,
@@ -40,7 +39,7 @@ export function ownBuffers(views: Iterable<Uint8Array>): ArrayBuffer[] {
   return [...buffers];
 }
 
-/** All bytes in a value: itself, or in its properties and elements, as deep as a task's input and output go. */
+/** All bytes in a value: the value itself or its properties and elements, as deep as task inputs and outputs are. */
 export function* bytesIn(value: unknown, depth = 3): Generator<Uint8Array> {
   if (value instanceof Uint8Array) yield value;
   else if (typeof value === 'object' && value !== null && depth > 0) {

@@ -1,4 +1,4 @@
-/** What runs in each worker of a pool: finds the task and gives back its outcome. */
+/** Runs in each worker of a pool: finds the task and returns its outcome. */
 import { transferableSymbol, valueSymbol, move } from 'piscina';
 import { noteSpent } from '../flow/spent-memory.ts';
 import { failureOf, type Outcome } from './error-message.ts';
@@ -11,7 +11,7 @@ export interface Order {
   readonly input: unknown;
 }
 
-/** Bytes of the task before this one: what it was given, and as much as it gave, which it has put together here. */
+/** Bytes of the input and output of the previous task. */
 let before = 0;
 
 /** The handler that piscina calls. */

@@ -1,20 +1,20 @@
 /**
- * Memory that a thread uses again and again. Fresh memory is slow: the kernel zeroes each of its pages when it is first
- * touched, which takes longer than what is then done in it.
+ * Memory that a thread reuses. Fresh memory is slow: the kernel zeroes each page at the first access, which takes
+ * longer than the work that uses it.
  */
 
 let kept: Uint8Array<ArrayBuffer> | undefined;
 
 /**
- * Lends `use` a buffer of at least `bytes` bytes, of any content, until its promise settles: what outlives it must be
- * copied out.
+ * Lends `use` a buffer of at least `bytes` bytes, with arbitrary content, until its promise settles. Results that
+ * outlive it must be copied.
  */
 export async function withWorkspace<Result>(
   bytes: number,
   use: (space: Uint8Array<ArrayBuffer>) => Promise<Result>,
 ): Promise<Result> {
   const space = kept !== undefined && kept.length >= bytes ? kept : new Uint8Array(bytes);
-  // Another task of this thread may come while this one waits: it gets one of its own.
+  // Another task of this thread may run while this one waits; it gets its own buffer.
   kept = undefined;
   try {
     return await use(space);
