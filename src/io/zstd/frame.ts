@@ -1,8 +1,8 @@
 /**
- * The outside of Zstandard frames: every header is read and checked, no content is decoded.
+ * Checks the headers of Zstandard frames, without decoding their content.
  *
  * Format: RFC 8878, sections 3.1.1.1 (frame header) and 3.1.1.2 (blocks). Codecs are lenient in different ways, and
- * one of them dies of a large window; what passes here, all of them can take.
+ * one of them aborts on a large window. Every codec can read the frames that pass this check.
  */
 
 import { VerificationError } from '../../errors.ts';
@@ -18,27 +18,26 @@ const RLE_BLOCK = 1;
 const COMPRESSED_BLOCK = 2;
 const RESERVED_BLOCK = 3;
 
-/** What the headers of one or more frames say. Sizes in bytes. */
+/** Summary of the headers of one or more frames. Sizes in bytes. */
 export interface ZstdFramesInfo {
   readonly frames: number;
-  /** Raw bytes in all frames, absent if a frame does not declare its own. */
+  /** Raw bytes in all frames; absent if a frame does not declare its size. */
   readonly contentSize?: number;
-  /** The content cannot be smaller: raw and run-length blocks state their size. */
+  /** Lower bound of the content: raw and run-length blocks declare their size. */
   readonly minRawBytes: number;
-  /** The content cannot be larger: a compressed block gives at most one block size. */
+  /** Upper bound of the content: a compressed block has at most one block size of content. */
   readonly maxRawBytes: number;
 }
 
 /**
  * Checks the headers of all the frames in `bytes`.
  *
- * Single-segment frames have no window field: their content size is their window, so the same limit holds for both.
- * The field's "unused bit" is not looked at, as the RFC demands.
+ * Single-segment frames have no window field: their content size is their window, so the same limit applies. The
+ * "unused bit" is ignored, as the RFC requires.
  *
  * @throws VerificationError `ZSTD_WINDOW` if a frame needs a window of more than {@link MAX_WINDOW_BYTES};
- *   `ZSTD_CORRUPT` if `bytes` is anything else than one or more whole frames: truncated, with garbage behind,
- *   skippable frames, a dictionary, reserved bits or block types, blocks above the block limit, a content size that
- *   the blocks cannot have
+ *   `ZSTD_CORRUPT` if `bytes` is not one or more whole frames: truncation, trailing garbage, skippable frames, a
+ *   dictionary, reserved bits or block types, blocks above the block limit, a content size that the blocks cannot have
  */
 export function inspectZstdFrames(bytes: Uint8Array): ZstdFramesInfo {
   let frames = 0;
@@ -61,7 +60,7 @@ export function inspectZstdFrames(bytes: Uint8Array): ZstdFramesInfo {
 }
 
 /**
- * The frames of `bytes` one by one, as views, each with its finished walk.
+ * Yields the frames of `bytes` as views, each with its finished walk.
  * @throws VerificationError as {@link inspectZstdFrames}
  */
 export function* cutZstdFrames(
@@ -79,21 +78,21 @@ export function* cutZstdFrames(
   } while (start < bytes.length);
 }
 
-/** The error for a frame that ends before it is whole; both in bytes from the start of the frame. */
+/** The error for a truncated frame; both sizes in bytes from the start of the frame. */
 export function truncatedFrame(wanted: number, found: number): VerificationError {
   return corrupt('a zstd frame ends early', `at least ${wanted} bytes`, `${found} bytes`);
 }
 
 /**
- * One walk over the headers of one frame, for bytes that may still be arriving.
+ * Walks over the headers of one frame while its bytes are still arriving.
  *
- * Call {@link step} when {@link wanted} bytes of the frame are there, until it returns true; then `wanted` is the
- * length of the frame.
+ * Call {@link step} whenever {@link wanted} bytes of the frame are available, until it returns true. Then `wanted` is
+ * the length of the frame.
  */
 export class ZstdFrameWalk {
   /** Bytes from the start of the frame that the next step needs. */
   wanted = PREFIX_BYTES;
-  /** Declared raw bytes of the frame; undefined if it declares none. */
+  /** Declared raw bytes of the frame; undefined if it declares no size. */
   contentSize: number | undefined;
   minRawBytes = 0;
   maxRawBytes = 0;
@@ -187,7 +186,7 @@ export class ZstdFrameWalk {
   }
 }
 
-/** Where the fields of a frame header are, by its Frame_Header_Descriptor. Offsets from the start of the frame. */
+/** The field positions in a frame header, from its Frame_Header_Descriptor. Offsets from the start of the frame. */
 function headerLayout(descriptor: number) {
   const singleSegment = (descriptor & 0x20) !== 0;
   const dictionaryAt = PREFIX_BYTES + (singleSegment ? 0 : 1);
@@ -220,7 +219,7 @@ function readContentSize(view: DataView, at: number, end: number): bigint | unde
   }
 }
 
-/** Window_Size by the exponent and mantissa of the Window_Descriptor: up to 3.75 TiB. */
+/** Window_Size from the exponent and mantissa of the Window_Descriptor: up to 3.75 TiB. */
 function windowBytes(descriptor: number): bigint {
   const base = 1n << BigInt(10 + (descriptor >> 3));
   return base + (base / 8n) * BigInt(descriptor & 7);

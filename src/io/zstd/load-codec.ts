@@ -3,10 +3,10 @@
 import { UsageError } from '../../errors.ts';
 import { ZSTD_CODEC_NAMES, type ZstdCodec, type ZstdCodecName } from './codec.ts';
 
-/** Names the codec to use, for comparisons and for working around a broken one. */
+/** Selects the codec, for comparisons and to work around a broken codec. */
 const CODEC_VARIABLE = 'SWINGSNAP_ZSTD';
 
-/** Each loads its library when called, not before. */
+/** Each loads its library only when called. */
 const OPENERS: Record<ZstdCodecName, () => Promise<ZstdCodec>> = {
   'node:zlib': async () => (await import('./with-node-zlib.ts')).openNodeZlib(),
   'zstd-napi': async () => (await import('./with-zstd-napi.ts')).openZstdNapi(),
@@ -17,11 +17,11 @@ const opened = new Map<ZstdCodecName, Promise<ZstdCodec>>();
 let chosen: Promise<ZstdCodec> | undefined;
 
 /**
- * The codec called `name`, or the one that this process uses: what the environment variable `SWINGSNAP_ZSTD` names,
- * else the first that loads of `node:zlib` (Node 22.15 and later), `zstd-napi` and `zstd-codec`. Chosen once.
+ * The codec `name`, or by default the codec of this process: the one in the environment variable `SWINGSNAP_ZSTD`,
+ * else the first of `node:zlib` (Node 22.15 and later), `zstd-napi` and `zstd-codec` that loads. The choice is made
+ * once.
  *
- * @throws UsageError `ZSTD_CODEC_UNKNOWN` for a name that is none of these, `ZSTD_CODEC_UNAVAILABLE` if the named
- *   codec does not load here
+ * @throws UsageError `ZSTD_CODEC_UNKNOWN` for any other name, `ZSTD_CODEC_UNAVAILABLE` if the codec does not load
  */
 export function loadZstdCodec(name?: ZstdCodecName): Promise<ZstdCodec> {
   if (name !== undefined) return openOnce(name);
@@ -45,7 +45,7 @@ async function choose(): Promise<ZstdCodec> {
 async function openOnce(name: string): Promise<ZstdCodec> {
   const known = ZSTD_CODEC_NAMES.find((candidate) => candidate === name);
   if (known === undefined) {
-    throw new UsageError('ZSTD_CODEC_UNKNOWN', 'there is no such zstd codec', {
+    throw new UsageError('ZSTD_CODEC_UNKNOWN', 'unknown zstd codec', {
       expected: ZSTD_CODEC_NAMES.join(', '),
       found: name,
       hint: `unset ${CODEC_VARIABLE}, or set it to one of these`,

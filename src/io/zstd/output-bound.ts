@@ -1,21 +1,21 @@
-/** How many bytes a decompression may give, decided from the headers, before a codec sees the frames. */
+/** Bounds the output of a decompression from the headers, before a codec sees the frames. */
 
 import { VerificationError } from '../../errors.ts';
 import { inspectZstdFrames } from './frame.ts';
 
-/** The output that a codec has to prepare for. */
+/** The output for which a codec must prepare. */
 export interface OutputBound {
-  /** Room for the output, in bytes: never more than the caller's limit. */
+  /** Space for the output, in bytes; never more than the caller's limit. */
   readonly capacity: number;
   /**
-   * The error for content that does not fit `capacity`: too large if the caller's limit set it, otherwise the
-   * frames contradict their own headers.
+   * The error for content that exceeds `capacity`: too large if the caller's limit determined it; otherwise the
+   * frames contradict their headers.
    */
   overflow(cause?: unknown): VerificationError;
 }
 
 /**
- * Inspects `frames` and says how much room their content needs.
+ * Inspects `frames` and computes the space that their content needs.
  * @param maxRawBytes the caller's limit
  * @throws VerificationError as `inspectZstdFrames`, and `ZSTD_TOO_LARGE` if the content is known to be larger than
  *   `maxRawBytes`
@@ -32,7 +32,7 @@ export function boundOutput(frames: Uint8Array, maxRawBytes: number): OutputBoun
   };
 }
 
-/** The error for frames whose headers are in order and whose content is not. */
+/** The error for frames with valid headers and invalid content. */
 export function corruptContent(cause?: unknown): VerificationError {
   return new VerificationError('ZSTD_CORRUPT', 'the content of a zstd frame is damaged', { cause });
 }

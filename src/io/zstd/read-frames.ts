@@ -1,23 +1,22 @@
-/** Cuts a byte stream into zstd frames, so that each can be decompressed by itself. */
+/** Cuts a byte stream into zstd frames, so that each can be decompressed separately. */
 
 import { VerificationError } from '../../errors.ts';
 import { truncatedFrame, ZstdFrameWalk } from './frame.ts';
 
-/** The buffer's first size, in bytes: frames of index files are small. */
+/** Initial size of the buffer, in bytes: frames of index files are small. */
 const INITIAL_BYTES = 64 * 1024;
 
 export interface ReadZstdFramesOptions {
-  /** Longest frame to accept, in compressed bytes. A longer one is refused before it is read. */
+  /** Longest frame to accept, in compressed bytes. A longer frame is refused before it is read. */
   readonly maxFrameBytes: number;
 }
 
 /**
- * The whole frames of `source`, which holds one or more of them and nothing else, each in a buffer of its own.
- * Pieces of `source` may be cut anywhere. Keeps at most about twice the longest frame so far.
+ * Yields the frames of `source`, each in a new buffer. The source must consist of one or more whole frames; its
+ * pieces may be cut anywhere. Keeps at most about twice the longest frame so far.
  *
- * @throws VerificationError `ZSTD_CORRUPT` or `ZSTD_WINDOW` as `inspectZstdFrames`, in particular when `source`
- *   is empty or ends within a frame; `ZSTD_TOO_LARGE` for a frame above `maxFrameBytes`. Frames before the damage
- *   are yielded first.
+ * @throws VerificationError `ZSTD_CORRUPT` or `ZSTD_WINDOW` as `inspectZstdFrames`, also if `source` is empty or ends
+ *   within a frame; `ZSTD_TOO_LARGE` for a frame above `maxFrameBytes`. Earlier frames are yielded first.
  */
 export async function* readZstdFrames(
   source: AsyncIterable<Uint8Array>,
@@ -48,7 +47,7 @@ export async function* readZstdFrames(
   if (length > 0 || frames === 0) throw truncatedFrame(walk.wanted, length);
 }
 
-/** `buffer`, or a copy of its first `length` bytes in one that is twice as large or more, to have room for `wanted`. */
+/** `buffer` if `wanted` bytes fit, else its first `length` bytes in a new buffer at least twice as large. */
 function withRoom(
   buffer: Uint8Array<ArrayBuffer>,
   length: number,

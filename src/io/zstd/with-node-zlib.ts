@@ -1,4 +1,4 @@
-/** The zstd codec that Node has of its own from 22.15 on. */
+/** The zstd codec built into Node from 22.15 on. */
 
 import zlib from 'node:zlib';
 import { UsageError } from '../../errors.ts';
@@ -6,7 +6,7 @@ import { checkLevel, MAX_WINDOW_LOG, tablesOf, type ZstdCodec } from './codec.ts
 import { cutZstdFrames } from './frame.ts';
 import { boundOutput, corruptContent, type OutputBound } from './output-bound.ts';
 
-/** What is used of `node:zlib`'s zstd. Declared here, since the types of the oldest Node that we run on have none. */
+/** The used part of zstd in `node:zlib`. Declared here, since the types of the oldest supported Node lack it. */
 interface NodeZstd {
   zstdCompressSync(raw: Uint8Array, options: NodeZstdOptions): Uint8Array;
   zstdDecompressSync(frames: Uint8Array, options: NodeZstdOptions): Uint8Array;
@@ -28,18 +28,18 @@ interface NodeZstdOptions {
   readonly pledgedSrcSize?: number;
 }
 
-/** The least that Node takes as `chunkSize`. */
+/** The smallest `chunkSize` that Node accepts. */
 const MIN_CHUNK_SIZE = 64;
-/** Output is collected in pieces of this many bytes when compressing. */
+/** Compressed output is collected in pieces of this many bytes. */
 const COMPRESS_CHUNK_SIZE = 1024 * 1024;
-/** Node cuts buffers below this from a pool that they share; at this size and above it never does. */
+/** Node allocates smaller buffers from a shared pool, but never those of this size or more. */
 const POOLED_BELOW = 64 * 1024;
 
 /** @throws UsageError `ZSTD_CODEC_UNAVAILABLE` if this Node has no zstd */
 export function openNodeZlib(): ZstdCodec {
   const node: object = zlib;
   if (!hasZstd(node)) {
-    throw new UsageError('ZSTD_CODEC_UNAVAILABLE', 'this Node has no zstd of its own', {
+    throw new UsageError('ZSTD_CODEC_UNAVAILABLE', 'this Node has no built-in zstd', {
       expected: 'Node 22.15 or later',
       found: process.version,
     });
@@ -70,7 +70,7 @@ export function openNodeZlib(): ZstdCodec {
       const bound = boundOutput(frames, maxRawBytes);
       const output = new Uint8Array(bound.capacity);
       let length = 0;
-      // Node decodes the first frame and says nothing of those behind it: each has a call of its own.
+      // Node decodes the first frame and silently ignores the rest, so each frame has its own call.
       for (const { frame, walk } of cutZstdFrames(frames)) {
         const capacity = Math.min(walk.contentSize ?? walk.maxRawBytes, bound.capacity - length);
         const part = decompressFrame(node, frame, capacity, bound);
@@ -94,7 +94,7 @@ function decompressFrame(
   try {
     output = node.zstdDecompressSync(frame, {
       params: { [node.constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
-      // One byte more than can come, so that one piece takes all and nothing is joined.
+      // One byte more than the maximum, so that one piece takes all and nothing is joined.
       chunkSize: Math.max(MIN_CHUNK_SIZE, capacity + 1),
       maxOutputLength: Math.max(1, capacity),
     });
@@ -111,7 +111,7 @@ function hasZstd(module: object): module is NodeZstd {
   return 'zstdCompressSync' in module && 'zstdDecompressSync' in module;
 }
 
-/** A plain array with an ArrayBuffer of its own, which a caller may then transfer. */
+/** A plain array with its own ArrayBuffer, which a caller may transfer. */
 function ownBytes(bytes: Uint8Array): Uint8Array {
   if (bytes.length < POOLED_BELOW) return new Uint8Array(bytes);
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -1,9 +1,9 @@
 /**
  * The zstd codec on zstd-codec 0.1.5: zstd 1.3.6 as WebAssembly, which needs no compiler and loads everywhere.
  *
- * Its memory is 16 MiB and cannot grow, of which 11 MiB are heap: levels above 9 and windows above 4 MiB do not fit.
- * An allocation that fails aborts the instance for good. So data goes through its low-level stream objects in small
- * pieces, and `boundOutput` refuses what would not fit before the library sees it.
+ * Its memory is fixed at 16 MiB, of which 11 MiB are heap: levels above 9 and windows above 4 MiB do not fit. A
+ * failed allocation aborts the instance for good. So data passes through its low-level stream objects in small
+ * pieces, and `boundOutput` refuses anything that would not fit before the library sees it.
  */
 
 import { createRequire } from 'node:module';
@@ -11,19 +11,19 @@ import { SwingSnapError } from '../../errors.ts';
 import { checkLevel, type ZstdCodec } from './codec.ts';
 import { boundOutput, corruptContent } from './output-bound.ts';
 
-/** Its C++ copies each piece to its heap. */
+/** Piece size for compression. The C++ code copies each piece to its heap. */
 const RAW_PIECE_BYTES = 1024 * 1024;
-/** Small, so that little is decoded in vain once the output is known to be too large. */
+/** Piece size for decompression. Small, so that little is decoded in vain once the output is too large. */
 const FRAME_PIECE_BYTES = 16 * 1024;
 const CONTENT_SIZE_BYTES = 8;
-/** Magic number, descriptor, window descriptor: its stream writes no other header fields. */
+/** Magic number, descriptor, window descriptor: the stream writes no other header fields. */
 const PLAIN_HEADER_BYTES = 6;
 
-/** Gets a copy of the bytes. Must not throw: the C++ frames below would never be left. */
+/** Receives a copy of the bytes. Must not throw: the C++ stack frames below would never be unwound. */
 type Sink = (bytes: Uint8Array) => void;
 
 /**
- * A stream object in the library's heap, to be freed with `delete`. Every method says whether it succeeded.
+ * A stream object in the library's heap, to be freed with `delete`. The other methods return whether they succeeded.
  */
 interface Stream {
   begin(level?: number): boolean;
@@ -32,7 +32,7 @@ interface Stream {
   delete(): void;
 }
 
-/** The library's module object. It has a `then` that never settles: no promise may be resolved with it. */
+/** The library's module object. It has a `then` that never settles, so no promise may be resolved with it. */
 interface Library {
   readonly ZstdCompressStreamBinding: new () => Stream;
   readonly ZstdDecompressStreamBinding: new () => Stream;
@@ -86,7 +86,7 @@ export async function openZstdCodec(): Promise<ZstdCodec> {
   return codec;
 }
 
-/** Sends `bytes` through a stream that has begun, piece by piece; says whether all went through. */
+/** Sends `bytes` through a started stream, piece by piece. Returns whether all of it succeeded. */
 function run(
   stream: Stream,
   bytes: Uint8Array,
@@ -102,8 +102,8 @@ function run(
 }
 
 /**
- * Joins a frame and writes into its header the content size (RFC 8878, 3.1.1.1), which the library's stream cannot
- * know beforehand. With it, every decoder notices content of another length, and can allocate exactly.
+ * Joins the pieces of a frame and adds the content size to its header (RFC 8878, 3.1.1.1). The library's stream
+ * cannot know it beforehand. With it, every decoder detects content of the wrong length, and can allocate exactly.
  */
 function withContentSize(pieces: readonly Uint8Array[], rawBytes: number): Uint8Array {
   const plain = Buffer.concat(pieces);
@@ -116,8 +116,7 @@ function withContentSize(pieces: readonly Uint8Array[], rawBytes: number): Uint8
 }
 
 /**
- * Loads the WebAssembly file itself, not the package's main module, since only so can its `console.log` be turned
- * off.
+ * Loads the WebAssembly file itself, not the package's main module: only then can its `console.log` be turned off.
  */
 function loadLibrary(): Promise<{ library: Library }> {
   const start = createRequire(import.meta.url)('zstd-codec/lib/zstd-codec-binding-wasm.js') as (

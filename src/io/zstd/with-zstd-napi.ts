@@ -6,9 +6,9 @@ import { checkLevel, MAX_WINDOW_LOG, tablesOf, type ZstdCodec } from './codec.ts
 import { boundOutput, corruptContent } from './output-bound.ts';
 
 /**
- * What is used of `zstd-napi/binding`. Declared here, since the package may be absent where this is compiled.
- * Its contexts are kept for the life of the codec: they are freed only by garbage collection, which does not feel the
- * up to 100 MB that a context of level 19 holds.
+ * The used part of `zstd-napi/binding`. Declared here, since the package may be absent when this is compiled. The
+ * codec keeps its contexts for its lifetime: only the garbage collector frees them, and it does not see the memory of
+ * a context, up to 100 MB at level 19.
  */
 interface Binding {
   readonly CCtx: new () => CompressContext;
@@ -22,7 +22,7 @@ interface Binding {
 
 interface CompressContext {
   setParameter(parameter: number, value: number): void;
-  /** Starts a new frame each time. Writes the content size by itself, since it sees all of `raw`. */
+  /** Writes one frame with its content size, which it knows since it gets all of `raw`. */
   compress2(output: Uint8Array, raw: Uint8Array): number;
 }
 
@@ -30,7 +30,7 @@ interface DecompressContext {
   decompress(output: Uint8Array, frames: Uint8Array): number;
 }
 
-/** zstd's text for `ZSTD_error_dstSize_tooSmall`; the module gives no codes. */
+/** zstd's text for `ZSTD_error_dstSize_tooSmall`; the module does not report codes. */
 const OUTPUT_TOO_SMALL = 'Destination buffer is too small';
 
 /** @throws UsageError `ZSTD_CODEC_UNAVAILABLE` if the module is not installed or does not load */
@@ -39,7 +39,7 @@ export function openZstdNapi(): ZstdCodec {
   const { CParameter } = binding;
   const compressor = new binding.CCtx();
   const decompressor = new binding.DCtx();
-  /** For frames on their way out, since fresh memory is slow. */
+  /** Reused for output frames, since fresh memory is slow. */
   let compressed = new Uint8Array();
   const codec: ZstdCodec = {
     name: 'zstd-napi',
