@@ -1,30 +1,30 @@
 /**
- * How the library says how far it is. It never prints: the CLI renders what it hears here.
+ * Progress reports of the library. It never prints: the CLI renders these reports.
  */
 
-/** Sink of progress reports. A phase ends when the next one starts. */
+/** Receives progress reports. A phase ends when the next one starts. */
 export interface Progress {
   /**
-   * A new phase starts.
+   * Starts a new phase.
    * @param name a few lower-case words: `export data`, `artifacts`
-   * @param total how much there is to do, where that is known
+   * @param total amount of work, if known
    */
   phase(name: string, total?: ProgressTotal): void;
-  /** `bytes` and `items` more are done in this phase. */
+  /** Reports that `bytes` and `items` more are done in this phase. */
   advance(bytes: number, items?: number): void;
-  /** Something that the operator should read even after success: one line. */
+  /** One line that the operator should read even after success. */
   readonly note: (message: string) => void;
 }
 
-/** What a phase is measured against; an estimate will do. */
+/** The total work of a phase; may be an estimate. */
 export interface ProgressTotal {
   readonly bytes?: number | undefined;
   readonly items?: number | undefined;
-  /** What the items are, in the plural: `artifacts`. */
+  /** The kind of items, in the plural: `artifacts`. */
   readonly unit?: string | undefined;
 }
 
-/** Hears everything and says nothing. */
+/** Ignores all reports. */
 export const noProgress: Progress = {
   phase: () => undefined,
   advance: () => undefined,

@@ -1,22 +1,21 @@
 /**
- * SQLite, by better-sqlite3; nothing else in the project names that package. Two versions of it are in use, of one
- * interface:
+ * SQLite, through better-sqlite3. No other file imports that package. Two versions with the same interface are in
+ * use:
  *
- * - 13 is written with Node-API and carries its binaries in the package, but needs Node-API 10 (Node 22.14 and later)
- * - 12 runs before that, and must be compiled. From Node 24.19 on it aborts the process now and then: its statements are
- *   `node::ObjectWrap`s, which register a cleanup hook that the garbage collector cannot remove
+ * - 13 uses Node-API and ships its binaries in the package, but needs Node-API 10 (Node 22.14 and later)
+ * - 12 runs on older Nodes and must be compiled. From Node 24.19 on it sometimes aborts the process: its statements
+ *   are `node::ObjectWrap`s, which register a cleanup hook that the garbage collector cannot remove
  *
- * The package `packages/node20` depends on 12 and is left out by npm where Node is newer. Seen from there,
- * better-sqlite3 is 12; seen from anywhere else, it is 13.
+ * The package `packages/node20` depends on 12; npm skips it on newer Nodes. Resolved from there, better-sqlite3 is
+ * version 12; from anywhere else it is 13.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
-// The one place that may name it.
 import type BetterSqlite3 from 'better-sqlite3';
 import { SwingSnapError } from '../errors.ts';
 
-/** An open database. Who opens it closes it: a handle that nothing references is closed by the garbage collector. */
+/** An open database. The caller that opens it must keep it and close it: the garbage collector closes lost handles. */
 export type Database = BetterSqlite3.Database;
 export type Statement = BetterSqlite3.Statement;
 
@@ -27,12 +26,12 @@ export interface OpenDatabaseOptions {
   readonly timeout?: number;
 }
 
-/** Node-API that better-sqlite3 13 was built for. */
+/** Node-API version that better-sqlite3 13 needs. */
 const NODE_API = 10;
 
 const isNewer = Number(process.versions['napi']) >= NODE_API;
 
-/** The module whose view of `better-sqlite3` is the version for this Node. */
+/** The module from which `better-sqlite3` resolves to the version for this Node. */
 export const sqliteSeenFrom = isNewer
   ? import.meta.url
   : new URL('../../packages/node20/package.json', import.meta.url).href;
@@ -40,9 +39,9 @@ export const sqliteSeenFrom = isNewer
 let loaded: typeof BetterSqlite3 | undefined;
 
 /**
- * Opens the database at `path`, or makes it.
+ * Opens the database at `path`, or creates it.
  * @throws {SwingSnapError} `SQLITE_UNAVAILABLE` if this Node's version of better-sqlite3 is not installed or does not
- *   load; and errors of SQLite, whose `code` begins with `SQLITE_`
+ *   load; SQLite errors, whose `code` begins with `SQLITE_`
  */
 export function openDatabase(path: string, options: OpenDatabaseOptions = {}): Database {
   loaded ??= load();
@@ -50,16 +49,16 @@ export function openDatabase(path: string, options: OpenDatabaseOptions = {}): D
 }
 
 /**
- * A name for {@link makeDatabase} that no other user can know. SQLite takes all links out of a path, also those that lead
- * into a held directory, and from then on goes by names. Where another user can exchange the directory for another one,
- * no file in that has this name: SQLite then opens nothing, and neither reads nor removes a journal of others.
+ * A file name for {@link makeDatabase} that no other user can know. SQLite resolves all symlinks in a path, even
+ * those into a held directory, and uses names from then on. If another user replaces the directory, no file in the
+ * new one has this name, so SQLite opens nothing, and neither reads nor removes a foreign journal.
  */
 export function secretDatabaseName(): string {
   return `${randomBytes(16).toString('hex')}.sqlite`;
 }
 
 /**
- * Makes an empty database, which its user alone may read and write.
+ * Creates an empty database that only this user may read and write.
  * @param path ends with a {@link secretDatabaseName}
  */
 export function makeDatabase(path: string): Database {
@@ -71,7 +70,7 @@ export function makeDatabase(path: string): Database {
 function load(): typeof BetterSqlite3 {
   try {
     const Sqlite = createRequire(sqliteSeenFrom)('better-sqlite3') as typeof BetterSqlite3;
-    // The package loads its binary with the first database.
+    // The package loads its binary when the first database is opened.
     new Sqlite(':memory:').close();
     return Sqlite;
   } catch (cause) {
