@@ -1,4 +1,4 @@
-/** A file of one snapshot that becomes a file of another, without its bytes being written again where that can be. */
+/** Makes a file of one snapshot a file of another, without writing its bytes again if possible. */
 import { constants, linkSync, lstatSync, unlinkSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { othersMayWrite } from '../io/files/other-users.ts';
@@ -7,18 +7,18 @@ import { SourceFile } from '../io/files/source-file.ts';
 import { systemCode } from '../io/files/system-error.ts';
 
 /**
- * Gives the file at `from` a second name; or makes a copy of it, where its file system or its owner does not allow that,
- * or where another user could change both later.
- * @param to in a directory of ours, where no other user can exchange it
- * @returns its size in bytes; undefined if no file of at most `maxBytes` is there
- * @throws errors of the system: `ENOENT` if nothing is at `from`, `EEXIST` if something is at `to`
+ * Hard-links the file at `from` to `to`. Copies it instead if its file system or its owner does not allow a link, or
+ * if another user could later change both.
+ * @param to in a directory of ours, where no other user can replace it
+ * @returns its size in bytes; undefined if `from` is not a file of at most `maxBytes`
+ * @throws system errors: `ENOENT` if `from` does not exist, `EEXIST` if `to` exists
  */
 export async function adoptFile(
   from: string,
   to: string,
   maxBytes: number,
 ): Promise<number | undefined> {
-  // What is looked at is what has the new name: `from` may be another file by then.
+  // Check the file under its new name: `from` may be another file by then.
   const linked = link(from, to);
   if (linked === undefined) return copy(from, to, maxBytes);
   if (linked.isFile() && linked.size <= maxBytes && isOwnAlone(linked, to)) return linked.size;
@@ -26,7 +26,7 @@ export async function adoptFile(
   return copy(from, to, maxBytes);
 }
 
-/** @returns undefined if it can have no second name there */
+/** @returns undefined if a hard link is not possible */
 function link(from: string, to: string): Stats | undefined {
   try {
     linkSync(from, to);
@@ -38,7 +38,7 @@ function link(from: string, to: string): Stats | undefined {
   return lstatSync(to);
 }
 
-/** Whether it belongs to whom files belong that we make there, which some file systems decide, and to no other user. */
+/** Whether only its owner may write it, and files that we make there have that owner (some file systems choose it). */
 function isOwnAlone(file: Stats, path: string): boolean {
   return file.uid === lstatSync(dirname(path)).uid && !othersMayWrite(file);
 }
@@ -56,7 +56,7 @@ async function copy(from: string, to: string, maxBytes: number): Promise<number 
   }
 }
 
-/** @returns undefined for a link */
+/** @returns undefined for a symlink */
 function openFile(path: string): SourceFile | undefined {
   try {
     return SourceFile.open(path, constants.O_NOFOLLOW);

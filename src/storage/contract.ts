@@ -1,58 +1,58 @@
 /**
- * A storage keeps snapshots: small trees of files under a name, each of which appears at once and whole. It knows
- * nothing of what is in the files. Every storage passes `test/contract/storage.ts`.
+ * A storage keeps snapshots: small named trees of files. Each snapshot appears at once and complete. The storage does
+ * not interpret the files. Every storage passes `test/contract/storage.ts`.
  */
 
 import { SwingSnapError } from '../errors.ts';
 
-/** Snapshots are called by one path segment that does not begin with a dot: names that do are a storage's own. */
+/** A snapshot name is one path segment that does not begin with a dot. The storage itself uses names that do. */
 export interface SnapshotStorage {
   /** Where it is, for messages. */
   readonly location: string;
-  /** Names of the snapshots that are there, in no order; none begins with a dot. A storage that does not exist yet holds none. */
+  /** Names of the snapshots, unordered; none begins with a dot. Empty if the storage does not exist yet. */
   list(): Promise<string[]>;
-  /** @throws {NotFoundError} `SNAPSHOT_MISSING`; {@link SwingSnapError} `SNAPSHOT_NAME` as all that take a name */
+  /** @throws {NotFoundError} `SNAPSHOT_MISSING`; {@link SwingSnapError} `SNAPSHOT_NAME`, as all methods with a name */
   open(name: string): Promise<StoredSnapshot>;
-  /** Starts a snapshot that will be called `name`; nothing is visible before it is published. */
+  /** Starts a snapshot with this name. Nothing is visible before it is published. */
   stage(name: string): Promise<StagedSnapshot>;
-  /** Removes a snapshot; it is gone to readers at once. Not there is success. */
+  /** Removes a snapshot; readers stop seeing it at once. Succeeds if it does not exist. */
   remove(name: string): Promise<void>;
 }
 
-/** A snapshot that can be read. File names are relative, with `/` between their parts. */
+/** A snapshot that can be read. File names are relative, with `/` as separator. */
 export interface StoredSnapshot {
   readonly location: string;
-  /** What it is called where it is. */
+  /** Its name in its storage. */
   readonly name: string;
   /**
-   * A whole file.
+   * Reads a whole file.
    * @throws {NotFoundError} `FILE_MISSING`
    * @throws {VerificationError} `FILE_TOO_LARGE` if it has more than `maxBytes`, before it is read; `NOT_A_FILE` if
-   *   something else is there under its name
+   *   it is not a regular file
    */
   read(file: string, maxBytes: number): Promise<Uint8Array>;
-  /** The size of a file in bytes, which is not read. Throws `FILE_MISSING` and `NOT_A_FILE` as {@link read}. */
+  /** The size of a file in bytes, without reading it. Throws `FILE_MISSING` and `NOT_A_FILE` as {@link read}. */
   size(file: string): Promise<number>;
   /** A file in pieces of bounded size. Throws as {@link read}, on the first piece. */
   stream(file: string): AsyncIterable<Uint8Array>;
 }
 
-/** A file to be looked at: where it is, if it can be read there, so that another thread may do that; or its bytes. */
+/** A file to be checked: its path if it has one, so that another thread can read it; otherwise its bytes. */
 export type ShownFile = { readonly path: string } | { readonly bytes: Uint8Array };
 
 /** A snapshot that is being written. */
 export interface StagedSnapshot {
   /**
    * Adds a file; it is durable once {@link publish} has returned.
-   * @throws {SwingSnapError} `FILE_EXISTS` if there is one of that name
+   * @throws {SwingSnapError} `FILE_EXISTS` if the name is taken
    */
   put(file: string, bytes: Uint8Array): Promise<void>;
   /**
-   * Adds a file that another snapshot of the same storage has, without writing its bytes again where that can be. Where
-   * another user could change the file, it is a copy: neither changes with the other.
-   * @param accept is shown it, if it has at most `maxBytes`, and says whether it is what it should be; undefined takes it
-   *   as it is
-   * @returns its size in bytes; undefined if it is not there (any more) or not accepted, and nothing was added
+   * Adds a file of another snapshot of the same storage, without writing its bytes again if possible. If another user
+   * could change the file, it is copied, so that neither changes with the other.
+   * @param accept checks the file, if it has at most `maxBytes`, and returns whether it is the expected one; if
+   *   undefined, the file is not checked
+   * @returns its size in bytes; undefined if it is missing or not accepted, and nothing was added
    * @throws {SwingSnapError} `FILE_EXISTS` as {@link put}
    */
   adopt(
@@ -61,36 +61,36 @@ export interface StagedSnapshot {
     maxBytes: number,
     accept: ((shown: ShownFile) => Promise<boolean>) | undefined,
   ): Promise<number | undefined>;
-  /** Adds a file piece by piece; as durable as with {@link put}, and throws as that. */
+  /** Adds a file piece by piece. As durable as {@link put}, with the same errors. */
   create(file: string): Promise<StagedFile>;
   /**
    * Makes the snapshot visible under its name, durably.
-   * @param replace whether one of that name may be there; it is then gone
-   * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if one is there and `replace` is false
+   * @param replace whether to replace an existing snapshot of that name
+   * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if one exists and `replace` is false
    */
   publish(replace: boolean): Promise<void>;
-  /** Leaves nothing. May be called at any time before {@link publish} has succeeded. */
+  /** Removes everything that was written. May be called at any time before {@link publish} has succeeded. */
   discard(): Promise<void>;
 }
 
-/** A file of a staged snapshot, as it grows. */
+/** A growing file of a staged snapshot. */
 export interface StagedFile {
   write(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
-/** @throws {SwingSnapError} `SNAPSHOT_NAME` if a snapshot cannot be called `name` */
+/** @throws {SwingSnapError} `SNAPSHOT_NAME` if a snapshot cannot have this name */
 export function checkSnapshotName(name: string): void {
   if (/^[^./\\\0][^/\\\0]*$/u.test(name)) return;
-  throw new SwingSnapError('SNAPSHOT_NAME', 'no name for a snapshot', {
+  throw new SwingSnapError('SNAPSHOT_NAME', 'not a valid snapshot name', {
     expected: 'one path segment that does not begin with a dot',
     found: JSON.stringify(name),
   });
 }
 
-/** What a staged snapshot throws instead of writing a file twice. */
+/** The error of a staged snapshot that would write a file twice. */
 export function fileExists(path: string, cause?: unknown): SwingSnapError {
-  return new SwingSnapError('FILE_EXISTS', 'a file of the snapshot is there already', {
+  return new SwingSnapError('FILE_EXISTS', 'a file of the snapshot already exists', {
     path,
     cause,
   });

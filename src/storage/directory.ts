@@ -1,4 +1,4 @@
-/** A storage in a directory: a subdirectory per snapshot, built under a temporary name and renamed. */
+/** A storage in a directory: one subdirectory per snapshot, built under a temporary name and then renamed. */
 import { existsSync, renameSync } from 'node:fs';
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -28,12 +28,12 @@ import {
 
 const STREAM_PIECE_BYTES = 1024 * 1024;
 
-/** The storage in `dir`, which is made when the first snapshot is staged. */
+/** The storage in `dir`, which is created when the first snapshot is staged. */
 export function directoryStorage(dir: string): SnapshotStorage {
   return new DirectoryStorage(dir);
 }
 
-/** A snapshot in a directory of its own, wherever that is. */
+/** A snapshot in a directory, not necessarily in a storage. */
 export function storedDirectory(dir: string): StoredSnapshot {
   return new StoredDirectory(dir);
 }
@@ -65,7 +65,7 @@ class DirectoryStorage implements SnapshotStorage {
       throw error;
     });
     if (found?.isDirectory() !== true) {
-      throw new NotFoundError('SNAPSHOT_MISSING', 'no snapshot there', { path: dir });
+      throw new NotFoundError('SNAPSHOT_MISSING', 'no such snapshot', { path: dir });
     }
     return new StoredDirectory(dir);
   }
@@ -104,15 +104,15 @@ class DirectoryStorage implements SnapshotStorage {
 const STAGED = 'new';
 const REPLACED = 'old';
 const REMOVED = 'removed';
-/** `.<name>-<id>`: where a snapshot is on its way in or out. */
+/** `.<name>-<id>`: work directory of a snapshot that is being published or removed. */
 const WORK_NAME = /^\.(?<name>[^.].*)-[0-9a-f]{12}$/su;
 
-/** A run that was killed between the two renames of a replacement has left the old snapshot beside the new one. */
+/** Restores the old snapshot after a run that was killed between the two renames of a replacement. */
 const putBack: Rescue = ({ path, location }) => {
   const name = WORK_NAME.exec(basename(location))?.groups?.['name'];
   const old = join(path, REPLACED);
   if (name === undefined || !existsSync(old) || !existsSync(join(path, STAGED))) return;
-  // Where the work directory itself is, by whatever path that is reached now.
+  // Next to the work directory, whatever path leads to it now.
   const final = `${path}/../${name}`;
   if (!existsSync(final)) renameSync(old, final);
 };
@@ -179,7 +179,7 @@ class StoredDirectory implements StoredSnapshot {
   }
 }
 
-/** Where a snapshot is staged. */
+/** The place where a snapshot is staged. */
 interface Site {
   /** The snapshot dir. */
   readonly place: HeldDirectory;
@@ -190,7 +190,7 @@ interface Site {
 class StagedDirectory implements StagedSnapshot {
   readonly #site: Site;
   readonly #name: string;
-  /** What will be renamed; beside it is the lock. */
+  /** The directory that will be renamed; the lock is next to it. */
   readonly #staging: string;
   readonly #dirs = new Set<string>();
   readonly #open = new Set<FileHandle>();
@@ -215,8 +215,8 @@ class StagedDirectory implements StagedSnapshot {
     accept: ((shown: ShownFile) => Promise<boolean>) | undefined,
   ): Promise<number | undefined> {
     const path = this.#pathFor(file);
-    // It gets its new name first: then the file that is checked is the file that stays, even if the other snapshot
-    // is removed meanwhile.
+    // It gets its new name first: then the checked file is the file that stays, even if the other snapshot is
+    // removed.
     const size = await adopted(join(from.location, file), path, maxBytes);
     if (size === undefined || accept === undefined || (await accept({ path }))) return size;
     await rm(path);
@@ -259,7 +259,7 @@ class StagedDirectory implements StagedSnapshot {
       if (!replace) throw snapshotExists(final);
       old = join(work.path, REPLACED);
       await rename(final, old).catch((error: unknown) => {
-        // Another replaces it too, and has just taken it away.
+        // Another process is replacing it too, and has just moved it away.
         if (!isMissing(error)) throw error;
         old = undefined;
       });
@@ -271,7 +271,7 @@ class StagedDirectory implements StagedSnapshot {
       await syncDirectory(place.path);
     } catch (error) {
       if (isVisible) await rename(final, this.#staging);
-      // Another's, published meanwhile: it has replaced the old one too.
+      // Another process has published its own meanwhile: it has replaced the old one too.
       if (isThere(error)) throw snapshotExists(final, error);
       if (old !== undefined) await rename(old, final);
       throw error;
@@ -298,7 +298,7 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** As {@link adoptFile}; undefined also if nothing is there. */
+/** As {@link adoptFile}; also undefined if `from` does not exist. */
 async function adopted(from: string, to: string, maxBytes: number): Promise<number | undefined> {
   return adoptFile(from, to, maxBytes).catch((error: unknown) => {
     if (isMissing(error)) return undefined;
@@ -307,21 +307,21 @@ async function adopted(from: string, to: string, maxBytes: number): Promise<numb
 }
 
 function snapshotExists(path: string, cause?: unknown): SwingSnapError {
-  return new SwingSnapError('SNAPSHOT_EXISTS', 'a snapshot is there already', {
+  return new SwingSnapError('SNAPSHOT_EXISTS', 'the snapshot already exists', {
     path: withShownPaths(path),
-    hint: 'use --replace to put the new one in its place',
+    hint: 'use --replace to replace it with the new one',
     cause,
   });
 }
 
 function isThere(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
-  // rename(2) says either of a directory that is not empty.
+  // rename(2) reports either one for a directory that is not empty.
   return code === 'EEXIST' || code === 'ENOTEMPTY';
 }
 
 function notAFile(path: string): VerificationError {
-  return new VerificationError('NOT_A_FILE', 'what should be a file of the snapshot is none', {
+  return new VerificationError('NOT_A_FILE', 'a file of the snapshot is not a regular file', {
     path,
   });
 }

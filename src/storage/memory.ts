@@ -1,4 +1,4 @@
-/** A storage in memory, for tests, and for programs that look before they write. */
+/** A storage in memory, for tests and for programs that check before they write. */
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import {
   checkSnapshotName,
@@ -27,7 +27,7 @@ class MemoryStorage implements SnapshotStorage {
     checkSnapshotName(name);
     const files = this.#snapshots.get(name);
     if (files === undefined) {
-      throw new NotFoundError('SNAPSHOT_MISSING', 'no snapshot there', { path: name });
+      throw new NotFoundError('SNAPSHOT_MISSING', 'no such snapshot', { path: name });
     }
     const find = (file: string): Uint8Array => {
       const bytes = files.get(file);
@@ -90,7 +90,7 @@ class MemoryStorage implements SnapshotStorage {
       },
       async publish(replace) {
         if (snapshots.has(name) && !replace) {
-          throw new SwingSnapError('SNAPSHOT_EXISTS', 'a snapshot is there already', {
+          throw new SwingSnapError('SNAPSHOT_EXISTS', 'the snapshot already exists', {
             path: name,
           });
         }
