@@ -1,4 +1,4 @@
-/** Exports that are small, and would take long or much to check. */
+/** Small exports that would take much time or memory to check. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { ItemBudget } from '../../src/swing-store-export/artifact/item-budget.ts';
@@ -12,7 +12,7 @@ import { rawZip, type RawEntry } from './bundle/raw-zip.ts';
 
 const tempDir = useTempDir();
 
-/** What each of them took before was minutes, or memory without end. */
+/** Without the limits, each of them takes minutes or unbounded memory. */
 const MAX_MS = 8000;
 
 async function soon<T>(work: () => T): Promise<Awaited<T>> {
@@ -61,7 +61,7 @@ const mismatch = (why: string) =>
 describe('a bundle is refused at once', () => {
   it('whose zip names the same bytes over and over', async () => {
     const first = { name: 'x', content: Buffer.alloc(1_000_000) };
-    // The directory names it again and again; the bytes are there once.
+    // The directory names the entry many times; the bytes exist once.
     const zip = Buffer.from(rawZip([first]));
     const [end, directory] = [zip.subarray(-22), zip.subarray(zip.length - 22 - 47, -22)];
     const count = 20_000;
@@ -96,7 +96,7 @@ describe('a bundle is refused at once', () => {
     });
   });
 
-  it('whose modules import more than any contract', async () => {
+  it('whose modules have more imports than any contract', async () => {
     const names = named(200_000, (i) => `./m${i % 10}`);
     const all = Object.fromEntries(
       ['./a', ...named(10, (i) => `./m${i}`)].map((name) => [
@@ -157,7 +157,7 @@ describe('a bundle is refused at once', () => {
 });
 
 describe('records', () => {
-  it('of a number that is none are refused at once, however many digits it has', async () => {
+  it('with an invalid number are refused at once, however many digits it has', async () => {
     const index = new RecordIndex(await tempDir());
     const record = {
       vatID: 'v1',
@@ -176,7 +176,7 @@ describe('records', () => {
   });
 
   it.each(['ascending', 'descending'])(
-    'of thirty thousand spans of a vat are followed in time that grows with them, %s',
+    'of thirty thousand spans of a vat take time in proportion to their number, %s',
     async (order) => {
       const index = new RecordIndex(await tempDir());
       const spans = Array.from({ length: 30_000 }, (_, i) => ({
@@ -199,7 +199,7 @@ describe('records', () => {
 });
 
 describe('a bundle', () => {
-  it('that is larger than any chain takes is refused before all of it is held', async () => {
+  it('that is larger than any chain accepts is refused before all of it is in memory', async () => {
     let read = 0;
     async function* endless(): AsyncGenerator<Uint8Array> {
       for (const piece = Buffer.alloc(8 * 1024 * 1024); ; read += 1) yield piece;
@@ -233,7 +233,7 @@ describe('transcript items', () => {
     });
   });
 
-  it('of no bytes are refused, when there are more than any kernel has written', async () => {
+  it('of no bytes are refused if there are more than any kernel writes', async () => {
     const hash = createHash('sha256').digest('hex');
     const expected = { kind: 'transcript', hash, items: 12_000_000, endPos: 12_000_000 } as const;
     const budget = new ItemBudget();

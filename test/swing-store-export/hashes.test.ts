@@ -27,7 +27,7 @@ beforeAll(async () => {
   ({ lines } = await ExportFiles.read(exportDir));
 });
 
-/** @param blockLines how many lines come at a time */
+/** @param blockLines lines per block */
 function hash(all: readonly string[], blockLines = Infinity) {
   const index = new RecordIndex(scratchDir);
   try {
@@ -74,13 +74,13 @@ describe('the operational hash', () => {
     expect(hash(changed).operationalHash).not.toBe(whole);
   });
 
-  it('does not depend on how the lines come', () => {
+  it('does not depend on how the lines are divided into blocks', () => {
     const whole = hash(lines);
     for (const blockLines of [1, 2, 7]) expect(hash(lines, blockLines)).toEqual(whole);
     expect(whole.entries).toBe(lines.length);
   });
 
-  it('is that of nothing for no export data', () => {
+  it('is that of no bytes for empty export data', () => {
     const { exportDataHash, operationalHash, entries, size } = hash([]);
     expect(operationalHash).toBe(exportDataHash);
     expect({ entries, size }).toEqual({ entries: 0, size: 0 });

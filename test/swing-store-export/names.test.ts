@@ -22,8 +22,8 @@ const name: fc.Arbitrary<ArtifactName> = fc.oneof(
   fc.record({ kind: fc.constant('bundle' as const), bundleID: id }),
 );
 
-describe('a name of an artifact', () => {
-  it('is taken apart into what it was made of', () => {
+describe('the name of an artifact', () => {
+  it('is parsed into the parts that it was made of', () => {
     fc.assert(
       fc.property(name, (parts) => {
         expect(parseArtifactName(formatArtifactName(parts))).toEqual(parts);
@@ -32,7 +32,7 @@ describe('a name of an artifact', () => {
     );
   });
 
-  it('has one spelling: any text is refused, or is what its parts spell', () => {
+  it('has one spelling: any text is refused, or equals what its parts spell', () => {
     const piece = fc.constantFrom(
       'snapshot',
       'transcript',

@@ -1,4 +1,4 @@
-/** Bundle artifacts, sound and not, for a comparison of verdicts. Whether one is sound is for the judge to say. */
+/** Bundle artifacts, sound and unsound, for a comparison of verdicts. The judge decides which are sound. */
 import { createHash } from 'node:crypto';
 import { deflateRawSync } from 'node:zlib';
 import { ZipReader } from '@endo/zip/reader.js';
@@ -37,7 +37,7 @@ function filesOf(zip: Uint8Array): Map<string, Uint8Array> {
 const entriesOf = (files: ReadonlyMap<string, Uint8Array>): RawEntry[] =>
   [...files].map(([name, content]) => ({ name, content }));
 
-/** Small archives that are written from nothing, each with one peculiarity. */
+/** Small archives written from scratch, each with one peculiarity. */
 export function* handmadeCases(): Generator<BundleCase> {
   for (const [name, { map, files }] of Object.entries(COMPARTMENT_MAPS)) {
     const text = typeof map === 'string' ? map : JSON.stringify(map);
@@ -81,7 +81,7 @@ export function* handmadeCases(): Generator<BundleCase> {
   }
 }
 
-/** Zips with the files of a sound archive and one thing wrong, or strange, in the zip itself. */
+/** Zips with the files of a sound archive, and one wrong or strange thing in the zip itself. */
 export function* zipCases(zip: Uint8Array): Generator<BundleCase> {
   const files = filesOf(zip);
   const map = files.get(MAP) ?? new Uint8Array();
@@ -197,7 +197,7 @@ export function* zipCases(zip: Uint8Array): Generator<BundleCase> {
   }
 }
 
-/** Versions of a JSON bundle, and of its id. */
+/** Variants of a JSON bundle and of its id. */
 export function* nestedEvaluateCases(bytes: Uint8Array): Generator<BundleCase> {
   const text = Buffer.from(bytes).toString();
   const hash = (content: string) => createHash('sha256').update(content).digest('hex');
@@ -242,7 +242,7 @@ export function* nestedEvaluateCases(bytes: Uint8Array): Generator<BundleCase> {
   }
 }
 
-/** Every byte of a zip changed, once each. */
+/** Variants of a zip with one byte changed, for every byte. */
 export function* flippedCases(zip: Uint8Array, stride: number): Generator<BundleCase> {
   const map = filesOf(zip).get(MAP) ?? new Uint8Array();
   for (let at = 0; at < zip.length; at += stride) {
@@ -252,7 +252,7 @@ export function* flippedCases(zip: Uint8Array, stride: number): Generator<Bundle
   }
 }
 
-/** Random changes of a zip's bytes, and of the JSON in it with the hashes made right again. */
+/** Random changes of a zip's bytes, and of the JSON in it with corrected hashes. */
 export function* randomCases(zip: Uint8Array, seed: number, count: number): Generator<BundleCase> {
   const random = generatorOf(seed);
   const below = (limit: number) => Math.floor(random() * limit);
@@ -338,7 +338,7 @@ function editJson(root: Json, random: () => number, edits: number): void {
   }
 }
 
-/** As JSON.parse does it, so that `__proto__` is a property like any other. */
+/** Like JSON.parse, so that `__proto__` is a property like any other. */
 function define(parent: object, key: string, value: Json): void {
   if (Array.isArray(parent)) parent.push(value);
   else

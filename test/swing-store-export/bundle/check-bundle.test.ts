@@ -22,7 +22,7 @@ import {
 interface Verdict {
   readonly accepted: boolean;
   readonly reason?: string;
-  /** What the reference importer stored, in base64. */
+  /** The bytes that the reference importer stored, in base64. */
   readonly stored?: string;
 }
 
@@ -36,7 +36,7 @@ const run = (script: string, argument: string): string =>
     maxBuffer: 2 ** 30,
   });
 
-/** The reference's verdicts on all cases, by one process. */
+/** The reference's verdicts on all cases, from one process. */
 function judge(cases: readonly BundleCase[]): Verdict[] {
   const list = cases.map(({ bundleID, bytes }, index) => {
     const file = join(directory, `case-${index}`);
@@ -69,7 +69,7 @@ function verdictOf({ bundleID, bytes }: BundleCase): Verdict {
   return { accepted: true, stored: Buffer.from(stored).toString('base64') };
 }
 
-/** How many cases are accepted and refused; throws with every case that the reference judges otherwise. */
+/** Counts accepted and refused cases; throws with every case that the reference judges differently. */
 function compare(cases: readonly BundleCase[]): { accepted: number; refused: number } {
   const verdicts = judge(cases);
   const differences = cases.flatMap((item, index) => {
@@ -105,7 +105,7 @@ afterAll(() => {
 });
 
 describe('checkBundle', () => {
-  it('accepts what bundle-source makes, and no other id for it', () => {
+  it('accepts the output of bundle-source, and no other id for it', () => {
     expect(bundles).toHaveLength(5);
     const ids = bundles.map(({ bundleID }) => bundleID);
     const cases = bundles.flatMap(({ name, bytes }) =>
@@ -148,7 +148,7 @@ describe('checkBundle', () => {
     expect(refused).toBeGreaterThan(100);
   });
 
-  it('says which hash it expected and which it found', () => {
+  it('reports which hash it expected and which it found', () => {
     const { bundleID, bytes } = bundle('endoZipBase64 single.js');
     const other = `b1-${sha512('other')}`;
     const error = errorOf(other, bytes);
@@ -167,11 +167,11 @@ describe('checkBundle', () => {
     });
   });
 
-  it('refuses an id of a version that it does not know, as such', () => {
+  it('refuses an id with an unknown version as unsupported', () => {
     expect(errorOf('b2-00', new Uint8Array())).toMatchObject({ code: 'BUNDLE_UNSUPPORTED' });
   });
 
-  it('reads bytes that are a part of a larger buffer', () => {
+  it('reads bytes that are part of a larger buffer', () => {
     for (const { name, bundleID, bytes } of bundles) {
       const larger = Buffer.concat([Buffer.alloc(7, 1), bytes, Buffer.alloc(9, 1)]);
       const part = new Uint8Array(larger.buffer, larger.byteOffset + 7, bytes.length);

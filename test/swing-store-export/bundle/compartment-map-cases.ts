@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 
 export interface ArchiveContent {
-  /** An object, or JSON text where an object cannot say it. */
+  /** An object, or JSON text if an object cannot express it. */
   readonly map: object | string | null;
-  /** Text, or an object for its JSON. */
+  /** Text, or an object to be written as JSON. */
   readonly files: Readonly<Record<string, string | object>>;
 }
 
@@ -110,7 +110,7 @@ export const COMPARTMENT_MAPS: Readonly<Record<string, ArchiveContent>> = {
     },
     'that is null': { map: null, files: { 'c/a': 'text' } },
     'that is an array': { map: [], files: { 'c/a': 'text' } },
-    'that is no JSON': { map: '{', files: { 'c/a': 'text' } },
+    'that is not JSON': { map: '{', files: { 'c/a': 'text' } },
     'with __proto__': {
       map: json(one({ './a': text })).replace('{', '{"__proto__":{},'),
       files: { 'c/a': 'text' },
@@ -175,7 +175,7 @@ export const COMPARTMENT_MAPS: Readonly<Record<string, ArchiveContent>> = {
     'of original source': one({ './a': { location: 'a', parser: 'mjs' } }),
     'of original script': one({ './a': { location: 'a', parser: 'cjs' } }),
     'of bytes': one({ './a': { location: 'a', parser: 'bytes' } }),
-    'of JSON that is none': one({ './a': { location: 'a', parser: 'json' } }),
+    'of invalid JSON': one({ './a': { location: 'a', parser: 'json' } }),
     'with more fields': one({ './a': { ...text, more: 1 } }),
     'with retained': one({ './a': { ...text, retained: true } }),
     'that is null': one({ './a': null }),
@@ -276,7 +276,9 @@ export const COMPARTMENT_MAPS: Readonly<Record<string, ArchiveContent>> = {
       files: { 'c/a': imports('d'), 'd/dot': 'text' },
     },
     'in a scope with a slash': pair('d/x', { scopes: { 'd/': { compartment: 'd' } } }),
-    'in a scope that is no prefix by parts': pair('dd/x', { scopes: { d: { compartment: 'd' } } }),
+    'in a scope that is not a prefix by parts': pair('dd/x', {
+      scopes: { d: { compartment: 'd' } },
+    }),
     'in a scope of no compartment': pair('d/x', { scopes: { d: { compartment: 'x' } } }),
     'in the second scope': pair('d/x', {
       scopes: { e: { compartment: 'c' }, d: { compartment: 'd' } },

@@ -1,7 +1,7 @@
 /** Writes zips in which every field can be wrong. */
 import { crc32 } from 'node:zlib';
 
-/** One entry; what is left out is as a correct zip of stored files has it. */
+/** One entry. The defaults are those of a correct zip of stored files. */
 export interface RawEntry {
   readonly name: string | Uint8Array;
   readonly content: Uint8Array;
@@ -12,7 +12,7 @@ export interface RawEntry {
   readonly comment?: Uint8Array;
   readonly externalAttributes?: number;
   readonly diskNumber?: number;
-  /** Overrides where the central directory says that the entry starts. */
+  /** Overrides the start of the entry in the central directory. */
   readonly start?: number;
 }
 
@@ -37,7 +37,7 @@ export interface RawEnd {
   readonly directoryOffset?: number;
   readonly commentLength?: number;
   readonly comment?: Uint8Array;
-  /** Bytes before the first entry, which the offsets do not count. */
+  /** Bytes before the first entry, not counted in the offsets. */
   readonly prefix?: Uint8Array;
 }
 

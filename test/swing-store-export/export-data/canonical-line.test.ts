@@ -5,7 +5,7 @@ import { findCanonicalLine } from '../../../src/swing-store-export/export-data/c
 
 const SEED = 20_260_401;
 
-/** What the line means to JSON itself: whether it is the text of a pair of strings that UTF-8 can carry. */
+/** The verdict of JSON itself: whether the line is the text of a pair of strings that UTF-8 can encode. */
 function isCanonical(line: Buffer): boolean {
   if (!isUtf8(line)) return false;
   const text = line.toString();
@@ -31,7 +31,7 @@ const escapes = fc
 const pairs = fc.tuple(fc.oneof(anyText, escapes), fc.oneof(anyText, escapes));
 
 describe('findCanonicalLine', () => {
-  it('finds whatever JSON.stringify writes for a pair of strings', () => {
+  it('finds every line that JSON.stringify writes for a pair of strings', () => {
     fc.assert(
       fc.property(pairs, anyText, ([key, value], before) => {
         const prefix = Buffer.from(before);

@@ -16,12 +16,12 @@ const fileDir = useTempDir('file');
 let scratchDir: string | undefined;
 const scratch = async (): Promise<string> => (scratchDir ??= await fileDir());
 
-/** In pieces that cut lines, and characters, anywhere. */
+/** In pieces that cut lines and characters anywhere. */
 async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-/** What a reading comes to: the text, or why there is none. */
+/** The result of a read: the text, or the error. */
 async function read(text: Buffer, size: number, dir?: string): Promise<Buffer | string> {
   const index = new RecordIndex(await scratch());
   try {
@@ -71,7 +71,7 @@ const honest: fc.Arbitrary<string[]> = fc.oneof(
   fc.constantFrom('b0-a', 'b1-b', 'b1-c').map((id) => [line(bundleEntry(id))]),
 );
 
-/** Lines that only hostile, old or unlucky exports hold. */
+/** Lines that only hostile, old or unlucky exports contain. */
 const odd = fc.constantFrom(
   ...['null', '', ' ', '{}', '5', '"k"', '"kv"', '[]', '["kv.a"]', '["kv.a",null]', '["kv.a",5]'],
   ...['["kv","x"]', '["x","y"]', '["x"]', '["kv.host.a","b"]', '["kv.local.a","b"]', '\ufeff[]'],
@@ -91,7 +91,7 @@ const anyLines = fc
 const chunk = fc.constantFrom(1, 3, 7, 64, 4096);
 
 describe('export data, read as canonical and read in any order', () => {
-  it('comes to one text: canonical text is what sorting it would give', async () => {
+  it('gives the same text: canonical text is the result of sorting it', async () => {
     let canonical = 0;
     let sorted = 0;
     const dir = await scratch();
@@ -108,12 +108,12 @@ describe('export data, read as canonical and read in any order', () => {
           expect(asIs.equals(text)).toBe(true);
           expect(Buffer.isBuffer(normalised) && normalised.equals(text)).toBe(true);
         } else if (asIs === 'refused') {
-          // Refused outright is refused in any order.
+          // What is refused outright is refused in any order.
           expect(normalised).toBe('refused');
         }
         if (Buffer.isBuffer(normalised)) {
           sorted += 1;
-          // What was normalised is canonical, and stays as it is.
+          // Normalised export data is canonical, and does not change.
           expect(await read(normalised, size)).toEqual(normalised);
           expect(await read(normalised, size, dir)).toEqual(normalised);
         }
@@ -124,7 +124,7 @@ describe('export data, read as canonical and read in any order', () => {
     expect(sorted).toBeGreaterThan(canonical);
   });
 
-  it('is the same in any order of its lines, when no key is repeated', async () => {
+  it('is the same for any order of its lines, if no key is repeated', async () => {
     const dir = await scratch();
     await fc.assert(
       fc.asyncProperty(
@@ -163,17 +163,17 @@ describe('export data, read as canonical and read in any order', () => {
       'with a .current missing',
       '["snapshot.v1.1","{\\"vatID\\":\\"v1\\",\\"snapPos\\":1,\\"hash\\":\\"a\\",\\"inUse\\":1}"]\n',
     ],
-  ])('is not taken for canonical %s', async (_, text) => {
+  ])('is not accepted as canonical %s', async (_, text) => {
     expect(await read(Buffer.from(text), 4096)).toBe('not canonical');
   });
 
-  it('has U+FFFD for half a surrogate pair, once, on every Node', async () => {
+  it('has one U+FFFD for a lone surrogate, on every Node', async () => {
     const text = '["kv.k\\udc00","v\\ud800w\\ud83d"]\n["kv.k\\ud800","2"]\n["kv.l\\udc00",null]\n';
     const found = await read(Buffer.from(text), 4096, await scratch());
     expect(String(found)).toBe('["kv.k\ufffd","2"]\n');
   });
 
-  it('is given its last newline', async () => {
+  it('gets a missing last newline', async () => {
     expect(await read(Buffer.from('["kv.a","1"]'), 4096)).toEqual(Buffer.from('["kv.a","1"]\n'));
   });
 });

@@ -31,7 +31,7 @@ interface Span {
   readonly held: boolean;
 }
 
-/** The spans of one vat, in order and without gaps but those that `present` leaves. */
+/** The spans of one vat, in order and without gaps except those that `present` leaves. */
 const spans: fc.Arbitrary<Span[]> = fc
   .tuple(
     fc.array(
@@ -69,7 +69,7 @@ const spans: fc.Arbitrary<Span[]> = fc
     return all.filter(({ present }) => present);
   });
 
-/** What the reference's `assertComplete` asks of the items, counted one by one. */
+/** What the reference's `assertComplete` requires of the items, counted one by one. */
 function isComplete(all: readonly Span[], mode: (typeof RESTORE_MODES)[number]): boolean {
   const current = all.find(({ isCurrent }) => isCurrent)!;
   const items = new Set(
@@ -91,7 +91,7 @@ function isComplete(all: readonly Span[], mode: (typeof RESTORE_MODES)[number]):
 }
 
 describe('the index of records', () => {
-  it('finds spans complete where every item that the mode asks for is held', async () => {
+  it('finds spans complete if every item that the mode requires is held', async () => {
     const seen = { complete: 0, lacking: 0 };
     await fc.assert(
       fc.asyncProperty(spans, fc.constantFrom(...RESTORE_MODES), async (all, mode) =>
@@ -115,7 +115,7 @@ describe('the index of records', () => {
     expect(Math.min(seen.complete, seen.lacking)).toBeGreaterThan(20);
   });
 
-  it('asks for every bundle and every heap snapshot in use, in each mode but none', async () => {
+  it('requires every bundle and every heap snapshot in use, in each mode except none', async () => {
     await withIndex((index) => {
       index.add(...bundleEntry('b0-x'));
       const heap = { vatID: 'v1', hash: 'h' };
@@ -126,7 +126,7 @@ describe('the index of records', () => {
       for (const mode of RESTORE_MODES) {
         expect(index.missing(mode)).toEqual(['bundle.b0-x', 'snapshot.v1.2']);
       }
-      // Listed is not held.
+      // A listed artifact is not a held one.
       index.notePresent({ kind: 'bundle', bundleID: 'b0-x' }, digest, false);
       expect(index.missing('operational')).toEqual(['bundle.b0-x', 'snapshot.v1.2']);
       index.notePresent({ kind: 'snapshot', vatID: 'v1', snapPos: 2 }, digest, true);
@@ -135,14 +135,14 @@ describe('the index of records', () => {
     });
   });
 
-  it('names ten of what is missing at most', async () => {
+  it('names at most ten missing artifacts', async () => {
     await withIndex((index) => {
       for (let i = 0; i < 30; i += 1) index.add(...bundleEntry(`b0-${i}`));
       expect(index.missing('operational')).toHaveLength(10);
     });
   });
 
-  it('refuses an artifact that is there twice, or a span that overlaps another', async () => {
+  it('refuses a duplicate artifact, and a span that overlaps another', async () => {
     await withIndex((index) => {
       const span = { vatID: 'v1', hash: 'h', isCurrent: false, incarnation: 0 };
       index.add(...transcriptSpanEntry({ ...span, startPos: 0, endPos: 4 }));
