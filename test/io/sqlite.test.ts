@@ -1,4 +1,4 @@
-/** Which SQLite a Node gets, and what is said where there is none. The cases without one run in a checkout of their own. */
+/** Which SQLite a Node gets, and the error if there is none. The cases without SQLite run in their own checkout. */
 import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ const tempDir = useTempDir();
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const [major = 0] = process.versions.node.split('.').map(Number);
 
-/** The program with everything that it needs but SQLite. */
+/** The program with everything that it needs except SQLite. */
 async function withoutSQLite(): Promise<string> {
   const dir = await tempDir();
   for (const name of ['bin', 'dist', 'package.json', 'oclif.manifest.json']) {
@@ -38,7 +38,7 @@ async function withoutSQLite(): Promise<string> {
 }
 
 describe('SQLite', () => {
-  it('is better-sqlite3 12 before Node 22 and 13 from there on', async () => {
+  it('is better-sqlite3 12 before Node 22, and 13 from Node 22 on', async () => {
     const seen = new URL(sqliteSeenFrom).pathname;
     expect(seen.endsWith('packages/node20/package.json')).toBe(major < 22);
     const db = openDatabase(':memory:');
@@ -46,7 +46,7 @@ describe('SQLite', () => {
     db.close();
   });
 
-  it('is named by the one line that says what to do, where it is missing', async () => {
+  it('is named in one line that says what to do, if it is missing', async () => {
     const dir = await withoutSQLite();
     const exportDir = path.join(root, 'test', 'fixtures', 'state-sync', 'export');
     const command = [path.join(dir, 'bin', 'run.js'), 'verify', exportDir, '--json'];
@@ -64,7 +64,7 @@ describe('SQLite', () => {
     });
   });
 
-  it('is named too where its binary does not load', async () => {
+  it('is named too if its binary does not load', async () => {
     const dir = await withoutSQLite();
     for (const place of ['.', path.join('packages', 'node20')]) {
       const broken = path.join(dir, place, 'node_modules', 'better-sqlite3');

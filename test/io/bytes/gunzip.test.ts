@@ -5,7 +5,7 @@ import { gunzipMember, GunzipError } from '../../../src/io/bytes/gunzip.ts';
 const data = Buffer.from('byte code '.repeat(1000));
 const gzipped = gzipSync(data);
 
-/** With an extra field, a name, a comment and a checksum of the header. */
+/** Gzip with an extra field, a name, a comment and a header checksum. */
 function withEverything(): Buffer {
   const head = Buffer.from(gzipped.subarray(0, 10));
   head[3] = 0x1e;
@@ -19,7 +19,7 @@ function withEverything(): Buffer {
 }
 
 describe('gunzipMember', () => {
-  it('gives what gunzip gives, whatever the header holds', async () => {
+  it('returns the same as gunzip, for every kind of header field', async () => {
     expect((await gunzipMember(gzipped, data.length)).equals(data)).toBe(true);
     expect((await gunzipMember(gzipSync(Buffer.alloc(0)), 0)).length).toBe(0);
     expect((await gunzipMember(withEverything(), 100_000)).equals(data)).toBe(true);
@@ -31,17 +31,17 @@ describe('gunzipMember', () => {
 
   it.each<[string, Buffer]>([
     ['a second member', Buffer.concat([gzipped, gzipped])],
-    ['a second member of nothing', Buffer.concat([gzipped, gzipSync(Buffer.alloc(0))])],
-    ['one byte behind it', Buffer.concat([gzipped, Buffer.of(0)])],
-    ['its last byte missing', gzipped.subarray(0, -1)],
-    ['its trailer missing', gzipped.subarray(0, -8)],
-    ['its body cut', gzipped.subarray(0, 30)],
+    ['an empty second member', Buffer.concat([gzipped, gzipSync(Buffer.alloc(0))])],
+    ['one trailing byte', Buffer.concat([gzipped, Buffer.of(0)])],
+    ['a missing last byte', gzipped.subarray(0, -1)],
+    ['a missing trailer', gzipped.subarray(0, -8)],
+    ['a truncated body', gzipped.subarray(0, 30)],
     [
-      'another checksum',
+      'the wrong checksum',
       Buffer.concat([gzipped.subarray(0, -8), Buffer.alloc(4), gzipped.subarray(-4)]),
     ],
-    ['another length', Buffer.concat([gzipped.subarray(0, -4), Buffer.alloc(4)])],
-    ['a header cut', gzipped.subarray(0, 9)],
+    ['the wrong length', Buffer.concat([gzipped.subarray(0, -4), Buffer.alloc(4)])],
+    ['a truncated header', gzipped.subarray(0, 9)],
     ['a name without an end', Buffer.from('1f8b0808000000000003616161', 'hex')],
     ['reserved flags', Buffer.concat([Buffer.from('1f8b0880', 'hex'), gzipped.subarray(4)])],
     ['no gzip at all', data],
@@ -50,7 +50,7 @@ describe('gunzipMember', () => {
     await expect(gunzipMember(bytes, 1_000_000)).rejects.toThrow(GunzipError);
   });
 
-  it('refuses more than may come out, before it is all there', async () => {
+  it('refuses too much output before all of it is decompressed', async () => {
     await expect(gunzipMember(gzipped, data.length - 1)).rejects.toThrow(GunzipError);
     const bomb = gzipSync(Buffer.alloc(200_000_000));
     const before = process.memoryUsage().rss;

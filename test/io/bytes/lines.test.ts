@@ -8,7 +8,7 @@ import {
 } from '../../../src/io/bytes/lines.ts';
 
 async function* cut(text: Buffer, size: number): AsyncGenerator<Uint8Array> {
-  // One buffer for all pieces, as a careless source would have it.
+  // One buffer for all pieces, as in a careless source.
   const buffer = Buffer.alloc(size);
   for (let at = 0; at < text.length; at += size) {
     const length = text.copy(buffer, 0, at, at + size);
@@ -36,12 +36,12 @@ describe('whole lines', () => {
     },
   );
 
-  it.each([1, 3, 100])('get the newline that the last one lacks (cut every %i)', async (size) => {
+  it.each([1, 3, 100])('get a newline that the last one lacks (cut every %i)', async (size) => {
     expect((await blocks('one\ntwo', size)).join('')).toBe('one\ntwo\n');
     expect(await blocks('', size)).toEqual([]);
   });
 
-  it('are taken apart at newlines alone', () => {
+  it('are split only at newlines', () => {
     expect([...linesOf(Buffer.from(text))].map(String)).toEqual([
       'one\n',
       '\n',
@@ -56,7 +56,7 @@ describe('a line that is too long', () => {
   const long = Buffer.alloc(MAX_LINE_BYTES + 2, 'a');
   long[long.length - 1] = 0x0a;
 
-  it('is refused before all of it is there, and in a block', async () => {
+  it('is refused before all of it has arrived, and in a block', async () => {
     let read = 0;
     async function* endless(): AsyncGenerator<Uint8Array> {
       for (const piece = long.subarray(0, 1024 * 1024); ; read += 1) yield piece;

@@ -1,10 +1,10 @@
-/** Streams in pieces of any size, as one, and split into parts. */
+/** Streams in pieces of any size, joined, and split into parts. */
 import { describe, expect, it } from 'vitest';
 import { gather, joined, splitEvery } from '../../../src/io/bytes/pieces.ts';
 
 async function* piecesOf(...sizes: number[]): AsyncGenerator<Uint8Array> {
   let next = 0;
-  // One buffer for all, as a stream has that uses its memory again.
+  // One buffer for all, as in a stream that reuses its memory.
   const memory = new Uint8Array(Math.max(0, ...sizes));
   for (const size of sizes) {
     for (let at = 0; at < size; at += 1) memory[at] = next++;
@@ -21,7 +21,7 @@ async function partsOf(partBytes: number, ...sizes: number[]): Promise<[number[]
 }
 
 describe('a stream that is split', () => {
-  it('gives parts of one size, and what is left in the last', async () => {
+  it('yields parts of one size, and the rest in the last part', async () => {
     expect(await partsOf(3, 2, 5)).toEqual([
       [[0, 1, 2], false],
       [[3, 4, 5], false],
@@ -29,11 +29,11 @@ describe('a stream that is split', () => {
     ]);
   });
 
-  it('is not split where it is exactly one part', async () => {
+  it('is not split if it is exactly one part', async () => {
     expect(await partsOf(4, 1, 3)).toEqual([[[0, 1, 2, 3], true]]);
   });
 
-  it('is one empty part where it is empty', async () => {
+  it('is one empty part if it is empty', async () => {
     expect(await partsOf(4)).toEqual([[[], true]]);
   });
 });

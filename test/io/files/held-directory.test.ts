@@ -9,23 +9,20 @@ import { listTree, useTempDir } from '../../fixtures/directories.ts';
 const tempDir = useTempDir();
 const isLinux = process.platform === 'linux';
 
-it.runIf(isLinux)(
-  'reaches into a directory that something else has taken the place of',
-  async () => {
-    const dir = await tempDir();
-    await mkdir(join(dir, 'a'));
-    const held = HeldDirectory.open(join(dir, 'a'));
-    await rename(join(dir, 'a'), join(dir, 'b'));
-    await mkdir(join(dir, 'victim'));
-    await symlink('victim', join(dir, 'a'));
-    mkdirSync(held.at('new'));
-    held.close();
-    expect(readdirSync(join(dir, 'b'))).toEqual(['new']);
-    expect(readdirSync(join(dir, 'victim'))).toEqual([]);
-  },
-);
+it.runIf(isLinux)('reaches into a directory that was replaced by something else', async () => {
+  const dir = await tempDir();
+  await mkdir(join(dir, 'a'));
+  const held = HeldDirectory.open(join(dir, 'a'));
+  await rename(join(dir, 'a'), join(dir, 'b'));
+  await mkdir(join(dir, 'victim'));
+  await symlink('victim', join(dir, 'a'));
+  mkdirSync(held.at('new'));
+  held.close();
+  expect(readdirSync(join(dir, 'b'))).toEqual(['new']);
+  expect(readdirSync(join(dir, 'victim'))).toEqual([]);
+});
 
-it('removes what is in it and nothing that a link leads to', async () => {
+it('removes its content, but no target of a symlink', async () => {
   const dir = await tempDir();
   await mkdir(join(dir, 'victim'));
   await writeFile(join(dir, 'victim', 'file'), 'x');
@@ -41,7 +38,7 @@ it('removes what is in it and nothing that a link leads to', async () => {
   expect(Object.keys(await listTree(join(dir, 'victim')))).toEqual(['file']);
 });
 
-it('is not what a link leads to where it is opened as one in another', async () => {
+it('does not follow a symlink when it is opened inside another directory', async () => {
   const dir = await tempDir();
   await mkdir(join(dir, 'victim'));
   await symlink('victim', join(dir, 'link'));
@@ -53,7 +50,7 @@ it('is not what a link leads to where it is opened as one in another', async () 
   held.close();
 });
 
-it('is called in messages by the path that it was opened by', async () => {
+it('is named in messages by the path by which it was opened', async () => {
   const dir = await tempDir();
   const held = HeldDirectory.open(dir);
   expect(withShownPaths(`ENOSPC: no space, open '${held.at('file')}'`)).toBe(

@@ -6,7 +6,7 @@ import { listTree, useTempDir } from '../../fixtures/directories.ts';
 
 const tempDir = useTempDir();
 
-it('makes what is missing and unmakes just that', async () => {
+it('makes the missing directories and removes only those again', async () => {
   const dir = await tempDir();
   const made = await makeDirectory(join(dir, 'a', 'b', 'c'));
   expect(made.map(({ path }) => path)).toEqual(
@@ -17,14 +17,14 @@ it('makes what is missing and unmakes just that', async () => {
   expect(await listTree(dir)).toEqual({});
 });
 
-it('is the same for a relative path', async () => {
+it('does the same for a relative path', async () => {
   const dir = await tempDir();
   const made = await makeDirectory(relative(process.cwd(), join(dir, 'a', 'b')));
   expect(made.map(({ path }) => path)).toEqual([join(dir, 'a', 'b'), join(dir, 'a')]);
   expect((await stat(join(dir, 'a', 'b'))).isDirectory()).toBe(true);
 });
 
-it('leaves what something was put into, and what is above it', async () => {
+it('leaves a directory that is no longer empty, and its parents', async () => {
   const dir = await tempDir();
   const made = await makeDirectory(join(dir, 'a', 'b'));
   await writeFile(join(dir, 'a', 'file'), 'x');
@@ -32,7 +32,7 @@ it('leaves what something was put into, and what is above it', async () => {
   expect(Object.keys(await listTree(dir))).toEqual(['a', 'a/file']);
 });
 
-it('leaves a directory that took the place of one that was made', async () => {
+it('leaves a directory that has replaced a new one', async () => {
   const dir = await tempDir();
   await mkdir(join(dir, 'elsewhere', 'b'), { recursive: true });
   const made = await makeDirectory(join(dir, 'a', 'b'));
@@ -43,7 +43,7 @@ it('leaves a directory that took the place of one that was made', async () => {
   expect(await listTree(dir)).toEqual(before);
 });
 
-it('makes no directory where a link leads', async () => {
+it('makes no directory through a symlink', async () => {
   const dir = await tempDir();
   await symlink('nowhere', join(dir, 'link'));
   await expect(makeDirectory(join(dir, 'link', 'a'))).rejects.toThrow(/ENOTDIR|ELOOP/u);
@@ -51,7 +51,7 @@ it('makes no directory where a link leads', async () => {
 });
 
 it.runIf(process.getuid?.() === 0)(
-  'gives what root makes to the owner of what is above',
+  'gives what root makes to the owner of the parent directory',
   async () => {
     const dir = await tempDir();
     await mkdir(join(dir, 'home'));

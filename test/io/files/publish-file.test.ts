@@ -7,7 +7,7 @@ import { listTree, useTempDir } from '../../fixtures/directories.ts';
 const tempDir = useTempDir();
 
 describe('publishing a file', () => {
-  it('puts the new content in the place of the old, and leaves nothing else', async () => {
+  it('replaces the old content with the new one, and leaves nothing else', async () => {
     const dir = await tempDir();
     const file = path.join(dir, 'file');
     await writeFile(file, 'a longer old content');
@@ -21,7 +21,7 @@ describe('publishing a file', () => {
     expect(Object.keys(await listTree(dir))).toEqual(['file']);
   });
 
-  it('leaves the old content and nothing else if the new one fails to be written', async () => {
+  it('leaves the old content and nothing else if writing the new one fails', async () => {
     const dir = await tempDir();
     const file = path.join(dir, 'file');
     await writeFile(file, 'old');
@@ -34,7 +34,7 @@ describe('publishing a file', () => {
     expect(await listTree(dir)).toEqual(before);
   });
 
-  it('leaves nothing if the name is taken by a directory', async () => {
+  it('leaves nothing behind if a directory has the name', async () => {
     const dir = await tempDir();
     await mkdir(path.join(dir, 'file', 'in it'), { recursive: true });
     const before = await listTree(dir);
@@ -42,7 +42,7 @@ describe('publishing a file', () => {
     expect(await listTree(dir)).toEqual(before);
   });
 
-  it('never writes into a file that is there', async () => {
+  it('never writes into an existing file', async () => {
     const file = path.join(await tempDir(), 'file');
     await writeFile(file, 'theirs');
     await expect(writeDurably(file, 'ours')).rejects.toMatchObject({ code: 'EEXIST' });

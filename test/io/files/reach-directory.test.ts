@@ -16,7 +16,7 @@ async function leadsTo(path: string, expected: string): Promise<boolean> {
 }
 
 describe('a path', () => {
-  it('leads through links of every kind to a directory', async () => {
+  it('leads through symlinks of every kind to a directory', async () => {
     const dir = await tempDir();
     const target = join(dir, 'a', 'b');
     await mkdir(target, { recursive: true });
@@ -31,7 +31,7 @@ describe('a path', () => {
     expect(await leadsTo('/', '/')).toBe(true);
   });
 
-  it('leads into a directory that is held', async () => {
+  it('leads into a held directory', async () => {
     const dir = await tempDir();
     await mkdir(join(dir, 'a', 'b'), { recursive: true });
     const held = HeldDirectory.open(join(dir, 'a'));
@@ -40,7 +40,7 @@ describe('a path', () => {
     held.close();
   });
 
-  it('leads nowhere where the system says so', async () => {
+  it('leads nowhere if the system reports an error', async () => {
     const dir = await tempDir();
     await writeFile(join(dir, 'file'), '');
     await symlink('loop', join(dir, 'loop'));
@@ -51,7 +51,7 @@ describe('a path', () => {
   });
 
   it.runIf(process.getuid?.() === 0)(
-    "leads through another user's link only to what is that user's",
+    "leads through another user's symlink only to what is that user's",
     async () => {
       const dir = await tempDir();
       for (const name of ['ours', 'theirs']) await mkdir(join(dir, name));

@@ -13,7 +13,7 @@ async function open(content: string): Promise<{ file: SourceFile; path: string }
   return { file: SourceFile.open(path), path };
 }
 
-it('gives a file in pieces of at most the asked size, each in a buffer of its own', async () => {
+it('yields a file in pieces of at most the requested size, each in its own buffer', async () => {
   const { file } = await open('abcdefgh');
   const pieces: Buffer[] = [];
   for await (const piece of file.pieces(3)) pieces.push(piece);
@@ -22,14 +22,14 @@ it('gives a file in pieces of at most the asked size, each in a buffer of its ow
   expect(new Set(pieces.map(({ buffer }) => buffer)).size).toBe(3);
 });
 
-it('gives no pieces of a file without content', async () => {
+it('yields no pieces of an empty file', async () => {
   const { file } = await open('');
   for await (const piece of file.pieces(3)) expect(piece).toBeUndefined();
   expect((await file.readWhole()).length).toBe(0);
   file.close();
 });
 
-it('reads as much as there was when it was opened, or less if the file has shrunk', async () => {
+it('reads up to the size that the file had when it was opened, or less if it has shrunk', async () => {
   const grown = await open('abc');
   await appendFile(grown.path, 'def');
   expect(String(await grown.file.readWhole())).toBe('abc');

@@ -13,26 +13,26 @@ function named(dir: string): string | undefined {
   return userStateDir({ SWINGSNAP_STATE_DIR: dir });
 }
 
-describe('the directory for what is kept of a user', () => {
-  it('is the one that the environment names, made for the user alone', async () => {
+describe('the state directory of a user', () => {
+  it('is the one that the environment names, made accessible only to the user', async () => {
     const dir = join(await tempDir(), 'a', 'b');
     expect(named(dir)).toBe(dir);
     expect(named(dir)).toBe(dir);
     for (const made of [dir, join(dir, '..')]) expect(lstatSync(made).mode & 0o777).toBe(0o700);
   });
 
-  it('is in the home that passwd has, wherever HOME points', async () => {
+  it('is in the home directory from passwd, wherever HOME points', async () => {
     const HOME = await tempDir();
     const dir = userStateDir({ HOME, XDG_STATE_HOME: HOME });
     expect([stateDirInHome(userInfo().homedir), undefined]).toContain(dir);
     expect(readdirSync(HOME)).toEqual([]);
   });
 
-  it('is none where the environment names it from a working directory', () => {
+  it('is undefined if the environment names it by a relative path', () => {
     expect(named('state')).toBeUndefined();
   });
 
-  it('is none where a file is, or below one that cannot be made', async () => {
+  it('is undefined if it is a file, or cannot be made', async () => {
     const dir = await tempDir();
     symlinkSync(join(dir, 'nowhere'), join(dir, 'dangling'));
     expect(named(join(dir, 'dangling'))).toBeUndefined();
@@ -40,7 +40,7 @@ describe('the directory for what is kept of a user', () => {
     expect(named('/dev/null')).toBeUndefined();
   });
 
-  it('is none where others may write to it, or may move it or a directory above', async () => {
+  it('is undefined if others may write to it, or may move it or a parent of it', async () => {
     const base = await tempDir();
     for (const [mode, expected] of [
       [0o777, undefined],
@@ -59,7 +59,7 @@ describe('the directory for what is kept of a user', () => {
     expect(named(join(base, 'open'))).toBeUndefined();
   });
 
-  it.runIf(isRoot)('is none where it, or what leads to it, is another user’s', async () => {
+  it.runIf(isRoot)('is undefined if it, or what leads to it, belongs to another user', async () => {
     const base = await tempDir();
     mkdirSync(join(base, 'theirs', 'state'), { recursive: true });
     mkdirSync(join(base, 'own'));
@@ -74,7 +74,7 @@ describe('the directory for what is kept of a user', () => {
 });
 
 describe('another user may write', () => {
-  it('by the rights of all, or of a group that is more than the owner’s own', () => {
+  it('with the permissions of others, or of a group other than the owner’s private one', () => {
     const rights = (mode: number, uid: number, gid: number): boolean =>
       othersMayWrite({ mode, uid, gid });
     expect(rights(0o100644, 1000, 1000)).toBe(false);

@@ -25,7 +25,7 @@ async function leftover(dir: string, name = NAME, lock = LOCK_TEXT): Promise<voi
   await writeFile(join(dir, name, 'file'), 'x');
 }
 
-/** Another process that has a file open, and does something with it first. */
+/** Another process that opens a file, and does something with it first. */
 async function elsewhere(path: string, before = 'true'): Promise<ChildProcess> {
   const script = `exec 3<>"$0"; ${before}; echo open; exec sleep 60`;
   const child = spawn('sh', ['-ec', script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -39,7 +39,7 @@ async function end(child: ChildProcess): Promise<void> {
 }
 
 describe('a work directory', () => {
-  it('is for its user alone, and gone with all that is in it', async () => {
+  it('is accessible only to its user, and removed with its content', async () => {
     const dir = await tempDir();
     const work = WorkDirectory.make(dir, '.work-');
     expect(namesOf('.work-').test(basename(work.location))).toBe(true);
@@ -55,7 +55,7 @@ describe('a work directory', () => {
     expect(Object.keys(await listTree(dir))).toEqual(['kept', 'kept/file']);
   });
 
-  it.runIf(isLinux)('is the same by its path when its name leads elsewhere', async () => {
+  it.runIf(isLinux)('is reached by its path even when its name leads elsewhere', async () => {
     const dir = await tempDir();
     const work = WorkDirectory.make(dir, '.work-');
     await rename(work.location, join(dir, 'moved'));
@@ -70,7 +70,7 @@ describe('a work directory', () => {
     expect(readdirSync(join(dir, 'moved'))).toEqual([]);
   });
 
-  it('is named in messages as users know it', async () => {
+  it('has in messages the name that users know', async () => {
     const work = WorkDirectory.make(await tempDir(), '.work-');
     expect(withShownPaths(join(work.path, 'a', 'b'))).toBe(join(work.location, 'a', 'b'));
     const text = `cannot open '${work.path}/a'`;
@@ -79,15 +79,15 @@ describe('a work directory', () => {
     work.remove();
   });
 
-  it('cannot be made where the directory above is gone, and leaves nothing', async () => {
+  it('cannot be made if the parent directory is gone, and leaves nothing behind', async () => {
     const dir = await tempDir();
     expect(() => WorkDirectory.make(join(dir, 'gone'), '.work-')).toThrow('ENOENT');
     expect(await listTree(dir)).toEqual({});
   });
 });
 
-describe('a directory for a name that is only passing', () => {
-  it('is gone once it was used, also without success', async () => {
+describe('a passing directory', () => {
+  it('is removed after use, even after a failure', async () => {
     const dir = await tempDir();
     expect(inPassingDirectory(dir, '.work-', (path) => readdirSync(path))).toEqual(['.lock']);
     const failing = (): never => {
@@ -97,7 +97,7 @@ describe('a directory for a name that is only passing', () => {
     expect(await listTree(dir)).toEqual({});
   });
 
-  it('is made anew where another who cleans up has removed it', async () => {
+  it('is made again if another process that cleans up has removed it', async () => {
     const dir = await tempDir();
     let uses = 0;
     const result = inPassingDirectory(dir, '.work-', (path) => {
@@ -110,8 +110,8 @@ describe('a directory for a name that is only passing', () => {
   });
 });
 
-describe('what a dead run has left', () => {
-  it('is removed, and what the living use is not', async () => {
+describe('a leftover of a dead run', () => {
+  it('is removed, and a directory in use is not', async () => {
     const dir = await tempDir();
     await leftover(dir);
     await mkdir(join(dir, '.work-ffffffffffff'));
@@ -122,7 +122,7 @@ describe('what a dead run has left', () => {
     expect(await listTree(dir)).toEqual({});
   });
 
-  it('is what a process had locked that was killed', async () => {
+  it('is a directory that a killed process had locked', async () => {
     const dir = await tempDir();
     await leftover(dir);
     const before = await listTree(dir);
@@ -148,7 +148,7 @@ describe('what a dead run has left', () => {
     expect(await listTree(dir)).toEqual({});
   });
 
-  it('is not what a link leads to', async () => {
+  it('is not the target of a symlink', async () => {
     const dir = await tempDir();
     await leftover(dir, 'elsewhere');
     await symlink('elsewhere', join(dir, NAME));
@@ -157,7 +157,7 @@ describe('what a dead run has left', () => {
     expect(await listTree(dir)).toEqual(before);
   });
 
-  it('is not a directory with a lock of another program, or none', async () => {
+  it('is not a directory with a lock of another program, or without one', async () => {
     const dir = await tempDir();
     await leftover(dir, NAME, '4711');
     await leftover(dir, '.work-999999999999', 'x'.repeat(10_000));
@@ -172,7 +172,7 @@ describe('what a dead run has left', () => {
     expect(await listTree(dir)).toEqual(before);
   });
 
-  it('is not a directory that all may write to', async () => {
+  it('is not a directory that all users may write to', async () => {
     const dir = await tempDir();
     await leftover(dir);
     chmodSync(join(dir, NAME), 0o777);
@@ -199,7 +199,7 @@ describe('what a dead run has left', () => {
     expect(await listTree(dir)).toEqual(before);
   });
 
-  it('is shown to a rescue by both its paths before it is removed', async () => {
+  it('is passed to a rescue with both its paths before it is removed', async () => {
     const dir = await tempDir();
     await leftover(dir);
     let text = '';
@@ -212,7 +212,7 @@ describe('what a dead run has left', () => {
   });
 });
 
-it('the words in a lock are not those of a file that version 0.1.0 takes for one', async () => {
+it('the text in a lock file differs from a file that version 0.1.0 takes for its own', async () => {
   const work = WorkDirectory.make(await tempDir(), '.work-');
   expect(await readFile(join(work.path, '.lock'), 'utf8')).toBe(LOCK_TEXT);
   work.remove();

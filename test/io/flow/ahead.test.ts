@@ -22,7 +22,7 @@ async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
 const one = (): number => 1;
 
 describe('mapAhead', () => {
-  it('gives results in the order of the items, however long each takes', async () => {
+  it('yields results in the order of the items, however long each takes', async () => {
     const work = async (i: number): Promise<number> => {
       await later((i * 7) % 5);
       return i;
@@ -31,7 +31,7 @@ describe('mapAhead', () => {
     expect(found).toEqual(Array.from({ length: 30 }, (_, i) => i));
   });
 
-  it('begins no more than it may, by number and by size', async () => {
+  it('begins no more than its limits allow, by number and by size', async () => {
     for (const [items, bytes] of [
       [3, 1000],
       [1000, 3],
@@ -49,7 +49,7 @@ describe('mapAhead', () => {
     }
   });
 
-  it('lets one through that is larger than all may be, and asks for nothing behind one that must be alone', async () => {
+  it('allows one item above the limit, and requests nothing after one that must be alone', async () => {
     const asked: number[] = [];
     const limits = { items: 5, bytes: 10, sizeOf: (i: number) => (i === 2 ? Infinity : 4) };
     const seen: number[] = [];
@@ -63,7 +63,7 @@ describe('mapAhead', () => {
     expect(seen).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
-  it('throws what went wrong first in order, after the results before it, and ends its source', async () => {
+  it('throws the first error in item order, after the earlier results, and ends its source', async () => {
     let isEnded = false;
     async function* source(): AsyncGenerator<number> {
       try {
@@ -87,7 +87,7 @@ describe('mapAhead', () => {
     expect(isEnded).toBe(true);
   });
 
-  it('throws what its source throws when it is its turn', async () => {
+  it('throws an error of its source in its turn', async () => {
     async function* source(): AsyncGenerator<number> {
       yield* numbers(2);
       throw new Error('no more');

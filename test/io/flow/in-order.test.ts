@@ -7,7 +7,7 @@ const made = async (value: number, milliseconds: number): Promise<number> =>
   });
 
 describe('InOrder', () => {
-  it('takes things in the order in which they were begun, one at a time', async () => {
+  it('takes items in the order in which they were added, one at a time', async () => {
     const taken: number[] = [];
     let isBusy = false;
     const queue = new InOrder<number>({ items: 4, bytes: 9 }, async (value) => {
@@ -23,9 +23,9 @@ describe('InOrder', () => {
   });
 
   it.each([
-    ['too many', { items: 3, bytes: 1000 }],
-    ['too much', { items: 1000, bytes: 30 }],
-  ])('makes `add` wait while there are %s', async (_, limits) => {
+    ['items', { items: 3, bytes: 1000 }],
+    ['bytes', { items: 1000, bytes: 30 }],
+  ])('makes `add` wait while there are too many %s', async (_, limits) => {
     let running = 0;
     let most = 0;
     const queue = new InOrder<void>(limits, () => undefined);
@@ -41,7 +41,7 @@ describe('InOrder', () => {
     expect(most).toBe(3);
   });
 
-  it('throws the first failure from the next `add`, takes nothing behind it, and settles', async () => {
+  it('throws the first failure from the next `add`, takes nothing after it, and settles', async () => {
     const taken: number[] = [];
     const queue = new InOrder<number>({ items: 3, bytes: 9 }, (value) => void taken.push(value));
     await queue.add(made(1, 1), 0);

@@ -1,4 +1,4 @@
-/** Threads of the built code, since threads load no sources. */
+/** Threads of the built code, since threads cannot load TypeScript. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -55,7 +55,7 @@ describe('a thread that is asked', () => {
     await thread.end();
   });
 
-  it('takes bytes that are given away, and leaves those that are not', async () => {
+  it('transfers bytes that are given away, and copies others', async () => {
     const thread = await start();
     const [given, kept] = [new Uint8Array([1, 2, 3]), new Uint8Array([4, 5])];
     expect(await thread.ask({ what: 'a', bytes: given }, [given])).toMatchObject({
@@ -66,7 +66,7 @@ describe('a thread that is asked', () => {
     await thread.end();
   });
 
-  it('goes on after an order that failed, whose error keeps what the system calls it', async () => {
+  it('continues after a failed order, whose error keeps its system code', async () => {
     const thread = await start();
     await expect(thread.ask({ what: 'fail' })).rejects.toMatchObject({
       message: 'full',
@@ -84,7 +84,7 @@ describe('a thread that is asked', () => {
     await expect(thread.ask({ what: 'a' })).rejects.toMatchObject({ code });
   });
 
-  it('carries out what it was asked, closes what it has and exits, when it is ended', async () => {
+  it('carries out pending orders, closes its resource and exits, when it is ended', async () => {
     const onClose = join(await tempDir(), 'closed');
     const thread = await start({ onClose });
     const asked = thread.ask({ what: 'a' });
@@ -94,7 +94,7 @@ describe('a thread that is asked', () => {
     await thread.end();
   });
 
-  it('is not ready if it cannot begin, and says why', async () => {
+  it('is not ready if it cannot start, and reports why', async () => {
     const thread = await start('refuse');
     await expect(thread.ready).rejects.toMatchObject({ code: 'TEST', path: 'p' });
   });

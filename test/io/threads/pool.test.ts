@@ -1,4 +1,4 @@
-/** The pool of the built code: threads load no sources. */
+/** The pool of the built code, since threads cannot load TypeScript. */
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ async function tasks(): Promise<(name: string) => Task.WorkerTask<unknown, unkno
   return (name) => workerTask(new URL(`file://${file}`).href, exported[name]!);
 }
 
-/** Enough work that threads are started. */
+/** Enough work to start threads. */
 const large = (): { bytes: Uint8Array } => ({ bytes: new Uint8Array(LARGE).fill(7) });
 
 function expectSame(found: unknown, sha256: string): void {
@@ -51,7 +51,7 @@ function expectSame(found: unknown, sha256: string): void {
 }
 
 describe('a pool of threads', () => {
-  it('runs the first little work here, and what follows in threads', async () => {
+  it('runs a little work in this thread first, and the rest in threads', async () => {
     const task = await tasks();
     await withWorkerPool(2, async (pool) => {
       expect(await pool.run(task('where'), {})).toMatchObject({ isMainThread: true });
@@ -60,7 +60,7 @@ describe('a pool of threads', () => {
     });
   });
 
-  it('takes bytes that are given away, copies others, and gives bytes back', async () => {
+  it('transfers bytes that are given away, copies others, and transfers results', async () => {
     const task = await tasks();
     await withWorkerPool(1, async (pool) => {
       const sha256 = createHash('sha256').update(large().bytes).digest('hex');
@@ -70,7 +70,7 @@ describe('a pool of threads', () => {
       const given = large();
       expectSame(await pool.run(task('hash'), given, [given.bytes]), sha256);
       expect(given.bytes.length).toBe(0);
-      // A view of a part: what is beside it stays.
+      // A view of a part: the rest of its buffer stays.
       const { bytes } = large();
       const part = bytes.subarray(10, 20);
       await pool.run(task('hash'), { bytes: part }, [part]);
@@ -78,7 +78,7 @@ describe('a pool of threads', () => {
     });
   });
 
-  it('throws errors of ours with their class and facts, and those of others as they are', async () => {
+  it('throws swingsnap errors with their class and facts, and other errors as they are', async () => {
     const task = await tasks();
     await withWorkerPool(1, async (pool) => {
       await pool.run(task('hash'), large());
@@ -102,7 +102,7 @@ describe('a pool of threads', () => {
     });
   });
 
-  it('fails with the task whose thread died, and names it', async () => {
+  it('fails with the task whose thread died, and names the task', async () => {
     const task = await tasks();
     await withWorkerPool(1, async (pool) => {
       await pool.run(task('hash'), large());
@@ -113,7 +113,7 @@ describe('a pool of threads', () => {
     });
   });
 
-  it('keeps nothing of what it gave back', async () => {
+  it('retains none of its results', async () => {
     const task = await tasks();
     await withWorkerPool(2, async (pool) => {
       for (let i = 0; i < 60; i += 1) {
@@ -125,7 +125,7 @@ describe('a pool of threads', () => {
     });
   });
 
-  it('has as many threads as it is told', async () => {
+  it('has as many threads as requested', async () => {
     const task = await tasks();
     for (const concurrency of [1, 3]) {
       await withWorkerPool(concurrency, async (pool) => {

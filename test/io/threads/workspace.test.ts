@@ -8,7 +8,7 @@ it('lends the same memory again, and enough of it', async () => {
   expect(await withWorkspace(2000, async ({ length }) => length)).toBeGreaterThanOrEqual(2000);
 });
 
-it('never lends to two at once', async () => {
+it('never lends the same memory to two callers at once', async () => {
   await withWorkspace(10, async (outer) => {
     await withWorkspace(10, async (inner) => {
       expect(inner.buffer).not.toBe(outer.buffer);
@@ -16,7 +16,7 @@ it('never lends to two at once', async () => {
   });
 });
 
-it('takes back what was lent to work that failed', async () => {
+it('takes back memory that was lent to failed work', async () => {
   const failing = withWorkspace(10, async () => Promise.reject(new Error('failed')));
   await expect(failing).rejects.toThrow('failed');
   expect(await withWorkspace(10, async ({ length }) => length)).toBeGreaterThanOrEqual(10);

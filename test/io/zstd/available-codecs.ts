@@ -1,4 +1,4 @@
-/** The zstd codecs that load on this Node, for tests that all of them have to pass. */
+/** The zstd codecs that load on this Node, for tests that all of them must pass. */
 
 import zlib from 'node:zlib';
 import { ZSTD_CODEC_NAMES, type ZstdCodec } from '../../../src/io/zstd/codec.ts';

@@ -8,7 +8,7 @@ const MIB = 1024 * 1024;
 const LIMIT = 16 * MIB;
 const codecs = await availableCodecs();
 
-/** `count` times the same piece. */
+/** The same piece `count` times. */
 function* times(count: number, piece: Uint8Array): Generator<Uint8Array> {
   for (let index = 0; index < count; index += 1) yield piece;
 }
@@ -22,9 +22,9 @@ const declared = codecs[0]!.compress(zeros, 1);
 const bombs: Record<string, Uint8Array> = {
   'one frame of zeros': streamedFrame(times(64, zeros)),
   'one frame of a repeated text': streamedFrame(times(64, text)),
-  'many frames that do not say their size': Buffer.concat([...times(16, part)]),
-  'many frames that say their size': Buffer.concat([...times(64, declared)]),
-  'run-length blocks alone': buildFrame({
+  'many frames that do not declare their size': Buffer.concat([...times(16, part)]),
+  'many frames that declare their size': Buffer.concat([...times(64, declared)]),
+  'run-length blocks only': buildFrame({
     fields: [windowDescriptor(17)],
     blocks: Array.from({ length: 8192 }, (_, index) => ({
       type: 'rle',
@@ -44,7 +44,7 @@ describe.each(codecs)('$name', (codec) => {
     expect(process.resourceUsage().maxRSS - before).toBeLessThan(96 * 1024);
   });
 
-  it('says how much frames hold that declare it, without decoding them', () => {
+  it('reports the size of frames that declare it, without decoding them', () => {
     expect(() => codec.decompress(Buffer.concat([declared, declared]), LIMIT)).toThrow(
       expect.objectContaining({
         expected: `at most ${LIMIT} bytes`,
@@ -53,7 +53,7 @@ describe.each(codecs)('$name', (codec) => {
     );
   });
 
-  it('takes content of exactly the limit and refuses one byte less of room', () => {
+  it('accepts content of exactly the limit, and refuses it with a limit one byte lower', () => {
     for (const frame of [codec.compress(text, 1), streamedFrame([text]), streamedFrame([zeros])]) {
       expect(codec.decompress(frame, LIMIT).length).toBe(LIMIT);
       expect(() => codec.decompress(frame, LIMIT - 1)).toThrow(
@@ -66,7 +66,7 @@ describe.each(codecs)('$name', (codec) => {
     );
   });
 
-  it('allocates by what the blocks can hold, not by what the header says', () => {
+  it('allocates by what the blocks can hold, not by what the header declares', () => {
     const lying = buildFrame({
       descriptor: 0xc0,
       fields: [windowDescriptor(22), 0, 0, 0, 0, 8, 0, 0, 0],

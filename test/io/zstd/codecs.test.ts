@@ -15,7 +15,7 @@ function same(left: Uint8Array, right: Uint8Array): boolean {
   return Buffer.compare(left, right) === 0;
 }
 
-it('a fresh install has a native codec and zstd-codec on every Node that we support', () => {
+it('a fresh install has a native codec and zstd-codec on every supported Node', () => {
   expect(codecs.map(({ name }) => name)).toEqual(
     expect.arrayContaining([USUAL_CODEC, 'zstd-codec']),
   );
@@ -49,7 +49,7 @@ describe.each(codecs)('$name', (codec) => {
     }
   });
 
-  it('reads several frames, of all codecs and of none of them, as one content', () => {
+  it('reads several frames, from all codecs and another writer, as one content', () => {
     const parts = [textLike(MIB), noise(1000), new Uint8Array(0), repetitive(300_000)];
     const frames = codecs.flatMap((writer) => parts.map((part) => writer.compress(part, 1)));
     const streamed = streamedFrame([textLike(MIB), repetitive(5 * MIB)]);
@@ -75,12 +75,12 @@ describe.each(codecs)('$name', (codec) => {
     expect(same(codec.decompress(singleSegment, raw.length), raw)).toBe(true);
   });
 
-  it('brings 65 MiB through in one frame', () => {
+  it('round-trips 65 MiB in one frame', () => {
     const raw = repetitive(65 * MIB);
     expect(same(codec.decompress(codec.compress(raw, 3), raw.length), raw)).toBe(true);
   });
 
-  it('still works after hundreds of calls, failed ones among them', () => {
+  it('still works after hundreds of calls, including failed ones', () => {
     const raw = textLike(20_000);
     const wide = streamedFrame([repetitive(300_000)], { windowLog: 22 });
     for (let call = 0; call < 250; call += 1) {
@@ -94,7 +94,7 @@ describe.each(codecs)('$name', (codec) => {
     expect(same(codec.decompress(codec.compress(raw, 9), raw.length), raw)).toBe(true);
   });
 
-  it('gives buffers that can be transferred without harm to others', () => {
+  it('returns buffers that can be transferred without affecting others', () => {
     const raw = Buffer.from('shared pool');
     const frame = codec.compress(raw, 3);
     const content = codec.decompress(frame, 100);

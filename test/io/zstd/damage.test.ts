@@ -18,7 +18,7 @@ describe.each(codecs)('$name', (codec) => {
     const frame = writer.compress(raw, 3);
     const two = new Uint8Array([...frame, ...frame]);
 
-    it('refuses a frame cut at any byte', () => {
+    it('refuses a frame truncated at any byte', () => {
       for (let length = 0; length < two.length; length += 1) {
         if (length === frame.length) continue;
         expect(() => codec.decompress(two.subarray(0, length), 1e6)).toThrow(
@@ -28,7 +28,7 @@ describe.each(codecs)('$name', (codec) => {
       expectUsable();
     });
 
-    it('refuses or reads a frame with any bit of its header flipped, and works on', () => {
+    it('refuses or reads a frame with any bit of its header flipped, and stays usable', () => {
       for (let bit = 0; bit < 24 * 8; bit += 1) {
         const flipped = new Uint8Array(frame);
         flipped[bit >> 3]! ^= 1 << (bit & 7);
@@ -42,7 +42,7 @@ describe.each(codecs)('$name', (codec) => {
     });
   });
 
-  it('notices a changed byte of content by the checksum, where the frame has one', () => {
+  it('detects a changed byte of content by the checksum, if the frame has one', () => {
     const frame = codecs.find(({ name }) => name === USUAL_CODEC)!.compress(noise(4000), 3);
     for (let at = frame.length - 200; at < frame.length; at += 1) {
       const changed = new Uint8Array(frame);
@@ -53,7 +53,7 @@ describe.each(codecs)('$name', (codec) => {
     }
   });
 
-  it('notices content of another length than declared', () => {
+  it('detects content whose length differs from the declared one', () => {
     const frame = codec.compress(raw, 3);
     const at = frame.indexOf(raw.length & 0xff, 5);
     const shorter = new Uint8Array(frame);
@@ -67,7 +67,7 @@ describe.each(codecs)('$name', (codec) => {
     }
   });
 
-  it.each([23, 27, 31])('refuses a frame with window log %i, and works on', (log) => {
+  it.each([23, 27, 31])('refuses a frame with window log %i, and stays usable', (log) => {
     const wide =
       log === 31
         ? buildFrame({ fields: [windowDescriptor(31)] })

@@ -48,7 +48,7 @@ describe('inspectZstdFrames', () => {
     expect(inspectZstdFrames(frame).contentSize).toBe(contentSize);
   });
 
-  it('says between which sizes the content is', () => {
+  it('reports lower and upper bounds of the content size', () => {
     const frame = buildFrame({
       fields: [windowDescriptor(16)],
       blocks: [
@@ -63,14 +63,14 @@ describe('inspectZstdFrames', () => {
     });
   });
 
-  it('takes windows up to 4 MiB and refuses the next larger', () => {
+  it('accepts windows up to 4 MiB and refuses the next larger one', () => {
     expect(refusal({ fields: [windowDescriptor(22)] })).toMatchObject({ frames: 1 });
     expect(refusal({ fields: [windowDescriptor(21, 7)] })).toMatchObject({ frames: 1 });
     expect(refusal({ fields: [windowDescriptor(22, 1)] })).toBe('ZSTD_WINDOW');
     expect(refusal({ fields: [windowDescriptor(41, 7)] })).toBe('ZSTD_WINDOW');
   });
 
-  it('limits blocks by a window of eighths, to the byte', () => {
+  it('limits blocks exactly by a window with eighths', () => {
     const fields = [windowDescriptor(10, 7)];
     const limit = 1024 + 7 * 128;
     expect(refusal({ fields, blocks: [{ type: 'rle', size: limit, last: true }] })).toMatchObject({
@@ -96,7 +96,7 @@ describe('inspectZstdFrames', () => {
     );
   });
 
-  it('takes a dictionary id of zero, which means none, and refuses any other', () => {
+  it('accepts a dictionary id of zero, which means none, and refuses any other', () => {
     for (const [flag, bytes] of [
       [1, 1],
       [2, 2],
@@ -111,13 +111,13 @@ describe('inspectZstdFrames', () => {
     }
   });
 
-  it('does not look at the unused bit of the descriptor', () => {
+  it('ignores the unused bit of the descriptor', () => {
     expect(refusal({ descriptor: 0x10 })).toMatchObject({ frames: 1 });
   });
 
   const block = { type: 'raw', size: 10, last: true } as const;
   it.each<[string, FrameParts, number[]?]>([
-    ['another magic number', { magic: 0xfd2fb527 }],
+    ['a wrong magic number', { magic: 0xfd2fb527 }],
     ['a skippable frame', { magic: 0x184d2a50 }],
     ['the reserved descriptor bit', { descriptor: 0x08 }],
     ['a reserved block type', { blocks: [{ type: 'reserved', size: 0, last: true }] }],
@@ -142,17 +142,17 @@ describe('inspectZstdFrames', () => {
       },
     ],
     [
-      'a content size beyond all numbers',
+      'an enormous content size',
       {
         descriptor: 0xc0,
         fields: [windowDescriptor(17), ...Array.from({ length: 8 }, () => 0xff)],
       },
     ],
-    ['garbage behind', {}, [0]],
-    ['a whole header of garbage behind', {}, Array.from({ length: 40 }, () => 0x41)],
+    ['trailing garbage', {}, [0]],
+    ['trailing garbage of a whole header', {}, Array.from({ length: 40 }, () => 0x41)],
     ['no last block', { blocks: [{ type: 'raw', size: 10 }] }],
-    ['a checksum that is announced and missing', { descriptor: 0x04 }],
-    ['a checksum that is cut', { descriptor: 0x04, checksum: [1, 2, 3] }],
+    ['a declared checksum that is missing', { descriptor: 0x04 }],
+    ['a truncated checksum', { descriptor: 0x04, checksum: [1, 2, 3] }],
   ])('refuses %s', (_, parts, behind) => {
     expect(refusal(parts, behind)).toBe('ZSTD_CORRUPT');
   });

@@ -1,4 +1,4 @@
-/** Zstandard frames built by hand from RFC 8878, and ones that our own codecs would never write. */
+/** Zstandard frames built by hand from RFC 8878, and frames that our own codecs would never write. */
 
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -8,20 +8,20 @@ export interface BlockParts {
   readonly type: 'raw' | 'rle' | 'compressed' | 'reserved';
   readonly size: number;
   readonly last?: boolean;
-  /** Default: as many zeros as the type and size ask for. */
+  /** Default: as many zeros as type and size require. */
   readonly body?: readonly number[];
 }
 
 export interface FrameParts {
   readonly magic?: number;
   readonly descriptor?: number;
-  /** What stands between the descriptor and the first block: window, dictionary id, content size. */
+  /** The bytes between the descriptor and the first block: window, dictionary id, content size. */
   readonly fields?: readonly number[];
   readonly blocks?: readonly BlockParts[];
   readonly checksum?: readonly number[];
 }
 
-/** Window_Descriptor of a window of `2 ** log` bytes and `eighths` more of that. */
+/** Window_Descriptor of a window of `2 ** log` bytes plus `eighths` eighths of that. */
 export function windowDescriptor(log: number, eighths = 0): number {
   return ((log - 10) << 3) | eighths;
 }
@@ -49,7 +49,7 @@ function buildBlock({ type, size, last = false, body }: BlockParts): number[] {
 
 type Parameter = 'compressionLevel' | 'windowLog' | 'checksumFlag' | 'enableLongDistanceMatching';
 
-/** One frame that declares no content size, as a program writes that compresses what it is piped. */
+/** One frame without a content size, as from a program that compresses piped input. */
 export function streamedFrame(
   pieces: Iterable<Uint8Array>,
   parameters: Partial<Record<Parameter, number>> = {},
@@ -58,7 +58,7 @@ export function streamedFrame(
   return NODE_HAS_ZSTD ? streamedByNode(raw, parameters) : streamedByNapi(raw, parameters);
 }
 
-/** Only its stream interface does not know how much will come, and that is asynchronous: a child waits for it. */
+/** Only the stream interface does not know the size in advance. It is asynchronous, so a child process waits for it. */
 function streamedByNode(raw: Uint8Array, parameters: Record<string, number>): Uint8Array {
   const script = `
     const zlib = require('node:zlib');
@@ -66,7 +66,7 @@ function streamedByNode(raw: Uint8Array, parameters: Record<string, number>): Ui
       .map(([name, value]) => [zlib.constants['ZSTD_c_' + name], value]);
     const compress = zlib.createZstdCompress({ params: Object.fromEntries(params) });
     compress.pipe(process.stdout);
-    // Ended in the same breath, the frame would say how much it holds, or another one would follow.
+    // If it ended in the same turn, the frame would declare its size, or another frame would follow.
     compress.write(require('node:fs').readFileSync(0), () => compress.end());
   `;
   const frame = execFileSync(process.execPath, ['-e', script, JSON.stringify(parameters)], {
@@ -77,7 +77,7 @@ function streamedByNode(raw: Uint8Array, parameters: Record<string, number>): Ui
   return new Uint8Array(frame);
 }
 
-/** What is used of `zstd-napi/binding`, which only a Node without zstd of its own has. */
+/** The used part of `zstd-napi/binding`, which is installed only on a Node without built-in zstd. */
 interface NapiBinding {
   readonly CCtx: new () => {
     setParameter(parameter: number, value: number): void;

@@ -9,14 +9,14 @@ import type * as LoadCodec from '../../../src/io/zstd/load-codec.ts';
 import { USUAL_CODEC } from './available-codecs.ts';
 
 const { cache } = createRequire(import.meta.url);
-/** Path of a Node 24, which runs our sources as they are. `.ci/node 24` gets one. */
+/** Path of a Node 24, which runs our sources directly. `.ci/node 24` gets one. */
 const node24 = process.env['SWINGSNAP_NODE24'];
 
 function loadedLibraries(): string[] {
   return Object.keys(cache).filter((path) => /[\\/](zstd-napi|zstd-codec)[\\/]/.test(path));
 }
 
-/** A process that has chosen nothing yet. */
+/** A process that has not chosen a codec yet. */
 async function freshModule(): Promise<typeof LoadCodec> {
   vi.resetModules();
   return import('../../../src/io/zstd/load-codec.ts');
@@ -38,24 +38,24 @@ describe('loadZstdCodec', () => {
     expect(loadedLibraries().join()).not.toMatch(/zstd-napi/);
   });
 
-  it('takes the fastest that is there when nothing is said', async () => {
+  it('takes the fastest available codec by default', async () => {
     const { loadZstdCodec } = await freshModule();
     expect((await loadZstdCodec()).name).toBe(USUAL_CODEC);
   });
 
-  it.each([USUAL_CODEC, 'zstd-codec'])('takes %s when SWINGSNAP_ZSTD says so', async (name) => {
+  it.each([USUAL_CODEC, 'zstd-codec'])('takes %s if SWINGSNAP_ZSTD names it', async (name) => {
     vi.stubEnv('SWINGSNAP_ZSTD', name);
     const { loadZstdCodec } = await freshModule();
     expect((await loadZstdCodec()).name).toBe(name);
   });
 
-  it('takes an empty SWINGSNAP_ZSTD for none', async () => {
+  it('treats an empty SWINGSNAP_ZSTD as unset', async () => {
     vi.stubEnv('SWINGSNAP_ZSTD', '');
     const { loadZstdCodec } = await freshModule();
     expect(ZSTD_CODEC_NAMES).toContain((await loadZstdCodec()).name);
   });
 
-  it('refuses a SWINGSNAP_ZSTD that names no codec', async () => {
+  it('refuses a SWINGSNAP_ZSTD that does not name a codec', async () => {
     vi.stubEnv('SWINGSNAP_ZSTD', 'toString');
     const { loadZstdCodec } = await freshModule();
     await expect(loadZstdCodec()).rejects.toMatchObject({
@@ -89,12 +89,12 @@ describe('loadZstdCodec', () => {
       vi.doUnmock('node:module');
     });
 
-    it('falls back on zstd-codec', async () => {
+    it('falls back to zstd-codec', async () => {
       const { loadZstdCodec } = await freshModule();
       expect((await loadZstdCodec()).name).toBe('zstd-codec');
     });
 
-    it.each(['node:zlib', 'zstd-napi'])('does not replace %s if it was asked for', async (name) => {
+    it.each(['node:zlib', 'zstd-napi'])('does not replace %s if it was requested', async (name) => {
       vi.stubEnv('SWINGSNAP_ZSTD', name);
       const { loadZstdCodec } = await freshModule();
       await expect(loadZstdCodec()).rejects.toMatchObject({
@@ -104,7 +104,7 @@ describe('loadZstdCodec', () => {
     });
   });
 
-  it('gives codecs that print nothing, on damaged frames and Buffers too', async () => {
+  it('returns codecs that print nothing, even for damaged frames and Buffers', async () => {
     const script = `
       import { loadZstdCodec } from './src/io/zstd/load-codec.ts';
       const codec = await loadZstdCodec('zstd-codec');
@@ -122,7 +122,7 @@ describe('loadZstdCodec', () => {
   });
 
   if (node24 !== undefined) {
-    it('takes node:zlib on Node 24, and all codecs read each other', async () => {
+    it('takes node:zlib on Node 24, and all codecs read each other’s frames', async () => {
       const script = fileURLToPath(new URL('node24-cross-decode.ts', import.meta.url));
       const env = { ...process.env, NODE_OPTIONS: '', SWINGSNAP_ZSTD: '' };
       const { stdout } = await promisify(execFile)(node24, [script], { env });

@@ -1,6 +1,6 @@
 /**
- * Run by a Node that has zstd of its own (see load-codec.test.ts): every codec, `node:zlib` among them, reads what every
- * codec wrote. Prints the names of the codecs as JSON, or dies.
+ * Run by a Node with built-in zstd (see load-codec.test.ts): every codec, including `node:zlib`, reads what every
+ * codec wrote. Prints the names of the codecs as JSON, or fails.
  */
 
 import assert from 'node:assert/strict';

@@ -49,7 +49,7 @@ function sameFrames(left: readonly Uint8Array[], right: readonly Uint8Array[]): 
 }
 
 describe('readZstdFrames', () => {
-  it('gives the same frames however the stream is cut', async () => {
+  it('yields the same frames however the stream is cut', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(stream.length), { maxLength: 40 }), async (at) => {
         const { frames: read, error } = await collect(cut(stream, at));
@@ -59,14 +59,14 @@ describe('readZstdFrames', () => {
     );
   });
 
-  it('gives the same frames when every byte comes alone', async () => {
+  it('yields the same frames when every byte arrives alone', async () => {
     const few = frames.slice(0, 3);
     const bytes = Buffer.concat(few);
     const { frames: read } = await collect(cut(bytes, bytes.keys()));
     expect(sameFrames(read, few)).toBe(true);
   });
 
-  it('gives each frame a buffer of its own, even when its source reuses one', async () => {
+  it('yields each frame in its own buffer, even if the source reuses one', async () => {
     const buffer = new Uint8Array(100);
     async function* reused(): AsyncGenerator<Uint8Array> {
       for (let at = 0; at < stream.length; at += buffer.length) {
@@ -78,7 +78,7 @@ describe('readZstdFrames', () => {
     expect(sameFrames((await collect(reused())).frames, frames)).toBe(true);
   });
 
-  it('gives the whole frames and then an error when the stream is cut short', async () => {
+  it('yields the whole frames and then an error if the stream is truncated', async () => {
     const ends = new Set<number>();
     let end = 0;
     for (const frame of frames) ends.add((end += frame.length));
@@ -96,7 +96,7 @@ describe('readZstdFrames', () => {
     );
   });
 
-  it('refuses garbage between and behind frames, and hostile windows', async () => {
+  it('refuses garbage between and after frames, and hostile windows', async () => {
     const wide = buildFrame({ fields: [windowDescriptor(27)] });
     for (const [bad, code] of [
       [Buffer.from('garbage'), 'ZSTD_CORRUPT'],
@@ -111,7 +111,7 @@ describe('readZstdFrames', () => {
     }
   });
 
-  it('takes a frame of exactly the longest length', async () => {
+  it('accepts a frame of exactly the maximum length', async () => {
     const frame = frames[0]!;
     expect((await collect(cut(frame, []), { maxFrameBytes: frame.length })).error).toBeUndefined();
     expect(

@@ -2,7 +2,7 @@
 
 const MIB = 1024 * 1024;
 
-/** Numbers from 0 up to `limit`, excluded, from a fixed seed (a linear congruential generator). */
+/** Numbers from 0 up to but excluding `limit`, from a fixed seed (a linear congruential generator). */
 function numbers(seed: number): (limit: number) => number {
   let state = seed >>> 0;
   return (limit) => {
@@ -11,13 +11,13 @@ function numbers(seed: number): (limit: number) => number {
   };
 }
 
-/** Bytes that no codec makes smaller. */
+/** Incompressible bytes. */
 export function noise(bytes: number): Uint8Array {
   const next = numbers(1);
   return Uint8Array.from({ length: bytes }, () => next(256));
 }
 
-/** Words and line ends, of which about a third is left when compressed. */
+/** Words and line ends, which compress to about a third. */
 export function textLike(bytes: number): Uint8Array {
   const next = numbers(2);
   const words = Array.from({ length: 4000 }, () => next(2 ** 32).toString(36));
@@ -29,12 +29,12 @@ export function textLike(bytes: number): Uint8Array {
   return new Uint8Array(text.buffer);
 }
 
-/** A short text over and over: almost nothing is left, and yet no block is of the run-length type. */
+/** A short repeated text: it compresses to almost nothing, but has no run-length blocks. */
 export function repetitive(bytes: number): Uint8Array {
   return new Uint8Array(Buffer.alloc(bytes, textLike(977)));
 }
 
-/** The raw contents that every codec has to bring through, by what is special about them. */
+/** Raw contents that every codec must round-trip, by what is special about them. */
 export function rawSamples(): Record<string, Uint8Array> {
   return {
     'nothing at all': new Uint8Array(0),
