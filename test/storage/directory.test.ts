@@ -16,7 +16,7 @@ storageContract(async () => {
 });
 
 describe('directory storage', () => {
-  it('lists directories only, and none that begins with a dot', async () => {
+  it('lists only directories, and none that begins with a dot', async () => {
     const dir = await tempDir();
     for (const name of ['12', 'other', '.12-0123456789ab', '.git'])
       await mkdir(path.join(dir, name));
@@ -24,7 +24,7 @@ describe('directory storage', () => {
     expect((await directoryStorage(dir).list()).sort()).toEqual(['12', 'other']);
   });
 
-  it('shows while it works only what begins with a dot', async () => {
+  it('shows only names that begin with a dot while it works', async () => {
     const dir = await tempDir();
     const staged = await directoryStorage(dir).stage('12');
     await staged.put('a', Buffer.from('a'));
@@ -32,7 +32,7 @@ describe('directory storage', () => {
     await staged.discard();
   });
 
-  it('takes a pipe, a device and a directory under the name of a file for damage', async () => {
+  it('treats a pipe, a device and a directory in place of a file as damage', async () => {
     const dir = await tempDir();
     await mkdir(path.join(dir, 'directory'));
     execFileSync('mkfifo', [path.join(dir, 'pipe')]);
@@ -47,7 +47,7 @@ describe('directory storage', () => {
     }
   });
 
-  it('does not remove what a link to a snapshot leads to', async () => {
+  it('does not remove the target of a symlink to a snapshot', async () => {
     const dir = await tempDir();
     await mkdir(path.join(dir, 'elsewhere'));
     await writeFile(path.join(dir, 'elsewhere', 'file'), 'x');
@@ -56,7 +56,7 @@ describe('directory storage', () => {
     expect(Object.keys(await listTree(dir))).toEqual(['elsewhere', 'elsewhere/file']);
   });
 
-  it('puts an old snapshot back whose replacement was cut short by a kill', async () => {
+  it('restores an old snapshot whose replacement was killed half-way', async () => {
     const dir = await tempDir();
     for (const [name, parts] of Object.entries({
       '12': ['new', 'old'],
@@ -79,7 +79,7 @@ describe('directory storage', () => {
     expect(Object.keys(await listTree(dir))).toEqual(['12', '12/old', 'a.b', 'a.b/old']);
   });
 
-  it('leaves the snapshot of another who published that name meanwhile', async () => {
+  it('leaves the snapshot that another process published under that name meanwhile', async () => {
     const dir = await tempDir();
     const storage = directoryStorage(dir);
     const all = await Promise.all(
@@ -99,7 +99,7 @@ describe('directory storage', () => {
     expect(Object.keys(await listTree(dir))).toHaveLength(2);
   });
 
-  it('has one whole snapshot after several have replaced it at once', async () => {
+  it('has one whole snapshot after several concurrent replacements', async () => {
     const dir = await tempDir();
     const storage = directoryStorage(dir);
     for (let round = 0; round < 10; round += 1) {
@@ -136,18 +136,18 @@ describe('directory storage', () => {
       return (await stat(file)).nlink;
     }
 
-    it('has a second name where no other user can change it', async () => {
+    it('is a hard link if no other user can change it', async () => {
       expect(await adopt(async () => undefined)).toBe(2);
-      // The private group of its owner, as with umask 002.
+      // The owner's private group, as with umask 002.
       expect(await adopt(async (file) => chmod(file, 0o664))).toBe(2);
     });
 
-    it('is copied where others may write to it', async () => {
+    it('is copied if others may write to it', async () => {
       expect(await adopt(async (file) => chmod(file, 0o666))).toBe(1);
     });
 
     it.runIf(process.getuid?.() === 0)(
-      'is copied where it is of another user or group',
+      'is copied if it belongs to another user or group',
       async () => {
         expect(await adopt(async (file) => chown(file, 1234, 0))).toBe(1);
         const shared = async (file: string): Promise<void> => {
@@ -158,7 +158,7 @@ describe('directory storage', () => {
       },
     );
 
-    it('is never what a link leads to', async () => {
+    it('is never the target of a symlink', async () => {
       const dir = await tempDir();
       const storage = directoryStorage(dir);
       await writeFile(path.join(dir, 'secret'), 'secret');
@@ -172,7 +172,7 @@ describe('directory storage', () => {
     });
   });
 
-  it('removes a snapshot, and not what a link in it leads to', async () => {
+  it('removes a snapshot, but not the target of a symlink in it', async () => {
     const dir = await tempDir();
     await mkdir(path.join(dir, 'victim'));
     await writeFile(path.join(dir, 'victim', 'file'), '');
@@ -184,14 +184,14 @@ describe('directory storage', () => {
     expect(Object.keys(await listTree(dir))).toEqual(['snapshots', 'victim', 'victim/file']);
   });
 
-  it('publishes with the modes of the umask what was closed to others until then', async () => {
+  it('publishes with the modes of the umask what was inaccessible to others until then', async () => {
     const dir = await tempDir();
     const staged = await directoryStorage(dir).stage('12');
     await staged.put('chunks/a', Buffer.from('a'));
     const [work = ''] = await readdir(dir);
     expect((await stat(path.join(dir, work))).mode & 0o777).toBe(0o700);
     await staged.publish(false);
-    // What this process makes without a word has them too.
+    // Files that this process makes by default have these modes too.
     await mkdir(path.join(dir, 'like'));
     await writeFile(path.join(dir, 'like', 'file'), '');
     const tree = await listTree(dir);
