@@ -1,6 +1,6 @@
 /**
- * What every form of an export that can be built promises: nothing is visible before `finish`, and nothing is left
- * after `abort`, at whatever point.
+ * The contract of every form of an export that can be built: nothing is visible before `finish`, and `abort` leaves
+ * nothing behind, at any point.
  */
 import { describe, expect, it } from 'vitest';
 import { artifactIdentity } from '../../src/swing-store-export/artifact/expected-content.ts';
@@ -18,14 +18,14 @@ import { useTempDir } from '../fixtures/directories.ts';
 import { collect, expectedHashes, type ExpectedExport } from './readable-form.ts';
 
 export interface BuildableForm {
-  /** The export that is built. */
+  /** The export to build. */
   readonly expected: ExpectedExport;
   start(): Promise<ExportSink<unknown>>;
-  /** Opens what was built; rejects while there is nothing. */
+  /** Opens the built export; rejects if there is none. */
   open(): Promise<SwingStoreExport>;
-  /** Everything that a leftover could be seen in, for `toEqual`. */
+  /** Every place where a leftover could show, for `toEqual`. */
   state(): Promise<unknown>;
-  /** A summary that `finish` must refuse, made from one that it takes; undefined if it refuses none. */
+  /** Turns a summary that `finish` accepts into one that it must refuse; undefined if it refuses none. */
   readonly refused?: (summary: ExportSummary) => ExportSummary;
 }
 
@@ -48,7 +48,7 @@ interface Driver {
   readonly identities: ReadonlyMap<string, string>;
 }
 
-/** Identities of the artifacts, as a verified copy gives them to a sink. */
+/** Identities of the artifacts, as a verified copy passes them to a sink. */
 async function identitiesOf(expected: ExpectedExport, scratchDir: string) {
   const index = new RecordIndex(scratchDir);
   try {
@@ -78,7 +78,7 @@ async function writeArtifacts(driver: Driver, from: number, to: number): Promise
   }
 }
 
-/** Where a build may end; each drives a new sink to that point. */
+/** Points where a build may end. Each function drives a new sink to its point. */
 const POINTS: Readonly<Record<string, (driver: Driver) => Promise<void>>> = {
   'before anything': async () => undefined,
   'in the middle of the export data': async ({ sink, expected: { exportData } }) =>
@@ -107,7 +107,7 @@ const POINTS: Readonly<Record<string, (driver: Driver) => Promise<void>>> = {
   },
 };
 
-/** @param form called in each test; what it makes must outlive the test */
+/** @param form called in each test; its result must outlive the test */
 export function describeBuildableForm(name: string, form: () => Promise<BuildableForm>): void {
   const tempDir = useTempDir();
 
@@ -135,7 +135,7 @@ export function describeBuildableForm(name: string, form: () => Promise<Buildabl
 
   describe(`${name}, as a form that is built`, () => {
     it.each(Object.entries(POINTS))(
-      'shows nothing and leaves nothing when it is aborted %s, even twice',
+      'shows nothing and leaves nothing behind when it is aborted %s, even twice',
       async (_, drive) => {
         const made = await form();
         const before = await made.state();
@@ -150,7 +150,7 @@ export function describeBuildableForm(name: string, form: () => Promise<Buildabl
       },
     );
 
-    it('can be built after a build that was aborted, and is then the whole export', async () => {
+    it('is the whole export when it is built after an aborted build', async () => {
       const made = await form();
       const aborted = await started(made);
       await POINTS['between two artifacts']!(aborted);
@@ -161,7 +161,7 @@ export function describeBuildableForm(name: string, form: () => Promise<Buildabl
       await expect(made.open()).rejects.toThrow();
       const scratchDir = await tempDir();
       const summary = summaryOf(made.expected);
-      // The one hash that the expected files do not tell.
+      // The only hash that cannot be computed from the expected files.
       const index = new RecordIndex(scratchDir);
       const hasher = new ExportDataHasher(index);
       hasher.add(made.expected.exportData);
@@ -193,7 +193,7 @@ export function describeBuildableForm(name: string, form: () => Promise<Buildabl
       }
     });
 
-    it('leaves nothing when finish refuses', async () => {
+    it('leaves nothing behind when finish refuses the summary', async () => {
       const made = await form();
       if (made.refused === undefined) return;
       const before = await made.state();

@@ -1,4 +1,4 @@
-/** Every form of an export passes the suite of readable forms, and every one that can be built that of those. */
+/** Every form of an export passes the suite of readable forms. Forms that can be built pass that of buildable forms. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
@@ -43,7 +43,7 @@ async function openLive(dir: string, scratchDir: string) {
   return openSwingStore(dir, { artifactMode: ARTIFACT_MODE, scratchDir, note: () => undefined });
 }
 
-/** Makes a form once, for all the tests of its suite. */
+/** Makes a form once for all tests of its suite. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return async () => (made ??= make());

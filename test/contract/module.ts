@@ -1,4 +1,4 @@
-/** What every module promises, on either side of a transfer, whatever its state is. */
+/** The contract of every module, on both sides of a transfer, for any kind of state. */
 import { describe, expect, it } from 'vitest';
 import { noProgress } from '../../src/io/progress.ts';
 import { inlinePool } from '../../src/io/threads/pool.ts';
@@ -16,21 +16,21 @@ import { useTempDir } from '../fixtures/directories.ts';
 import { sha256 } from '../modules/hashes.ts';
 
 export interface ModuleAtWork {
-  /** Reads a state, of which there are several chunks. */
+  /** Reads a state of several chunks. */
   readonly sender: StateModule;
-  /** The height that the state is of; undefined if it does not tell. */
+  /** The height of the state; undefined if the module does not know it. */
   readonly stateHeight?: number | undefined;
-  /** A module of the same kind that installs into a place where nothing is yet. */
+  /** A module of the same kind that installs into an empty place. */
   readonly receiver: StateModule;
-  /** Everything that a leftover could be seen in, for `toEqual`. */
+  /** Every place where a leftover could show, for `toEqual`. */
   readonly state: () => Promise<unknown>;
-  /** Whether the place holds what the sender reads. */
+  /** Whether the place holds the state that the sender reads. */
   readonly isInstalled: () => Promise<boolean>;
 }
 
 const HEIGHT = 7;
 
-/** @param make called in each test; what it makes must outlive the test */
+/** @param make called in each test; its result must outlive the test */
 export function describeModule(name: string, make: () => Promise<ModuleAtWork>): void {
   const tempDir = useTempDir();
 
@@ -72,10 +72,10 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       entries: entries.map((entry) => ({ ...entry, data: Buffer.from(entry.data as Uint8Array) })),
     }));
 
-  /** Several calls at once, as the driver of a module has them. */
+  /** Makes several calls concurrently, as the driver of a module does. */
   async function writeAll(writable: ChunkedWritable, chunks: readonly StateChunk[]): Promise<void> {
     const writing = copies(chunks).map(async (chunk) => writable.writeChunk(chunk));
-    // A module may take its time with the last until it knows that there is no other.
+    // A module may hold back the last chunk until it knows that no other follows.
     writing.forEach((write) => {
       write.catch(() => undefined);
     });
@@ -103,14 +103,14 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       await expect(readable.done()).rejects.toMatchObject({ code: 'MODULE_STATE' });
     });
 
-    it('reads the same chunks whenever it is asked', async () => {
+    it('reads the same chunks each time', async () => {
       const { sender } = await make();
       const [one, two] = [await readAll(sender), await readAll(sender)];
       expect(two.chunks.map(digestsOf)).toEqual(one.chunks.map(digestsOf));
       expect(two.description.fields).toEqual(one.description.fields);
     });
 
-    it('may be aborted while it is read, at every chunk, twice, and read again', async () => {
+    it('can be aborted at every chunk of a read, even twice, and read again', async () => {
       const { sender } = await make();
       const { chunks } = await readAll(sender);
       for (let at = 0; at <= chunks.length; at += 1) {
@@ -123,7 +123,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       expect((await readAll(sender)).chunks).toHaveLength(chunks.length);
     });
 
-    it('shows nothing before it is installed, and all of it then', async () => {
+    it('shows nothing before install, and everything after it', async () => {
       const { sender, receiver, isInstalled } = await make();
       const { chunks, description } = await readAll(sender);
       const writable = await begin(receiver, description);
@@ -149,7 +149,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       await writable.abort(new Error('enough'));
     });
 
-    it('leaves nothing when it is aborted, at every chunk and when it is done, even twice', async () => {
+    it('leaves nothing behind when it is aborted, at every chunk and after done, even twice', async () => {
       const { sender, receiver, state } = await make();
       const before = await state();
       const { chunks, description } = await readAll(sender);
@@ -168,8 +168,8 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
 
     const wrongEntries: readonly (readonly [string, (entry: StateEntry) => StateEntry])[] = [
       ['an entry of another module', (entry) => ({ ...entry, name: `x${nameOf(entry)}` })],
-      ['an entry of another size', (entry) => ({ ...entry, size: entry.size + 1 })],
-      ['an entry of another hash', (entry) => ({ ...entry, sha256: '0'.repeat(64) })],
+      ['an entry with the wrong size', (entry) => ({ ...entry, size: entry.size + 1 })],
+      ['an entry with the wrong hash', (entry) => ({ ...entry, sha256: '0'.repeat(64) })],
     ];
     it.each(wrongEntries)('rejects a chunk with %s when it is written', async (_what, change) => {
       const { sender, receiver, state } = await make();
@@ -185,7 +185,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       expect(await state()).toEqual(before);
     });
 
-    it('refuses in done what lacks a chunk, and leaves nothing', async () => {
+    it('refuses in done a state that lacks a chunk, and leaves nothing behind', async () => {
       const { sender, receiver, state } = await make();
       const before = await state();
       const { chunks, description } = await readAll(sender);
@@ -196,7 +196,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       expect(await state()).toEqual(before);
     });
 
-    it('takes its chunks in any order if it says so', async () => {
+    it('accepts its chunks in any order if it declares so', async () => {
       const { sender, receiver, state, isInstalled } = await make();
       const before = await state();
       const { chunks, description } = await readAll(sender);
@@ -215,7 +215,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       }
     });
 
-    it('refuses in done a state that the context describes otherwise', async () => {
+    it('refuses in done a state that the context describes differently', async () => {
       const { sender, receiver, state } = await make();
       const before = await state();
       const { chunks, description } = await readAll(sender);
@@ -233,7 +233,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       }
     });
 
-    it('refuses to have read what the context describes otherwise', async () => {
+    it('refuses at the end of a read a state that the context describes differently', async () => {
       const { sender } = await make();
       const { fields } = (await readAll(sender)).description;
       for (const [field, value] of Object.entries(fields)) {
@@ -246,7 +246,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       }
     });
 
-    it('refuses to read a state of another height than the context has, if it is of one', async () => {
+    it('refuses to read a state whose height differs from that of the context, if it has one', async () => {
       const { sender, stateHeight } = await make();
       if (stateHeight === undefined) return;
       const readable = await sender.beginReadState(await contextOf({ height: stateHeight + 1 }));
@@ -255,7 +255,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       await readable.abort(new Error('enough'));
     });
 
-    it('can be taken back once it is installed, unless it comes last', async () => {
+    it('can be reverted after install, unless it comes last', async () => {
       const { sender, receiver, state } = await make();
       if (receiver.installs === 'last') return;
       const before = await state();
@@ -269,7 +269,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
   });
 }
 
-/** The other way round, but for parts of one artifact. */
+/** Reverses the chunks, but keeps the parts of one artifact in order. */
 function inReverse(chunks: readonly StateChunk[]): StateChunk[] {
   const runs: StateChunk[][] = [];
   let run: StateChunk[] = [];

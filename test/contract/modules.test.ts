@@ -1,4 +1,4 @@
-/** Every module passes the suite of modules, and so does one that is not ours. */
+/** Every module passes the suite of modules, including a third-party one. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DEFAULT_GZIP_LEVEL } from '../../src/formats/swing-store/heap-blob.ts';

@@ -1,6 +1,6 @@
 /**
- * What every form of an export that can be read promises, whatever it is: the suite that each passes, on an export
- * that the reference exporter wrote too.
+ * The contract of every form of an export that can be read: the suite that each form passes, on an export that the
+ * reference exporter has written too.
  */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
@@ -13,7 +13,7 @@ import type { SwingStoreExport } from '../../src/swing-store-export/swing-store-
 import { ExportFiles } from '../end-to-end/export-files.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 
-/** An export as the reference wrote it: what every form of it must give back. */
+/** An export as the reference wrote it, which every form of it must reproduce. */
 export interface ExpectedExport {
   readonly height: number;
   readonly artifactMode: ArtifactMode;
@@ -35,12 +35,12 @@ export async function readExpectedExport(dir: string): Promise<ExpectedExport> {
 }
 
 export interface ReadableForm {
-  /** Opens the form anew. */
+  /** Opens the form again. */
   open(): Promise<SwingStoreExport>;
   readonly expected: ExpectedExport;
-  /** Whether its export data stands in canonical order and text. */
+  /** Whether its export data is in canonical order and text. */
   readonly canonical: boolean;
-  /** Whether it says which mode it is of. */
+  /** Whether it records its mode. */
   readonly labelled: boolean;
 }
 
@@ -52,7 +52,7 @@ export async function collect(data: AsyncIterable<Uint8Array>): Promise<Buffer> 
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-/** Hashes of what the reference wrote, computed from its files alone. */
+/** Hashes of what the reference wrote, computed only from its files. */
 export function expectedHashes({ height, exportData, artifacts }: ExpectedExport) {
   const exportDataHash = sha256(exportData);
   const present = artifacts.map(([name, bytes]) => ({
@@ -63,7 +63,7 @@ export function expectedHashes({ height, exportData, artifacts }: ExpectedExport
   return { exportDataHash, contentHash: computeContentHash(height, exportDataHash, present) };
 }
 
-/** @param form called in each test; what it makes must outlive the test */
+/** @param form called in each test; its result must outlive the test */
 export function describeReadableForm(name: string, form: () => Promise<ReadableForm>): void {
   const tempDir = useTempDir();
 
@@ -80,7 +80,7 @@ export function describeReadableForm(name: string, form: () => Promise<ReadableF
   }
 
   describe(`${name}, as a readable form`, () => {
-    it('tells its height, its mode and how much there is', async () => {
+    it('reports its height, its mode and its size', async () => {
       await opened(async (source, { expected, labelled }) => {
         expect(source.height).toBe(expected.height);
         expect(source.artifactMode).toBe(labelled ? expected.artifactMode : undefined);
@@ -92,7 +92,7 @@ export function describeReadableForm(name: string, form: () => Promise<ReadableF
       });
     });
 
-    it('gives the export data of the reference, byte for byte, in blocks of whole lines', async () => {
+    it('yields the export data of the reference, byte for byte, in blocks of whole lines', async () => {
       await opened(async (source, { expected }, scratchDir) => {
         for await (const block of source.exportData({ scratchDir }))
           expect(block.at(-1)).toBe(0x0a);
@@ -101,7 +101,7 @@ export function describeReadableForm(name: string, form: () => Promise<ReadableF
       });
     });
 
-    it('gives canonical export data without a scratch directory, and refuses other without', async () => {
+    it('needs a scratch directory for its export data only if that is not canonical', async () => {
       await opened(async (source, { expected, canonical }) => {
         const reading = collect(source.exportData());
         if (canonical) expect((await reading).equals(expected.exportData)).toBe(true);
@@ -109,7 +109,7 @@ export function describeReadableForm(name: string, form: () => Promise<ReadableF
       });
     });
 
-    it('gives the artifacts of the reference, byte for byte, in its order', async () => {
+    it('yields the artifacts of the reference, byte for byte, in its order', async () => {
       await opened(async (source, { expected }, scratchDir) => {
         await collect(source.exportData({ scratchDir }));
         const found: string[] = [];
@@ -127,7 +127,7 @@ export function describeReadableForm(name: string, form: () => Promise<ReadableF
       });
     });
 
-    it('lets any artifact be left unread, or half read', async () => {
+    it('allows any artifact to be skipped or read in part', async () => {
       await opened(async (source, { expected }, scratchDir) => {
         await collect(source.exportData({ scratchDir }));
         const bytes = new Map(expected.artifacts);
@@ -144,7 +144,7 @@ export function describeReadableForm(name: string, form: () => Promise<ReadableF
       });
     });
 
-    it('can be read from the start again after it was left', async () => {
+    it('can be read again from the start after an interrupted read', async () => {
       await opened(async (source, { expected }, scratchDir) => {
         for await (const _ of source.exportData({ scratchDir })) break;
         await collect(source.exportData({ scratchDir }));
@@ -160,7 +160,7 @@ export function describeReadableForm(name: string, form: () => Promise<ReadableF
       });
     });
 
-    it('is proved by a verified copy, and has the hashes of the export', async () => {
+    it('passes a verified copy, with the hashes of the export', async () => {
       await opened(async (source, { expected }, scratchDir) => {
         const { artifactMode } = expected;
         const options = { artifactMode, scratchDir };
@@ -173,7 +173,7 @@ export function describeReadableForm(name: string, form: () => Promise<ReadableF
       });
     });
 
-    it('may be closed twice, unread and in the middle of reading', async () => {
+    it('can be closed twice, unread and in the middle of a read', async () => {
       await opened(async (source) => {
         await source.close();
         await source.close();

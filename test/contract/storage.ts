@@ -1,4 +1,4 @@
-/** What every storage promises; `src/storage/contract.ts` has the words. */
+/** The contract of every storage, as documented in `src/storage/contract.ts`. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { NotFoundError, SwingSnapError, VerificationError } from '../../src/errors.ts';
@@ -6,7 +6,7 @@ import type { ShownFile, SnapshotStorage, StoredSnapshot } from '../../src/stora
 
 export interface StorageUnderTest {
   readonly storage: SnapshotStorage;
-  /** Paths of everything that is there, in any form: equal before and after what should leave nothing. */
+  /** Paths of everything in it, in any form: equal before and after an operation that leaves nothing behind. */
   readonly leftovers: () => Promise<readonly string[]>;
 }
 
@@ -27,12 +27,12 @@ async function put(storage: SnapshotStorage, name: string, text: string): Promis
 /** @param make a new, empty storage */
 export function storageContract(make: () => Promise<StorageUnderTest>): void {
   describe('storage contract', () => {
-    it('lists nothing where nothing was ever staged', async () => {
+    it('lists nothing if nothing was ever staged', async () => {
       const { storage } = await make();
       expect(await storage.list()).toEqual([]);
     });
 
-    it('gives back the bytes that were put and created, whole and in pieces', async () => {
+    it('returns the bytes that were put and created, whole and in pieces', async () => {
       const { storage } = await make();
       const staged = await storage.stage('12');
       const large = Buffer.alloc(2_500_000, 'large ');
@@ -64,7 +64,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(Buffer.from(await stored.read('a', 9)).toString()).toBe('first');
     });
 
-    it('adopts a file of another snapshot, which stays when that one goes', async () => {
+    it('adopts a file of another snapshot, which stays when the other snapshot is removed', async () => {
       const { storage } = await make();
       await put(storage, '11', 'shared');
       const from = await storage.open('11');
@@ -85,7 +85,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(Buffer.from(await stored.read('manifest.json', 10)).toString()).toBe('shared');
     });
 
-    it('adopts nothing that is not accepted, too large or not there, and can put it then', async () => {
+    it('does not adopt a file that is not accepted, too large or missing, and can then put it', async () => {
       const { storage } = await make();
       await put(storage, '11', 'wrong');
       const from = await storage.open('11');
@@ -104,7 +104,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(await read('11')).toBe('wrong');
     });
 
-    it('does not see what the caller does with its bytes later', async () => {
+    it('is not affected when the caller changes its bytes later', async () => {
       const { storage } = await make();
       const staged = await storage.stage('12');
       const mine = Buffer.from('before');
@@ -119,7 +119,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(Buffer.from(await stored.read('b', 10)).toString()).toBe('before');
     });
 
-    it('gives pieces that stay as they are while the next are read', async () => {
+    it('yields pieces that do not change while the next ones are read', async () => {
       const { storage } = await make();
       const staged = await storage.stage('12');
       const large = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => (i * 7) % 251));
@@ -138,7 +138,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(await storage.list()).toEqual(['12']);
     });
 
-    it('says that a snapshot or a file is not there', async () => {
+    it('reports a missing snapshot or file', async () => {
       const { storage } = await make();
       await expect(storage.open('12')).rejects.toMatchObject({ code: 'SNAPSHOT_MISSING' });
       await put(storage, '12', 'x');
@@ -149,7 +149,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       }
     });
 
-    it('refuses to read a file that is larger than the reader can take', async () => {
+    it('refuses to read a file that is larger than the reader accepts', async () => {
       const { storage } = await make();
       await put(storage, '12', 'eleven byte');
       const stored = await storage.open('12');
@@ -160,7 +160,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(await stored.read('manifest.json', 11)).toHaveLength(11);
     });
 
-    it('tells the size of a file, and none of what is not there', async () => {
+    it('reports the size of a file, and an error for a missing one', async () => {
       const { storage } = await make();
       await put(storage, '12', 'eleven byte');
       const stored = await storage.open('12');
@@ -181,7 +181,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(await storage.list()).toEqual(['12']);
     });
 
-    it('replaces all of an existing snapshot, and leaves nothing of it', async () => {
+    it('replaces all of an existing snapshot, and leaves nothing of the old one', async () => {
       const { storage, leftovers } = await make();
       const first = await storage.stage('12');
       await first.put('old', bytes('old'));
@@ -210,7 +210,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(await leftovers()).toEqual(before);
     });
 
-    it('leaves nothing of the first snapshot that is discarded', async () => {
+    it('leaves nothing behind when its first snapshot is discarded', async () => {
       const { storage, leftovers } = await make();
       const before = await leftovers();
       const staged = await storage.stage('12');
@@ -219,7 +219,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(await leftovers()).toEqual(before);
     });
 
-    it('removes a snapshot at once and whole, and is content if it is gone', async () => {
+    it('removes a snapshot at once and completely, and succeeds if it does not exist', async () => {
       const { storage, leftovers } = await make();
       await put(storage, '11', 'x');
       const before = await leftovers();
@@ -243,7 +243,7 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(Buffer.from(await (await storage.open('12')).read('a', 9)).toString()).toBe('two');
     });
 
-    it('takes no name that could leave it or be hidden in it', async () => {
+    it('refuses a name that could escape from it or be hidden in it', async () => {
       const { storage, leftovers } = await make();
       await put(storage, '11', 'x');
       const before = await leftovers();
