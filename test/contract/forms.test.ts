@@ -1,4 +1,4 @@
-/** Every form of an export passes the suite of readable forms. Forms that can be built pass that of buildable forms. */
+/** Every form of an export passes the suite of readable forms; buildable forms also pass that of buildable forms. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll } from 'vitest';

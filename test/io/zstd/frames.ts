@@ -58,7 +58,7 @@ export function streamedFrame(
   return NODE_HAS_ZSTD ? streamedByNode(raw, parameters) : streamedByNapi(raw, parameters);
 }
 
-/** Only the stream interface does not know the size in advance. It is asynchronous, so a child process waits for it. */
+/** Only the asynchronous stream interface does not know the size in advance, so a child process waits for it. */
 function streamedByNode(raw: Uint8Array, parameters: Record<string, number>): Uint8Array {
   const script = `
     const zlib = require('node:zlib');
