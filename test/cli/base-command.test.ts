@@ -15,7 +15,7 @@ import { runFake, thrown } from './fake-command.ts';
 
 const FAKE_PROCESS = fileURLToPath(new URL('fake-process.ts', import.meta.url));
 
-/** The fake command as a process, with what follows it on a bash command line. */
+/** Runs the fake command as a process, with `rest` after it on a bash command line. */
 async function runFakeProcess(rest: string): Promise<{ stderr: string; exitCode: unknown }> {
   const child = spawn('bash', [
     '-c',
@@ -35,14 +35,14 @@ afterEach(() => {
 });
 
 describe('a command that succeeds', () => {
-  it('prints its lines on stdout and what went on beside it on stderr', async () => {
+  it('prints its result on stdout, and notes and progress on stderr', async () => {
     const { stdout, stderr, exitCode } = await runFake('here', '--height', '7');
     expect(stdout).toBe('read here\n  height 7\n');
     expect(stderr).toMatch(/^the store was copied\nexport data: in \S+\n$/);
     expect(exitCode).toBe(0);
   });
 
-  it('prints one JSON object that holds the notes, and nothing else, under --json', async () => {
+  it('prints only one JSON object, with the notes in it, under --json', async () => {
     const { stdout, stderr, exitCode } = await runFake('here', '--json');
     expect(JSON.parse(stdout)).toEqual({
       source: 'here',
@@ -87,7 +87,7 @@ describe('a command that fails', () => {
     expect(json.stderr).toBe('');
   });
 
-  it('says nothing but the error under --quiet', async () => {
+  it('prints only the error under --quiet', async () => {
     thrown.set('bad', new NotFoundError('X', 'not there', { path: '/a', hint: 'look elsewhere' }));
     expect(await runFake('bad', '--quiet')).toEqual({
       stdout: '',
@@ -96,7 +96,7 @@ describe('a command that fails', () => {
     });
   });
 
-  it('shows a stack only where DEBUG asks for it', async () => {
+  it('shows a stack only if DEBUG is set', async () => {
     thrown.set('bad', new Error('no'));
     expect((await runFake('bad', '-q')).stderr).not.toContain('    at ');
     vi.stubEnv('DEBUG', 'swingsnap');
@@ -138,22 +138,22 @@ describe('a command that is used wrongly', () => {
     expect(json.exitCode).toBe(2);
   });
 
-  it('takes --state-dir although AGORIC_HOME is set', async () => {
+  it('accepts --state-dir although AGORIC_HOME is set', async () => {
     vi.stubEnv('AGORIC_HOME', '/home/node');
     expect((await runFake('x', '--state-dir', 'a')).exitCode).toBe(0);
   });
 });
 
 describe('a full stdout', () => {
-  it('is a storage error, told on stderr', async () => {
+  it('is a storage error, reported on stderr', async () => {
     const { stderr, exitCode } = await runFakeProcess('here > /dev/full');
     expect(stderr).toContain('swingsnap: ENOSPC: no space left on device, write\n');
     expect(exitCode).toBe(6);
   });
 });
 
-describe('a reader that went away', () => {
-  it('does not turn what was done into a failure', async () => {
+describe('a closed reader', () => {
+  it('does not turn a success into a failure', async () => {
     const { stderr, exitCode } = await runFakeProcess(
       'here -q --json | true; exit "${PIPESTATUS[0]}"',
     );

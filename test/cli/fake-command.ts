@@ -1,4 +1,4 @@
-/** A command that does what its argument says, and a way to run it in this process. */
+/** A command whose argument decides what it does, and a function that runs it in this process. */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ export interface FakeResult {
   readonly height: number | null;
 }
 
-/** What `execute` throws, by the argument that asks for it. */
+/** The values that `execute` throws, by argument. */
 export const thrown = new Map<string, unknown>();
 
 export class Fake extends BaseCommand<typeof Fake, FakeResult> {
@@ -39,7 +39,7 @@ export class Fake extends BaseCommand<typeof Fake, FakeResult> {
         const timer = setInterval(() => undefined, 1000);
         this.signal.addEventListener('abort', () => {
           clearInterval(timer);
-          // Not the reason itself: what a stream or a worker makes of an abort looks like this.
+          // Not the reason itself: streams and workers report an abort with an error like this.
           reject(new Error('The operation was aborted'));
         });
       });
@@ -58,7 +58,7 @@ export interface Outcome {
   readonly exitCode: number;
 }
 
-/** Runs the command on `argv` and takes back the exit code that it leaves for the process. */
+/** Runs the command on `argv`, and restores `process.exitCode` afterwards. */
 export async function runFake(...argv: string[]): Promise<Outcome> {
   const root = await mkdtemp(join(tmpdir(), 'swingsnap-cli-'));
   const before = process.exitCode;

@@ -1,4 +1,4 @@
-/** The fake command as a process of its own, for what only a process shows: signals and pipes. */
+/** The fake command in its own process, to test signals and pipes. */
 
 import { fileURLToPath } from 'node:url';
 import { leaveErrorsToWriters } from '../../src/cli/text/output.ts';

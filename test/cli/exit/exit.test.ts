@@ -42,7 +42,7 @@ describe('the report of an error', () => {
     ]);
   });
 
-  it('points a wrong use without a hint to the help', () => {
+  it('points a usage error without a hint to the help', () => {
     expect(reportError(new UsageError('USAGE', 'no'), 'swingsnap export').hint).toBe(
       'swingsnap export --help',
     );
@@ -66,11 +66,11 @@ describe('the report of an error', () => {
     expect(reportError(systemError(code, '/a'), 'swingsnap')).toMatchObject({ code, exitCode });
   });
 
-  it('names the path that the system named', () => {
+  it('names the path of a system error', () => {
     expect(reportError(systemError('EACCES', '/a'), 'swingsnap').path).toBe('/a');
   });
 
-  it('copes with what is no error', () => {
+  it('accepts a thrown value that is not an error', () => {
     expect(reportError('odd', 'swingsnap')).toMatchObject({ message: 'odd', exitCode: 1 });
   });
 
@@ -80,11 +80,11 @@ describe('the report of an error', () => {
     [new VerificationError('X', 'bad'), expect.stringContaining('swingsnap retrieve')],
     [new StorageError('X', 'bad'), expect.any(String)],
     [new BusyError('X', 'bad'), expect.any(String)],
-  ])('has a hint even where the error brings none: %s', (error, hint) => {
+  ])('has a hint even if the error has none: %s', (error, hint) => {
     expect(reportError(error, 'swingsnap verify').hint).toEqual(hint);
   });
 
-  it('lets no name steer the terminal', () => {
+  it('does not let a name control the terminal', () => {
     const error = new VerificationError('X', 'bad\n\u001b[2J', {
       path: '\u001b]0;x\u0007',
       hint: 'say\n\u0007',
@@ -97,7 +97,7 @@ describe('the report of an error', () => {
 });
 
 describe('stacks', () => {
-  it('come with those of the causes, and only under DEBUG', () => {
+  it('include those of the causes, and appear only under DEBUG', () => {
     const error = new Error('outer', { cause: new Error('inner') });
     expect(debugLines(error, {})).toEqual([]);
     expect(debugLines(error, { DEBUG: '' })).toEqual([]);

@@ -7,7 +7,7 @@ import { UsageError } from '../../../src/errors.ts';
 const env = { AGORIC_HOME: '/env/home', SWINGSNAP_EXPORT_DIR: '/env/export' };
 
 describe('the state dir', () => {
-  it('is --state-dir, else data/agoric of --home, of AGORIC_HOME, of ~/.agoric', () => {
+  it('is --state-dir, else data/agoric in --home, AGORIC_HOME or ~/.agoric', () => {
     expect(locateStateDir({ 'state-dir': 'a' }, env)).toBe(resolve('a'));
     expect(locateStateDir({ home: '/h' }, env)).toBe('/h/data/agoric');
     expect(locateStateDir({}, env)).toBe('/env/home/data/agoric');
@@ -23,7 +23,7 @@ describe('the state dir', () => {
 });
 
 describe('the source of retrieve', () => {
-  it('is the flag that was given, whatever the environment says', () => {
+  it('is the given flag, whatever the environment says', () => {
     expect(chooseSource({ 'state-dir': '/s' }, env)).toEqual({
       kind: 'swing-store',
       stateDir: '/s',
@@ -34,11 +34,11 @@ describe('the source of retrieve', () => {
     });
   });
 
-  it('is SWINGSNAP_EXPORT_DIR where no flag was given', () => {
+  it('is SWINGSNAP_EXPORT_DIR if no flag is given', () => {
     expect(chooseSource({}, env)).toEqual({ kind: 'export-directory', path: '/env/export' });
   });
 
-  it('is never the store of AGORIC_HOME by silence', () => {
+  it('is never the store of AGORIC_HOME by default', () => {
     expect(() => chooseSource({}, { AGORIC_HOME: '/env/home' })).toThrow(UsageError);
   });
 });

@@ -13,7 +13,7 @@ function lines() {
 }
 
 describe('progress in lines', () => {
-  it('says how far a phase is every five seconds, and how it went when it ends', () => {
+  it('shows the progress of a phase every five seconds, and a summary at its end', () => {
     const { out, time, progress } = lines();
     progress.phase('export data', { bytes: 1000_000, items: 10, unit: 'entries' });
     time.now += 4999;
@@ -33,7 +33,7 @@ describe('progress in lines', () => {
     expect(out[3]).toBe('artifacts: in 0.0s\n');
   });
 
-  it('goes without percent and time left where no total is known', () => {
+  it('omits percent and time left if the total is unknown', () => {
     const { out, time, progress } = lines();
     progress.phase('artifacts');
     time.now += 5000;
@@ -41,7 +41,7 @@ describe('progress in lines', () => {
     expect(out).toEqual(['artifacts: 10.0 MB, 4 items, 2.0 MB/s\n']);
   });
 
-  it('measures by items where bytes are not known', () => {
+  it('measures by items if the bytes are unknown', () => {
     const { out, time, progress } = lines();
     progress.phase('chunks', { items: 4, unit: 'chunks' });
     time.now += 5000;
@@ -57,14 +57,14 @@ describe('progress in lines', () => {
     expect(out).toEqual(['export data: 200 B, 40 B/s\n']);
   });
 
-  it('says nothing of a phase that failed', () => {
+  it('prints no summary of a failed phase', () => {
     const { out, progress } = lines();
     progress.phase('export data');
     progress.finish('failed');
     expect(out).toEqual([]);
   });
 
-  it('prints notes at once, as one line each, and keeps them', () => {
+  it('prints notes at once, one line each, and keeps them', () => {
     const { out, progress } = lines();
     progress.note('copied\nto \u001b[31mscratch');
     expect(out).toEqual(['copied to \\u001b[31mscratch\n']);
@@ -72,7 +72,7 @@ describe('progress in lines', () => {
   });
 });
 
-/** A stream that says it is a terminal, `columns` wide. */
+/** A stream that claims to be a terminal, `columns` wide. */
 function terminal(columns: number) {
   const stream = new PassThrough({ encoding: 'utf8' });
   const none = () => true;
@@ -120,7 +120,7 @@ describe('the choice of a renderer', () => {
   it.each([
     { json: true, quiet: false },
     { json: false, quiet: true },
-  ])('keeps still under %o', async (flags) => {
+  ])('prints nothing under %o', async (flags) => {
     const stream = terminal(80);
     const progress = await openProgress(flags, stream);
     progress.phase('export data');
@@ -130,7 +130,7 @@ describe('the choice of a renderer', () => {
     expect(progress.notes).toEqual(['kept']);
   });
 
-  it('silence keeps the notes', () => {
+  it('keeps the notes when silent', () => {
     const progress = silentProgress();
     progress.note('kept');
     expect(progress.notes).toEqual(['kept']);

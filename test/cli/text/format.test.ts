@@ -17,7 +17,7 @@ describe('quantities', () => {
     [999_500, '1.0 MB'],
     [1_234_000_000, '1.2 GB'],
     [5e18, '5000 PB'],
-  ])('%d bytes read as %s', (bytes, text) => {
+  ])('shows %d bytes as %s', (bytes, text) => {
     expect(formatBytes(bytes)).toBe(text);
   });
 
@@ -30,15 +30,15 @@ describe('quantities', () => {
     [200_000, '3m 20s'],
     [7_500_000, '2h 05m'],
     [273_600_000, '3d 04h'],
-  ])('%d ms read as %s', (ms, text) => {
+  ])('shows %d ms as %s', (ms, text) => {
     expect(formatDuration(ms)).toBe(text);
   });
 
-  it('a rate is bytes by second', () => {
+  it('shows a rate in bytes per second', () => {
     expect(formatRate(170_000_000, 2000)).toBe('85.0 MB/s');
   });
 
-  it('100% is said only when all is done', () => {
+  it('shows 100% only when everything is done', () => {
     expect(formatPercent(9999, 10_000)).toBe('99%');
     expect(formatPercent(10_000, 10_000)).toBe('100%');
   });

@@ -3,7 +3,7 @@ import { debugLines, errorLines, reportError } from '../../../src/cli/exit/exit.
 import { formatJson, formatLine } from '../../../src/cli/text/printable.ts';
 import { VerificationError } from '../../../src/errors.ts';
 
-/** Turns text about, hides in it, breaks a line, or is no character. */
+/** Characters that reorder text, hide in it or break a line, and code points that are not characters. */
 const UNPRINTABLE = [
   '\u001b',
   '\u009b',
@@ -22,7 +22,7 @@ describe('a line', () => {
   });
 
   it.each([...UNPRINTABLE, ...OTHERS])(
-    'shows what no glyph stands for as an escape: %j',
+    'shows a character without a glyph as an escape: %j',
     (char) => {
       const line = formatLine(`a${char}b`);
       expect(line).toMatch(/^a(?:\\u[0-9a-f]{4})+b$/u);
@@ -35,7 +35,7 @@ describe('a line', () => {
     expect(formatLine(text)).toBe(text);
   });
 
-  it('of a million blanks is ready at once', () => {
+  it('with a million blanks is formatted at once', () => {
     const started = performance.now();
     expect(formatLine(`a${' '.repeat(1_000_000)}b`)).toHaveLength(1_000_002);
     expect(formatLine(`a${' '.repeat(1_000_000)}\nb`)).toBe('a b');
@@ -44,7 +44,7 @@ describe('a line', () => {
 });
 
 describe('JSON', () => {
-  it('is what it was, and has nothing unprintable in it', () => {
+  it('keeps its value, and contains nothing unprintable', () => {
     const value = { name: [...UNPRINTABLE, ...OTHERS].join('-'), 'key\u202e': ['猫'] };
     const json = formatJson(value);
     expect(JSON.parse(json)).toEqual(value);
@@ -57,7 +57,7 @@ describe('an error about a hostile name', () => {
   const name = `\u202e${'x'.repeat(1_000_000)}`;
   const error = new VerificationError('NAME', `no name: ${name}`, { path: name, found: name });
 
-  it('is told in lines that can be read, and says some kilobytes of it', () => {
+  it('is reported in readable lines with a few kilobytes of the name', () => {
     const lines = errorLines(reportError(error, 'swingsnap verify'));
     for (const line of lines) {
       expect(line.length).toBeLessThan(5000);
@@ -66,7 +66,7 @@ describe('an error about a hostile name', () => {
     expect(lines).toHaveLength(4);
   });
 
-  it('is told so in a stack, too', () => {
+  it('is escaped in a stack too', () => {
     expect(debugLines(error, { DEBUG: '1' }).join('\n')).not.toContain('\u202e');
   });
 });
