@@ -1,4 +1,4 @@
-/** What holds for every command line: help, wrong usage, and how errors are told. */
+/** Rules for every command line: help, wrong usage, and reports of errors. */
 import { spawnSync } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,18 +12,21 @@ const COMMANDS = ['export', 'retrieve', 'discard', 'restore', 'verify'] as const
 const runPath = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
 describe.concurrent('help', () => {
-  it.each(COMMANDS)('of %s has the exit codes, the output flags and examples', async (command) => {
-    const { stdout, stderr, exitCode } = await runCli([command, '--help']);
-    expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
-    for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]) {
-      expect(stdout).toMatch(new RegExp(`^ +${code} +\\S`, 'mu'));
-    }
-    expect(stdout).toContain('--json');
-    expect(stdout).toContain('-q, --quiet');
-    expect(stdout).toMatch(new RegExp(`EXAMPLES\\n +\\$ swingsnap ${command} `, 'u'));
-  });
+  it.each(COMMANDS)(
+    'of %s lists the exit codes, the output flags and examples',
+    async (command) => {
+      const { stdout, stderr, exitCode } = await runCli([command, '--help']);
+      expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
+      for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]) {
+        expect(stdout).toMatch(new RegExp(`^ +${code} +\\S`, 'mu'));
+      }
+      expect(stdout).toContain('--json');
+      expect(stdout).toContain('-q, --quiet');
+      expect(stdout).toMatch(new RegExp(`EXAMPLES\\n +\\$ swingsnap ${command} `, 'u'));
+    },
+  );
 
-  it('is what the program without words prints, and names every command', async () => {
+  it('is printed by the program without arguments, and names every command', async () => {
     const { stdout, exitCode } = await runCli([]);
     expect(exitCode).toBe(0);
     for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^ +${command} +\\S`, 'mu'));
@@ -66,7 +69,7 @@ describe.concurrent('wrong usage', () => {
     ['retrieve --snapshot-dir D --export-dir E --at-height 5', '--at-height'],
     ['exprot --export-dir E', 'exprot'],
   ])(
-    'is told in one line with exit code 2 and the command’s help as hint: swingsnap %s',
+    'is reported in one line, with exit code 2 and the command’s help as hint: swingsnap %s',
     async (line, word) => {
       const cwd = await testDir();
       const words = line.split(' ');
@@ -89,7 +92,7 @@ describe.concurrent('wrong usage', () => {
 });
 
 describe.concurrent('an error', () => {
-  it('shows no stack, unless DEBUG asks for it', async () => {
+  it('shows no stack unless DEBUG is set', async () => {
     const line = ['verify', join(await testDir(), 'missing')];
     const plain = await runCli(line);
     expect(plain.stderr).not.toMatch(/^ +at /mu);
@@ -98,7 +101,7 @@ describe.concurrent('an error', () => {
     expect(debug.exitCode).toBe(5);
   });
 
-  it('is told under --quiet too', async () => {
+  it('is reported under --quiet too', async () => {
     const missing = join(await testDir(), 'missing');
     const { stdout, stderr, exitCode } = await runCli(['verify', missing, '-q']);
     expect({ stdout, exitCode }).toEqual({ stdout: '', exitCode: 5 });

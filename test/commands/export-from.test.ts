@@ -29,7 +29,7 @@ const swingsnap = async (...args: readonly string[]) => {
   return { ...(json as Record<string, unknown>), exitCode, stderr };
 };
 
-/** What an export directory holds, without the record of the operation that made it. */
+/** The files of an export directory, without the record of the operation that made it. */
 async function filesOf(dir: string) {
   const { '.swingsnap-operation.json': _, ...files } = await listTree(dir);
   return files;
@@ -50,7 +50,7 @@ beforeAll(async () => {
 afterAll(closeReference);
 
 describe('export --from', () => {
-  it('a state-sync snapshot writes what the reference exported, and the reference imports it', async () => {
+  it('writes from a state-sync snapshot what the reference exported, and the reference imports it', async () => {
     const dir = await tempDir();
     const E = join(dir, 'E');
     expect(
@@ -68,7 +68,7 @@ describe('export --from', () => {
     expect(await dumpStore(join(dir, 'ours'))).toEqual(await dumpStore(join(dir, 'theirs')));
   });
 
-  it('a snapshot or an export directory writes all of it, or less where that is asked for', async () => {
+  it('writes all of a snapshot or an export directory, or less if a smaller mode is requested', async () => {
     const dir = await tempDir();
     for (const [name, source] of [
       ['D', join(base, 'D')],
@@ -91,7 +91,7 @@ describe('export --from', () => {
     }
   });
 
-  it('writes nothing if anything is wrong, and leaves the directory as it was', async () => {
+  it('writes nothing on any failure, and leaves the directory as it was', async () => {
     const dir = await tempDir();
     const E = join(dir, 'E');
     const bad = ['--from', BAD_ARCHIVE, '--app-hash', APP_HASH];
@@ -127,12 +127,12 @@ describe('export --from', () => {
     expect(await readdir(E)).toEqual(['mine']);
   });
 
-  it('makes an export like any other: retrieve packs it and removes it, a dead one is replaced', async () => {
+  it('makes an export like any other: retrieve packs and removes it, and a dead one is replaced', async () => {
     const dir = await tempDir();
     const E = join(dir, 'E');
     await swingsnap('export', '--from', ARCHIVE, '--export-dir', E);
     expect(await swingsnap('status', '--export-dir', E)).toMatchObject({ state: 'done' });
-    // As a kill leaves it: a journal, and a record that says it goes on.
+    // The state after a kill: a journal, and a record of an operation in progress.
     const record = await readFile(join(E, '.swingsnap-operation.json'), 'utf8');
     await rm(join(E, 'export-manifest.json'));
     await writeFile(join(E, '.swingsnap-operation.json'), record.replace('"done"', '"started"'));
@@ -157,7 +157,7 @@ describe('export --from', () => {
     [['--every', '7']],
     [['--max-time', '7s']],
     [['--export-data-mode', 'skip']],
-  ])('refuses %j, which is for a store', async (flags) => {
+  ])('refuses %j, which applies to a store', async (flags) => {
     const dir = await tempDir();
     const to = ['--export-dir', join(dir, 'E')];
     expect(await swingsnap('export', '--from', ARCHIVE, ...to, ...flags)).toMatchObject({
@@ -166,7 +166,7 @@ describe('export --from', () => {
     expect(await readdir(dir)).toEqual([]);
   });
 
-  it('checks without making anything', async () => {
+  it('creates nothing under --check', async () => {
     const dir = await tempDir();
     const to = ['--export-dir', join(dir, 'E')];
     expect(await swingsnap('export', '--from', ARCHIVE, ...to, '--check')).toMatchObject({

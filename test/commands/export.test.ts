@@ -12,7 +12,7 @@ import { runIn, stranger } from './surroundings.ts';
 
 const fileDir = useTempDir('file');
 
-/** Holds `store` and, with some tens of MB of heap snapshots, `large`. */
+/** Contains `store`, and `large` with tens of MB of heap snapshots. */
 let base: string;
 
 beforeAll(async () => {
@@ -55,7 +55,7 @@ async function place(kind: 'store' | 'large' = 'store') {
 }
 
 describe.concurrent('the export directory', () => {
-  it('is refused in the state dir, by whatever path it is named', async () => {
+  it('is refused in the state dir, whatever path leads there', async () => {
     const { dir, S } = await place();
     await mkdir(join(S, 'existing'));
     await symlink(S, join(dir, 'link'));
@@ -80,13 +80,13 @@ describe.concurrent('the export directory', () => {
       exitCode: 2,
     });
     expect(await listTree(dir)).toEqual(before);
-    // Beside it, and with a name that only begins like its.
+    // Beside the state dir, with a name that begins with its name.
     expect(await told('export', '--state-dir', S, '--export-dir', `${S}-export`)).toMatchObject({
       exitCode: 0,
     });
   });
 
-  it('is made with the ones above it, or used as it is if it is empty', async () => {
+  it('is created with its parents, or used if it exists and is empty', async () => {
     const { dir, S } = await place();
     const [deep, empty] = [join(dir, 'a', 'b', 'E'), join(dir, 'empty')];
     await mkdir(empty);
@@ -103,7 +103,7 @@ describe.concurrent('the export directory', () => {
     expect(await content(empty)).toEqual(await content(deep));
   });
 
-  it('is left alone if it holds anything, or is a file', async () => {
+  it('is not touched if it is not empty, or is a file', async () => {
     const { dir, S } = await place();
     await mkdir(join(dir, 'full'));
     await writeFile(join(dir, 'full', 'something'), 'else');
@@ -127,7 +127,7 @@ describe.concurrent('the export directory', () => {
     expect(ours).toEqual(Object.entries(before).filter(([name]) => !name.startsWith('S/')));
   });
 
-  it('is refused with exit code 6 where nothing may be written', async () => {
+  it('is refused with exit code 6 if it is not writable', async () => {
     const { dir, S } = await place();
     await chmod(dir, 0o755);
     await mkdir(join(dir, 'closed'));
@@ -142,7 +142,7 @@ describe.concurrent('the export directory', () => {
   });
 });
 
-describe.concurrent('an export that fails', () => {
+describe.concurrent('a failed export', () => {
   const damages: Record<string, string> = {
     'a heap snapshot that is no gzip': `UPDATE snapshots SET compressedSnapshot = x'00' WHERE vatID = 'v2'`,
     'a heap snapshot that is cut': `UPDATE snapshots SET compressedSnapshot = substr(compressedSnapshot, 1, 300) WHERE vatID = 'v2'`,
@@ -179,11 +179,11 @@ function isAlive(pid: number): boolean {
   }
 }
 
-describe('a command that is told to stop', () => {
+describe('a command that gets a signal', () => {
   const CODES = { SIGTERM: 143, SIGINT: 130 } as const;
 
   it.each(['SIGTERM', 'SIGINT'] as const)(
-    'ends an export with its code, and nothing is left of it: %s',
+    'ends an export with the exit code of the signal, and leaves nothing: %s',
     async (signal) => {
       const { dir, S } = await place('large');
       const E = join(dir, 'E');
@@ -205,7 +205,7 @@ describe('a command that is told to stop', () => {
     },
   );
 
-  it('ends a retrieve of the store, and the snapshot dir is not there', async () => {
+  it('ends a retrieve of the store, and leaves no snapshot dir', async () => {
     const { dir, S } = await place('large');
     const args = ['retrieve', '--state-dir', S, '--snapshot-dir', join(dir, 'D')];
     const { exitCode } = await runIn({ kill: { signal: 'SIGTERM', after: 'export data:' } }, args);
@@ -213,7 +213,7 @@ describe('a command that is told to stop', () => {
     expect(Object.keys(await listTree(dir)).filter((name) => !name.startsWith('S'))).toEqual([]);
   });
 
-  it('ends a restore, and there is no store; run again, there is one', async () => {
+  it('ends a restore without a store, and makes the store when run again', async () => {
     const { dir, S } = await place('large');
     const D = join(dir, 'D');
     await told('retrieve', '--state-dir', S, '--snapshot-dir', D);

@@ -1,4 +1,4 @@
-/** docs/json-output.md, held against what the commands print. */
+/** Compares docs/json-output.md with the output of the commands. */
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ interface Field {
   readonly optional: boolean;
 }
 
-/** The documented fields, by the heading of their table; '' is what stands before the first one. */
+/** The documented fields, by the heading of their table; '' is the part before the first heading. */
 async function readDocument(): Promise<Map<string, Map<string, Field>>> {
   const sections = new Map<string, Map<string, Field>>();
   for (const section of (await readFile(docPath, 'utf8')).split(/^## /mu)) {
@@ -87,10 +87,10 @@ beforeAll(async () => {
 });
 afterAll(closeReference);
 
-/** Which documented fields some output has shown. */
+/** The documented fields that occurred in some output. */
 const seen = new Map<string, Set<string>>();
 
-/** @param module stands for the documented `wasm` in what is found */
+/** @param module the module in the output that is documented as `wasm` */
 async function hold(
   section: string,
   exitCode: number,
@@ -123,7 +123,7 @@ async function hold(
   expect(absent, `fields that ${args} lacks`).toEqual([]);
 }
 
-/** Whether a field is one of the elements of an array that has none. */
+/** Whether a field belongs to the elements of an empty array. */
 function isBelowEmpty(name: string, found: readonly (readonly [string, string])[]): boolean {
   const [array = '', rest] = name.split('[]');
   return rest !== undefined && !found.some(([other]) => other.startsWith(`${array}[]`));
@@ -138,7 +138,7 @@ async function chainWithCodes(): Promise<string> {
 }
 
 describe('the documented JSON objects', () => {
-  it('are what each command prints, to the last field', async () => {
+  it('are exactly what each command prints', async () => {
     await hold('--check', 0, 'export --check --state-dir @S --export-dir @E');
     await hold('retrieve', 0, 'retrieve --state-dir @older --snapshot-dir @D');
     await hold('export', 0, 'export --state-dir @S --export-dir @E');
@@ -186,7 +186,7 @@ describe('the documented JSON objects', () => {
     await hold('status', 0, 'status --state-dir @S');
   });
 
-  it('are what each command prints when it fails', async () => {
+  it('are exactly what each command prints when it fails', async () => {
     await hold('error', 2, 'export');
     await hold('error', 2, 'export --export-dir @E2 --height x');
     await hold('error', 5, 'export --state-dir @X --export-dir @E2');
@@ -200,7 +200,7 @@ describe('the documented JSON objects', () => {
     await hold('error', 2, 'no-such-command');
   });
 
-  it('have no field that nothing shows', () => {
+  it('have no field that no command prints', () => {
     for (const section of [
       'export',
       'export --from',

@@ -1,4 +1,4 @@
-/** What travels beside the SwingStore, from one node's directories to another's. */
+/** State beside the SwingStore, moved from one node's directories to another's. */
 import { chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -48,14 +48,14 @@ beforeAll(async () => {
 });
 afterAll(closeReference);
 
-/** A node that has nothing yet. */
+/** An empty node. */
 async function freshNode() {
   const dir = await fileDir();
   return { dir, home: join(dir, 'home'), tree: join(dir, 'made', 'ibc') };
 }
 
 describe('retrieve', () => {
-  it('takes byte code from the home, and lists what it took in the manifest', async () => {
+  it('reads byte code from the home, and lists it in the manifest', async () => {
     const manifest = JSON.parse(
       await readFile(join(snapshots(), '1000', 'manifest.json'), 'utf8'),
     ) as {
@@ -68,7 +68,7 @@ describe('retrieve', () => {
     });
   });
 
-  it('makes the snapshot that it always made where there is nothing else', async () => {
+  it('makes the same snapshot as before modules existed if there are none', async () => {
     const dir = await fileDir();
     const alone = ['retrieve', '--state-dir', home('data', 'agoric'), '--snapshot-dir'];
     const { contentHash, modules } = await told(...alone, join(dir, 'D'));
@@ -80,7 +80,7 @@ describe('retrieve', () => {
     );
   });
 
-  it('makes the same bytes again, though modules are read at the same time', async () => {
+  it('makes the same bytes again, although modules are read concurrently', async () => {
     const dir = await fileDir();
     const retrieve = ['retrieve', '--home', home(), ...toTree(tree()), '--snapshot-dir'];
     await told(...retrieve, join(dir, 'D'), '--concurrency', '3');
@@ -90,7 +90,7 @@ describe('retrieve', () => {
   it.each([
     ['a link', async (dir: string) => symlink('state.db', join(dir, 'link')), 'NOT_A_FILE'],
     ['no directory', async (dir: string) => rm(dir, { recursive: true }), 'FILES_MISSING'],
-  ])('publishes nothing of any module if the files have %s', async (_what, spoil, code) => {
+  ])('publishes no module if the files have %s', async (_what, spoil, code) => {
     const dir = await fileDir();
     const copy = join(dir, 'ibc');
     await cp(tree(), copy, { recursive: true });
@@ -101,7 +101,7 @@ describe('retrieve', () => {
     expect(await readdir(dir)).not.toContain('made');
   });
 
-  it('refuses byte code that is not what its name says', async () => {
+  it('refuses byte code that does not match its name', async () => {
     const dir = await fileDir();
     const wrong = sha256('something else');
     await writeFile(join(dir, wrong), 'not that');
@@ -115,7 +115,7 @@ describe('retrieve', () => {
     expect(await readdir(dir)).toEqual([wrong]);
   });
 
-  it('says with --check what it would read, and what is not there', async () => {
+  it('reports with --check what it would read, and what is missing', async () => {
     const check = ['retrieve', '--check', '--home', home(), '--snapshot-dir', snapshots()];
     const { exitCode, stdout } = await runCli([...check, ...toTree(tree())]);
     expect(exitCode).toBe(0);
@@ -124,7 +124,7 @@ describe('retrieve', () => {
     expect((await runCli([...check, ...toTree(tree('none'))])).exitCode).toBe(5);
   });
 
-  it('does not read byte code again that an earlier height has', async () => {
+  it('does not read byte code that an earlier height has', async () => {
     const { dir, home: other } = await freshNode();
     await cp(home(), other, { recursive: true });
     const D = join(dir, 'D');
@@ -135,7 +135,7 @@ describe('retrieve', () => {
     await buildStore(join(dir, 'older'), { ...tinySpec, height: 900 });
     const wasm = ['--module', `wasm=wasm:${join(other, ...WASM)}`, '--snapshot-dir', D];
     await told('retrieve', '--state-dir', join(dir, 'older'), ...wasm, ...toTree(tree()));
-    // What is not read is not found to be wrong: the chunk of the earlier height is right.
+    // The damage is not detected, because the file is not read: the chunk of the earlier height is right.
     for (const code of codes)
       await writeFile(join(other, ...WASM, sha256(code)), Buffer.alloc(code.length));
     const { exitCode, ...result } = await told(
@@ -151,7 +151,7 @@ describe('retrieve', () => {
 });
 
 describe('restore', () => {
-  it('brings all of it to another node, where verify finds it', async () => {
+  it('installs all modules on another node, where verify accepts them', async () => {
     const node = await freshNode();
     const args = ['--home', node.home, ...toTree(node.tree)];
     const { exitCode, modules, notes } = await told('restore', snapshots(), ...args);
@@ -175,7 +175,7 @@ describe('restore', () => {
     ]);
   });
 
-  it('says in text what was restored and where', async () => {
+  it('prints what was restored and where', async () => {
     const node = await freshNode();
     const args = ['restore', snapshots(), '--home', node.home];
     const { stdout, stderr } = await runCli(args);
@@ -184,7 +184,7 @@ describe('restore', () => {
     expect(stderr).toContain('module ibc (files) has no place to go');
   });
 
-  it('verifies what has no place to go, and does not install it', async () => {
+  it('verifies a module without a place, and does not install it', async () => {
     const node = await freshNode();
     const S = join(node.dir, 'S');
     const { exitCode, modules, notes } = await told('restore', snapshots(), '--state-dir', S);
@@ -199,7 +199,7 @@ describe('restore', () => {
     expect(await readdir(node.dir)).toEqual(['S']);
   });
 
-  it('finds byte code where the home has it already, and keeps it', async () => {
+  it('keeps byte code that the home already has', async () => {
     const node = await freshNode();
     const older = join(node.home, 'wasm', 'state', 'wasm');
     await mkdir(older, { recursive: true });
@@ -220,7 +220,7 @@ describe('restore', () => {
     (node: Awaited<ReturnType<typeof freshNode>>) => Promise<unknown>,
   ])[] = [
     [
-      'byte code is there that is wrong',
+      'existing byte code is wrong',
       'WASM_CHECKSUM',
       async (node) => {
         await mkdir(join(node.home, ...WASM), { recursive: true });
@@ -228,7 +228,7 @@ describe('restore', () => {
       },
     ],
     [
-      'other files are there',
+      'other files exist',
       'FILES_EXIST',
       async (node) => {
         await mkdir(node.tree, { recursive: true });
@@ -236,7 +236,7 @@ describe('restore', () => {
       },
     ],
     [
-      'a store is there',
+      'a store exists',
       'STORE_EXISTS',
       async (node) => {
         await mkdir(join(node.home, 'data', 'agoric'), { recursive: true });
@@ -244,7 +244,7 @@ describe('restore', () => {
       },
     ],
   ];
-  it.each(refusals)('installs nothing of any module if %s', async (_what, code, spoil) => {
+  it.each(refusals)('installs no module if %s', async (_what, code, spoil) => {
     const node = await freshNode();
     await spoil(node);
     const before = await listTree(node.dir);
@@ -253,7 +253,7 @@ describe('restore', () => {
     expect(await listTree(node.dir)).toEqual(before);
   });
 
-  it('installs nothing of any module if one of them is damaged', async () => {
+  it('installs no module if one of them is damaged', async () => {
     const { dir, home: to, tree: toFiles } = await freshNode();
     const D = join(dir, 'D');
     for (const file of await readdir(join(snapshots(), '1000', 'chunks'))) {
@@ -267,7 +267,7 @@ describe('restore', () => {
     }
   });
 
-  it('moves other files aside with --replace, and keeps the same ones', async () => {
+  it('moves other files aside with --replace, and keeps identical ones', async () => {
     const node = await freshNode();
     await mkdir(node.tree, { recursive: true });
     await writeFile(join(node.tree, 'mine'), 'stays');
@@ -293,8 +293,8 @@ describe('restore', () => {
   });
 });
 
-describe('a tree of files over the store that is read', () => {
-  it('is refused, by whatever path, and nothing is made', async () => {
+describe('a tree of files that contains the store being read', () => {
+  it('is refused by any path, and nothing is created', async () => {
     const { dir } = await freshNode();
     const S = home('data', 'agoric');
     const linked = join(dir, 'linked');
@@ -311,7 +311,7 @@ describe('a tree of files over the store that is read', () => {
     expect(await readdir(dir)).toEqual(['linked']);
   });
 
-  it.runIf(canMount)('is refused where the store is mounted into it', async () => {
+  it.runIf(canMount)('is refused if the store is mounted into it', async () => {
     const { dir } = await freshNode();
     const S = home('data', 'agoric');
     const mounted = join(dir, 'ibc', 'mounted');
@@ -328,7 +328,7 @@ describe('a tree of files over the store that is read', () => {
 });
 
 describe('verify', () => {
-  it('names what differs at a place, with exit code 3', async () => {
+  it('names the differences at a place, with exit code 3', async () => {
     const { dir } = await freshNode();
     const copy = join(dir, 'ibc');
     await cp(tree(), copy, { recursive: true });
@@ -345,7 +345,7 @@ describe('verify', () => {
     expect(compared.error?.['found']).toMatch(/3 differences/u);
   });
 
-  it('refuses a place whose module is not there, or of another kind, and flags that mean nothing', async () => {
+  it('refuses a place without a module, a place of another kind, and flags without meaning', async () => {
     const module = (place: string) => told('verify', snapshots(), '--module', place);
     expect(await module('other=files:/x')).toMatchObject({
       exitCode: 5,

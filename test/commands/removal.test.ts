@@ -1,4 +1,4 @@
-/** What `discard`, and `retrieve` once it is done, remove and leave. */
+/** What `discard` and a finished `retrieve` remove, and what they leave. */
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const fileDir = useTempDir('file');
 const RECORD = '.swingsnap-operation.json';
 const MANIFEST = 'export-manifest.json';
 
-/** Holds `ours` and `theirs`, the same export made by us and by the reference. */
+/** Contains `ours` and `theirs`, the same export made by us and by the reference. */
 let base: string;
 
 beforeAll(async () => {
@@ -40,7 +40,7 @@ async function told(...args: string[]) {
   return { exitCode, stderr, ...(json as Told) };
 }
 
-/** A copy of one of the two exports, in a directory of its own. */
+/** A copy of one of the two exports, in its own directory. */
 async function place(whose: 'ours' | 'theirs') {
   const dir = await fileDir();
   const E = join(dir, 'E');
@@ -57,7 +57,7 @@ async function nameInManifest(E: string, file: string): Promise<void> {
 
 describe.concurrent('discard', () => {
   it.each(['ours', 'theirs'] as const)(
-    'removes an export and its directory, and does so again: %s',
+    'removes an export and its directory, and succeeds when run again: %s',
     async (whose) => {
       const { dir, E } = await place(whose);
       const files = Object.keys(await listTree(E)).length;
@@ -76,7 +76,7 @@ describe.concurrent('discard', () => {
     },
   );
 
-  it('leaves and names what is not the export’s, and what is in directories', async () => {
+  it('leaves and names files that are not part of the export, and the content of directories', async () => {
     const { E } = await place('ours');
     await writeFile(join(E, 'strange'), 'mine');
     await mkdir(join(E, 'sub'));
@@ -91,14 +91,14 @@ describe.concurrent('discard', () => {
     });
   });
 
-  it('removes what is left of an export that has our record and nothing else', async () => {
+  it('removes the rest of an export of which only our record is left', async () => {
     const { dir, E } = await place('ours');
     for (const name of await readdir(E)) if (name !== RECORD) await rm(join(E, name));
     expect(await told('discard', '--export-dir', E)).toMatchObject({ exitCode: 0, gone: true });
     expect(await listTree(dir)).toEqual({});
   });
 
-  it('refuses a directory that is no export, a snapshot, a state dir and a file', async () => {
+  it('refuses a directory that is not an export, a snapshot, a state dir and a file', async () => {
     const dir = await fileDir();
     await mkdir(join(dir, 'empty'));
     await writeFile(join(dir, 'file'), '');
@@ -123,7 +123,7 @@ describe.concurrent('discard', () => {
     '.',
     '',
     'nul\u0000',
-  ])('deletes nothing outside, whatever the manifest names: %j', async (name) => {
+  ])('deletes nothing outside the directory, whatever the manifest names: %j', async (name) => {
     const { dir, E } = await place('theirs');
     await mkdir(join(dir, 'outside'));
     await writeFile(join(dir, 'outside', 'victim'), 'mine');
@@ -135,7 +135,7 @@ describe.concurrent('discard', () => {
     expect(await readFile(join(dir, 'outside', 'victim'), 'utf8')).toBe('mine');
   });
 
-  it('removes a link that the manifest names, not what it leads to', async () => {
+  it('removes a symlink that the manifest names, but not its target', async () => {
     const { dir, E } = await place('theirs');
     await writeFile(join(dir, 'victim'), 'mine');
     await symlink(join(dir, 'victim'), join(E, 'named'));
@@ -166,14 +166,14 @@ describe.concurrent('retrieve of an export directory', () => {
     expect(removed).toEqual(kept ? undefined : { files: Object.keys(before).length, left: [] });
   });
 
-  it('leaves and names what is not the export’s', async () => {
+  it('leaves and names files that are not part of the export', async () => {
     const { E } = await place('ours');
     await writeFile(join(E, 'strange'), 'mine');
     expect((await retrieve(E)).removed).toMatchObject({ left: ['strange'] });
     expect(Object.keys(await listTree(E))).toEqual(['strange']);
   });
 
-  it('keeps the export, and publishes nothing, when anything in it is wrong', async () => {
+  it('keeps the export and publishes nothing if anything in it is wrong', async () => {
     const { dir, E } = await place('ours');
     const name = (await readdir(E)).find((file) => file.startsWith('transcript.')) ?? '';
     await writeFile(join(E, name), 'x\n');
@@ -183,7 +183,7 @@ describe.concurrent('retrieve of an export directory', () => {
     expect(Object.keys(await listTree(dir)).filter((file) => !file.startsWith('E'))).toEqual([]);
   });
 
-  it('refuses what is not there, and an export without export data', async () => {
+  it('refuses a missing directory, and an export without export data', async () => {
     const { dir, E } = await place('theirs');
     const missing = await told(
       'retrieve',

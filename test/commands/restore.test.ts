@@ -12,7 +12,7 @@ import { holdDatabase, isRoot } from './surroundings.ts';
 const fileDir = useTempDir('file');
 const DATABASE = 'swingstore.sqlite';
 
-/** Holds, never changed: `store`, `D/1000` and `D/900`, and the content hash of `D/1000`. */
+/** Read-only: `store`, `D/1000`, `D/900`, and the content hash of `D/1000`. */
 let base: string;
 let contentHash: string;
 const snapshots = (): string => join(base, 'D');
@@ -42,7 +42,7 @@ beforeAll(async () => {
   base = await fileDir();
   const store = join(base, 'store');
   await buildStore(store, tinySpec);
-  // A reader leaves a -shm: the store that tests copy is not read.
+  // A reader leaves a -shm, so the store that tests copy is not read.
   await cp(store, join(base, 'read'), { recursive: true });
   const retrieve = ['retrieve', '--state-dir', join(base, 'read'), '--snapshot-dir', snapshots()];
   ({ contentHash } = await told(...retrieve));
@@ -54,7 +54,7 @@ beforeAll(async () => {
 });
 afterAll(closeReference);
 
-/** A state dir that holds a store already. */
+/** A state dir with an existing store. */
 async function occupied({ wal = false } = {}) {
   const dir = await fileDir();
   const S = join(dir, 'S');
@@ -72,7 +72,7 @@ async function occupied({ wal = false } = {}) {
 }
 
 describe.concurrent('restore', () => {
-  it('ends with what was proved and with the height that it needs', async () => {
+  it('ends its output with what is proved and the height of the multistore', async () => {
     const S = join(await fileDir(), 'new', 'S');
     const { stdout, exitCode } = await runCli(['restore', snapshots(), '--state-dir', S]);
     expect(exitCode).toBe(0);
@@ -82,7 +82,7 @@ describe.concurrent('restore', () => {
     ]);
   });
 
-  it('takes the newest height by number, and any other by its path', async () => {
+  it('takes the highest height by number, and any other by its path', async () => {
     const [one, two] = [join(await fileDir(), 'S'), join(await fileDir(), 'S')];
     expect(await told('restore', snapshots(), '--state-dir', one)).toMatchObject({
       height: 1000,
@@ -93,7 +93,7 @@ describe.concurrent('restore', () => {
     ).toMatchObject({ exitCode: 0, height: 900 });
   });
 
-  it('leaves one file, in WAL mode and owned like its directory, which the reference opens', async () => {
+  it('leaves one file that the reference opens, in WAL mode and owned like its directory', async () => {
     const S = join(await fileDir(), 'S');
     await mkdir(S);
     await chmod(S, 0o750);
@@ -119,15 +119,18 @@ describe.concurrent('restore', () => {
     ['01777', 0o1777, 0o664],
     ['0775', 0o775, 0o664],
     ['0700', 0o700, 0o600],
-  ])('gives others no right to write, in a directory of mode %s too', async (_, mode, expected) => {
-    const S = join(await fileDir(), 'S');
-    await mkdir(S);
-    await chmod(S, mode);
-    expect((await told('restore', snapshots(), '--state-dir', S)).exitCode).toBe(0);
-    expect((await stat(join(S, DATABASE))).mode & 0o7777).toBe(expected);
-  });
+  ])(
+    'gives others no write permission, even in a directory of mode %s',
+    async (_, mode, expected) => {
+      const S = join(await fileDir(), 'S');
+      await mkdir(S);
+      await chmod(S, mode);
+      expect((await told('restore', snapshots(), '--state-dir', S)).exitCode).toBe(0);
+      expect((await stat(join(S, DATABASE))).mode & 0o7777).toBe(expected);
+    },
+  );
 
-  it('says what is missing with exit code 5, and makes nothing', async () => {
+  it('reports a missing source with exit code 5, and creates nothing', async () => {
     const dir = await fileDir();
     await mkdir(join(dir, 'empty'));
     await mkdir(join(dir, 'words', 'not-a-height'), { recursive: true });
@@ -146,7 +149,7 @@ describe.concurrent('restore', () => {
     expect(await listTree(dir)).toEqual(before);
   });
 
-  it('leaves nothing when the hash, the height or the mode is not the asked one', async () => {
+  it('leaves nothing if the hash, the height or the mode is not the requested one', async () => {
     const dir = await fileDir();
     const S = join(dir, 'a', 'S');
     const restore = ['restore', snapshots(), '--state-dir', S];
@@ -166,7 +169,7 @@ describe.concurrent('restore', () => {
     expect(await listTree(dir)).toEqual({});
   });
 
-  it('leaves nothing of a damaged source, and a state dir that was there', async () => {
+  it('leaves nothing of a damaged source, and keeps an existing state dir', async () => {
     const dir = await fileDir();
     const D = join(dir, 'D');
     await cp(join(snapshots(), '1000'), D, { recursive: true });
@@ -187,7 +190,7 @@ describe.concurrent('restore', () => {
     expect(await listTree(dir)).toEqual(before);
   });
 
-  it('restores archival and replay from an archival snapshot, and by default all of it', async () => {
+  it('restores archival and replay from an archival snapshot, and everything by default', async () => {
     const dir = await fileDir();
     const D = join(dir, 'D');
     await told(
@@ -214,7 +217,7 @@ describe.concurrent('restore', () => {
     expect(await verify('small')).toMatchObject({ exitCode: 3, error: { code: 'STORE_DIFFERS' } });
   });
 
-  it('restores an export that has only keys, and a store just made', async () => {
+  it('restores an export that has only keys, and a new store', async () => {
     const dir = await fileDir();
     await buildStore(join(dir, 'empty'), emptySpec);
     const sql = openDatabase(join(dir, 'empty', DATABASE));
@@ -237,9 +240,9 @@ describe.concurrent('restore', () => {
   });
 });
 
-describe.concurrent('restore where a store is', () => {
+describe.concurrent('restore over an existing store', () => {
   it.each(['', '-wal', '-shm', '-journal', '.bak'])(
-    'refuses and changes nothing when there is swingstore.sqlite%s',
+    'refuses and changes nothing if swingstore.sqlite%s exists',
     async (suffix) => {
       const S = await fileDir();
       await writeFile(join(S, DATABASE + suffix), 'old');
@@ -268,14 +271,14 @@ describe.concurrent('restore where a store is', () => {
       expect(other).toBeDefined();
       expect(await listTree(result.replaced?.movedTo ?? '')).toEqual(store);
       expect((await stat(join(S, DATABASE))).nlink).toBe(1);
-      // As a node would, that was started on the new store.
+      // As a node started on the new store would.
       openDatabase(join(S, DATABASE)).exec('DELETE FROM kvStore').close();
       execFileSync('sh', ['-ec', result.replaced?.undo ?? 'false']);
       expect(await listTree(S)).toEqual(before);
     },
   );
 
-  it('moves aside what is left of a store that has no database any more', async () => {
+  it('moves aside the remaining files of a store without a database', async () => {
     const { S, db } = await occupied({ wal: true });
     await rename(db, join(S, 'elsewhere'));
     const result = await told('restore', snapshots(), '--state-dir', S, '--replace');
@@ -287,7 +290,7 @@ describe.concurrent('restore where a store is', () => {
     expect(await told('verify', snapshots(), '--state-dir', S)).toMatchObject({ exitCode: 0 });
   });
 
-  it('moves a store aside whose path a shell must be told in quotes', async () => {
+  it('moves aside a store whose path needs shell quotes', async () => {
     const S = join(await fileDir(), `it's $HOME, "S"`);
     await cp(join(base, 'store'), S, { recursive: true });
     const before = await listTree(S);
@@ -322,7 +325,7 @@ describe.concurrent('restore where a store is', () => {
     });
   });
 
-  it('keeps the old store in place when the new one turns out to be wrong', async () => {
+  it('keeps the old store in place if the new one is wrong', async () => {
     const { S } = await occupied({ wal: true });
     const before = await listTree(S);
     const wrong = ['--replace', '--expect', '0'.repeat(64)];

@@ -1,4 +1,4 @@
-/** `retrieve --format state-sync`: a node's snapshot with its artifacts anew. */
+/** `retrieve --format state-sync`: a node's snapshot with new artifacts. */
 import { createHash, randomBytes } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ const repack = async (...args: readonly string[]) =>
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const codes = [0, 1, 2, 3].map((n) => Buffer.from(`\0asm${String(n).repeat(1000)}`));
 
-/** A chain whose export data are those of the fixture, with byte code. */
+/** A chain with the export data of the fixture, and byte code. */
 let chain: Chain;
 let artifacts: readonly Buffer[];
 beforeAll(async () => {
@@ -69,8 +69,8 @@ async function chunksWith(items: readonly Buffer[], of = chain): Promise<string>
   return writeChunks(await tempDir(), of.height, 2, cut(stream, 3000));
 }
 
-describe('an archive of a state-sync snapshot whose artifacts are written anew', () => {
-  it('is one that a node loads, with the very stream that the generator of the fixture wrote', async () => {
+describe('an archive of a state-sync snapshot with new artifacts', () => {
+  it('can be loaded by a node, and has exactly the stream that the fixture generator wrote', async () => {
     const D = join(await tempDir(), 'D');
     const made = await repack(
       ...['--stores-from', ARCHIVE, '--export-dir', EXPORT],
@@ -93,11 +93,11 @@ describe('an archive of a state-sync snapshot whose artifacts are written anew',
     expect(loaded).toMatchObject({ height: 1000, format: 3 });
     expect(loaded.raw.equals(loadArchive(ARCHIVE).raw)).toBe(true);
     expect(await swingsnap('verify', path, '--app-hash', APP_HASH)).toMatchObject({ exitCode: 0 });
-    // It is where it was, with our record or without.
+    // The export stays in place, with our record or without.
     expect(await readdir(EXPORT)).toContain('export-manifest.json');
   });
 
-  it('repairs missing, wrong and senseless artifacts; all else is as it was, byte for byte', async () => {
+  it('repairs missing, wrong and meaningless artifacts, and keeps everything else byte for byte', async () => {
     const others = (name: string): Buffer[] => [
       extensionItem(name, 7),
       payloadItem(Buffer.from(`${name} `.repeat(2000))),
@@ -136,7 +136,7 @@ describe('an archive of a state-sync snapshot whose artifacts are written anew',
     }
   });
 
-  it('takes its artifacts from a store, a snapshot, or a state-sync snapshot too', async () => {
+  it('can take its artifacts from a store, a snapshot, or a state-sync snapshot', async () => {
     const base = await tempDir();
     const at = (name: string): string => join(base, name);
     await swingsnap('restore', ARCHIVE, '--state-dir', at('S'));
@@ -159,7 +159,7 @@ describe('an archive of a state-sync snapshot whose artifacts are written anew',
     });
   });
 
-  it('has chunks of ten million bytes, and artifacts too large to be kept in memory', async () => {
+  it('has chunks of ten million bytes, and artifacts too large to keep in memory', async () => {
     const base = await fileDir();
     const size = { keys: 5, valueBytes: 9, items: 3, itemBytes: 9, bundles: 0, bundleBytes: 0 };
     const spec = sizedSpec({ ...size, b1Share: 0, vats: 1, heapBytes: 20_000_000 });
@@ -195,7 +195,7 @@ describe('an archive of a state-sync snapshot whose artifacts are written anew',
     });
   });
 
-  it('is there once: the same is left, another is refused, or replaced where that is asked for', async () => {
+  it('keeps an identical archive, refuses to overwrite another, and replaces it on request', async () => {
     const D = await tempDir();
     const path = join(D, '1000-3.tar.gz');
     const from = ['--stores-from', ARCHIVE, '--export-dir', EXPORT, '--snapshot-dir', D];
@@ -213,7 +213,7 @@ describe('an archive of a state-sync snapshot whose artifacts are written anew',
       expect(await repack(...from, '--replace')).toMatchObject({ exitCode: 0, written: true });
       expect((await readFile(path)).equals(before)).toBe(true);
     }
-    // Also one's own source.
+    // Even its own source.
     await cp(ARCHIVE, path);
     const own = ['--stores-from', path, '--export-dir', EXPORT, '--snapshot-dir', D, '--replace'];
     expect(await repack(...own)).toMatchObject({ exitCode: 0, written: true });
@@ -223,7 +223,7 @@ describe('an archive of a state-sync snapshot whose artifacts are written anew',
 });
 
 describe('nothing is written', () => {
-  /** Refused as expected, and nothing left. */
+  /** Expects the refusal, and no files left. */
   async function refused(code: string, exitCode: number, ...args: readonly string[]) {
     const dir = await tempDir();
     const result = await repack(...args, '--snapshot-dir', join(dir, 'D'));
@@ -290,7 +290,7 @@ describe('nothing is written', () => {
     await refused('STATE_SYNC_DAMAGED', 3, '--stores-from', order, ...source);
   });
 
-  it('for another wrong usage', async () => {
+  it('for other wrong usage', async () => {
     const source = ['--export-dir', EXPORT];
     await refused('USAGE', 2, ...source);
     await refused('NO_STORES', 2, '--stores-from', EXPORT, ...source);
@@ -329,7 +329,7 @@ describe('byte code', () => {
   const named = (of: readonly Buffer[]): Record<string, Buffer> =>
     Object.fromEntries(of.map((code) => [sha256(code), code]));
 
-  it('that is missing or wrong is refused, and taken anew from a directory of a node', async () => {
+  it('that is missing or wrong is refused, and can be replaced from a directory of a node', async () => {
     for (const items of [
       [...artifacts],
       [...artifacts, ...wasmItems(codes.slice(1))],
@@ -358,7 +358,7 @@ describe('byte code', () => {
     }
   });
 
-  it('of a directory is refused where it is not what its name says', async () => {
+  it('of a directory is refused if it does not match its name', async () => {
     const source = await chunksWith([...artifacts]);
     const [first = Buffer.alloc(0)] = codes;
     const { [sha256(first)]: _, ...rest } = named(codes);

@@ -1,4 +1,4 @@
-/** Byte code that travels along from a state-sync snapshot. */
+/** Byte code in a state-sync snapshot, and where commands put it. */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -31,14 +31,14 @@ const checksums = codes.map(sha256);
 const fileDir = useTempDir('file');
 afterAll(closeReference);
 
-/** Never changed: state-sync snapshots of one chain. */
+/** Read-only: state-sync snapshots of one chain. */
 let right: string;
 let appHash: string;
-/** Its last byte code is of no code of the chain. */
+/** Its last byte code matches no code of the chain. */
 let wrongCode: string;
-/** An artifact, which stands before the byte codes, is wrong. */
+/** An artifact, which comes before the byte code, is wrong. */
 let wrongArtifact: string;
-/** Of another chain: without byte code. */
+/** A snapshot of another chain, without byte code. */
 let without: string;
 
 beforeAll(async () => {
@@ -68,7 +68,7 @@ async function told(...args: string[]): Promise<Told> {
   return { ...(json as Told), exitCode };
 }
 
-/** A node that has nothing yet. */
+/** An empty node. */
 async function freshNode() {
   const dir = await fileDir();
   const home = join(dir, 'home');
@@ -77,7 +77,7 @@ async function freshNode() {
 }
 
 describe('restore', () => {
-  it('puts the byte code where the node has it, and says so in both ways', async () => {
+  it('puts the byte code where the node keeps it, and reports it in text and JSON', async () => {
     const node = await freshNode();
     const restored = await told('restore', right, '--home', node.home, '--app-hash', appHash);
     expect(restored).toMatchObject({ exitCode: 0, notes: [], proved: 'app hash' });
@@ -97,7 +97,7 @@ describe('restore', () => {
     expect((await readdir(place)).sort()).toEqual(checksums.toSorted());
   });
 
-  it('verifies byte code that has no place to go, and does not install it', async () => {
+  it('verifies byte code without a place, and does not install it', async () => {
     const node = await freshNode();
     const S = join(node.dir, 'S');
     const restored = await told('restore', right, '--state-dir', S);
@@ -112,7 +112,7 @@ describe('restore', () => {
     expect(await readdir(node.dir)).toEqual(['S']);
   });
 
-  it('keeps byte code that is there, and what it knows nothing of', async () => {
+  it('keeps existing byte code, including byte code that the snapshot does not have', async () => {
     const node = await freshNode();
     await mkdir(node.wasm, { recursive: true });
     await writeFile(join(node.wasm, checksums[0]!), codes[0]!);
@@ -126,10 +126,10 @@ describe('restore', () => {
 
   type Node = Awaited<ReturnType<typeof freshNode>>;
   it.each<[string, string, number, () => string, (node: Node) => Promise<unknown>, string[]]>([
-    ['a byte code is wrong', 'UNKNOWN_CODE', 3, () => wrongCode, async () => undefined, []],
+    ['one byte code is wrong', 'UNKNOWN_CODE', 3, () => wrongCode, async () => undefined, []],
     ['an artifact is wrong', 'INCOMPLETE', 3, () => wrongArtifact, async () => undefined, []],
     [
-      'the AppHash is another',
+      'the AppHash differs',
       'APP_HASH',
       3,
       () => right,
@@ -137,7 +137,7 @@ describe('restore', () => {
       ['--app-hash', '0'.repeat(64)],
     ],
     [
-      'the content hash is another',
+      'the content hash differs',
       'HASH_MISMATCH',
       3,
       () => right,
@@ -145,7 +145,7 @@ describe('restore', () => {
       ['--expect', '0'.repeat(64)],
     ],
     [
-      'byte code is there that is wrong',
+      'existing byte code is wrong',
       'WASM_CHECKSUM',
       3,
       () => right,
@@ -167,7 +167,7 @@ describe('restore', () => {
       [],
     ],
     [
-      'it has no byte code, for which a place was named',
+      'it has no byte code, but a place for it is named',
       'MODULE_MISSING',
       5,
       () => without,
@@ -183,7 +183,7 @@ describe('restore', () => {
       ['--module', 'ibc=files:/nonexistent'],
     ],
     [
-      'the place is of another kind',
+      'the place has another kind',
       'MODULE_KIND',
       2,
       () => right,
@@ -199,14 +199,14 @@ describe('restore', () => {
     expect(await listTree(node.dir)).toEqual(before);
   });
 
-  it('does without byte code where the place for it was only a guess', async () => {
+  it('accepts a source without byte code if its place is only a guess', async () => {
     const node = await freshNode();
     const restored = await told('restore', without, '--home', node.home);
     expect(restored).toMatchObject({ exitCode: 0, modules: [{ name: 'swingset' }] });
     expect(await readdir(node.home)).toEqual(['data']);
   });
 
-  it('looks with --check whether byte code could be written', async () => {
+  it('tests with --check whether byte code can be written', async () => {
     const node = await freshNode();
     const { checked } = (await told(
       'restore',
@@ -224,7 +224,7 @@ describe('restore', () => {
 });
 
 describe('verify', () => {
-  it('compares byte code with its place: 0 if that has it, 3 with what differs', async () => {
+  it('compares byte code with its place: exits with 0 if equal, with 3 and the differences if not', async () => {
     const node = await freshNode();
     await told('restore', right, '--home', node.home);
     const verify = ['verify', right, '--home', node.home, '--app-hash', appHash];
@@ -251,7 +251,7 @@ describe('verify', () => {
     expect(await listTree(node.dir)).toEqual(before);
   });
 
-  it('names byte code among the modules where it goes nowhere', async () => {
+  it('lists byte code among the modules if it has no place', async () => {
     const { modules, notes } = await told('verify', right, '--app-hash', appHash);
     expect({ modules, notes }).toEqual({
       modules: [
@@ -269,7 +269,7 @@ describe('verify', () => {
 });
 
 describe('retrieve', () => {
-  it('packs byte code as a node that has it would, so that the content hashes are one', async () => {
+  it('packs byte code as a node would, so that the content hashes are equal', async () => {
     const node = await freshNode();
     const packed = await told('retrieve', '--from', right, '--snapshot-dir', join(node.dir, 'D'));
     expect(packed).toMatchObject({
@@ -292,7 +292,7 @@ describe('retrieve', () => {
     expect(restored.hashes?.contentHash).toBe(packed.contentHash);
   });
 
-  it('is not in the way of other modules, but for one that is called as the byte code is', async () => {
+  it('allows other modules, except one with the name of the byte code module', async () => {
     const node = await freshNode();
     await mkdir(join(node.dir, 'ibc'));
     await writeFile(join(node.dir, 'ibc', 'state'), 'a state');
@@ -311,7 +311,7 @@ describe('retrieve', () => {
     });
   });
 
-  it('publishes nothing and leaves no byte code behind if anything is wrong', async () => {
+  it('publishes nothing and leaves no byte code if anything is wrong', async () => {
     const { dir } = await freshNode();
     const scratch = await fileDir();
     for (const source of [wrongCode, wrongArtifact]) {
@@ -324,7 +324,7 @@ describe('retrieve', () => {
 });
 
 describe('export --from', () => {
-  it('says what it leaves: byte code, and other modules of a snapshot', async () => {
+  it('reports what it skips: byte code, and other modules of a snapshot', async () => {
     const { dir } = await freshNode();
     const of = async (source: string, to: string): Promise<readonly string[]> => {
       const { exitCode, notes } = await told('export', '--from', source, '--export-dir', to);

@@ -29,7 +29,7 @@ const swingsnap = async (...args: readonly string[]) => {
 };
 
 describe('a state-sync snapshot', () => {
-  it('is verified: 0 with the right AppHash, 3 with another, and told that nothing is proved without', async () => {
+  it('is verified: exits with 0 for the right AppHash, with 3 for another, and reports no proof without one', async () => {
     expect(await swingsnap('verify', ARCHIVE, '--app-hash', APP_HASH)).toMatchObject({
       exitCode: 0,
       form: 'state-sync snapshot',
@@ -46,7 +46,7 @@ describe('a state-sync snapshot', () => {
     expect(unproved.stdout).toContain('/commit?height=1001');
   });
 
-  it('becomes a store from which the reference exports what the snapshot was made of', async () => {
+  it('becomes a store from which the reference exports the state in the snapshot', async () => {
     const dir = await tempDir();
     const S = join(dir, 'S');
     expect(
@@ -73,7 +73,7 @@ describe('a state-sync snapshot', () => {
     });
   });
 
-  it('is proved by its AppHash, and its height is not, which is said', async () => {
+  it('is proved by its AppHash, and the output says that its height is not', async () => {
     const dir = await tempDir();
     const to = (name: string): string[] => ['--state-dir', join(dir, name)];
     const proof = ['--app-hash', APP_HASH];
@@ -84,7 +84,7 @@ describe('a state-sync snapshot', () => {
     expect(restored.stdout.split('\n')).toContain(label);
     const told = await swingsnap('verify', ARCHIVE, ...proof);
     expect(told).toMatchObject({ exitCode: 0, heightProved: false });
-    // The content hash covers it.
+    // The content hash covers the height.
     const contentHash = told.hashes?.contentHash ?? '';
     const both = [...proof, '--expect', contentHash];
     expect(await swingsnap('restore', ARCHIVE, ...to('S2'), ...both)).toMatchObject({
@@ -96,7 +96,7 @@ describe('a state-sync snapshot', () => {
     expect(covered.stdout).toContain('proved: app hash, and the height by the expected hash');
   });
 
-  it('under the name of a later height is noted, and refused by the content hash', async () => {
+  it('under the name of a later height gets a note, and is refused by the content hash', async () => {
     const dir = await tempDir();
     const [honest, later] = ['1000', '1001'].map((height) => join(dir, height));
     for (const home of [honest!, later!]) {
@@ -122,7 +122,7 @@ describe('a state-sync snapshot', () => {
     });
   });
 
-  it('becomes nothing under another AppHash, or without one where proof is required', async () => {
+  it('creates nothing under another AppHash, or without one if proof is required', async () => {
     const dir = await tempDir();
     const to = ['--state-dir', join(dir, 'S')];
     expect(await swingsnap('restore', BAD_ARCHIVE, ...to, '--app-hash', APP_HASH)).toMatchObject({
@@ -140,7 +140,7 @@ describe('a state-sync snapshot', () => {
     expect(await readdir(dir)).toEqual([]);
   });
 
-  it('becomes nothing if it holds no SwingStore, whatever its AppHash', async () => {
+  it('creates nothing if it has no SwingStore, whatever its AppHash', async () => {
     const dir = await tempDir();
     await mkdir(join(dir, 'home'));
     const chunks = await writeChunks(join(dir, 'home'), 12, 3, [streamOf([storeItem('bank')])]);
@@ -151,7 +151,7 @@ describe('a state-sync snapshot', () => {
     expect(await readdir(dir)).toEqual(['home']);
   });
 
-  it('is packaged as a snapshot of the same content hash as any other form', async () => {
+  it('is packed into a snapshot with the same content hash as from any other form', async () => {
     const D = join(await tempDir(), 'D');
     const from = ['--from', ARCHIVE, '--app-hash', APP_HASH];
     const made = await swingsnap('retrieve', ...from, '--snapshot-dir', D);
@@ -167,7 +167,7 @@ describe('a state-sync snapshot', () => {
     });
   });
 
-  it('is told from what it is not, with what to do', async () => {
+  it('is distinguished from other files, with a hint', async () => {
     const dir = await tempDir();
     const wrong = join(fixtures, 'export');
     expect(await swingsnap('verify', wrong, '--app-hash', APP_HASH)).toMatchObject({

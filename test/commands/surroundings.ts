@@ -10,25 +10,25 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export const isRoot = process.getuid?.() === 0;
 
-/** A user who owns nothing, where we may become one; elsewhere ourselves, so take write rights away beforehand. */
+/** A user who owns nothing, if we may become one. Otherwise ourselves, so remove write permissions beforehand. */
 export const stranger: { readonly uid?: number; readonly gid?: number } = isRoot
   ? { uid: 65_534, gid: 65_534 }
   : {};
 
-/** Whether a mount namespace of our own can be made and a tmpfs mounted in it. */
+/** Whether we can create a mount namespace and mount a tmpfs in it. */
 export const canMount =
   isRoot && spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
 
 export interface Surroundings {
   readonly uid?: number;
   readonly gid?: number;
-  /** Shell commands that come before, in a mount namespace that ends with the command. */
+  /** Shell commands to run first, in a mount namespace that ends with the command. */
   readonly mounts?: string;
   /** Sent once stderr holds `after`. */
   readonly kill?: { readonly signal: NodeJS.Signals; readonly after: string };
 }
 
-/** Runs `swingsnap <args>` in these surroundings, to its end. */
+/** Runs `swingsnap <args>` in these surroundings until it exits. */
 export async function runIn(
   { uid, gid, mounts, kill }: Surroundings,
   args: readonly string[],
@@ -56,19 +56,19 @@ export async function runIn(
   return { stdout, stderr, exitCode, signal, json, pid: child.pid ?? 0 };
 }
 
-/** Another process that has a database open until it is told to let go. */
+/** Another process that keeps a database open until it is released. */
 export interface Holder {
   release(): Promise<void>;
 }
 
 /**
- * Opens `database` in a process of its own and runs `sql` there.
- * @param sql what the holder does before it is taken to hold, `BEGIN IMMEDIATE` for instance
+ * Opens `database` in another process and runs `sql` there.
+ * @param sql what the process runs before it counts as the holder, for instance `BEGIN IMMEDIATE`
  */
 export async function holdDatabase(database: string, sql = 'SELECT 1'): Promise<Holder> {
   const script = `
     import { openDatabase } from '${SQLITE_MODULE}';
-    // What nothing references would be closed by the garbage collector.
+    // Without a reference, the garbage collector closes the database.
     const db = (globalThis.held = openDatabase(process.argv[1]));
     db.exec(process.argv[2]);
     db.prepare('SELECT count(*) FROM sqlite_schema').get();

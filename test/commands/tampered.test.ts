@@ -1,4 +1,4 @@
-/** What `retrieve` and `verify` do in a snapshot dir to which another can write. */
+/** `retrieve` and `verify` in a snapshot dir that another user can write to. */
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { tinySpec } from '../fixtures/specs.ts';
 import { changeList, changeManifest, swapSegments } from '../snapshot/tamper.ts';
 
 const fileDir = useTempDir('file');
-/** Has the stores `S7`, `S8`, `S9` of the heights 7, 8, 9, which hardly differ. */
+/** Contains the stores `S7`, `S8`, `S9` of the heights 7, 8, 9, which hardly differ. */
 let base: string;
 
 beforeAll(async () => {
@@ -59,20 +59,20 @@ async function place() {
     retrieveExport: (...more: string[]) =>
       run(['retrieve', '--export-dir', E, '--snapshot-dir', D, ...more]),
     verify: (height: number) => run(['verify', at(height)]),
-    /** From here on it is another user who runs, or one who comes from an earlier version. */
+    /** From here on, the commands run as another user, or as one who comes from an earlier version. */
     forget: async () => rm(path.join(dir, 'state'), { recursive: true, force: true }),
   };
 }
 
-/** Leaves of a snapshot what nothing can be restored from. */
+/** Leaves only the manifest of a snapshot, which restores nothing. */
 async function leaveManifest(dir: string): Promise<void> {
   for (const name of await readdir(dir)) {
     if (name !== 'manifest.json') await rm(path.join(dir, name), { recursive: true });
   }
 }
 
-describe('an earlier height that was tampered with', () => {
-  it('is not taken over from, and the export is removed for a snapshot that is whole', async () => {
+describe('a tampered earlier height', () => {
+  it('is not reused, and the export is removed for a complete new snapshot', async () => {
     const { D, E, at, retrieve, exportOf, retrieveExport, verify } = await place();
     await retrieve(7);
     await changeList(at(7), swapSegments);
@@ -84,7 +84,7 @@ describe('an earlier height that was tampered with', () => {
     expect((await verify(8)).exitCode).toBe(0);
   });
 
-  it('is not taken over from as it is, even if its chunks are not to be hashed again', async () => {
+  it('is not reused unchecked, even if its chunks are not to be hashed again', async () => {
     const { at, retrieve, verify } = await place();
     await retrieve(7);
     await changeList(at(7), swapSegments);
@@ -92,7 +92,7 @@ describe('an earlier height that was tampered with', () => {
     expect((await verify(8)).exitCode).toBe(0);
   });
 
-  it('has its chunks hashed before an export is removed, whatever was asked for', async () => {
+  it('has its chunks hashed before an export is removed, whatever the flags', async () => {
     const { at, E, retrieve, exportOf, retrieveExport, verify } = await place();
     await retrieve(7);
     const chunks = path.join(at(7), 'chunks');
@@ -106,7 +106,7 @@ describe('an earlier height that was tampered with', () => {
     expect((await verify(8)).exitCode).toBe(0);
   });
 
-  it('is what verify says it is, also where its mode hides some of it', async () => {
+  it('is judged as verify judges it, even if its mode hides a part of it', async () => {
     const { at, run, verify } = await place();
     const archival = ['--artifact-mode', 'archival'];
     const from = ['--state-dir', path.join(base, 'S7'), '--snapshot-dir', path.dirname(at(7))];
@@ -119,8 +119,8 @@ describe('an earlier height that was tampered with', () => {
   });
 });
 
-describe('what a user has made or verified', () => {
-  it('is taken over from without a word', async () => {
+describe('a snapshot that the user made or verified', () => {
+  it('is reused without a note', async () => {
     const { retrieve } = await place();
     await retrieve(7);
     const told = await retrieve(8);
@@ -129,7 +129,7 @@ describe('what a user has made or verified', () => {
     expect(told.noted).not.toContain('verified');
   });
 
-  it('is verified once by another, and then known', async () => {
+  it('is verified once by another user, and then remembered', async () => {
     const { dir, D, retrieve, forget } = await place();
     await retrieve(7);
     await forget();
@@ -145,7 +145,7 @@ describe('what a user has made or verified', () => {
     expect(files.every(({ mode, size }) => mode === '600' && size === 0)).toBe(true);
   });
 
-  it('is known by verify, and not by one that looks quickly or at a part', async () => {
+  it('is remembered after a full verify, but not after a quick or partial one', async () => {
     const { at, run, retrieve, forget, verify } = await place();
     await retrieve(7);
     await forget();
@@ -158,7 +158,7 @@ describe('what a user has made or verified', () => {
     expect((await retrieve(8)).noted).not.toContain('is verified');
   });
 
-  it('is not known where another could say so', async () => {
+  it('is not remembered in a directory that another user can write to', async () => {
     const { dir, run, D, retrieve } = await place();
     const state = path.join(dir, 'open');
     await mkdir(state);
@@ -174,15 +174,12 @@ describe('what a user has made or verified', () => {
   });
 });
 
-describe('a height that was put where the snapshot is to be', () => {
+describe('a planted height in place of the new snapshot', () => {
   it.each([
     ['with nothing but its manifest', leaveManifest],
+    ['with a list that swaps two chunks', async (dir: string) => changeList(dir, swapSegments)],
     [
-      'with a list that says of two chunks that each is the other',
-      async (dir: string) => changeList(dir, swapSegments),
-    ],
-    [
-      'with chunks that hold something else',
+      'with chunks of other content',
       async (dir: string) => {
         const chunks = path.join(dir, 'chunks');
         const [name = ''] = await readdir(chunks);
@@ -191,7 +188,7 @@ describe('a height that was put where the snapshot is to be', () => {
         await writeFile(path.join(chunks, name), bytes);
       },
     ],
-  ])('%s is not the same: the export stays', async (_what, tamper) => {
+  ])('%s is not accepted as the same: the export stays', async (_what, tamper) => {
     const { D, E, at, retrieve, exportOf, retrieveExport, verify, forget } = await place();
     await retrieve(8);
     await tamper(at(8));
@@ -207,7 +204,7 @@ describe('a height that was put where the snapshot is to be', () => {
     expect((await verify(8)).exitCode).toBe(0);
   });
 
-  it('by another who packed the same otherwise is the same once it is verified', async () => {
+  it('by another user with the same content packed differently is accepted once it is verified', async () => {
     const { D, E, retrieve, exportOf, retrieveExport, forget } = await place();
     await retrieve(8, '--level', '1');
     await forget();
@@ -218,7 +215,7 @@ describe('a height that was put where the snapshot is to be', () => {
     expect(await listTree(E)).toEqual({});
   });
 
-  it('does not stand for what a removal that was cut short had packed', async () => {
+  it('is not accepted as the snapshot for which a removal was interrupted', async () => {
     const { D, E, at, retrieve, exportOf, retrieveExport, forget } = await place();
     await retrieve(8);
     await forget();
@@ -238,7 +235,7 @@ describe('a height that was put where the snapshot is to be', () => {
 });
 
 describe('retention', () => {
-  it('counts no height that is not whole, and leaves and names it', async () => {
+  it('does not count an incomplete height, and leaves and names it', async () => {
     const { D, at, retrieve, verify } = await place();
     await retrieve(7);
     await retrieve(8);
@@ -270,7 +267,7 @@ describe('retention', () => {
     expect((await verify(8)).exitCode).toBe(0);
   });
 
-  it('leaves a lower height that is not whole', async () => {
+  it('leaves an incomplete lower height', async () => {
     const { D, at, retrieve } = await place();
     await retrieve(7);
     await retrieve(8);

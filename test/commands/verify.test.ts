@@ -9,7 +9,7 @@ import { tinySpec } from '../fixtures/specs.ts';
 
 const fileDir = useTempDir('file');
 
-/** Holds, never changed: `store`, and its snapshots `operational/1000` and `archival/1000`. */
+/** Read-only: `store`, and its snapshots `operational/1000` and `archival/1000`. */
 let base: string;
 let contentHash: string;
 const operational = (): string => join(base, 'operational');
@@ -59,7 +59,7 @@ const CURRENT_V2 = `vatID = 'v2' AND startPos = (SELECT startPos FROM transcript
 const LAST_ITEM_V2 = `vatID = 'v2' AND position = (SELECT max(position) FROM transcriptItems WHERE vatID = 'v2')`;
 
 describe.concurrent('verify with a store', () => {
-  it('accepts the one that was exported, and counts the history that only the store has', async () => {
+  it('accepts the exported store, and counts the history that only the store has', async () => {
     expect(await told('verify', operational(), '--state-dir', join(base, 'store'))).toMatchObject({
       exitCode: 0,
       store: { artifactMode: 'operational', equal: 7, onlyInStore: 6 },
@@ -113,14 +113,14 @@ describe.concurrent('verify with a store', () => {
       ['artifact snapshot.v2.', 'differs'],
     ],
     [
-      'a heap snapshot that was pruned',
+      'a pruned heap snapshot',
       `UPDATE snapshots SET compressedSnapshot = NULL WHERE vatID = 'v2' AND inUse = 1`,
       ['artifact snapshot.v2.', 'is missing'],
     ],
     ['another bundle', `UPDATE bundles SET bundle = 'x'`, ['artifact bundle.b0-', 'differs']],
     ['a pruned bundle', `UPDATE bundles SET bundle = NULL`, ['artifact bundle.b1-']],
     ['a missing bundle', `DELETE FROM bundles`, ['bundle.b0-', 'is missing']],
-  ])('names what differs with exit code 3: %s', async (_, sql, words) => {
+  ])('names the difference, with exit code 3: %s', async (_, sql, words) => {
     const { exitCode, error } = await verifyChanged(sql);
     expect({ exitCode, code: error?.code }).toEqual({ exitCode: 3, code: 'STORE_DIFFERS' });
     for (const word of words) expect(error?.found).toContain(word);
@@ -136,7 +136,7 @@ describe.concurrent('verify with a store', () => {
     expect(error?.found?.split('; ')).toHaveLength(10);
   });
 
-  it('does not mind what no export holds, and history that was pruned', async () => {
+  it('ignores data that no export contains, and pruned history', async () => {
     const { exitCode } = await verifyChanged(
       `UPDATE kvStore SET value = 'x' WHERE key LIKE 'local.%';
        DELETE FROM transcriptItems WHERE vatID = 'v1' AND position = 0`,
@@ -144,7 +144,7 @@ describe.concurrent('verify with a store', () => {
     expect(exitCode).toBe(0);
   });
 
-  it('reports another height as that, whatever else differs', async () => {
+  it('reports a different height as such, whatever else differs', async () => {
     const { exitCode, error } = await verifyChanged(
       `UPDATE kvStore SET value = 'x'; UPDATE kvStore SET value = '1001' WHERE key = 'host.height'`,
     );
@@ -159,7 +159,7 @@ describe.concurrent('verify with a store', () => {
     });
   });
 
-  it('compares no artifact beyond the mode that is asked for', async () => {
+  it('compares no artifact beyond the requested mode', async () => {
     const sql = `UPDATE transcriptItems SET item = 'x' WHERE ${LAST_ITEM_V2}`;
     expect(await verifyChanged(sql, '--artifact-mode', 'none')).toMatchObject({
       exitCode: 0,
@@ -167,7 +167,7 @@ describe.concurrent('verify with a store', () => {
     });
   });
 
-  it('says with exit code 5 that there is no store, and makes none', async () => {
+  it('reports a missing store with exit code 5, and creates none', async () => {
     const S = await fileDir();
     expect(await told('verify', operational(), '--state-dir', S)).toMatchObject({
       exitCode: 5,
@@ -191,7 +191,7 @@ describe.concurrent('verify with a store', () => {
 });
 
 describe.concurrent('verify', () => {
-  it('takes the hash that retrieve printed, in either case of letters, and refuses any other', async () => {
+  it('accepts the hash that retrieve printed, in upper or lower case, and refuses any other', async () => {
     const verify = ['verify', operational(), '--expect'];
     expect(await told(...verify, contentHash.toUpperCase())).toMatchObject({ exitCode: 0 });
     const other = '1'.repeat(64);
@@ -201,7 +201,7 @@ describe.concurrent('verify', () => {
     });
   });
 
-  it('holds a hash and a height against what the manifest says when it is quick', async () => {
+  it('compares hash and height with the manifest when it is quick', async () => {
     const quick = (...more: string[]) => told('verify', operational(), '--quick', ...more);
     expect(await quick('--expect', contentHash)).toMatchObject({ exitCode: 0 });
     expect(await quick('--expect', '1'.repeat(64))).toMatchObject({
@@ -211,7 +211,7 @@ describe.concurrent('verify', () => {
     expect(await quick('--height', '1')).toMatchObject({ exitCode: 1, error: { expected: 1 } });
   });
 
-  it('finds a chunk that is missing, changed or cut, quickly and fully, and names it', async () => {
+  it('finds and names a missing, changed or truncated chunk, quickly and fully', async () => {
     const D = join(await fileDir(), 'D');
     const chunks = join(D, '1000', 'chunks');
     for (const damage of ['missing', 'changed', 'cut']) {
@@ -235,7 +235,7 @@ describe.concurrent('verify', () => {
     }
   });
 
-  it('takes the newest height by number, a height through a link, and refuses another than asked for', async () => {
+  it('takes the highest height by number, follows a symlink to a height, and refuses an unexpected height', async () => {
     const D = await fileDir();
     await symlink(join(operational(), '1000'), join(D, '1000'));
     await cp(operational(), join(D, 'other'), { recursive: true });
@@ -245,15 +245,15 @@ describe.concurrent('verify', () => {
       exitCode: 1,
       error: { code: 'HEIGHT', expected: 1001, found: 1000 },
     });
-    // As text, 999 is the greater one.
+    // Compared as text, 999 is greater.
     await cp(join(operational(), '1000'), join(D, '999'), { recursive: true });
     expect(await told('verify', D)).toMatchObject({ exitCode: 0, source: join(D, '1000') });
-    // Nothing in there is a snapshot's.
+    // Nothing in there belongs to a snapshot.
     await mkdir(join(D, '2024', 'photos'), { recursive: true });
     expect(await told('verify', D)).toMatchObject({ exitCode: 0, source: join(D, '1000') });
   });
 
-  it('takes a damaged newest height for what it is, and no older one for it', async () => {
+  it('reports a damaged newest height, and does not fall back to an older one', async () => {
     const D = await fileDir();
     await cp(join(operational(), '1000'), join(D, '1000'), { recursive: true });
     await cp(join(operational(), '1000', 'manifest.json'), join(D, '1001', 'manifest.json'));
@@ -279,7 +279,7 @@ describe.concurrent('verify', () => {
     });
   });
 
-  it('says in text what it found, on stdout, and nothing of it under --quiet', async () => {
+  it('prints its findings on stdout, and nothing under --quiet', async () => {
     const { stdout, stderr } = await runCli(['verify', operational()]);
     expect(stdout).toMatch(/^ok: snapshot of height 1000 \(operational\): /u);
     expect(stdout).toContain(contentHash);

@@ -39,7 +39,7 @@ const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'ut
   readonly scripts: Readonly<Record<string, string>>;
 };
 
-/** What oclif and its help plugin take without being told. */
+/** Words and flags that oclif and its help plugin add. */
 const WORDS_OF_OCLIF = ['help'];
 const FLAGS_OF_OCLIF = ['--help', '--version'];
 /** Flags of other programs that the documents mention. */
@@ -54,7 +54,7 @@ function flagsOf(command: string): readonly string[] {
   ]);
 }
 
-/** The documents that speak of the commands as they are; the design also speaks of others. */
+/** Documents that describe only existing commands; the design also mentions others. */
 const guides = [readDocument('README.md'), readDocument('docs/operations.md')];
 const documents = readDocuments();
 
@@ -101,7 +101,7 @@ describe.each(guides)('$file', (document) => {
     expect(mentioned.filter((flag) => !known.includes(flag))).toEqual([]);
   });
 
-  it('has the exit codes of the program, each with the meaning that the help gives', () => {
+  it('has the exit codes of the program, each with the same meaning as in the help', () => {
     const help = new Map(
       [...(commands['export']?.description ?? '').matchAll(/^(\d+) +(.+)$/gmu)].map(
         ([, code = '', meaning = '']) => [code, meaning],
@@ -122,7 +122,7 @@ describe.each(guides)('$file', (document) => {
     expect(named.filter((name) => !read.has(name))).toEqual([]);
   });
 
-  it('opens its part on restoring with the height that the multistore must have', () => {
+  it('begins its part on restoring with the height of the multistore', () => {
     const [, part = ''] = document.text.split(/^#+ Restore(?: it)?$/mu);
     expect(part.trim().split('\n\n')[0]).toMatch(
       /^\*\*A restored store starts only beside a Cosmos multistore at exactly this height\.\*\*/u,
@@ -142,7 +142,7 @@ function sources(): readonly string[] {
 describe('README.md', () => {
   const readme = readDocument('README.md');
 
-  it('shows every command at work', () => {
+  it('shows every command in use', () => {
     const shown = new Set(commandLinesOf(readme).map(({ command }) => command));
     expect(Object.keys(commands).filter((command) => !shown.has(command))).toEqual([]);
   });
@@ -155,7 +155,7 @@ describe('README.md', () => {
 });
 
 describe.each(documents)('$file', (document) => {
-  it('links only to what is there', () => {
+  it('links only to existing files and headings', () => {
     const dead = linksOf(document).filter((target) => {
       if (/^https?:/u.test(target)) return false;
       const [file = '', anchor] = target.split('#');
@@ -166,7 +166,7 @@ describe.each(documents)('$file', (document) => {
     expect(dead).toEqual([]);
   });
 
-  it('names no host but those of public documents', () => {
+  it('names only hosts of public documents', () => {
     const hosts = [...document.text.matchAll(/\bhttps?:\/\/([^/\s)>`]*)/gu)].map(
       ([, host = '']) => host,
     );
@@ -181,7 +181,7 @@ describe.each(documents)('$file', (document) => {
   });
 });
 
-/** An empty one is that of a scheme in code: `https://`. */
+/** The empty host is from a bare scheme in code: `https://`. */
 const PUBLIC_HOSTS = [
   '',
   'keepachangelog.com',
@@ -196,6 +196,6 @@ const PUBLIC_HOSTS = [
   'github.com',
 ];
 
-/** The examples have one user, `agoric`. */
+/** The only user in examples is `agoric`. */
 const MACHINE_PATH =
   /(?<![\w.~>-])\/(?:root|work|workspace|builds|Users|home\/(?!agoric\b)|tmp)(?![\w-])/u;

@@ -1,4 +1,4 @@
-/** The examples of docs/library.md and of README.md, run as they stand. */
+/** Runs the examples of docs/library.md and README.md unchanged. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const APP_HASH = '30f7c8ceedfecd75e25c0960db0c7e0706b2c9d6563f6ed1477e9de1a5bdc9
 const tempDir = useTempDir();
 afterAll(closeReference);
 
-/** Writes the example of that number, to be run. */
+/** Writes the example with that number as a script. */
 async function exampleIn(dir: string, number: number, of = 'docs/library.md'): Promise<string> {
   const text = await readFile(new URL(`../../${of}`, import.meta.url), 'utf8');
   const examples = [...text.matchAll(/^```js\n(.*?)^```$/gmsu)].map(([, example = '']) => example);
@@ -67,7 +67,7 @@ it('proves a state-sync snapshot in a few lines, and refuses another', async () 
   });
 });
 
-it('packs a module of its own with a store, and unpacks both elsewhere', async () => {
+it('packs a custom module with a store, and unpacks both elsewhere', async () => {
   const dir = await tempDir();
   const at = (name: string): string => join(dir, name);
   await buildStore(at('S'), tinySpec);
@@ -80,7 +80,7 @@ it('packs a module of its own with a store, and unpacks both elsewhere', async (
   await runCli(['retrieve', '--state-dir', at('S'), '--snapshot-dir', at('alone')]);
   const compared = await runCli(['verify', at('alone'), '--state-dir', at('S2')]);
   expect(compared.exitCode).toBe(0);
-  // Without the module, the snapshot is refused by its name.
+  // Without the module, the snapshot is refused, and the error names the module.
   const { json, exitCode } = await runCli(['verify', at('D'), '--json']);
   expect({ json, exitCode }).toMatchObject({
     exitCode: 3,

@@ -1,4 +1,4 @@
-/** Reads the project's documents as the tests need them: as fences, tables, links and command lines. */
+/** Extracts fences, tables, links and command lines from the project's documents. */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
 export interface Document {
-  /** Relative to the project. */
+  /** Path relative to the project. */
   readonly file: string;
   readonly text: string;
 }
@@ -36,7 +36,7 @@ export function proseOf({ text }: Document): string {
   return text.replace(FENCE, '');
 }
 
-/** What stands between single backticks. */
+/** Text between single backticks. */
 export function inlineCodeOf(document: Document): readonly string[] {
   return [...proseOf(document).matchAll(/`([^`\n]+)`/gu)].map(([, code = '']) => code);
 }
@@ -55,7 +55,7 @@ export function tablesOf(document: Document, ...header: readonly string[]): read
     .map((rows) => rows.slice(2));
 }
 
-/** Where links lead, as written. */
+/** Link targets, as written. */
 export function linksOf(document: Document): readonly string[] {
   return [...proseOf(document).matchAll(/\]\(([^)\s]+)\)/gu)].map(([, target = '']) => target);
 }
@@ -73,12 +73,12 @@ export function anchorsOf(document: Document): readonly string[] {
 export interface CommandLine {
   /** The word after `swingsnap`. */
   readonly command: string;
-  /** With their dashes, without values. */
+  /** Flags with dashes, without values. */
   readonly flags: readonly string[];
   readonly line: string;
 }
 
-/** Every `swingsnap <command> …` in fences and in inline code, up to what the shell would end it at. */
+/** Every `swingsnap <command> …` in fences and in inline code, up to the end of the shell command. */
 export function commandLinesOf(document: Document): readonly CommandLine[] {
   const code = [...fencesOf(document), ...inlineCodeOf(document)].join('\n');
   const joined = code.replace(/\\\n\s*/gu, ' ');
