@@ -1,26 +1,26 @@
-/** Modules by their places: what a registry knows of each kind. */
+/** Modules by place: what a registry knows of each kind. */
 import type { StateModule } from '../snapshot/module-contract.ts';
 
-/** Where the state of a module is, or goes, and what for. */
+/** Where the state of a module is or will be, and the purpose. */
 export interface ModulePlace {
-  /** What the module is called in a snapshot. */
+  /** The name of the module in a snapshot. */
   readonly name: string;
-  /** Where its state is, or goes; not needed for `verify`. */
+  /** Where its state is or will be; not needed for `verify`. */
   readonly dir?: string | undefined;
   /**
-   * - `read`: it is sent from there
-   * - `install`: it is put there
-   * - `compare`: it must be there
-   * - `verify`: it is looked at, and goes nowhere
+   * - `read`: send the state from there
+   * - `install`: install the state there
+   * - `compare`: require the state to be there
+   * - `verify`: check the state and keep nothing
    */
   readonly purpose: 'read' | 'install' | 'compare' | 'verify';
-  /** For `install`: what stands there and has to go is moved aside instead of refused. */
+  /** For `install`: an existing state that is in the way is moved aside instead of refused. */
   readonly replace?: boolean | undefined;
 }
 
 /** Makes modules of one kind. */
 export interface ModuleKind {
-  /** As a manifest spells it. */
+  /** As in a manifest. */
   readonly kind: string;
   make(place: ModulePlace): StateModule;
 }

@@ -1,4 +1,4 @@
-/** The kinds of modules there are, to which anybody may add. */
+/** The registry of module kinds; callers may add their own. */
 import { SwingSnapError, VerificationError } from '../errors.ts';
 import type { StateModule } from '../snapshot/module-contract.ts';
 import { filesKind } from './files/module.ts';
@@ -9,11 +9,11 @@ import { wasmKind } from './wasm/module.ts';
 export class ModuleRegistry {
   readonly #kinds = new Map<string, ModuleKind>();
 
-  /** @throws {SwingSnapError} `MODULE_KIND` if there is one of that name, or it is no name */
+  /** @throws {SwingSnapError} `MODULE_KIND` if the name is taken or invalid */
   register(kind: ModuleKind): this {
     if (this.#kinds.has(kind.kind) || !/^[a-z][a-z0-9-]{0,31}$/u.test(kind.kind)) {
-      throw new SwingSnapError('MODULE_KIND', 'a kind of module cannot be called this', {
-        expected: 'another name, of a small letter and at most 31 letters, digits and -',
+      throw new SwingSnapError('MODULE_KIND', 'the name of a module kind is invalid or taken', {
+        expected: 'a new name: a lower-case letter and at most 31 lower-case letters, digits and -',
         found: kind.kind,
       });
     }
@@ -33,16 +33,20 @@ export class ModuleRegistry {
   make(kind: string, place: ModulePlace): StateModule {
     const found = this.#kinds.get(kind);
     if (found !== undefined) return found.make(place);
-    throw new VerificationError('UNKNOWN_MODULE', 'this program does not know a module', {
-      path: place.name,
-      expected: this.kinds.join(', '),
-      found: kind,
-      hint: 'install a swingsnap that knows it',
-    });
+    throw new VerificationError(
+      'UNKNOWN_MODULE',
+      'this program does not know the kind of a module',
+      {
+        path: place.name,
+        expected: this.kinds.join(', '),
+        found: kind,
+        hint: 'install a version of swingsnap that knows it',
+      },
+    );
   }
 }
 
-/** A registry of the kinds that are ours: `swingset`, `wasm`, `files`. */
+/** A registry of the built-in kinds: `swingset`, `wasm`, `files`. */
 export function moduleRegistry(): ModuleRegistry {
   return new ModuleRegistry().register(swingsetKind).register(wasmKind).register(filesKind);
 }

@@ -1,24 +1,24 @@
-/** What was found to differ when a state is compared with what stands somewhere. */
+/** Collects the differences between a state and the place that it is compared with. */
 import { VerificationError } from '../../errors.ts';
 import type { ComparedState } from '../../snapshot/module-contract.ts';
 
-/** How many differences are named. */
+/** How many differences an error names. */
 const NAMED_DIFFERENCES = 10;
 
 export interface Differences {
   equal(): void;
-  /** @param what names the artifact, and says what is with it */
+  /** @param what names the artifact and the difference */
   differs(what: string): void;
-  /** So many artifacts are there in all. */
+  /** Sets the number of all artifacts in the place. */
   countThere(count: number): void;
   counts(): ComparedState;
-  /** @throws {VerificationError} `STATE_DIFFERS` with the first ten differences, if there is any */
+  /** @throws {VerificationError} `STATE_DIFFERS` with the first ten differences, if there are any */
   refuse(message: string): void;
 }
 
 /**
  * @param path the place, for errors
- * @param code of the error that names them
+ * @param code of the error
  */
 export function differences(path: string, code = 'STATE_DIFFERS'): Differences {
   const named: string[] = [];

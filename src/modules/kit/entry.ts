@@ -1,4 +1,4 @@
-/** Entries as those meet them who take them. */
+/** Entries from the receiver's side. */
 import { VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/bytes/digest.ts';
 import type { StateChunk, StateEntry } from '../../snapshot/module-contract.ts';
@@ -8,7 +8,7 @@ export async function bytesOf({ data }: StateEntry): Promise<Uint8Array> {
   return data instanceof Function ? data() : data;
 }
 
-/** An entry's name, spelled out. */
+/** An entry's full name. */
 export function nameOf({ name, data, sha256 }: StateEntry): string {
   if (typeof name === 'string') return name;
   const hash = sha256 ?? (data instanceof Function ? '' : sha256Hex(data));
@@ -16,7 +16,7 @@ export function nameOf({ name, data, sha256 }: StateEntry): string {
 }
 
 /**
- * For `writeChunk`: what can be known to be wrong before the chunk's turn.
+ * For `writeChunk`: checks what can be checked before the chunk's turn.
  * @throws {VerificationError} `WRONG_CHUNK`
  */
 export function refuseWrongChunk(module: string, { entries }: StateChunk): void {
@@ -24,12 +24,12 @@ export function refuseWrongChunk(module: string, { entries }: StateChunk): void 
     const { size, sha256, data } = entry;
     const name = nameOf(entry);
     if (!name.startsWith(`${module}/`)) {
-      wrong('an entry is of another module', name, `${module}/…`, name);
+      wrong('an entry belongs to another module', name, `${module}/…`, name);
     }
     if (data instanceof Function) continue;
-    if (data.length !== size) wrong('an entry has another size', name, size, data.length);
+    if (data.length !== size) wrong('an entry has the wrong size', name, size, data.length);
     const found = sha256 === undefined ? undefined : sha256Hex(data);
-    if (found !== sha256) wrong('an entry has another hash', name, sha256, found);
+    if (found !== sha256) wrong('an entry has the wrong hash', name, sha256, found);
   }
 }
 

@@ -1,4 +1,4 @@
-/** Things that one side has and another takes, one at a time. */
+/** Hands items from one side to another, one at a time. */
 
 interface Offer<Item> {
   readonly item: Item;
@@ -7,8 +7,8 @@ interface Offer<Item> {
 }
 
 /**
- * Passes items from a producer to a consumer, in order. A put item counts as taken when the next one is
- * asked for: so no more than one is on its way, whatever the taker does with it.
+ * Passes items from the side that puts them to the side that takes them, in order. An item counts as taken when the next
+ * one is asked for, so at most one is in transit, whatever the taker does with it.
  */
 export class Handoff<Item> {
   readonly #offers: Offer<Item>[] = [];
@@ -16,7 +16,7 @@ export class Handoff<Item> {
   #over: { readonly error?: unknown } | undefined;
   #wake: (() => void) | undefined;
 
-  /** Resolves when the item was taken. @throws what {@link fail} was told */
+  /** Resolves when the item was taken. @throws the error given to {@link fail} */
   async put(item: Item): Promise<void> {
     if (this.#over !== undefined && 'error' in this.#over) throw this.#over.error;
     await new Promise<void>((resolve, reject) => {
@@ -25,13 +25,13 @@ export class Handoff<Item> {
     });
   }
 
-  /** There is no other. */
+  /** No more items follow. */
   end(): void {
     this.#over ??= {};
     this.#wake?.();
   }
 
-  /** Both sides get this error from now on. */
+  /** Makes both sides throw this error from now on. */
   fail(error: unknown): void {
     if (this.#over === undefined || !('error' in this.#over)) this.#over = { error };
     for (const { reject } of this.#offers.splice(0)) reject(error);
@@ -40,7 +40,7 @@ export class Handoff<Item> {
     this.#wake?.();
   }
 
-  /** The next item; undefined at the end. One call at a time. @throws what {@link fail} was told */
+  /** The next item; undefined at the end. One call at a time. @throws the error given to {@link fail} */
   async take(): Promise<Item | undefined> {
     this.#taken?.resolve();
     this.#taken = undefined;
@@ -59,7 +59,7 @@ export class Handoff<Item> {
     }
   }
 
-  /** All items to the end. */
+  /** All items up to the end. */
   async *items(): AsyncGenerator<Item> {
     for (let item = await this.take(); item !== undefined; item = await this.take()) yield item;
   }

@@ -1,29 +1,29 @@
-/** Chunks become artifacts again: the receiver's side of what `sent-artifacts.ts` sends. */
+/** Turns chunks back into artifacts: the receiver's side of `sent-artifacts.ts`. */
 import { createHash } from 'node:crypto';
 import { VerificationError } from '../../errors.ts';
 import type { StateArtifact, StateChunk } from '../../snapshot/module-contract.ts';
 import { bytesOf, nameOf, refuseWrongChunk } from './entry.ts';
 import { MAX_PARTS, partNumber } from './group.ts';
 
-/** Takes one artifact, piece by piece. */
+/** Writes one artifact, piece by piece. */
 export interface ArtifactWriter {
   write(bytes: Uint8Array): Promise<void>;
-  /** All of it was written, and is what `artifact` says. @throws {VerificationError} if that cannot be */
+  /** Call it when all bytes are written and match `artifact`. @throws {VerificationError} if the artifact is invalid */
   finish(artifact: StateArtifact): Promise<void>;
 }
 
 export interface ArtifactTarget {
   /**
-   * What the entry of an artifact is called.
-   * @throws {VerificationError} if no artifact can be called so, or be such a thing
+   * The name of an artifact's entry.
+   * @throws {VerificationError} if the artifact's name or identity is invalid
    */
   entryNameOf(artifact: Pick<StateArtifact, 'name' | 'identity'>): string;
   /**
-   * The artifact's name, from its entry's.
-   * @throws {VerificationError} if no artifact that is split can have such an entry
+   * The artifact's name, from its entry's name.
+   * @throws {VerificationError} if no split artifact can have an entry of this name
    */
   nameOfSplit(entryName: string): string;
-  /** Starts an artifact. Names are hostile. @throws {VerificationError} if it may not come, or not now */
+  /** Starts an artifact. Names are hostile. @throws {VerificationError} if it is not allowed, or not allowed now */
   begin(name: string, identity: string | undefined): Promise<ArtifactWriter>;
 }
 
@@ -48,7 +48,7 @@ export class ReceivedArtifacts {
     this.#target = target;
   }
 
-  /** Its bytes are loaded at once, and written when those of all chunks before it are. */
+  /** Loads the chunk's bytes at once, and writes them after those of all chunks before it. */
   async writeChunk(chunk: StateChunk): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure.error;
     refuseWrongChunk(this.#module, chunk);
@@ -82,13 +82,13 @@ export class ReceivedArtifacts {
     const current = open ?? (await this.#begin(entryName, data.length));
     const expected = `${current.entryName}/${partNumber(current.parts)}`;
     if (entryName !== expected)
-      wrong('an entry is not the part that should come', expected, entryName);
+      wrong('an entry is not the next part of its artifact', expected, entryName);
     const fits =
       artifact === undefined
         ? data.length === current.partBytes
         : data.length > 0 && data.length <= current.partBytes && current.parts > 0;
     if (!fits || current.parts >= MAX_PARTS) {
-      wrong('a part has a size that it cannot have', current.partBytes, data.length, entryName);
+      wrong('a part of an artifact has an invalid size', current.partBytes, data.length, entryName);
     }
     current.parts += 1;
     current.size += data.length;
@@ -98,7 +98,7 @@ export class ReceivedArtifacts {
     this.#open = undefined;
     const entryNameOfIt = this.#target.entryNameOf(artifact);
     if (entryNameOfIt !== current.entryName) {
-      wrong('parts are of another artifact', entryNameOfIt, current.entryName);
+      wrong('the parts belong to another artifact', entryNameOfIt, current.entryName);
     }
     this.#refuseOther(artifact, current.size, current.hash.digest('hex'));
     await current.writer.finish(artifact);
@@ -106,7 +106,8 @@ export class ReceivedArtifacts {
 
   async #takeWhole(entryName: string, data: Uint8Array, artifact: StateArtifact): Promise<void> {
     const expected = this.#target.entryNameOf(artifact);
-    if (entryName !== expected) wrong('an entry is not its artifact', expected, entryName);
+    if (entryName !== expected)
+      wrong('an entry does not have the name of its artifact', expected, entryName);
     this.#refuseOther(artifact, data.length, createHash('sha256').update(data).digest('hex'));
     const writer = await this.#target.begin(artifact.name, artifact.identity);
     if (data.length > 0) await writer.write(data);
@@ -122,11 +123,11 @@ export class ReceivedArtifacts {
   }
 
   #refuseOther({ name, size, sha256 }: StateArtifact, foundSize: number, found: string): void {
-    if (foundSize !== size) wrong('an artifact has another size', size, foundSize, name);
-    if (found !== sha256) wrong('an artifact has another hash', sha256, found, name);
+    if (foundSize !== size) wrong('an artifact has the wrong size', size, foundSize, name);
+    if (found !== sha256) wrong('an artifact has the wrong hash', sha256, found, name);
   }
 
-  /** All chunks have come. @throws {VerificationError} `WRONG_CHUNK` if a part is missing */
+  /** Call it after the last chunk. @throws {VerificationError} `WRONG_CHUNK` if a part is missing */
   async end(): Promise<void> {
     await this.#last;
     if (this.#failure !== undefined) throw this.#failure.error;
@@ -140,12 +141,12 @@ export class ReceivedArtifacts {
     }
   }
 
-  /** Every later write throws this error. */
+  /** Makes every later write throw this error. */
   fail(error: unknown): void {
     this.#failure ??= { error };
   }
 
-  /** Waits until nothing is being written any more. */
+  /** Waits until all writing has ended. */
   async settled(): Promise<void> {
     await this.#last;
   }

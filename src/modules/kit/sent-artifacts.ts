@@ -1,4 +1,4 @@
-/** Artifacts become chunks: the sender's side of modules whose artifacts come in the order of their names. */
+/** Turns artifacts into chunks: the sender's side of modules whose artifacts come in the order of their names. */
 import { DigestTap, sha256Hex } from '../../io/bytes/digest.ts';
 import { gather, splitEvery } from '../../io/bytes/pieces.ts';
 import {
@@ -14,21 +14,21 @@ import {
 } from '../../snapshot/module-contract.ts';
 import { Group, GROUP_MIN_BYTES, partNumber, refuseTooManyParts } from './group.ts';
 
-/** One artifact that is to be sent. */
+/** An artifact to be sent. */
 export interface SentArtifact {
   readonly name: string;
-  /** What its entry is called; parts have a `/` and a number more. */
+  /** The name of its entry; parts add a `/` and a number. */
   readonly entryName: string;
   /** Bytes. */
   readonly size: number;
-  /** Where it is known without reading. */
+  /** If known without reading. */
   readonly sha256?: string;
   readonly identityOf: (sha256: string) => string;
-  /** Its bytes, once; throws if they are not what they were taken for. */
+  /** Its bytes, once. Throws if they are not as expected. */
   readonly read: () => AsyncIterable<Uint8Array>;
 }
 
-/** Adds each to `hasher`. Small ones share chunks, large ones have several. */
+/** The chunks of artifacts; adds each artifact to `hasher`. Small ones share chunks, large ones have several. */
 export async function* chunksOf(
   artifacts: AsyncIterable<SentArtifact>,
   hasher: ModuleHasher,
@@ -41,7 +41,7 @@ export async function* chunksOf(
       for (const entries of group.add(entry, artifact.entryName)) yield { entries };
       continue;
     }
-    // The order of the artifacts is that of their entries.
+    // Entries keep the order of the artifacts.
     for (const entries of group.end()) yield { entries };
     if (artifact.size > chunkBytes) yield* partsOf(artifact, hasher, chunkBytes);
     else yield { entries: [await entryOf(artifact, hasher)] };
@@ -52,7 +52,7 @@ export async function* chunksOf(
 async function entryOf(sent: SentArtifact, hasher: ModuleHasher): Promise<StateEntry> {
   const { name, entryName, size, identityOf, read } = sent;
   const whole = async (): Promise<Uint8Array> => gather(read());
-  // What is known by its hash is read only if the receiver lacks it.
+  // With a known hash, the bytes are read only if the receiver does not have them.
   const data = sent.sha256 === undefined ? await whole() : whole;
   const sha256 = sent.sha256 ?? (data instanceof Function ? '' : sha256Hex(data));
   const artifact: StateArtifact = { name, size, sha256, identity: identityOf(sha256) };
@@ -82,7 +82,7 @@ async function* partsOf(
   }
 }
 
-/** A {@link ChunkedReadable} of chunks that a generator makes when they are asked for. */
+/** A {@link ChunkedReadable} of chunks that a generator makes on demand. */
 export class GeneratedReadable implements ChunkedReadable {
   readonly #module: string;
   readonly #context: ReadContext;
@@ -91,7 +91,7 @@ export class GeneratedReadable implements ChunkedReadable {
   #state: 'reading' | 'read' | 'over' = 'reading';
   #reading: Promise<unknown> = Promise.resolve();
 
-  /** @param hasher has all artifacts when the chunks end */
+  /** @param hasher holds all artifacts when the chunks end */
   constructor(
     module: string,
     context: ReadContext,

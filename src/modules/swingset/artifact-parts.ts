@@ -1,4 +1,4 @@
-/** Artifacts in parts of at most a chunk. */
+/** Splits artifacts into parts of at most a chunk. */
 import { DigestTap, sha256Hex } from '../../io/bytes/digest.ts';
 import { gather, splitEvery } from '../../io/bytes/pieces.ts';
 import type { HeldState, StateChunk, StateEntry } from '../../snapshot/module-contract.ts';
@@ -13,14 +13,14 @@ import {
 import { refuseTooManyParts } from '../kit/group.ts';
 import { artifactEntryName, SWINGSET } from './layout.ts';
 
-/** The digest of an artifact, and what is left to be written of it. */
+/** The digest of an artifact, and its part that is not written yet. */
 export interface WrittenParts extends ArtifactDigest {
   readonly last: LastPart | undefined;
 }
 
-/** The last part of an artifact, or all of it. */
+/** The last part of an artifact, or the whole artifact. */
 interface LastPart {
-  /** Its number, or undefined if it is all. */
+  /** Its number, or undefined for the whole artifact. */
   readonly part: number | undefined;
   readonly data: StateEntry['data'];
   /** Bytes of the part. */
@@ -28,7 +28,7 @@ interface LastPart {
 }
 
 interface PartsOptions {
-  /** Bytes of a part at most. */
+  /** Most bytes of a part. */
   readonly chunkBytes: number;
   readonly held?: HeldState | undefined;
 }
@@ -45,7 +45,7 @@ export class ArtifactParts {
     this.#options = options;
   }
 
-  /** Writes all parts of an artifact but the last, or that too. */
+  /** Writes all parts of an artifact, except that the last may be left to the caller. */
   async write(name: string, content: ArtifactContent, identity: string): Promise<WrittenParts> {
     const { chunkBytes } = this.#options;
     if ('digest' in content) {
@@ -59,7 +59,7 @@ export class ArtifactParts {
     return this.#writePieces(name, piecesOf(content), 0);
   }
 
-  /** @returns how many parts of a held artifact could be taken over */
+  /** @returns how many parts of a held artifact were reused */
   async #takeOver(
     name: string,
     { size, sha256 }: ArtifactDigest,
@@ -79,7 +79,7 @@ export class ArtifactParts {
     return 'all';
   }
 
-  /** @param taken how many of the parts are written already */
+  /** @param taken number of parts that are written already */
   async #writePieces(
     name: string,
     pieces: AsyncIterable<Uint8Array>,
@@ -104,9 +104,9 @@ export class ArtifactParts {
   }
 }
 
-/** The data of what was taken over. */
+/** The data of a reused entry. */
 async function neverAsked(): Promise<Uint8Array> {
-  throw new Error('the data of an entry that was taken over is asked for');
+  throw new Error('the data of a reused entry was requested');
 }
 
 function onePart({ bytes, sha256 = sha256Hex(bytes) }: WholeContent): WrittenParts {
@@ -114,7 +114,7 @@ function onePart({ bytes, sha256 = sha256Hex(bytes) }: WholeContent): WrittenPar
   return { size, sha256, last: { part: undefined, data: bytes, partSize: size } };
 }
 
-/** An artifact of one part that is read only if its chunk cannot be taken over. */
+/** An artifact of one part, read only if its chunk cannot be reused. */
 function heldPart(content: HeldContent): WrittenParts {
   const data = async (): Promise<Uint8Array> => gather(piecesOf(content));
   const { digest } = content;

@@ -1,4 +1,4 @@
-/** An export becomes chunks of the module `swingset`. */
+/** Turns an export into chunks of the module `swingset`. */
 import { VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/bytes/digest.ts';
 import type { HeldState, StateEntry } from '../../snapshot/module-contract.ts';
@@ -16,12 +16,12 @@ import { artifactEntryName, SEGMENT_NAME, segmentEntryName, SWINGSET } from './l
 import { SegmentCutter } from './segment-cutter.ts';
 
 export interface ChunkExportOptions {
-  /** Raw bytes of an entry at most. */
+  /** Most raw bytes of an entry. */
   readonly chunkBytes: number;
   readonly held?: HeldState | undefined;
 }
 
-/** Gives its chunks to `emit`, in order. */
+/** Passes its chunks to `emit`, in order. */
 export class ChunkExport implements ExportSink<ExportSummary> {
   readonly #emit: EmitChunk;
   readonly #options: ChunkExportOptions;
@@ -88,7 +88,7 @@ export class ChunkExport implements ExportSink<ExportSummary> {
       artifact: { name, size, sha256, identity },
     };
     if (size >= GROUP_MIN_BYTES) await this.#emit({ entries: [entry] });
-    // A name that a span keeps while it grows.
+    // The stable name is the one that a span keeps while it grows.
     else await this.#emitEach(this.#group.add(entry, artifactEntryName(parsed, 0)));
   }
 
@@ -102,11 +102,11 @@ export class ChunkExport implements ExportSink<ExportSummary> {
     if (this.#artifactBytes !== summary.artifacts.size) {
       throw new VerificationError(
         'NOT_CANONICAL',
-        'an artifact has other bytes than an exporter gives it',
+        'the bytes of an artifact are not those of an exporter',
         {
           expected: `${this.#artifactBytes} bytes in all`,
           found: `${summary.artifacts.size} bytes`,
-          hint: 'look for a transcript span whose last line has no end',
+          hint: 'look for a transcript span whose last line has no newline',
         },
       );
     }
@@ -114,6 +114,6 @@ export class ChunkExport implements ExportSink<ExportSummary> {
   }
 
   async abort(): Promise<void> {
-    // What was given away is not this sink's any more.
+    // Nothing to clean up: this sink does not own the chunks that it emitted.
   }
 }

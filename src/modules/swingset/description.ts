@@ -1,4 +1,4 @@
-/** What the module `swingset` is, as a description and as lines of a content hash. */
+/** Describes the module `swingset`, with its lines of a content hash. */
 import { SwingSnapError } from '../../errors.ts';
 import type { StateDescription } from '../../snapshot/module-contract.ts';
 import { ContentHasher } from '../../swing-store-export/content-hash.ts';
@@ -6,8 +6,8 @@ import type { RecordIndex } from '../../swing-store-export/export-data/record-in
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
 
 /**
- * What a verified export is.
- * @param index lists its artifacts; without it, no other module's lines can follow in a content hash
+ * Describes a verified export.
+ * @param index lists its artifacts; without it, lines of other modules cannot follow in a content hash
  * @throws {SwingSnapError} `UNVERIFIED`
  */
 export function describeExport(

@@ -1,4 +1,4 @@
-/** Where a SwingStore goes that is received: into a new store, or nowhere. */
+/** Destinations of a received SwingStore: a new store, or nowhere. */
 import {
   prepareSwingStore,
   type BuildSwingStoreOptions,
@@ -16,28 +16,28 @@ import type {
 } from '../../swing-store-export/swing-store-export.ts';
 import { describeExport } from './description.ts';
 
-/** Copies an export, with these options for `copyVerified`. */
+/** Copies an export. Passes the options to `copyVerified`. */
 export type StoreDestination<Installed extends InstalledState = InstalledState> = (
   source: SwingStoreExport,
   options: VerifiedCopyOptions,
 ) => Promise<TakenStore<Installed>>;
 
-/** A copy that is complete and not visible yet. */
+/** A complete copy that is not visible yet. */
 export interface TakenStore<Installed extends InstalledState = InstalledState> {
   readonly summary: ExportSummary;
   install(): Promise<Installed>;
-  /** Leaves nothing. */
+  /** Removes the copy. */
   discard(): Promise<void>;
 }
 
-/** {@link TakenStore} as a state; without a description if artifacts beyond the artifact mode were left unread. */
+/** {@link TakenStore} as a state; without a description if artifacts beyond the artifact mode were not read. */
 export interface DescribedStore<
   Installed extends InstalledState = InstalledState,
 > extends TakenStore<Installed> {
   readonly description?: StateDescription;
 }
 
-/** Hands an export to a destination, and describes what passed. */
+/** Copies an export to a destination, and describes it. */
 export async function takeExport<Installed extends InstalledState>(
   source: SwingStoreExport,
   destination: StoreDestination<Installed>,
@@ -60,7 +60,7 @@ export interface DestinationOptions {
   readonly artifactMode?: ArtifactMode | undefined;
 }
 
-/** Only verifies it. */
+/** A destination that only verifies the export. */
 export function nowhere({ artifactMode }: DestinationOptions = {}): StoreDestination {
   return async (source, options) => {
     const copy = { ...options, artifactMode };
@@ -69,7 +69,7 @@ export function nowhere({ artifactMode }: DestinationOptions = {}): StoreDestina
   };
 }
 
-/** What a destination gives back that keeps nothing, with what it found. */
+/** The result of a destination that keeps nothing: what it found. */
 export function notInstalled<Found extends Pick<InstalledState, 'path'>>(
   summary: ExportSummary,
   found: Found,
@@ -81,7 +81,7 @@ export function notInstalled<Found extends Pick<InstalledState, 'path'>>(
   };
 }
 
-/** A store in `stateDir`. It cannot be taken back once it is installed, so it is installed last. */
+/** A new store in `stateDir`. Its installation cannot be undone, so it is installed last. */
 export function newStore(
   stateDir: string,
   { artifactMode, ...build }: BuildSwingStoreOptions & DestinationOptions,

@@ -1,4 +1,4 @@
-/** Chunks of the module `swingset` as an export. */
+/** Reads chunks of the module `swingset` as an export. */
 import { sha256Hex } from '../../io/bytes/digest.ts';
 import { countLines } from '../../io/bytes/lines.ts';
 import { mapAhead } from '../../io/flow/ahead.ts';
@@ -32,20 +32,20 @@ export interface EntriesExportOptions {
   /** Names the snapshot in errors. */
   readonly location: string;
   readonly height: number;
-  /** What is said of it, to be held against what comes, as far as anything is. */
+  /** Its declared fields, as far as known; compared with what is read. */
   readonly fields: Partial<SwingsetFields>;
-  /** Undefined where it covers more than this export. */
+  /** Undefined if it covers more than this export. */
   readonly contentHash: string | undefined;
-  /** Its chunks, anew at each call. */
+  /** Its chunks, from the start at each call. */
   readonly chunks: () => AsyncGenerator<StateChunk>;
-  /** Waits until no chunk is being loaded any more, and looks whether all of them were right. */
+  /** Waits until no chunk is loading, and checks that all of them were right. */
   readonly settle?: () => Promise<unknown>;
   readonly pool: WorkerPool;
   /** Called when the export is closed. */
   readonly close?: () => Promise<void>;
 }
 
-/** An entry, and how to get it. */
+/** An entry and how to load it. */
 interface Part {
   readonly name: string;
   readonly size: number;
@@ -54,13 +54,13 @@ interface Part {
   readonly load: () => Promise<Uint8Array>;
 }
 
-/** Everything that is read from it is checked on the way; artifacts that the caller leaves are not loaded. */
+/** Checks everything as it is read. Artifacts are loaded only if the caller reads them. */
 export class EntriesExport implements SwingStoreExport {
   readonly location: string;
   readonly height: number;
   readonly promised?: PromisedHashes;
   readonly #options: EntriesExportOptions;
-  /** Goes on behind the export data when the artifacts are asked for. */
+  /** Continues after the export data when the artifacts are read. */
   #chunks: AsyncGenerator<StateChunk> | undefined;
   #next: StateChunk | undefined;
 
@@ -86,7 +86,7 @@ export class EntriesExport implements SwingStoreExport {
       : { bytes: artifacts?.size, items: artifacts?.count, unit: 'artifacts' };
   }
 
-  /** A snapshot holds export data in canonical order and text: no other is sorted, it is refused. */
+  /** Export data must be in canonical order and text in a snapshot: any other is refused, not sorted. */
   async *exportData(): AsyncGenerator<Uint8Array> {
     try {
       yield* readExportData(this.#segments(), this.location, { pool: this.#options.pool });
@@ -158,7 +158,7 @@ export class EntriesExport implements SwingStoreExport {
     await this.#options.settle?.();
   }
 
-  /** The entries of each artifact: one, or its parts, of which the last says what they are parts of. */
+  /** The entries of each artifact: a single one, or its parts, of which the last names the artifact. */
   async *#artifactParts(): AsyncGenerator<readonly Part[]> {
     let parts: Part[] = [];
     for await (const { entries } of this.#rest()) {
@@ -180,7 +180,7 @@ export class EntriesExport implements SwingStoreExport {
     }
   }
 
-  /** Entry names follow from the artifact's name, sizes of parts from the first part's and the artifact's. */
+  /** Entry names follow from the artifact's name; part sizes from the first part and the artifact. */
   #checkParts(parts: readonly Part[], artifact: StateArtifact): void {
     const parsed = parseArtifactName(artifact.name);
     const isSplit = parts.length > 1;
@@ -188,7 +188,7 @@ export class EntriesExport implements SwingStoreExport {
     parts.forEach(({ name, size }, part) => {
       const expected = artifactEntryName(parsed, isSplit ? part : undefined);
       if (name !== expected) {
-        damaged('an entry is not the part that should come', {
+        damaged('an entry is not the next part of its artifact', {
           path: this.location,
           expected,
           found: name,
@@ -197,7 +197,7 @@ export class EntriesExport implements SwingStoreExport {
       const isLast = part === parts.length - 1;
       const fits = isLast ? size <= partSize && (size > 0 || !isSplit) : size === partSize;
       if (!fits || (isSplit && partSize < MIN_CHUNK_BYTES)) {
-        damaged('a part of an artifact has a size that it cannot have', {
+        damaged('a part of an artifact has an invalid size', {
           path: `${this.location}: ${name}`,
           expected: partSize,
           found: size,
@@ -217,7 +217,7 @@ export class EntriesExport implements SwingStoreExport {
     }
     const identity = identityOf(parsed, artifact);
     if (artifact.identity !== identity) {
-      damaged('an artifact has another identity than its name and hash give', {
+      damaged('the identity of an artifact does not match its name and hash', {
         path: `${this.location}: ${artifact.name}`,
         expected: identity,
         found: artifact.identity,
@@ -225,7 +225,7 @@ export class EntriesExport implements SwingStoreExport {
     }
   }
 
-  /** The rest of the chunks, without ending them when the caller stops early. */
+  /** The remaining chunks; does not end their generator when the caller stops early. */
   async *#rest(): AsyncGenerator<StateChunk> {
     if (this.#next !== undefined) {
       const next = this.#next;
@@ -246,7 +246,7 @@ export class EntriesExport implements SwingStoreExport {
 
   #compare(what: string, unit: string, expected: number | undefined, found: number): void {
     if (expected === undefined || expected === found) return;
-    damaged(`the snapshot holds another number of ${unit} than it says`, {
+    damaged(`the snapshot does not have the number of ${unit} that it declares`, {
       path: `${this.location}: ${what}`,
       expected,
       found,
@@ -263,7 +263,7 @@ export class EntriesExport implements SwingStoreExport {
   }
 }
 
-/** The identity of an artifact, as far as it follows from the rest; the hash of a span is taken as it stands. */
+/** The identity of an artifact, as far as it follows from the rest; the hash of a span is taken as given. */
 function identityOf(name: ArtifactName, { sha256, identity }: StateArtifact): string {
   switch (name.kind) {
     case 'snapshot':
@@ -278,7 +278,7 @@ function identityOf(name: ArtifactName, { sha256, identity }: StateArtifact): st
   }
 }
 
-/** An artifact of one part can be read as a whole. */
+/** An artifact of one part can be read whole. */
 function wholeOf(parts: readonly Part[]): Pick<ExportArtifact, 'whole'> {
   const [part] = parts;
   if (parts.length !== 1 || part === undefined || part.size > WHOLE_MAX_BYTES) return {};
@@ -286,7 +286,7 @@ function wholeOf(parts: readonly Part[]): Pick<ExportArtifact, 'whole'> {
   return { whole: { size, load: async () => ({ bytes: await part.load(), sha256 }) } };
 }
 
-/** An entry, loaded. */
+/** Loads an entry. */
 async function loaded(
   entry: StateEntry,
 ): Promise<{ name: string; sha256: string; data: Uint8Array }> {

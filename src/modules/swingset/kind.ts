@@ -1,4 +1,4 @@
-/** The module `swingset` of a state dir, for a caller that names modules by their places. */
+/** The module `swingset` of a state directory, for callers that make modules by place. */
 import { UsageError } from '../../errors.ts';
 import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
 import { openSwingStore } from '../../formats/swing-store/read/open.ts';
@@ -17,7 +17,7 @@ export const swingsetKind: ModuleKind = {
   kind: SWINGSET,
   make(place) {
     if (place.name !== SWINGSET) {
-      throw new UsageError('MODULE_NAME', 'the module of the SwingStore has one name', {
+      throw new UsageError('MODULE_NAME', 'the module of the SwingStore must be named swingset', {
         expected: SWINGSET,
         found: place.name,
       });
@@ -40,7 +40,7 @@ function destinationOf({
   return newStore(dir, { replace, gzipLevel: DEFAULT_GZIP_LEVEL });
 }
 
-/** Reads the operational artifacts of the store in `stateDir`, which is open as long as it is read. */
+/** Reads the operational artifacts of the store in `stateDir`, and closes the store after reading. */
 function readingFrom(stateDir: string): StateModule {
   return {
     ...swingsetModule({}),

@@ -1,4 +1,4 @@
-/** Names of the entries of the module `swingset`, and where they are cut; see `docs/snapshot-format.md`. */
+/** Entry names and cut sizes of the module `swingset`; see `docs/snapshot-format.md`. */
 import type { NameByHash } from '../../snapshot/module-contract.ts';
 import { formatArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
 import { partNumber } from '../kit/group.ts';
@@ -15,12 +15,12 @@ export const SEGMENT_MAX_BYTES = 2 * KIB * KIB;
 const SEGMENT_PREFIX = `${SWINGSET}/export-data/`;
 const ARTIFACT_PREFIX = `${SWINGSET}/artifacts/`;
 
-/** The entry of an export-data segment is named by the SHA-256 of its bytes. */
+/** The SHA-256 of its bytes names the entry of an export-data segment. */
 export const SEGMENT_NAME: NameByHash = { before: SEGMENT_PREFIX, after: '.jsonl' };
 
 /**
  * Name of the entry of an export-data segment, by the SHA-256 of the segment's bytes.
- * @param part number of the part where the segment is one line too long for a chunk, else undefined
+ * @param part number of the part if the segment is one line too long for a chunk, else undefined
  */
 export function segmentEntryName(sha256: string, part: number | undefined): string {
   const stem = SEGMENT_PREFIX + sha256;
@@ -34,8 +34,8 @@ export function isSegmentEntry(name: string): boolean {
 
 /**
  * Name of an artifact's entry.
- * @param part number of the part where the artifact is split, else undefined. Parts of a transcript span are named
- *   by its start alone, so that a span which has grown keeps its earlier parts.
+ * @param part number of the part if the artifact is split, else undefined. The names of a transcript span's parts have
+ *   only its start, so that a span that has grown keeps its earlier parts.
  */
 export function artifactEntryName(artifact: ArtifactName, part: number | undefined): string {
   if (part === undefined) return ARTIFACT_PREFIX + formatArtifactName(artifact);

@@ -1,7 +1,6 @@
 /**
- * The module `swingset`: a SwingStore, through `SwingStoreExport`. It reads any form of an export, and hands what it
- * receives, again as an export, to a destination, which builds a store from it, compares it with one, or only
- * verifies it.
+ * The module `swingset`: a SwingStore, through `SwingStoreExport`. It reads any form of an export. What it receives
+ * becomes an export again, for a destination that builds a store from it, compares it with one, or only verifies it.
  */
 import {
   noSuchSide,
@@ -15,9 +14,9 @@ import { SwingsetReadable } from './readable.ts';
 import { SwingsetWritable, type SwingsetTarget, type WrittenStore } from './writable.ts';
 
 export interface SwingsetModuleOptions<Installed extends InstalledState = InstalledState> {
-  /** What is read, if anything is; the caller closes it. */
+  /** The export to read, if any; the caller closes it. */
   readonly source?: SwingStoreExport | undefined;
-  /** What becomes of what is received, if anything is. */
+  /** The destination of a received store, if any. */
   readonly target?: SwingsetTarget<Installed> | undefined;
 }
 
@@ -45,7 +44,7 @@ export function swingsetModule<Installed extends InstalledState = InstalledState
   };
 }
 
-/** The same export, with its export data brought into canonical order first. */
+/** The same export, with its export data sorted into canonical order first. */
 function sorting(source: SwingStoreExport, { scratchDir }: StateContext): SwingStoreExport {
   const { location, height, artifactMode, promised } = source;
   return {

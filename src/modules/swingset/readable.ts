@@ -1,4 +1,4 @@
-/** The sender's side of the module `swingset`: an export, as it is copied into chunks. */
+/** The sender's side of the module `swingset`: copies an export into chunks. */
 import {
   BeginAgainError,
   outOfTurn,
@@ -24,7 +24,7 @@ export class SwingsetReadable implements ChunkedReadable {
   #description: StateDescription | undefined;
   #state: 'reading' | 'read' | 'done' = 'reading';
 
-  /** @param onOtherOrder called where the export data turns out to be in another order than the canonical one */
+  /** @param onOtherOrder called if the export data is not in canonical order */
   constructor(source: SwingStoreExport, context: ReadContext, onOtherOrder: () => void) {
     this.#source = source;
     this.#context = context;
@@ -45,7 +45,7 @@ export class SwingsetReadable implements ChunkedReadable {
       attempts += 1;
       if (attempts > 1) {
         this.#onOtherOrder();
-        throw new BeginAgainError('export data in another order');
+        throw new BeginAgainError('export data is not in canonical order');
       }
       return new ChunkExport(async (chunk) => this.#chunks.put(chunk), { chunkBytes, held });
     };

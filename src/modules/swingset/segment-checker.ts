@@ -1,4 +1,4 @@
-/** Whether entries are the segments of export data that their names say, in whole lines, with no part missing. */
+/** Checks that entries are the segments of export data that their names say, in whole lines, with no part missing. */
 import { createHash, type Hash } from 'node:crypto';
 import { damaged, MIN_CHUNK_BYTES } from '../../snapshot/layout.ts';
 import type { EntryDigest } from '../../snapshot/module-contract.ts';
@@ -6,10 +6,10 @@ import { MAX_PARTS } from '../kit/group.ts';
 import { segmentEntryName } from './layout.ts';
 
 const NEWLINE = 0x0a;
-/** The hash that stands in the name of a part of a segment. */
+/** Finds the hash in the name of a segment's part. */
 const PART_NAME = /\/([0-9a-f]{64})\/\d{6}$/u;
 
-/** Follows segments as they are read. */
+/** Checks segments as they are read. */
 export class SegmentChecker {
   readonly #location: string;
   #parts: { sha256: string; hash: Hash; next: number; size: number; last: Uint8Array } | undefined;
@@ -41,7 +41,7 @@ export class SegmentChecker {
     const tooMany = current.next >= MAX_PARTS;
     const afterShort = current.last.length !== current.size;
     if (tooMany || afterShort || current.size < MIN_CHUNK_BYTES || entry.size > current.size) {
-      damaged('a part of a segment has a size that it cannot have', {
+      damaged('a part of a segment has an invalid size', {
         path: `${this.#location}: ${entry.name}`,
         found: entry.size,
       });
@@ -51,7 +51,7 @@ export class SegmentChecker {
     current.next += 1;
   }
 
-  /** The export data has ended. @throws {VerificationError} `SNAPSHOT_DAMAGED` */
+  /** Call it at the end of the export data. @throws {VerificationError} `SNAPSHOT_DAMAGED` */
   finish(): void {
     const parts = this.#parts;
     if (parts === undefined) return;
@@ -59,7 +59,7 @@ export class SegmentChecker {
     const name = segmentEntryName(parts.sha256, parts.next - 1);
     const found = parts.hash.digest('hex');
     if (found !== parts.sha256 || parts.next === 1) {
-      damaged('the parts of a segment are not all there', {
+      damaged('the parts of a segment are incomplete or wrong', {
         path: `${this.#location}: ${name}`,
         expected: parts.sha256,
         found,
@@ -70,7 +70,7 @@ export class SegmentChecker {
 
   #refuseName(found: string, expected: string): void {
     if (found === expected) return;
-    damaged('an entry is not the segment that should come', {
+    damaged('an entry is not the next segment', {
       path: this.#location,
       expected,
       found,
@@ -79,7 +79,7 @@ export class SegmentChecker {
 
   #refusePartialLine(name: string, data: Uint8Array): void {
     if (data.at(-1) === NEWLINE) return;
-    damaged('a segment of export data does not end with a line', {
+    damaged('a segment of export data does not end with a newline', {
       path: `${this.#location}: ${name}`,
     });
   }

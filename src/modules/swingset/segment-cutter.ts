@@ -1,4 +1,4 @@
-/** Where export-data segments end: by the key of the last line, as `group.ts` has it for artifacts. */
+/** Cuts export data into segments: the key of a line decides whether a segment ends, as in `group.ts` for artifacts. */
 import { cutsAfter } from '../kit/group.ts';
 import { SEGMENT_MAX_BYTES, SEGMENT_MEAN_REST_BYTES, SEGMENT_MIN_BYTES } from './layout.ts';
 
@@ -6,19 +6,19 @@ const NEWLINE = 0x0a;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Gathers lines into segments; one line may be longer than `SEGMENT_MAX_BYTES`, and is then alone in its segment. */
+/** Gathers lines into segments. A line longer than `SEGMENT_MAX_BYTES` is alone in its segment. */
 export class SegmentCutter {
   #pieces: Buffer[] = [];
   #length = 0;
 
   /** @returns the segments that a block of whole lines completes */
   *add(block: Buffer): Generator<Buffer> {
-    /** Where what is not in a segment yet begins, and where the lines that were looked at end. */
+    /** The start of the bytes that are in no segment yet, and the end of the lines already checked. */
     let start = 0;
     let end = 0;
     while (end < block.length) {
       if (this.#length + block.length - start < SEGMENT_MIN_BYTES) break;
-      // No line that ends below the minimum cuts, and none of them goes beyond the maximum.
+      // A line that ends below the minimum neither cuts nor exceeds the maximum.
       const skipped = start + SEGMENT_MIN_BYTES - this.#length;
       if (end + 1 < skipped) end = Math.max(end, block.lastIndexOf(NEWLINE, skipped - 2) + 1);
       const next = block.indexOf(NEWLINE, end) + 1;
@@ -36,7 +36,7 @@ export class SegmentCutter {
       end = next;
     }
     if (start < block.length) {
-      // A copy: the caller may use the block again.
+      // A copy: the caller may reuse the block.
       this.#pieces.push(Buffer.from(block.subarray(start)));
       this.#length += block.length - start;
     }
@@ -55,7 +55,7 @@ export class SegmentCutter {
   }
 }
 
-/** By the key of a line of export data, as JSON spells it. */
+/** Whether a segment ends after a line of export data, by the line's key as spelled in JSON. */
 function cutsAfterLine(block: Buffer, start: number, end: number): boolean {
   const keyStart = start + '["'.length;
   let keyEnd = keyStart;

@@ -1,4 +1,4 @@
-/** A snapshot as a form of an export, for a reader of the SwingStore alone. */
+/** A snapshot as a form of an export, for readers that need only the SwingStore. */
 import { ChunkReader } from '../../snapshot/read/chunk-reader.ts';
 import { OpenedSnapshot, type OpenSnapshotOptions } from '../../snapshot/read/opened-snapshot.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
@@ -7,8 +7,8 @@ import { EntriesExport } from './entries-export.ts';
 import { SWINGSET } from './layout.ts';
 
 /**
- * The SwingStore of a snapshot. Everything that is read is checked on the way; `promised` is what the manifest says, to
- * be held against what was read. Other modules are left. Closing it closes the snapshot.
+ * The SwingStore of a snapshot. Checks everything as it is read. `promised` holds the manifest's hashes, to be compared
+ * with what was read. Other modules are not read. Closing it closes the snapshot.
  */
 export function exportOfSnapshot(snapshot: OpenedSnapshot): SwingStoreExport {
   const { stored, manifest, pool } = snapshot;

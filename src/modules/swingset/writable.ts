@@ -1,4 +1,4 @@
-/** The receiver's side of the module `swingset`: chunks that become an export again, which a destination copies. */
+/** The receiver's side of the module `swingset`: turns chunks into an export, which a destination copies. */
 import type { SwingsetFields } from '../../snapshot/manifest.ts';
 import {
   outOfTurn,
@@ -19,11 +19,11 @@ export interface SwingsetTarget<Installed extends InstalledState = InstalledStat
   readonly destination: StoreDestination<Installed>;
   /** Names the snapshot in errors. */
   readonly location: string;
-  /** All chunks once more, for a destination that reads twice. */
+  /** All chunks again, for a destination that reads twice. */
   readonly again?: (() => AsyncGenerator<StateChunk>) | undefined;
 }
 
-/** A SwingStore as a state that a writer is done with. */
+/** A SwingStore as a written state. */
 export type WrittenStore<Installed extends InstalledState = InstalledState> = WrittenState &
   DescribedStore<Installed>;
 
@@ -64,7 +64,7 @@ export class SwingsetWritable<Installed extends InstalledState> implements Chunk
     try {
       return await takeExport(source, destination, this.#context);
     } catch (error) {
-      // Also the error of the next call of writeChunk.
+      // The next call of writeChunk throws it too.
       this.#chunks.fail(error);
       throw error;
     } finally {
@@ -84,7 +84,7 @@ export class SwingsetWritable<Installed extends InstalledState> implements Chunk
     this.#chunks.end();
     const { description, ...taken } = await this.#taking;
     if (description === undefined) throw outOfTurn(SWINGSET, 'done');
-    // The destination chose the artifacts, and their number was compared as they came.
+    // Only hashes: the destination chose the artifacts, and their number was checked as they were read.
     const { exportDataHash, operationalHash } = this.#context.trusted ?? {};
     const trusted = exportDataHash === undefined ? {} : { exportDataHash, operationalHash };
     refuseOtherState(SWINGSET, { height: this.#context.height, trusted }, description);
