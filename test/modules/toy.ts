@@ -12,10 +12,10 @@ import {
 } from '../../src/snapshot/module-contract.ts';
 import { sha256 } from './hashes.ts';
 
-/** Texts by their names. */
+/** Texts by name. */
 export type Notes = Map<string, string>;
 
-/** @param place what is sent, and what is installed into */
+/** @param place the notes to send, or to install into */
 export function notesModule(name: string, place: Notes): StateModule {
   return {
     name,

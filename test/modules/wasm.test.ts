@@ -29,8 +29,8 @@ function entryOf(text: string): StateEntry {
   return { name: `wasm/code/${hash}`, data, ...digest, artifact };
 }
 
-describe('byte code that comes', () => {
-  /** Writes entries, and says what became of them; nothing may be left if they are refused. */
+describe('received byte code', () => {
+  /** Writes entries and returns the outcome. If they are refused, nothing may be left. */
   async function install(entries: readonly StateEntry[]): Promise<string> {
     const above = await tempDir();
     const module = wasmModule({
@@ -50,7 +50,7 @@ describe('byte code that comes', () => {
     }
   }
 
-  it('is installed in any order, from wherever it comes, with bytes that are there or are got', async () => {
+  it('is installed in any order, from any source, with bytes that are given or loaded', async () => {
     const lazy = entryOf('b');
     const bytes = lazy.data as Buffer;
     expect(await install([entryOf('a'), { ...lazy, data: async () => bytes }])).toBe('installed');
@@ -62,17 +62,17 @@ describe('byte code that comes', () => {
     ['twice', [one, entryOf('one')], 'WRONG_CHUNK'],
     ['under the name of other byte code', [{ ...one, name: other.name }], 'WRONG_CHUNK'],
     [
-      'as an artifact of another name',
+      'as an artifact with the wrong name',
       [{ ...one, artifact: { ...one.artifact!, name: other.artifact!.name } }],
       'WRONG_CHUNK',
     ],
     [
-      'with another identity',
+      'with the wrong identity',
       [{ ...one, artifact: { ...one.artifact!, identity: 'wasm:' } }],
       'WRONG_CHUNK',
     ],
     [
-      'under no checksum',
+      'without a checksum as its name',
       [
         {
           ...one,
@@ -88,7 +88,7 @@ describe('byte code that comes', () => {
       'WRONG_CHUNK',
     ],
     [
-      'in a part of nothing',
+      'in an empty part',
       [{ ...one, name: 'wasm/other/000000', artifact: undefined }],
       'WRONG_CHUNK',
     ],
@@ -111,7 +111,7 @@ describe('byte code that comes', () => {
     expect(await install(entries)).toBe(code);
   });
 
-  it('leaves what another has brought meanwhile, if it is the same, and refuses it if not', async () => {
+  it('keeps a file that another process has installed meanwhile if it is the same, else refuses it', async () => {
     for (const text of ['one', 'rotten']) {
       const above = await tempDir();
       const dir = path.join(above, 'wasm');
@@ -135,8 +135,8 @@ describe('byte code that comes', () => {
   });
 });
 
-describe('byte code that is read', () => {
-  it('is what is called by checksums; the rest is left, and mentioned', async () => {
+describe('sent byte code', () => {
+  it('is every file named after a checksum; other files are skipped with a note', async () => {
     const dir = await tempDir();
     await writeFile(path.join(dir, sha256('a')), 'a');
     await writeFile(path.join(dir, 'exclusive.lock'), '');
@@ -149,7 +149,7 @@ describe('byte code that is read', () => {
     expect(notes).toEqual([expect.stringContaining('1 names')]);
   });
 
-  it('is refused as a link, or where there is no directory', async () => {
+  it('is refused if it is a link or its directory is missing', async () => {
     const dir = await tempDir();
     const read = async (from: string) => {
       const module = wasmModule({ name: 'wasm', dir: from, purpose: 'read' });
@@ -163,7 +163,7 @@ describe('byte code that is read', () => {
     });
   });
 
-  it('is found in a home where a node has it', async () => {
+  it('is found in a node’s home', async () => {
     for (const names of [
       ['wasm', 'wasm', 'state', 'wasm'],
       ['data', 'wasm', 'state', 'wasm'],
@@ -179,7 +179,7 @@ describe('byte code that is read', () => {
 });
 
 describe('the registry', () => {
-  it('knows our kinds, and takes each name once', () => {
+  it('knows the built-in kinds, and accepts each name once', () => {
     expect(moduleRegistry().kinds).toEqual(['swingset', 'wasm', 'files']);
     expect(new ModuleRegistry().kinds).toEqual([]);
     for (const kind of ['wasm', 'Wasm', '', 'a/b', 'x'.repeat(33)]) {
@@ -189,7 +189,7 @@ describe('the registry', () => {
     }
   });
 
-  it('makes modules that have only the side they have a place for', async () => {
+  it('makes modules with only the side that their place allows', async () => {
     const context = contextIn(await tempDir());
     const registry = moduleRegistry();
     for (const [kind, name] of [

@@ -1,4 +1,4 @@
-/** Snapshots that are small, and would take long or much to verify. */
+/** Small snapshots that would take much time or memory to verify. */
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { errorLines, reportError } from '../../src/cli/exit/exit.ts';
@@ -41,7 +41,7 @@ async function soon<T>(work: () => T): Promise<Awaited<T>> {
 const damaged = (message: string) => ({ exitCode: 3, code: 'SNAPSHOT_DAMAGED', message });
 
 describe('a list of entries is refused at once', () => {
-  it('that names two chunks in turn, as often as the manifest says', async () => {
+  it('that names two chunks alternately, as often as the manifest says', async () => {
     const times = 50_000;
     const dir = await forged((draft) => {
       draft.lines = (lines) => Array.from({ length: times }, () => [lines[0]!, lines[1]!]).flat();
@@ -53,7 +53,7 @@ describe('a list of entries is refused at once', () => {
       };
       draft.manifest = (manifest) => {
         manifest.chunks.count = 2 * times;
-        // As if the bytes were enough for so many lines.
+        // Pretends that the bytes are enough for so many lines.
         manifest.entries.count = Math.min(2 * times, 4 * manifest.entries.size);
       };
     });
@@ -85,7 +85,7 @@ describe('a list of entries is refused at once', () => {
 describe('a manifest is refused at once', () => {
   const decode = (text: string): unknown => decodeSnapshotManifest(Buffer.from(text), 'm');
 
-  it('that is nested so deep that its text grows with the square', async () => {
+  it('that is nested so deeply that its text grows quadratically', async () => {
     const deep = `${'['.repeat(3000)}${']'.repeat(3000)}`;
     const text = `{"format":"swingsnap-snapshot","version":1,"made":[${Array(150).fill(deep).join(',')}]}`;
     await soon(() => {
@@ -93,7 +93,7 @@ describe('a manifest is refused at once', () => {
     });
   });
 
-  it('with nine hundred thousand blanks in a field, and told in a line', async () => {
+  it('with nine hundred thousand blanks in a field, with short error lines', async () => {
     const text = JSON.stringify({
       format: 'swingsnap-snapshot',
       version: 1,
@@ -109,7 +109,7 @@ describe('a manifest is refused at once', () => {
     expect(Math.max(...(lines as string[]).map(({ length }) => length))).toBeLessThan(5000);
   });
 
-  it('unless what it is made of is nested no deeper than it need be', async () => {
+  it('unless it is nested no deeper than it needs to be', async () => {
     const dir = await forged((draft) => {
       draft.manifest = (manifest) => {
         Object.assign(manifest.made, { at: { a: [{ text: '[[{"' }] } });
@@ -128,7 +128,7 @@ describe('chunks', () => {
       sha256: sha256(data),
     };
     const bytes = codec.compress(await packTar([{ name: entry.name, data }]), 3);
-    // The same bytes under names of their own: their hashes are looked at later.
+    // The same bytes under different names: their hashes are checked later.
     const lines = Array.from({ length: 60 }, (_, i) =>
       JSON.stringify({ chunk: sha256(String(i)), ...entry }),
     );

@@ -23,8 +23,8 @@ const ENTRIES = 'entries.jsonl.zst';
 const MANIFEST = 'manifest.json';
 
 /**
- * Damage of the manifest is harmless exactly if what it decodes to differs in `made` alone, on which nothing depends.
- * No other damage is.
+ * Damage of the manifest is harmless exactly if its decoded content differs only in `made`, on which nothing depends.
+ * No other damage is harmless.
  */
 function isHarmless(before: Buffer, after: Buffer): boolean {
   const meaning = (bytes: Buffer): string =>
@@ -43,7 +43,7 @@ const splitHeapSpec: MadeSpec = {
 };
 
 describe.each<[string, MadeSpec, number]>([
-  // How far apart the bytes of a chunk are that are flipped.
+  // The distance between the flipped bytes of a chunk.
   ['a small snapshot', smallSpec, 67],
   ['a snapshot with a split artifact', splitHeapSpec, 331],
 ])('%s', (_what, spec, stride) => {
@@ -71,7 +71,7 @@ describe.each<[string, MadeSpec, number]>([
     return dir;
   }
 
-  /** All that must hold of a snapshot that is damaged in `file`. */
+  /** Checks everything that must hold for a snapshot with a damaged `file`. */
   async function expectRefused(dir: string, file: string, withRestore: boolean): Promise<void> {
     expect(await verify(dir), file).toMatchObject({ exitCode: 3 });
     if (file !== MANIFEST) expect(await verifyQuickly(dir), file).toMatchObject({ exitCode: 3 });
@@ -91,7 +91,7 @@ describe.each<[string, MadeSpec, number]>([
       const isIt = isHarmless(before, after);
       const kind = isIt ? 'harmless' : decodes(after) ? 'decodable' : 'undecodable';
       found[kind] += 1;
-      // What cannot be decoded is refused by the first thing that any reader does.
+      // Every reader decodes the manifest first, so a manifest that cannot be decoded is refused.
       if (found[kind] % (kind === 'undecodable' ? 60 : 12) !== 1) continue;
       await writeFile(file, after);
       const verdict = await verify(dir);
@@ -139,7 +139,7 @@ describe.each<[string, MadeSpec, number]>([
   });
 
   const wholeFile: readonly (readonly [string, (file: string, size: number) => Promise<void>])[] = [
-    ['cut to a half', async (file, size) => truncate(file, size >> 1)],
+    ['cut in half', async (file, size) => truncate(file, size >> 1)],
     ['cut by a byte', async (file, size) => truncate(file, size - 1)],
     ['cut to a byte', async (file) => truncate(file, 1)],
     ['emptied', async (file) => truncate(file, 0)],
@@ -191,7 +191,7 @@ describe.each<[string, MadeSpec, number]>([
     await expectRefused(dir, 'chunks', true);
   });
 
-  it('is accepted with files beside its own', async () => {
+  it('is accepted with additional files', async () => {
     const dir = await copyOf();
     await writeFile(path.join(dir, 'chunks', 'README'), 'x');
     await writeFile(path.join(dir, '.nfs0001'), 'x');
@@ -199,7 +199,7 @@ describe.each<[string, MadeSpec, number]>([
     expect(await verifyQuickly(dir)).toBeUndefined();
   });
 
-  it('is missing, and not damaged, only where nothing is', async () => {
+  it('is reported as missing, not damaged, only where nothing exists', async () => {
     expect(await verify(path.join(await tempDir(), '7'))).toMatchObject({
       exitCode: 5,
       code: 'SOURCE_MISSING',
@@ -216,7 +216,7 @@ function decodes(bytes: Buffer): boolean {
   }
 }
 
-/** The snapshot with other bytes in one of its files. */
+/** The snapshot with different bytes in one of its files. */
 function withFile(snapshot: StoredSnapshot, file: string, bytes: Uint8Array): StoredSnapshot {
   return {
     location: snapshot.location,

@@ -50,7 +50,7 @@ async function write(storage: SnapshotStorage, spec: MadeSpec, options: WriteOpt
   return result.manifest;
 }
 
-/** Verifies a snapshot with a codec, and gives back its export data and its artifacts' sizes. */
+/** Verifies a snapshot with a codec. Returns its export data and its artifacts' sizes. */
 async function read(storage: SnapshotStorage, name: string, reader: ZstdCodec) {
   const opened = await openSnapshot(await storage.open(name), { codec: reader });
   const blocks: Uint8Array[] = [];
@@ -63,7 +63,7 @@ async function read(storage: SnapshotStorage, name: string, reader: ZstdCodec) {
   return { summary, exportData: Buffer.concat(blocks) };
 }
 
-/** Names of the chunks of a spec's snapshot. */
+/** The names of the chunks in a spec's snapshot. */
 async function chunksOf(spec: MadeSpec): Promise<Set<string>> {
   const storage = memoryStorage();
   const manifest = await write(storage, spec);
@@ -79,7 +79,7 @@ const changed = (before: Set<string>, after: Set<string>): number =>
 describe('a snapshot', () => {
   const tempDir = useTempDir();
 
-  it('has the same bytes in all its files whenever it is made', async () => {
+  it('has the same bytes in all files whenever it is made', async () => {
     const trees = [];
     for (let run = 0; run < 2; run += 1) {
       const dir = await tempDir();
@@ -89,7 +89,7 @@ describe('a snapshot', () => {
     expect(trees[1]).toEqual(trees[0]);
   });
 
-  it('has the same content hash whatever codec, level and chunk size, and every codec reads it', async () => {
+  it('has the same content hash for every codec, level and chunk size, and every codec reads it', async () => {
     const hashes = new Set<string>();
     const codecs = await availableCodecs();
     expect(codecs.length).toBeGreaterThan(1);
@@ -117,7 +117,7 @@ describe('a snapshot', () => {
     expect(hashes.size).toBe(1);
   });
 
-  it('has another content hash for another height, value or artifact', async () => {
+  it('has a different content hash for a different height, value or artifact', async () => {
     const storage = memoryStorage();
     const hashes = [
       (await write(storage, smallSpec)).contentHash,
@@ -137,7 +137,7 @@ describe('a snapshot', () => {
     expect(exportData).toHaveLength(0);
   });
 
-  it('carries lines that are longer than a chunk, also of equal values', async () => {
+  it('carries lines longer than a chunk, even with equal values', async () => {
     const long = 'long '.repeat(2 * MIB);
     const spec = {
       kv: {
@@ -201,7 +201,7 @@ describe('cuts', () => {
   });
 
   it.each([0, 6000, 11_999])(
-    'change at most two chunks if a key comes or goes (key %i)',
+    'change at most two chunks if a key is added or removed (key %i)',
     async (i) => {
       const { [keys[i]!]: _gone, ...less } = kv;
       expect(changed(before, await chunksOf({ kv: less }))).toBeLessThanOrEqual(2);
@@ -210,7 +210,7 @@ describe('cuts', () => {
     },
   );
 
-  it('come as often whether lines are short or long', async () => {
+  it('are equally frequent for short and long lines', async () => {
     for (const bytes of [200, 10_000, 100_000]) {
       const total = 8 * MIB;
       const even = Object.fromEntries(
@@ -232,7 +232,7 @@ describe('cuts', () => {
       await chunksOf({ vats: [span(101)] }),
     ];
     expect(short.size).toBe(4);
-    // The export data, which has another record, and the last part.
+    // The export data, whose record differs, and the last part.
     expect(changed(short, long)).toBe(2);
   });
 

@@ -13,7 +13,7 @@ import { documentedOperationalHash, runRecipe } from './recipe.ts';
 
 const sample = fileURLToPath(new URL('../fixtures/frozen/snapshot-1', import.meta.url));
 
-/** What the sample was when it was made. */
+/** The hashes of the sample when it was made. */
 const CONTENT_HASH = '1043b4485d526fa4494a7561320550fbf6a6ae836c0c21a832c621ccca5ce450';
 const EXPORT_DATA_HASH = 'b9eaca96f5bed7efaca3b7cbd08738d0b4569450203e4155eac2fbb9caa97944';
 const OPERATIONAL_HASH = '6474dd5c627e3b05a2833ce3234ddd98c2f0e4dc2f5353bd962616585544431a';
@@ -37,7 +37,7 @@ describe('frozen sample of snapshot format 1', () => {
   });
   afterAll(closeReference);
 
-  it('is the one that was made', async () => {
+  it('has not changed since it was made', async () => {
     const tree = await listTree(sample);
     expect(Object.entries(tree).map(([name, { type, size }]) => `${type} ${size} ${name}`))
       .toMatchInlineSnapshot(`
@@ -68,7 +68,7 @@ describe('frozen sample of snapshot format 1', () => {
     );
   });
 
-  it('verifies, with the hashes that it was made with', async () => {
+  it('verifies, with its original hashes', async () => {
     const { summary } = await verify({ source: sample, progress: noProgress });
     expect(summary).toEqual({
       height: 4242,
@@ -92,7 +92,7 @@ describe('frozen sample of snapshot format 1', () => {
     expect(summary.hashes?.contentHash).toBe(CONTENT_HASH);
   });
 
-  it('becomes by the shell recipe an export that the reference imports to the same store', async () => {
+  it('becomes, by the shell recipe, an export that the reference imports into the same store', async () => {
     const dir = await tempDir();
     const exportDir = path.join(dir, 'export');
     const { stdout } = await runRecipe(dir, sample, exportDir);
@@ -110,13 +110,13 @@ describe('frozen sample of snapshot format 1', () => {
   });
 
   it.each([
-    ['a chunk with a byte changed', async (dir: string) => spoil(path.join(dir, 'chunks'))],
+    ['a changed byte in a chunk', async (dir: string) => spoil(path.join(dir, 'chunks'))],
     [
-      'another list of entries',
+      'a different list of entries',
       async (dir: string) => spoilFile(path.join(dir, 'entries.jsonl.zst')),
     ],
     [
-      'another content hash',
+      'the wrong content hash',
       async (dir: string) => {
         const file = path.join(dir, 'manifest.json');
         const text = await readFile(file, 'utf8');
@@ -139,7 +139,7 @@ describe('frozen sample of snapshot format 1 with modules', () => {
   const MODULES_HASH = '1183feeee976170132160372402a1930a95c1eb229f076d0bf774b8be4b3c4ba';
   const withModules = fileURLToPath(new URL('../fixtures/frozen/modules-1', import.meta.url));
 
-  it('verifies, with the hash that it was made with, and goes to its places', async () => {
+  it('verifies, with its original hash, and is restored to its places', async () => {
     const dir = await tempDir();
     const places = [
       { name: 'wasm', kind: 'wasm', dir: path.join(dir, 'wasm') },
@@ -250,7 +250,7 @@ describe('frozen sample of snapshot format 1 with modules', () => {
     expect(again).toMatchObject({ contentHash: MODULES_HASH, chunks: { count: 9 } });
   });
 
-  it('becomes by the shell recipe an export, with what else there is beside it', async () => {
+  it('becomes, by the shell recipe, an export with the other modules beside it', async () => {
     const dir = await tempDir();
     const exportDir = path.join(dir, 'export');
     const { stdout } = await runRecipe(dir, withModules, exportDir);
@@ -273,7 +273,7 @@ async function spoilFile(file: string): Promise<void> {
   await writeFile(file, bytes);
 }
 
-/** Compressors differ; `dumpStore` compares heap snapshots by what they hold. */
+/** Compressors differ; `dumpStore` compares heap snapshots by their content. */
 function withoutCompressedSizes(dump: StoreDump): StoreDump {
   return { ...dump, snapshots: dump.snapshots.map((row) => row.filter((_, i) => i !== 5)) };
 }

@@ -60,7 +60,7 @@ describe('a snapshot that is removed while it is read', () => {
     await expect(verifyWhile(rmRf)).rejects.toMatchObject(gone);
   });
 
-  it('is damaged, and not gone, if only its chunks are', async () => {
+  it('is reported as damaged, not gone, if only its chunks are removed', async () => {
     const remove = async (dir: string): Promise<void> =>
       rm(path.join(dir, '7', 'chunks'), { recursive: true });
     await expect(verifyWhile(remove)).rejects.toMatchObject({

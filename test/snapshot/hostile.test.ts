@@ -30,7 +30,7 @@ describe('a forged snapshot whose hashes are right', () => {
 
   async function forged(content: typeof small, change: Case[2]): Promise<string> {
     const draft = draftOf(content, codec);
-    // Each case changes entries of its own.
+    // Each case changes its own copy of the entries.
     draft.chunks = draft.chunks.map((chunk) => ({
       ...chunk,
       entries: chunk.entries.map((entry) => ({
@@ -82,7 +82,7 @@ describe('a forged snapshot whose hashes are right', () => {
     });
   });
 
-  it('is refused in a directory that is called by another height', async () => {
+  it('is refused in a directory named after another height', async () => {
     const dir = await forged(small, () => undefined);
     for (const [name, refused] of [
       ['8', true],
@@ -110,10 +110,10 @@ describe('a forged snapshot whose hashes are right', () => {
   });
 });
 
-describe('a forged snapshot that wants all of the memory', () => {
+describe('a forged snapshot that would exhaust memory', () => {
   const tempDir = useTempDir();
 
-  /** Peak of resident memory above what it was before, in bytes. */
+  /** Peak of resident memory above its level before, in bytes. */
   async function peakOf(work: () => Promise<void>): Promise<number> {
     globalThis.gc?.();
     const before = process.memoryUsage.rss();

@@ -1,4 +1,4 @@
-/** Exports made up in memory, with true records: what the format does with them needs no store. */
+/** Exports made up in memory, with true records, so that tests of the format need no store. */
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,7 +8,7 @@ import type { SwingStoreExport } from '../../src/swing-store-export/swing-store-
 
 export interface MadeVat {
   readonly vatID: string;
-  /** The heap snapshot in use, taken where the current span starts. */
+  /** The heap snapshot in use, taken at the start of the current span. */
   readonly heap?: Buffer;
   /** Items of each span; the last is the current one. */
   readonly spans: readonly (readonly string[])[];
@@ -28,7 +28,7 @@ export interface MadeArtifact {
   readonly identity: string;
 }
 
-/** What an export holds, in canonical order. */
+/** The content of an export, in canonical order. */
 export interface MadeContent {
   readonly height: number;
   readonly artifactMode: ArtifactMode;
@@ -125,7 +125,7 @@ export async function writeExportDir(dir: string, content: MadeContent): Promise
   return dir;
 }
 
-/** Text that hardly compresses, the same for the same seed. */
+/** Text that hardly compresses; the same seed gives the same text. */
 export function noise(bytes: number, seed: number | string): string {
   let text = '';
   for (let i = 0; text.length < bytes; i += 1) text += sha256(`${seed}/${i}`);
@@ -134,7 +134,7 @@ export function noise(bytes: number, seed: number | string): string {
 
 const MIB = 1024 * 1024;
 
-/** Small, with two artifacts that chunks of 4 MiB split; `v1` has history. */
+/** A small export with two artifacts that chunks of 4 MiB split; `v1` has history. */
 export const splitSpec: MadeSpec = {
   kv: { 'vat.names': '["one","two"]', odd: 'line\nbreak \u2028 \u{1f600} "' },
   vats: [
@@ -150,7 +150,7 @@ export const splitSpec: MadeSpec = {
   ],
 };
 
-/** Small, with nothing split. */
+/** A small export without split artifacts. */
 export const smallSpec: MadeSpec = {
   kv: { a: '1', b: '2', c: '3' },
   vats: [

@@ -1,4 +1,4 @@
-/** Whatever is published can be read: names that are odd are refused before anything is read, or come back. */
+/** Everything published can be read: an odd name is refused before anything is read, or survives the round trip. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
@@ -31,7 +31,7 @@ async function pack(storage: ReturnType<typeof memoryStorage>, modules: readonly
   });
 }
 
-/** Packs notes as these modules and gets them back. */
+/** Packs notes as these modules and unpacks them. */
 async function carry(names: readonly string[], notes: Notes): Promise<readonly Notes[]> {
   const storage = memoryStorage();
   try {
@@ -52,7 +52,7 @@ async function carry(names: readonly string[], notes: Notes): Promise<readonly N
   return received;
 }
 
-/** Names of what every object has, and others that programs get wrong. */
+/** Names of properties that every object has, and other names that programs get wrong. */
 const NASTY = [
   ...Object.getOwnPropertyNames(Object.prototype),
   ...Object.getOwnPropertyNames(Object.prototype).map((name) => name.toLowerCase()),
@@ -74,7 +74,7 @@ const NASTY = [
 ];
 
 describe('a module', () => {
-  it('is refused by its name before anything is read, or comes back', async () => {
+  it('is refused for its name before anything is read, or survives the round trip', async () => {
     const notes: Notes = new Map([['a note', 'its text']]);
     const any = fc.oneof(fc.constantFrom(...NASTY), fc.stringMatching(/^[a-z][a-z0-9_-]{0,31}$/u));
     await fc.assert(
@@ -93,7 +93,7 @@ describe('a module', () => {
   });
 
   it.each(['constructor', 'prototype', '__proto__', 'toString'])(
-    'called %s is refused in a manifest by that name, whatever it is said to be',
+    'named %s is refused in a manifest for that name, whatever its fields',
     async (name) => {
       const storage = memoryStorage();
       await pack(storage, [notesModule('honest', new Map())]);
@@ -105,7 +105,7 @@ describe('a module', () => {
     },
   );
 
-  it('is refused as one of too many before anything is read', async () => {
+  it('is refused before anything is read if there are too many', async () => {
     const names = Array.from({ length: 16 }, (_, i) => `m${i}`);
     await expect(carry(names, new Map())).rejects.toMatchObject({ code: 'MODULE_COUNT' });
     expect(await carry(names.slice(1), new Map([['a', 'b']]))).toHaveLength(15);
@@ -115,9 +115,9 @@ describe('a module', () => {
 describe('an artifact', () => {
   it.each([
     ['long, of wide characters', (i: number) => `${'字'.repeat(900)}${i}`],
-    ['that differ in normal form only', (i: number) => ['é', 'e\u0301', 'ﬁ', 'fi'][i] ?? `x${i}`],
-    ['that differ in case only', (i: number) => ['a', 'A', 'ß', 'SS', 'ss'][i] ?? `x${i}`],
-    ['of quotes, backslashes and controls', (i: number) => `"\\\b\u0001\u007f${i}`],
+    ['that differ only in normal form', (i: number) => ['é', 'e\u0301', 'ﬁ', 'fi'][i] ?? `x${i}`],
+    ['that differ only in case', (i: number) => ['a', 'A', 'ß', 'SS', 'ss'][i] ?? `x${i}`],
+    ['of quotes, backslashes and control characters', (i: number) => `"\\\b\u0001\u007f${i}`],
   ])('is carried among many with names %s', async (_what, nameOf) => {
     const notes: Notes = new Map(
       Array.from({ length: 1000 }, (_, i) => [nameOf(i), `text ${i}`] as const),
@@ -127,13 +127,13 @@ describe('an artifact', () => {
   });
 });
 
-describe('a module that gives what no reader would take', () => {
+describe('a module that gives chunks that readers would refuse', () => {
   const digest = { data: Buffer.from('x'), size: 1 };
   const artifact = { name: 'x', size: 1, sha256: '0'.repeat(64), identity: 'x' };
   it.each<[string, StateChunk]>([
-    ['a chunk of nothing', { entries: [] }],
+    ['an empty chunk', { entries: [] }],
     ['a name of another module', { entries: [{ ...digest, name: 'swingset/x' }] }],
-    ['a name that is only its own', { entries: [{ ...digest, name: 'odd' }] }],
+    ['the name of the module alone', { entries: [{ ...digest, name: 'odd' }] }],
     ['a long name', { entries: [{ ...digest, name: `odd/${'x'.repeat(1021)}` }] }],
     [
       'a long identity',
@@ -167,7 +167,7 @@ describe('a module that gives what no reader would take', () => {
   });
 });
 
-it('a manifest is refused with a field that every object has', () => {
+it('a manifest is refused if it has a field that every object inherits', () => {
   const manifest = { format: 'swingsnap-snapshot', version: 1, constructor: 1 };
   expect(() => decodeSnapshotManifest(encodeSnapshotManifest(manifest), 'a test')).toThrow();
 });

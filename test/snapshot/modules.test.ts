@@ -1,4 +1,4 @@
-/** The snapshot layer as it drives modules that are none of ours. */
+/** The snapshot layer, driving modules other than the built-in ones. */
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { noProgress } from '../../src/io/progress.ts';
@@ -35,7 +35,7 @@ const notesOf = (...texts: string[]): Notes => new Map(texts.map((text, i) => [`
 const numbered = (count: number): Notes =>
   notesOf(...Array.from({ length: count }, (_, i) => `text ${i}`));
 const manyNotes = numbered(40);
-/** So many that the list of them has several frames. */
+/** Enough that their list has several frames. */
 const frames = numbered(5000);
 
 const sending = (spec: MadeSpec): StateModule =>
@@ -65,7 +65,7 @@ const unpack = async (
   expect_?: string,
 ) => unpackModules(await storage.open('7'), modules, { codec, expect: expect_ });
 
-/** A module whose steps fail where `at` says. */
+/** A module that fails at the step `at`. */
 function failing(
   module: StateModule,
   at: 'begin' | 'readChunk' | 'writeChunk' | 'done' | 'install',
@@ -104,7 +104,7 @@ function failing(
   };
 }
 
-/** Waits until as many have come. */
+/** Waits until that many callers have arrived. */
 function gate(count: number): () => Promise<void> {
   let open = (): void => undefined;
   const opened = new Promise<void>((resolve) => {
@@ -118,7 +118,7 @@ function gate(count: number): () => Promise<void> {
   };
 }
 
-/** The same modules, none of which goes beyond its second chunk, on either side, before all of them are there. */
+/** The same modules; on either side, none goes beyond its second chunk before all have reached it. */
 function meeting(modules: readonly StateModule[]): StateModule[] {
   const [readers, writers] = [gate(modules.length), gate(modules.length)];
   return modules.map((module) => ({
@@ -154,7 +154,7 @@ function meeting(modules: readonly StateModule[]): StateModule[] {
 }
 
 describe('a snapshot of several modules', () => {
-  it('reads and writes all of them at the same time', async () => {
+  it('reads and writes all of them concurrently', async () => {
     const storage = memoryStorage();
     const from = [notesModule('a', manyNotes), sending(splitSpec), notesModule('z', manyNotes)];
     await pack(storage, meeting(from));
@@ -163,7 +163,7 @@ describe('a snapshot of several modules', () => {
     expect([a.size, z.size]).toEqual([manyNotes.size, manyNotes.size]);
   });
 
-  it('gives each module its state, and has one content hash for all of it', async () => {
+  it('gives each module its state, and has one content hash for all', async () => {
     const storage = memoryStorage();
     const modules = [
       sending(splitSpec),
@@ -187,7 +187,7 @@ describe('a snapshot of several modules', () => {
     expect(other.manifest.contentHash).not.toBe(manifest.contentHash);
   });
 
-  it('lists the entries of one module behind those of another, whichever was faster', async () => {
+  it('lists the entries of one module after those of another, whichever was faster', async () => {
     const storage = memoryStorage();
     const slow: StateModule = {
       ...notesModule('a', notesOf('1', '2', '3')),
@@ -214,7 +214,7 @@ describe('a snapshot of several modules', () => {
     expect(place.size).toBe(frames.size);
   });
 
-  it('carries modules that have nothing', async () => {
+  it('carries empty modules', async () => {
     const storage = memoryStorage();
     const empty: MadeSpec = { height: 7, artifactMode: 'operational' };
     const { manifest } = await pack(storage, [sending(empty), notesModule('none', new Map())]);
@@ -268,7 +268,7 @@ describe('a snapshot of several modules', () => {
     expect(place.size).toBe(0);
   });
 
-  it('ends when it is told to, on either side', async () => {
+  it('ends when its signal is aborted, on either side', async () => {
     const reason = new Error('stop');
     const storage = memoryStorage();
     const signal = AbortSignal.abort(reason);
@@ -308,7 +308,7 @@ describe('a snapshot of several modules', () => {
     }
   });
 
-  it('is read again from the start if export data turns out to be in another order', async () => {
+  it('is read again from the start if export data is not in canonical order', async () => {
     const content = makeContent(smallSpec);
     const [first, second, ...rest] = content.lines;
     const odd = { ...content, lines: [second!, first!, ...rest] };
@@ -347,7 +347,7 @@ describe('a snapshot of several modules', () => {
     expect(manifest.contentHash).toBe(plain.manifest.contentHash);
   });
 
-  it('takes over what an earlier height has of every module', async () => {
+  it('reuses what an earlier height has of every module', async () => {
     const dir = await tempDir();
     const storage = directoryStorage(dir);
     const modules = (spec: MadeSpec) => [
@@ -370,7 +370,7 @@ describe('a snapshot of several modules', () => {
     expect(next.reused.rechecked).toBe(next.reused.chunks);
   });
 
-  it('opens as an export of its SwingStore alone', async () => {
+  it('opens as an export of only its SwingStore', async () => {
     const storage = memoryStorage();
     await pack(storage, [
       notesModule('a', manyNotes),
@@ -387,7 +387,7 @@ describe('a snapshot of several modules', () => {
     await opened.close();
   });
 
-  it('is refused by verify with a kind that it does not know, and its chunks are checked all the same', async () => {
+  it('is refused by verify with an unknown kind of module, and its chunks are still checked', async () => {
     const dir = await tempDir();
     await pack(directoryStorage(dir), [sending(smallSpec), notesModule('a', manyNotes)]);
     const source = path.join(dir, '7');

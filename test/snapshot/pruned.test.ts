@@ -1,4 +1,4 @@
-/** A snapshot that is removed while it is read: that ends well or with exit code 5, and never with a wrong result. */
+/** A snapshot that is removed while it is read: the reader succeeds or has exit code 5, and never a wrong result. */
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -73,12 +73,12 @@ async function snapshots(): Promise<{ dir: string; at: (height: number) => strin
   return { dir, at: (height) => path.join(dir, 'D', String(height)) };
 }
 
-/** How a snapshot goes. */
+/** The ways to remove a snapshot. */
 const WAYS: Readonly<Record<string, (snapshot: string) => void>> = {
   'rm -rf': (snapshot) => {
     rmSync(snapshot, { recursive: true });
   },
-  // As `--keep-last` does: gone to readers at once, and then removed.
+  // Like `--keep-last`: hides it from readers at once, then removes it.
   '--keep-last': (snapshot) => {
     const work = path.join(path.dirname(snapshot), '.7-0123456789ab');
     mkdirSync(work);
@@ -87,7 +87,7 @@ const WAYS: Readonly<Record<string, (snapshot: string) => void>> = {
   },
 };
 
-/** Does it when the work has reported so often that it advances. */
+/** Runs an action after that many progress reports. */
 function atAdvance(count: number, act: () => void): Progress {
   let left = count;
   return {
@@ -102,7 +102,7 @@ function atAdvance(count: number, act: () => void): Progress {
 const POINTS = [1, 2, 5, 9, 14];
 
 describe.each(Object.entries(WAYS))(
-  'a snapshot that goes by %s while it is read',
+  'a snapshot that is removed by %s while it is read',
   (_way, remove) => {
     async function expectGoneOrRight(work: Promise<string | undefined>): Promise<'gone' | 'right'> {
       try {
@@ -123,7 +123,7 @@ describe.each(Object.entries(WAYS))(
         });
         const work = verify({ source: at(7), progress });
         ends.add(await expectGoneOrRight(work.then(({ summary }) => summary.hashes?.contentHash)));
-        // The other height is as it was.
+        // The other height is unchanged.
         const { summary } = await verify({ source: at(8), progress: noProgress });
         expect(summary.hashes?.contentHash).toBe(hashes.get(8));
       }
@@ -165,7 +165,7 @@ describe.each(Object.entries(WAYS))(
       expect(ends).toContain('gone');
     });
 
-    it('does not disturb a snapshot that takes its chunks over', async () => {
+    it('does not disturb a snapshot that reuses its chunks', async () => {
       for (const point of POINTS) {
         const { dir, at } = await snapshots();
         rmSync(at(8), { recursive: true });
@@ -184,7 +184,7 @@ describe.each(Object.entries(WAYS))(
       }
     });
 
-    it('leaves a later height that shares its chunks as it was, also while that is read', async () => {
+    it('leaves a later height that shares its chunks unchanged, even while that is read', async () => {
       const dir = await tempDir();
       for (const height of [7, 8]) await retrieve(dir, height);
       const at = (height: number): string => path.join(dir, 'D', String(height));

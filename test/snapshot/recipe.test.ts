@@ -1,4 +1,4 @@
-/** The shell recipe of the specification among snapshots that mean harm: all of their hashes are right. */
+/** The shell recipe of the specification, on hostile snapshots whose hashes are all right. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -18,10 +18,10 @@ beforeAll(async () => {
   codec = await loadZstdCodec();
 });
 
-/** @param dir where the snapshot and the export are, and what must not be touched */
+/** @param dir holds the snapshot, the export, and a file that must not change */
 type Change = (draft: Draft, dir: string) => void | Promise<void>;
 
-/** Calls the first artifact otherwise than it is called, in the list. */
+/** Renames the first artifact in the list. */
 const artifactCalled =
   (name: (dir: string) => string): Change =>
   (draft, dir) => {
@@ -30,7 +30,7 @@ const artifactCalled =
     chunk.entries = [{ ...entry!, artifact: { ...entry!.artifact!, name: name(dir) } }, ...others];
   };
 
-/** Calls its entry so, in the list and in the tar. */
+/** Renames its entry, in the list and in the tar. */
 const entryCalled =
   (name: (dir: string) => string): Change =>
   (draft, dir) => {
@@ -53,7 +53,7 @@ function member({ name, data = '', ...options }: Member): Buffer {
   return Buffer.concat([tarHeader(name, data.length, options), content]);
 }
 
-/** Puts these before what the tar holds. */
+/** Puts these entries before the others in the tar. */
 const tarWith =
   (members: (dir: string) => readonly Member[]): Change =>
   async (draft, dir) => {
@@ -69,24 +69,24 @@ const line = (draft: Draft, more: string): void => {
 const inExport = 'swingset/artifacts';
 
 const cases: readonly (readonly [what: string, change: Change])[] = [
-  ['an artifact called ../written', artifactCalled(() => '../written')],
-  ['an artifact called by an absolute path', artifactCalled((dir) => path.join(dir, 'written'))],
-  ['an artifact called a/../../written', artifactCalled(() => 'a/../../written')],
-  ['an artifact called ..', artifactCalled(() => '..')],
-  ['an artifact called as an export’s own file', artifactCalled(() => 'export-manifest.json')],
+  ['an artifact named ../written', artifactCalled(() => '../written')],
+  ['an artifact named by an absolute path', artifactCalled((dir) => path.join(dir, 'written'))],
+  ['an artifact named a/../../written', artifactCalled(() => 'a/../../written')],
+  ['an artifact named ..', artifactCalled(() => '..')],
+  ['an artifact named like an export’s own file', artifactCalled(() => 'export-manifest.json')],
   [
     'an artifact with a newline in its name',
     artifactCalled(() => 'snapshot.v1.1\nswingset/x\t../written\t1\t2'),
   ],
   ['an artifact with a tab in its name', artifactCalled(() => 'snapshot.v1.1\t../written')],
-  ['an entry called ../written', entryCalled(() => '../written')],
-  ['an entry called by an absolute path', entryCalled((dir) => path.join(dir, 'written'))],
-  ['an entry called swingset/../../written', entryCalled(() => 'swingset/../../written')],
+  ['an entry named ../written', entryCalled(() => '../written')],
+  ['an entry named by an absolute path', entryCalled((dir) => path.join(dir, 'written'))],
+  ['an entry named swingset/../../written', entryCalled(() => 'swingset/../../written')],
   [
     'an entry below an artifact, and up again',
     entryCalled(() => `${inExport}/a/../../../../../written`),
   ],
-  ['an entry called swingset/..', entryCalled(() => 'swingset/..')],
+  ['an entry named swingset/..', entryCalled(() => 'swingset/..')],
   ['an entry with a newline in its name', entryCalled(() => `${inExport}/a\n../written`)],
   [
     'a line that names a file elsewhere as a chunk',
@@ -124,14 +124,14 @@ const cases: readonly (readonly [what: string, change: Change])[] = [
     ]),
   ],
   [
-    'a tar with a second name of a file, which is then written',
+    'a tar with a hard link to a file, which is then written',
     tarWith((dir) => [
       { name: 'swingset/file', type: '1', link: path.join(dir, 'victim') },
       { name: 'swingset/file', data: 'x' },
     ]),
   ],
   [
-    'a tar with a link in the place of what the recipe writes',
+    'a tar with a link in the place of a file that the recipe writes',
     tarWith((dir) => [{ name: 'entries', type: '2', link: path.join(dir, 'written') }]),
   ],
   ['a tar with a pipe', tarWith(() => [{ name: 'swingset/pipe', type: '6' }])],
@@ -158,7 +158,7 @@ async function besideExport(dir: string): Promise<Record<string, TreeEntry>> {
 }
 
 describe('the shell recipe', () => {
-  it('takes a snapshot that means no harm', async () => {
+  it('accepts an honest snapshot', async () => {
     const { dir, snapshot, E } = await place(() => undefined);
     await runRecipe(dir, snapshot, E);
     expect(Object.keys(await listTree(E))).toContain('export-manifest.json');
@@ -176,7 +176,7 @@ describe('the shell recipe', () => {
     );
   });
 
-  it('gives no file rights that the tar asks for', async () => {
+  it('gives no file the permissions that the tar asks for', async () => {
     const { dir, snapshot, E } = await place(async (draft) => {
       const chunk = artifactChunk(draft);
       const tar = await packTar(chunk.entries);

@@ -1,4 +1,4 @@
-/** The scripts of the specification, as a reader would copy them. */
+/** The scripts of the specification, exactly as a reader would copy them. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const specification = fileURLToPath(new URL('../../docs/snapshot-format.md', import.meta.url));
 
-/** Turns a snapshot into an export directory. The script goes to `dir`. Rejects if the script fails. */
+/** Turns a snapshot into an export directory. Writes the script to `dir`. Rejects if the script fails. */
 export async function runRecipe(
   dir: string,
   snapshot: string,

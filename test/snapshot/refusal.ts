@@ -1,4 +1,4 @@
-/** What `verify` and `restore` make of a snapshot. */
+/** The results of `verify` and `restore` for a snapshot. */
 import path from 'node:path';
 import { expect } from 'vitest';
 import { SwingSnapError } from '../../src/errors.ts';
@@ -7,7 +7,7 @@ import { restore as restoreSource } from '../../src/operation/restore/restore.ts
 import { quicklyVerify, verify as verifySource } from '../../src/operation/verify/verify.ts';
 import { listTree } from '../fixtures/directories.ts';
 
-/** An error's exit code and its own code; anything but our own errors comes as it is. */
+/** An error's exit code and code; foreign errors are returned unchanged. */
 export interface Verdict {
   readonly exitCode: number;
   readonly code: string;
@@ -34,7 +34,7 @@ export function verifyQuickly(source: string): Promise<Verdict | undefined> {
   return verdict(quicklyVerify({ source, progress: noProgress }));
 }
 
-/** Tries to restore below `dir`, and expects that nothing is there afterwards if it is refused. */
+/** Tries to restore below `dir`. If that is refused, expects that nothing is left there. */
 export async function restore(source: string, dir: string): Promise<Verdict | undefined> {
   const options = { replace: false, requireProof: false, paranoid: false, progress: noProgress };
   const stateDir = path.join(dir, 'state');

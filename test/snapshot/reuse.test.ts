@@ -30,7 +30,7 @@ beforeAll(async () => {
   codec = await loadZstdCodec();
 });
 
-/** Tasks that take their time, and end in another order than they were begun. */
+/** Slow tasks, which end in a different order than they began. */
 const latePool: WorkerPool = {
   concurrency: 3,
   run: async (task, input) => {
@@ -45,7 +45,7 @@ const vat = (vatID: string, heapBytes: number, items: readonly string[]): MadeVa
   heap: heap(vatID, heapBytes),
   spans: [['first'], items],
 });
-/** Large enough for several segments; with a split heap, heaps of their own chunks, and small ones in groups. */
+/** Large enough for several segments; has a split heap, heaps with their own chunks, and small ones in groups. */
 const kv = Object.fromEntries(
   Array.from({ length: 3000 }, (_, i) => [`k${String(i).padStart(5, '0')}`, noise(1000, i)]),
 );
@@ -64,7 +64,7 @@ const after: MadeSpec = {
   ),
 };
 
-/** An export that notes which artifacts are read. */
+/** An export that records which artifacts are read. */
 function watched(source: SwingStoreExport, read: string[], seekable = true): SwingStoreExport {
   async function* artifacts(): AsyncGenerator<ExportArtifact> {
     for await (const artifact of source.artifacts()) {
@@ -147,7 +147,7 @@ describe('a snapshot after another', () => {
     ['one thing at a time', undefined],
     ['many at once', latePool],
   ] as const) {
-    it(`takes over what did not change, unread, and means the same as without (${what})`, async () => {
+    it(`reuses unchanged content unread, and means the same as without reuse (${what})`, async () => {
       const dir = await snapshotDir();
       await write(dir, before, { pool });
       const { manifest, reused, read } = await write(dir, after, { pool });
@@ -174,14 +174,14 @@ describe('a snapshot after another', () => {
         links += nlink - 1;
       }
       expect(links).toBe(reused.chunks);
-      // Whole by itself, also when the earlier one is gone.
+      // Complete by itself, even without the earlier one.
       await rm(path.join(dir, '7'), { recursive: true });
       expect(await verify(dir, '8')).toBe(manifest.contentHash);
     });
   }
 
   it.each(['archival', 'debug'] as const)(
-    'takes over from a list that has small artifacts behind large ones (%s)',
+    'reuses artifacts from a list that has small ones after large ones (%s)',
     async (artifactMode) => {
       const dir = await snapshotDir();
       const small = vat('v0', 1000, ['a']);
@@ -194,14 +194,14 @@ describe('a snapshot after another', () => {
     },
   );
 
-  it('is the same from a source that can be read in order only', async () => {
+  it('is the same from a source that can only be read in order', async () => {
     const dir = await snapshotDir();
     await write(dir, before, { seekable: false });
     const { manifest } = await write(dir, after, { seekable: false, pool: latePool });
     expect(await verify(dir, '8')).toBe(manifest.contentHash);
   });
 
-  it('packs anew what has rotted in the earlier one', async () => {
+  it('packs anew the chunks that have rotted in the earlier one', async () => {
     const dir = await snapshotDir();
     await write(dir, before);
     for (const name of await chunkNames(dir, '7')) {
@@ -217,7 +217,7 @@ describe('a snapshot after another', () => {
     expect(await readdir(dir)).toEqual(['7', '8']);
   });
 
-  it('takes rot over if it is told not to look, and verify finds it', async () => {
+  it('reuses a rotten chunk without the recheck, and verify finds it', async () => {
     const dir = await snapshotDir();
     await write(dir, before);
     const [name = ''] = await chunkNames(dir, '7');
@@ -227,7 +227,7 @@ describe('a snapshot after another', () => {
     await expect(verify(dir, '8')).rejects.toMatchObject({ code: 'SNAPSHOT_DAMAGED' });
   });
 
-  it('packs anew what is no longer there, or no file', async () => {
+  it('packs anew the chunks that are missing or not files', async () => {
     const dir = await snapshotDir();
     await write(dir, before);
     const names = await chunkNames(dir, '7');
@@ -241,7 +241,7 @@ describe('a snapshot after another', () => {
     expect(await verify(dir, '8')).toBe(manifest.contentHash);
   });
 
-  it('takes over from one that is not known once all of it is verified', async () => {
+  it('reuses an unknown one after verifying all of it', async () => {
     const dir = await snapshotDir();
     await write(dir, before);
     const { reused, manifest } = await write(dir, after, { belief: stranger });
@@ -249,12 +249,9 @@ describe('a snapshot after another', () => {
   });
 
   it.each([
+    ['whose list swaps two chunks', async (dir: string) => changeList(dir, swapSegments)],
     [
-      'whose list says of two chunks that each is the other',
-      async (dir: string) => changeList(dir, swapSegments),
-    ],
-    [
-      'whose list says of a span that it is another',
+      'whose list names one span as another',
       async (dir: string) =>
         changeList(dir, (entries) => {
           const spans = entries.filter(({ artifact }) => artifact?.name.startsWith('transcript.'));
@@ -267,14 +264,14 @@ describe('a snapshot after another', () => {
         }),
     ],
     [
-      'that has another contentHash',
+      'that has the wrong contentHash',
       async (dir: string) =>
         changeManifest(dir, (manifest) => {
           manifest.contentHash = 'ab'.repeat(32);
         }),
     ],
     [
-      'whose mode hides artifacts from those who verify it',
+      'whose mode hides artifacts from verification',
       async (dir: string) =>
         changeManifest(dir, (manifest) => {
           manifest.modules.swingset.artifactMode = 'operational';
@@ -294,7 +291,7 @@ describe('a snapshot after another', () => {
     expect(await verify(dir, '8')).toBe(manifest.contentHash);
   });
 
-  it('takes over from one that is known rather than from what was put nearer, and looks at few of those', async () => {
+  it('reuses a known one rather than nearer foreign ones, and verifies few of those', async () => {
     const dir = await snapshotDir();
     await write(dir, { ...before, height: 2 });
     for (const height of [3, 4, 5, 6]) {
@@ -333,7 +330,7 @@ describe('a snapshot after another', () => {
     expect(await verify(dir, '8')).toBe(manifest.contentHash);
   });
 
-  it('takes from the nearest earlier one that can be believed, and never from a later one', async () => {
+  it('reuses the nearest earlier one that is proved, and never a later one', async () => {
     const dir = await snapshotDir();
     await write(dir, { ...before, height: 5 });
     await write(dir, { ...before, height: 6 }, { reuse: false });
@@ -347,7 +344,7 @@ describe('a snapshot after another', () => {
     expect(await EarlierSnapshot.open(directoryStorage(dir), 5, options)).toBeUndefined();
   });
 
-  it('splits a large artifact anew if chunks are of another size now', async () => {
+  it('splits a large artifact anew if the chunk size has changed', async () => {
     const dir = await snapshotDir();
     await write(dir, before);
     const { manifest, read } = await write(dir, { ...before, height: 8 }, { chunkBytes: 5 * MIB });

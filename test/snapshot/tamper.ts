@@ -1,4 +1,4 @@
-/** Changes a snapshot that is there, as one can who may write to it: all hashes that can be made right are right. */
+/** Changes an existing snapshot, as an attacker with write access can: every hash that can be right is right. */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
@@ -48,7 +48,7 @@ async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-/** Says of two segments of export data, each in a chunk of its own, that they are in the chunk of the other. */
+/** Swaps the chunks, in the list, of two segments of export data that have chunks of their own. */
 export function swapSegments(entries: SnapshotEntry[]): SnapshotEntry[] {
   const [a, b] = entries.filter(({ name }) => name.startsWith('swingset/export-data/'));
   if (a === undefined || b === undefined) throw new Error('there are no two segments');

@@ -16,9 +16,9 @@ const names = [
   'a'.repeat(99),
   'b'.repeat(100),
   'c'.repeat(101),
-  // Around the lengths at which the record's own length has one digit more.
+  // Around the lengths at which the record's own length gets another digit.
   ...[85, 86, 87, 88, 90, 91].map((length) => `\u00e9${'d'.repeat(length)}`),
-  // Cut into prefix and name, at the last `/` that is needed.
+  // Split into prefix and name at the last `/` that works.
   `${'e/'.repeat(60)}f`,
   `swingset/artifacts/bundle.b1-${'0'.repeat(128)}`,
 ];
@@ -36,7 +36,7 @@ describe('tar', () => {
     expect(await unpackTar(tar, plan, 'x')).toEqual(entries.map(({ data }) => data));
   });
 
-  it('of no entries is its end alone', async () => {
+  it('of no entries is only its end', async () => {
     const tar = await packTar([]);
     expect(tar.equals(Buffer.alloc(1024))).toBe(true);
     expect(await unpackTar(tar, [], 'x')).toEqual([]);
@@ -71,7 +71,7 @@ describe('tar', () => {
     expect(tar.equals(Buffer.concat(expected))).toBe(true);
   });
 
-  it('is what GNU tar unpacks to the same files', async () => {
+  it('is unpacked by GNU tar to the same files', async () => {
     const dir = await tempDir();
     const input = await packTar(entries);
     const found = execFileSync('tar', ['-xvf', '-', '-C', dir], { input });
@@ -121,7 +121,7 @@ describe('tar', () => {
     expect(accepted).toEqual([]);
   });
 
-  it('is refused cut anywhere', async () => {
+  it('is refused if cut anywhere', async () => {
     const few = entries.slice(0, 3);
     const tar = await packTar(few);
     const accepted: number[] = [];

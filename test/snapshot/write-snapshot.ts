@@ -1,4 +1,4 @@
-/** A snapshot of a SwingStore alone as the target of a copy, as tests want it that look at the copy. */
+/** A snapshot of only a SwingStore as the target of a copy, for tests that check the copy. */
 import { ChunkExport } from '../../src/modules/swingset/chunk-export.ts';
 import { describeExport } from '../../src/modules/swingset/description.ts';
 import { SWINGSET } from '../../src/modules/swingset/layout.ts';

@@ -44,8 +44,8 @@ async function write(
 
 const otherSpec: MadeSpec = { ...smallSpec, kv: { a: 'another' } };
 
-describe('writing a snapshot where one of its height is', () => {
-  it('writes nothing if it is the same, however that one was compressed', async () => {
+describe('writing a snapshot where one of its height exists', () => {
+  it('writes nothing if it is the same, however the existing one was compressed', async () => {
     const dir = await tempDir();
     const first = await write(dir, smallSpec);
     const before = await listTree(dir);
@@ -56,7 +56,7 @@ describe('writing a snapshot where one of its height is', () => {
     }
   });
 
-  it('refuses if it is another, naming both hashes, and changes nothing', async () => {
+  it('refuses if it differs, naming both hashes, and changes nothing', async () => {
     const dir = await tempDir();
     const first = await write(dir, smallSpec);
     const before = await listTree(dir);
@@ -70,7 +70,7 @@ describe('writing a snapshot where one of its height is', () => {
     expect(await listTree(dir)).toEqual(before);
   });
 
-  it('puts another in its place if it may', async () => {
+  it('replaces a different one if that is allowed', async () => {
     const dir = await tempDir();
     await write(dir, smallSpec);
     expect(await write(dir, otherSpec, { replace: true })).toMatchObject({ written: true });
@@ -81,11 +81,14 @@ describe('writing a snapshot where one of its height is', () => {
   });
 
   it.each([
-    ['a chunk missing', async (dir: string) => rm(path.join(dir, 'chunks'), { recursive: true })],
+    ['missing chunks', async (dir: string) => rm(path.join(dir, 'chunks'), { recursive: true })],
     ['no manifest', async (dir: string) => rm(path.join(dir, 'manifest.json'))],
-    ['another manifest', async (dir: string) => writeFile(path.join(dir, 'manifest.json'), '{}')],
     [
-      'a byte of its list changed',
+      'an invalid manifest',
+      async (dir: string) => writeFile(path.join(dir, 'manifest.json'), '{}'),
+    ],
+    [
+      'a changed byte in its list',
       async (dir: string) => {
         const file = path.join(dir, 'entries.jsonl.zst');
         const bytes = await readFile(file);
@@ -94,7 +97,7 @@ describe('writing a snapshot where one of its height is', () => {
       },
     ],
   ])(
-    'refuses one with %s, says that it is damaged, and replaces it if it may',
+    'refuses one with %s as damaged, and replaces it if that is allowed',
     async (_what, damage) => {
       const dir = await tempDir();
       await write(dir, smallSpec);
@@ -112,7 +115,7 @@ describe('writing a snapshot where one of its height is', () => {
     },
   );
 
-  it('takes one behind a link for the one that is there', async () => {
+  it('treats one behind a link as the existing one', async () => {
     const dir = await tempDir();
     await write(dir, smallSpec);
     const other = await tempDir();
@@ -122,7 +125,7 @@ describe('writing a snapshot where one of its height is', () => {
 });
 
 describe('a snapshot that fails to be written', () => {
-  it('leaves nothing if the export is wrong, wherever that is noticed', async () => {
+  it('leaves nothing if the export is wrong, wherever that is detected', async () => {
     const content = makeContent(splitSpec);
     const [first, ...rest] = content.artifacts;
     const wrong = [
@@ -163,7 +166,7 @@ describe('a snapshot that fails to be written', () => {
     expect(await listTree(dir)).toEqual({});
   });
 
-  it('is refused if an artifact came with other bytes than were hashed', async () => {
+  it('is refused if the bytes of an artifact are not those that were hashed', async () => {
     const dir = await tempDir();
     const options = { codec, level: 3, chunkBytes: 4 * MIB, replace: false, madeBy: 'a test' };
     const sink = await writeSnapshot(directoryStorage(dir), { ...options, height: 7 });
@@ -211,7 +214,7 @@ describe('retrieve with --keep-last', () => {
 
   const names = async (dir: string): Promise<string[]> => (await readdir(dir)).sort();
 
-  it('removes the lowest heights, and nothing else that is there', async () => {
+  it('removes the lowest heights, and nothing else', async () => {
     const dir = await tempDir();
     for (const height of [5, 100, 20, 9]) await retrieveInto(dir, height, {});
     await mkdir(path.join(dir, 'notes'));
@@ -222,7 +225,7 @@ describe('retrieve with --keep-last', () => {
     expect(await names(dir)).toEqual(['007', '100', '20', '50', 'backup', 'notes']);
   });
 
-  it('keeps what it has just made, even if higher ones are there', async () => {
+  it('keeps the new snapshot, even if higher ones exist', async () => {
     const dir = await tempDir();
     for (const height of [100, 200, 300]) await retrieveInto(dir, height, {});
     const { removedHeights } = await retrieveInto(dir, 50, { keepLast: 1 });
@@ -244,7 +247,7 @@ describe('retrieve with --keep-last', () => {
     expect(Object.keys(await listTree(exportDir))).toContain('export-manifest.json');
   });
 
-  it('never publishes a snapshot that does not verify, whatever the end of a span is', async () => {
+  it('never publishes a snapshot that does not verify, however a span ends', async () => {
     for (const end of ['', '\r\n', ' \n', '\n\n']) {
       const dir = await tempDir();
       const exportDir = await exportDirectory(4);

@@ -60,8 +60,8 @@ const part = (name: string, n: number, data: Buffer): StateEntry => ({
   size: data.length,
 });
 
-describe('a tree that holds a file which SQLite has open', () => {
-  it('is refused before that is opened, by whatever name it is there', async () => {
+describe('a tree that holds a file that SQLite has open', () => {
+  it('is refused before that file is opened, under any name', async () => {
     const above = await tempDir();
     const tree = path.join(above, 'tree');
     await mkdir(path.join(tree, 'below'), { recursive: true });
@@ -79,8 +79,8 @@ describe('a tree that holds a file which SQLite has open', () => {
   });
 });
 
-describe('a tree of files that comes', () => {
-  /** Writes entries, and says what became of them; nothing may be left if they are refused. */
+describe('a received tree of files', () => {
+  /** Writes entries and returns the outcome. If they are refused, nothing may be left. */
   async function install(entries: readonly StateEntry[]): Promise<string> {
     const above = await tempDir();
     const dir = path.join(above, 'tree');
@@ -97,7 +97,7 @@ describe('a tree of files that comes', () => {
     }
   }
 
-  it('is installed if it is one', async () => {
+  it('is installed if it is valid', async () => {
     expect(await install([directory('.'), directory('a'), file('a/b', 'x'), file('a-b')])).toBe(
       'installed',
     );
@@ -118,23 +118,26 @@ describe('a tree of files that comes', () => {
     'y'.repeat(256),
     '\ud800',
   ];
-  it.each(hostile)('is refused with a file called %j', async (name) => {
+  it.each(hostile)('is refused with a file named %j', async (name) => {
     expect(await install([directory('.'), file(name)])).toBe('TREE_PATH');
     const data = Buffer.alloc(10);
     expect(await install([directory('.'), part(name, 0, data)])).toBe('TREE_PATH');
   });
-  it.each(hostile)('is refused with a directory called %j', async (name) => {
+  it.each(hostile)('is refused with a directory named %j', async (name) => {
     expect(await install([directory('.'), directory(name)])).toBe('TREE_PATH');
   });
 
   it.each([
     ['a file twice', [directory('.'), file('a'), file('a')]],
     ['a directory twice', [directory('.'), directory('a'), directory('a')]],
-    ['a file that is a directory too', [directory('.'), file('a'), directory('a')]],
+    ['a file that is also a directory', [directory('.'), file('a'), directory('a')]],
     ['something below a file', [directory('.'), file('a'), file('a/b')]],
-    ['something in no directory', [directory('.'), file('a/b')]],
-    ['another order', [directory('.'), file('b'), file('a')]],
-    ['a directory behind what is in it', [directory('.'), directory('a'), file('b'), file('a/c')]],
+    ['a file in a missing directory', [directory('.'), file('a/b')]],
+    ['files out of order', [directory('.'), file('b'), file('a')]],
+    [
+      'a file after its directory is complete',
+      [directory('.'), directory('a'), file('b'), file('a/c')],
+    ],
     ['no root', [directory('a')]],
     ['a root that comes later', [directory('.'), directory('.')]],
     ['nothing', []],
@@ -157,10 +160,10 @@ describe('a tree of files that comes', () => {
   it.each([
     ['a root that is a file', [file('.')]],
     [
-      'an entry of another name than its artifact',
+      'an entry without the name of its artifact',
       [directory('.'), { ...file('a'), name: 'ibc/files/b' }],
     ],
-    ['a mode that is none', [directory('.'), file('a', '', '4755')]],
+    ['an invalid mode', [directory('.'), file('a', '', '4755')]],
     [
       'a directory that has bytes',
       [
@@ -173,7 +176,7 @@ describe('a tree of files that comes', () => {
       ],
     ],
     [
-      'an identity of another hash',
+      'an identity with the wrong hash',
       [
         directory('.'),
         {
@@ -184,33 +187,30 @@ describe('a tree of files that comes', () => {
     ],
     ['a first part that is not 0', [directory('.'), part('f', 1, first), last()]],
     [
-      'a part missing',
+      'a missing part',
       [directory('.'), part('f', 0, first), { ...last(), name: part('f', 2, second).name }],
     ],
     ['no last part', [directory('.'), part('f', 0, first)]],
     [
-      'a part that is longer than the first',
+      'a part longer than the first',
       [directory('.'), { ...part('f', 0, second) }, { ...last(), data: first, size: first.length }],
     ],
     ['parts of another file', [directory('.'), part('f', 0, first), last('g')]],
-    ['parts of another size', [directory('.'), part('f', 0, first), last('f', { size: 5 })]],
+    ['parts of the wrong size', [directory('.'), part('f', 0, first), last('f', { size: 5 })]],
     [
-      'parts of another hash',
+      'parts of the wrong hash',
       [directory('.'), part('f', 0, first), last('f', { sha256: sha256('') })],
     ],
     [
       'parts of a directory',
       [directory('.'), part('f', 0, first), last('f', { identity: 'directory:755' })],
     ],
-    [
-      'a part that is in no file',
-      [directory('.'), { ...part('f', 0, first), name: 'ibc/other/f/000000' }],
-    ],
+    ['a part of no file', [directory('.'), { ...part('f', 0, first), name: 'ibc/other/f/000000' }]],
   ] as const)('is refused with %s', async (_what, entries) => {
     expect(await install(entries as readonly StateEntry[])).toBe('WRONG_CHUNK');
   });
 
-  it('is not put where something else came meanwhile', async () => {
+  it('does not replace something that appeared in its place meanwhile', async () => {
     const above = await tempDir();
     const dir = path.join(above, 'tree');
     const module = filesModule({ name: 'ibc', dir, purpose: 'install' });
@@ -251,7 +251,7 @@ describe('a tree of files that comes', () => {
   });
 });
 
-describe('a tree of files that is read', () => {
+describe('a sent tree of files', () => {
   async function readAll(dir: string, during?: () => Promise<unknown>): Promise<StateChunk[]> {
     const module = filesModule({ name: 'ibc', dir, purpose: 'read' });
     const readable = await module.beginReadState(contextIn(await tempDir()));
@@ -280,7 +280,7 @@ describe('a tree of files that is read', () => {
     return dir;
   }
 
-  it('has a directory before what is in it, whatever the names', async () => {
+  it('has each directory before its content, whatever the names', async () => {
     const dir = await tempDir();
     await mkdir(path.join(dir, 'a'));
     for (const name of ['a/z', 'a-b', 'a!', 'a.c', 'ä', 'b', '\u{1f600}', '\uffee']) {
@@ -313,8 +313,8 @@ describe('a tree of files that is read', () => {
   it.each([
     ['a file that grows', async (dir: string) => appendFile(path.join(dir, 'd'), 'more')],
     ['a file that is touched', async (dir: string) => utimes(path.join(dir, 'd'), 1, 1)],
-    ['a file that goes', async (dir: string) => rm(path.join(dir, 'd'))],
-    ['a file that comes', async (dir: string) => writeFile(path.join(dir, 'e'), '')],
+    ['a file that disappears', async (dir: string) => rm(path.join(dir, 'd'))],
+    ['a file that appears', async (dir: string) => writeFile(path.join(dir, 'e'), '')],
     [
       'a file that is replaced',
       async (dir: string) => {

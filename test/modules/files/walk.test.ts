@@ -7,7 +7,7 @@ import { useTempDir } from '../../fixtures/directories.ts';
 const tempDir = useTempDir();
 
 it.runIf(process.platform === 'linux')(
-  'does not lead into what took the place of a directory that was found',
+  'the walk of a tree does not follow a link that replaced a found directory',
   async () => {
     const dir = await tempDir();
     for (const name of ['tree/sub', 'secret']) await mkdir(join(dir, name), { recursive: true });

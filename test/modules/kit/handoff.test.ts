@@ -11,7 +11,7 @@ const settled = async (promise: Promise<unknown>): Promise<string> =>
   ]);
 
 describe('a handoff', () => {
-  it('gives items in order, and one is taken when the next is asked for', async () => {
+  it('gives items in order, and counts one as taken when the next is requested', async () => {
     const handoff = new Handoff<number>();
     const [one, two] = [handoff.put(1), handoff.put(2)];
     expect(await handoff.take()).toBe(1);
@@ -25,7 +25,7 @@ describe('a handoff', () => {
     expect(await handoff.take()).toBeUndefined();
   });
 
-  it('waits for what is not there yet, and ends', async () => {
+  it('waits for items, and ends', async () => {
     const handoff = new Handoff<string>();
     const found: string[] = [];
     const reading = (async () => {

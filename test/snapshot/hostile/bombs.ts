@@ -1,4 +1,4 @@
-/** Little bytes that become many. */
+/** Small files that expand to many bytes. */
 import { packTar } from '../../../src/snapshot/tar.ts';
 import { rawFrame } from './bytes.ts';
 import { artifactChunk, type Case } from './case.ts';
@@ -8,14 +8,14 @@ const MIB = 1024 * 1024;
 
 export const bombs: readonly Case[] = [
   [
-    'a chunk that is 1 GiB of zeros and does not say so',
+    'a chunk of 1 GiB of zeros that does not declare its size',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       artifactChunk(draft).file = rawFrame(1024 * MIB, { contentSize: undefined });
     },
   ],
   [
-    'a chunk that is 1 GiB of zeros and says what it should hold',
+    'a chunk of 1 GiB of zeros that declares the expected size',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       const { length } = await packTar(artifactChunk(draft).entries);
@@ -23,7 +23,7 @@ export const bombs: readonly Case[] = [
     },
   ],
   [
-    'a list that is 1 GiB of zeros',
+    'a list of 1 GiB of zeros',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.list = () => rawFrame(1024 * MIB, { contentSize: undefined });

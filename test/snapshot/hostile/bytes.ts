@@ -1,11 +1,11 @@
-/** Frames and tar headers that no honest library writes. */
+/** Frames and tar headers that honest libraries do not write. */
 
 const BLOCK = 128 * 1024;
 
 export interface FrameOptions {
   /** Of the window descriptor; default 22. */
   readonly windowLog?: number;
-  /** What the header says of the content; undefined: nothing. */
+  /** The content size in the header; undefined for none. */
   readonly contentSize?: bigint | undefined;
 }
 
@@ -37,7 +37,7 @@ export function rawFrame(content: Uint8Array | number, options: FrameOptions): B
   return Buffer.concat(pieces);
 }
 
-/** A tar header block with a right checksum, as the format has it but for what the options say. */
+/** A tar header block with the right checksum, valid except for the fields in the options. */
 export function tarHeader(
   name: string,
   size: number,
@@ -68,7 +68,7 @@ export function tarHeader(
   return block;
 }
 
-/** A PAX header with one path, as it stands before the header of an entry. */
+/** A PAX header with one path, which precedes the header of an entry. */
 export function paxHeader(path: string): Buffer {
   const rest = Buffer.byteLength(` path=${path}\n`);
   const length = rest + String(rest + 2).length;

@@ -1,7 +1,7 @@
-/** What a case of a forged snapshot is, and where in a draft the things are that cases change. */
+/** Cases of forged snapshots, and helpers to find the parts of a draft that cases change. */
 import { segmentEntry, type Draft, type DraftChunk, type DraftEntry } from './forge.ts';
 
-/** A change of a draft, and the code that it is refused with. */
+/** A change of a draft, and the code of its refusal. */
 export type Case = readonly [
   what: string,
   code: string,

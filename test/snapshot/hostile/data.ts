@@ -1,4 +1,4 @@
-/** Export data that no exporter writes so. */
+/** Export data that exporters do not write. */
 import { segmentChunk, type Case } from './case.ts';
 import type { Draft } from './forge.ts';
 
@@ -9,7 +9,7 @@ const exportData = (change: (text: string) => string) => (draft: Draft) => {
 export const data: readonly Case[] = [
   ['a key twice', 'SNAPSHOT_DAMAGED', exportData((text) => `["kv.a","0"]\n${text}`)],
   [
-    'keys in another order',
+    'keys out of order',
     'SNAPSHOT_DAMAGED',
     exportData((text) => text.replace(/^(.*\n)(.*\n)/u, '$2$1')),
   ],
@@ -18,7 +18,7 @@ export const data: readonly Case[] = [
   ['an empty line', 'SNAPSHOT_DAMAGED', exportData((text) => `\n${text}`)],
   ['blanks in a line', 'SNAPSHOT_DAMAGED', exportData((text) => text.replace('","', '", "'))],
   [
-    'an escape too many',
+    'a needless escape',
     'SNAPSHOT_DAMAGED',
     exportData((text) => text.replace('kv.a', 'kv.\\u0061')),
   ],
@@ -41,7 +41,7 @@ export const data: readonly Case[] = [
     exportData((text) => text.replace('\\"isCurrent\\":1', '\\"isCurrent\\":0')),
   ],
   [
-    'lines that two segments share',
+    'a line split between two segments',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       const text = draft.content.lines.join('');

@@ -1,6 +1,6 @@
 /**
- * Forges snapshots: whatever is wrong with one, its hashes are right at all levels, so that only the check which is
- * meant can refuse it. Nothing here is the program's own writer.
+ * Forges snapshots. Whatever is wrong with one, its hashes are right at all levels, so that only the tested check can
+ * refuse it. Uses nothing of the program's own writer.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -19,7 +19,7 @@ export interface DraftEntry {
   data: Buffer;
   /** On the last entry of an artifact. */
   artifact?: { name: string; size: number; sha256: string; identity: string };
-  /** Fields that the line gets instead of the true ones. */
+  /** Fields of the line that replace the true ones. */
   line?: Record<string, unknown>;
 }
 
@@ -29,7 +29,7 @@ export interface DraftChunk {
   tar?: Buffer;
   /** Instead of the compressed tar. */
   file?: Buffer;
-  /** Entries that the list names, where they are not those in the tar. */
+  /** Entries in the list, if they differ from those in the tar. */
   listed?: DraftEntry[];
 }
 
@@ -148,7 +148,7 @@ export async function forge(draft: Draft): Promise<Map<string, Uint8Array>> {
   return files;
 }
 
-/** What an honest writer would say of what the entries hold, as far as they hold anything. */
+/** The hashes that an honest writer would give for the entries, as far as they have content. */
 function trueHashes({ chunks, content }: Draft): Pick<DraftManifest, 'contentHash' | 'modules'> {
   const entries = chunks.flatMap((chunk) => chunk.listed ?? chunk.entries);
   const segments = entries.filter(({ name }) => name.startsWith('swingset/export-data/'));
@@ -166,7 +166,7 @@ function trueHashes({ chunks, content }: Draft): Pick<DraftManifest, 'contentHas
     }
     contentHash = computeContentHash(content.height, hashes.exportDataHash, index.present());
   } catch {
-    // So wrong that there is no honest hash.
+    // Too wrong to have an honest hash.
   } finally {
     index.close();
   }
@@ -185,7 +185,7 @@ function trueHashes({ chunks, content }: Draft): Pick<DraftManifest, 'contentHas
   return { contentHash, modules: { swingset } };
 }
 
-/** Writes files into a directory, which is made. */
+/** Makes a directory and writes files into it. */
 export async function writeFiles(
   dir: string,
   files: ReadonlyMap<string, Uint8Array>,

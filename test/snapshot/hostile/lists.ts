@@ -11,12 +11,12 @@ export const lists: readonly Case[] = [
       ['a negative size', { size: -1 }],
       ['a size beyond the limit', { size: 64 * MIB + 1 }],
       ['a size as text', { size: '10' }],
-      ['another size than it has', { size: 11 }],
-      ['another hash than it has', { sha256: '0'.repeat(64) }],
+      ['the wrong size', { size: 11 }],
+      ['the wrong hash', { sha256: '0'.repeat(64) }],
       ['a hash in capitals', { sha256: 'A'.repeat(64) }],
       ['an unknown field', { mode: 0o777 }],
       ['a chunk outside', { chunk: '../../x' }],
-      ['a chunk that is not there', { chunk: '0'.repeat(64) }],
+      ['a missing chunk', { chunk: '0'.repeat(64) }],
     ] as const
   ).map(([what, line]): Case => [
     `an entry with ${what}`,
@@ -42,7 +42,7 @@ export const lists: readonly Case[] = [
     },
   ]),
   [
-    'a span with the identity of another end',
+    'a span with an identity that has a different end',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       const artifact = entryOf(draft, 'transcript.v1.0.2').artifact!;
@@ -50,7 +50,7 @@ export const lists: readonly Case[] = [
     },
   ],
   [
-    'a line that is no JSON',
+    'a line that is not JSON',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.lines = (lines) => [...lines, '{'];
@@ -64,7 +64,7 @@ export const lists: readonly Case[] = [
     },
   ]),
   [
-    'a line with its fields in another order',
+    'a line with its fields out of order',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.lines = ([first, ...rest]) => [first!.replace(/^\{(.*?),(.*?),/u, '{$2,$1,'), ...rest];
@@ -85,7 +85,7 @@ export const lists: readonly Case[] = [
     },
   ],
   [
-    'a line that goes on in the next frame',
+    'a line that continues in the next frame',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.list = (text) =>
@@ -96,7 +96,7 @@ export const lists: readonly Case[] = [
     },
   ],
   [
-    'a frame of nothing after the lines',
+    'an empty frame after the lines',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.list = (text) =>
@@ -104,7 +104,7 @@ export const lists: readonly Case[] = [
     },
   ],
   [
-    'a last line without its end',
+    'a last line without its newline',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.list = (text) => draft.codec.compress(text.subarray(0, -1), 3);
@@ -129,7 +129,7 @@ export const lists: readonly Case[] = [
     },
   ],
   [
-    'a list of no bytes',
+    'an empty list',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.list = () => Buffer.alloc(0);

@@ -1,10 +1,10 @@
-/** Manifests that say something else than what is there, or say it differently. */
+/** Manifests that do not match the snapshot, or are not in canonical form. */
 import { artifactChunk, type Case } from './case.ts';
 import { sha256 } from './forge.ts';
 
 const MIB = 1024 * 1024;
 
-/** What is hashed of a module `wasm` without byte code. */
+/** The hashed text of a module `wasm` without byte code. */
 const EMPTY_WASM = '["swingsnap-module",1,"wasm"]\n';
 
 const fieldsOf = (kind: string) => ({
@@ -108,7 +108,7 @@ export const manifests: readonly Case[] = [
     },
   ],
   [
-    'another module instead of ours',
+    'another module instead of swingset',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.manifest = (manifest) => {
@@ -117,7 +117,7 @@ export const manifests: readonly Case[] = [
     },
   ],
   [
-    'a module that is not there',
+    'a module without entries',
     'HASH_MISMATCH',
     (draft) => {
       draft.manifest = (manifest) => {
@@ -126,7 +126,7 @@ export const manifests: readonly Case[] = [
     },
   ],
   ...['Wasm', '../wasm', 'a/b', '', 'x'.repeat(33)].map((name): Case => [
-    `a module called ${JSON.stringify(name)}`,
+    `a module named ${JSON.stringify(name)}`,
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.manifest = (manifest) => {
@@ -135,7 +135,7 @@ export const manifests: readonly Case[] = [
     },
   ]),
   [
-    'more modules than anybody has',
+    'too many modules',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.manifest = (manifest) => {
@@ -161,7 +161,7 @@ export const manifests: readonly Case[] = [
     },
   ],
   [
-    'artifacts, and the mode none',
+    'artifacts, but the mode none',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.manifest = (manifest) => {
@@ -170,7 +170,7 @@ export const manifests: readonly Case[] = [
     },
   ],
   [
-    'an artifact mode that there is not',
+    'an unknown artifact mode',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.manifest = (manifest) => {
@@ -180,7 +180,7 @@ export const manifests: readonly Case[] = [
   ],
   ...(
     [
-      ['another indentation', (text: string) => text.replaceAll('  ', ' ')],
+      ['the wrong indentation', (text: string) => text.replaceAll('  ', ' ')],
       ['no newline at its end', (text: string) => text.trimEnd()],
       ['a byte order mark', (text: string) => `\ufeff${text}`],
       ['a field twice', (text: string) => text.replace('  "height"', '  "height": 9,\n  "height"')],
@@ -191,7 +191,7 @@ export const manifests: readonly Case[] = [
       ['a height of minus 0', (text: string) => text.replace('"height": 7', '"height": -0')],
       ['more than 1 MiB', (text: string) => text + ' '.repeat(MIB)],
       ['only half of it', (text: string) => text.slice(0, text.length / 2)],
-      ['no object', () => 'null\n'],
+      ['null instead of an object', () => 'null\n'],
       ['nothing', () => ''],
     ] as const
   ).map(([what, change]): Case => [

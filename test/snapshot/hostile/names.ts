@@ -1,4 +1,4 @@
-/** Entries and artifacts whose names lead elsewhere, or are those of others. */
+/** Entries and artifacts with names that lead elsewhere or belong to others. */
 import { entryOf, type Case } from './case.ts';
 import type { Draft } from './forge.ts';
 
@@ -20,7 +20,7 @@ const HOSTILE_NAMES = [
 
 export const names: readonly Case[] = [
   ...HOSTILE_NAMES.map((name): Case => [
-    `an entry called ${JSON.stringify(name)}`,
+    `an entry named ${JSON.stringify(name)}`,
     'SNAPSHOT_DAMAGED',
     (draft) => {
       replaceEntryName(draft, name);
@@ -28,7 +28,7 @@ export const names: readonly Case[] = [
   ]),
   ...['snapshot.v1/../x.2', 'bundle.b1/../../x', 'snapshot.v1.02', 'UNTRUSTED-EXPORT-DATA', ''].map(
     (name): Case => [
-      `an artifact called ${JSON.stringify(name)}`,
+      `an artifact named ${JSON.stringify(name)}`,
       'ARTIFACT_NAME',
       (draft) => {
         const entry = entryOf(draft, 'snapshot.v1.2');
@@ -47,7 +47,7 @@ export const names: readonly Case[] = [
     },
   ],
   [
-    'a segment called by another hash',
+    'a segment named by the wrong hash',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.chunks[0]!.entries[0]!.name = `swingset/export-data/${'0'.repeat(64)}.jsonl`;

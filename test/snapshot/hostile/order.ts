@@ -1,4 +1,4 @@
-/** Entries that stand where they should not, twice, or not at all. */
+/** Entries that are out of place, repeated or missing. */
 import { artifactChunk, segmentChunk, type Case } from './case.ts';
 
 export const order: readonly Case[] = [
@@ -43,7 +43,7 @@ export const order: readonly Case[] = [
     },
   ],
   [
-    'no export data, and artifacts',
+    'artifacts without export data',
     'NO_RECORD',
     (draft) => {
       draft.chunks.shift();
@@ -85,14 +85,14 @@ export const order: readonly Case[] = [
     },
   ],
   [
-    'a line of the list missing',
+    'a missing line of the list',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.lines = (lines) => lines.slice(0, -1);
     },
   ],
   [
-    'the entries of a chunk in another order than in its tar',
+    'the entries of a chunk in a different order than in its tar',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       draft.lines = ([first, ...rest]) => [first!, ...rest.reverse()];

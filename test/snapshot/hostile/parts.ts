@@ -13,7 +13,7 @@ const rename2 = (draft: Draft, part: number, suffix: string): void => {
 
 export const parts: readonly Case[] = [
   [
-    'parts in another order',
+    'parts out of order',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       const [one, two] = partsOf(draft);
@@ -78,7 +78,7 @@ export const parts: readonly Case[] = [
     },
   ],
   [
-    'a whole artifact called a part',
+    'a whole artifact named as a part',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       const entry = entryOf(draft, 'transcript.v2.0.1');
@@ -103,7 +103,7 @@ export const parts: readonly Case[] = [
     },
   ],
   [
-    'a part with another byte, and all hashes of it',
+    'a part with a changed byte, and hashes to match',
     'ARTIFACT_MISMATCH',
     (draft) => {
       const chunks = partsOf(draft);
@@ -117,7 +117,7 @@ export const parts: readonly Case[] = [
     },
   ],
   [
-    'another hash of the whole',
+    'the wrong hash of the whole',
     'HASH_MISMATCH',
     (draft) => {
       const { artifact } = entryOf(draft, 'transcript.v1.2.4');
@@ -145,7 +145,7 @@ export const splitSegment = (change: (entries: DraftEntry[]) => DraftEntry[]) =>
 
 export const splitSegments: readonly Case[] = [
   [
-    'parts of a segment in another order',
+    'parts of a segment out of order',
     'SNAPSHOT_DAMAGED',
     splitSegment(([a, b, c]) => [b!, a!, c!]),
   ],
@@ -159,7 +159,7 @@ export const splitSegments: readonly Case[] = [
     ]),
   ],
   [
-    'parts of a segment that do not make its hash',
+    'parts of a segment that do not match its hash',
     'SNAPSHOT_DAMAGED',
     splitSegment(([a, b, c]) => [
       { ...a!, data: Buffer.concat([a!.data.subarray(0, -1), Buffer.from('y')]) },

@@ -1,4 +1,4 @@
-/** Chunks that hold something else than their entries. */
+/** Chunks whose content is not their entries. */
 import { packTar } from '../../../src/snapshot/tar.ts';
 import { paxHeader, rawFrame, tarHeader } from './bytes.ts';
 import { artifactChunk, type Case } from './case.ts';
@@ -12,7 +12,7 @@ async function withTar(draft: Draft, change: (tar: Buffer) => Buffer): Promise<v
 
 export const tars: readonly Case[] = [
   [
-    'a further entry in the tar',
+    'an extra entry in the tar',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       const chunk = artifactChunk(draft);
@@ -20,7 +20,7 @@ export const tars: readonly Case[] = [
     },
   ],
   [
-    'an entry less in the tar',
+    'a missing entry in the tar',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       const chunk = artifactChunk(draft);
@@ -28,7 +28,7 @@ export const tars: readonly Case[] = [
     },
   ],
   [
-    'bytes behind the tar',
+    'bytes after the tar',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       await withTar(draft, (tar) => Buffer.concat([tar, Buffer.alloc(512, 1)]));
@@ -48,7 +48,7 @@ export const tars: readonly Case[] = [
     ],
   ),
   [
-    'another mode in the tar',
+    'the wrong mode in the tar',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       await withTar(draft, (tar) => {
@@ -66,7 +66,7 @@ export const tars: readonly Case[] = [
     },
   ],
   [
-    'a PAX header that says what the list has, and is not needed',
+    'a needless PAX header that matches the list',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       const { name } = artifactChunk(draft).entries[0]!;
@@ -74,7 +74,7 @@ export const tars: readonly Case[] = [
     },
   ],
   [
-    'a tar that ends behind its last entry',
+    'a tar that ends right after its last entry',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       await withTar(draft, (tar) => tar.subarray(0, -1024));
@@ -88,7 +88,7 @@ export const tars: readonly Case[] = [
     },
   ],
   [
-    'a chunk that is no tar',
+    'a chunk that is not a tar',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       await withTar(draft, (tar) => Buffer.alloc(tar.length, 'tar'));
@@ -102,14 +102,14 @@ export const tars: readonly Case[] = [
     },
   ],
   [
-    'a chunk of no bytes',
+    'an empty chunk',
     'SNAPSHOT_DAMAGED',
     (draft) => {
       artifactChunk(draft).file = Buffer.alloc(0);
     },
   ],
   [
-    'a chunk with garbage behind its frame',
+    'a chunk with garbage after its frame',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       const chunk = artifactChunk(draft);
@@ -128,7 +128,7 @@ export const tars: readonly Case[] = [
     },
   ],
   [
-    'a chunk that says it holds more than 2^60 bytes',
+    'a chunk that declares more than 2^60 bytes',
     'SNAPSHOT_DAMAGED',
     async (draft) => {
       const chunk = artifactChunk(draft);
