@@ -10,11 +10,11 @@ import { operationOn } from '../lock/lock.ts';
 import { fateOf, ReportedError, type OperationRecord } from '../lock/record.ts';
 
 const LOOK_EVERY_MS = 200;
-/** For how many looks a holder that says nothing of itself may be the worker that is about to let go. */
+/** For this many checks, a holder without a notice may be the worker that is about to release the lock. */
 const UNKNOWN_LOOKS = 10;
 
 export interface AwaitExportOptions {
-  /** False returns at once, with an error while the export is not done. */
+  /** If false, returns at once, or throws if the export is not done. */
   readonly wait: boolean;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
@@ -23,7 +23,7 @@ export interface AwaitExportOptions {
 /**
  * Waits for the operation whose record is in `exportDir`, if there is one. An export of another program is done when
  * it has a manifest.
- * @throws {BusyError} `NOT_DONE` if it may not wait
+ * @throws {BusyError} `NOT_DONE` if the export is not done and `wait` is false
  * @throws {SwingSnapError} `EXPORT_FAILED`, `EXPORT_DIED`; {@link NotFoundError} `EXPORT_DISCARDED`
  */
 export async function awaitExport(exportDir: string, options: AwaitExportOptions): Promise<void> {
@@ -41,12 +41,12 @@ export async function awaitExport(exportDir: string, options: AwaitExportOptions
     }
     const { fate, record } = found;
     const holder = fate === 'done' ? operationOn(exportDir) : undefined;
-    // The worker lets go of the directory a moment after it has said that it is done.
+    // The worker releases the lock a moment after its record says `done`.
     if (holder !== undefined && holder.operation === undefined) unknown += 1;
     const isWorker = holder !== undefined && (holder.operation ?? 'export') === 'export';
     if (fate === 'done' && !(isWorker && unknown < UNKNOWN_LOOKS)) {
       if (existsSync(join(exportDir, MANIFEST_FILE))) return;
-      // A discard, or the end of a retrieve, that goes on or was killed.
+      // Without a manifest, a discard or the end of a retrieve is in progress or was killed.
       if (holder === undefined) throw wasDiscarded(exportDir);
     }
     if (fate === 'failed') {
@@ -82,9 +82,9 @@ function notDone(path: string, record: OperationRecord): BusyError {
   });
 }
 
-/** Anybody who can write to the directory has written its record: what that advises is not our advice. */
+/** Any user who can write to the directory may have written the record, so its advice must not pass for ours. */
 function failed(path: string, { error }: OperationRecord): SwingSnapError {
-  const { message = 'nothing of the reason', hint } = error ?? {};
+  const { message = 'no reason given', hint } = error ?? {};
   const advice = hint === undefined ? '' : `, and advises: ${hint}`;
   return new ReportedError({
     path,
@@ -97,15 +97,11 @@ function failed(path: string, { error }: OperationRecord): SwingSnapError {
 }
 
 function died(path: string, record: OperationRecord): SwingSnapError {
-  return new SwingSnapError(
-    'EXPORT_DIED',
-    'the worker of the export is gone, and the export is not done',
-    {
-      path,
-      found: `${record.state}, process ${record.pid} on ${record.host}`,
-      hint: 'run the export again: it removes what is left of this one; or use swingsnap discard',
-    },
-  );
+  return new SwingSnapError('EXPORT_DIED', 'the export worker died before the export was done', {
+    path,
+    found: `${record.state}, process ${record.pid} on ${record.host}`,
+    hint: 'run the export again, which removes the rest of this one, or use swingsnap discard',
+  });
 }
 
 function wasDiscarded(path: string): NotFoundError {

@@ -1,4 +1,4 @@
-/** `export --from`: any source becomes an export directory, as one verified copy. */
+/** `export --from`: writes any source into an export directory, as one verified copy. */
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { SwingSnapError } from '../../errors.ts';
@@ -37,14 +37,14 @@ export interface ExportFromOptions extends SourceOptions {
 
 export interface ExportedFrom {
   readonly form: SourceForm;
-  /** Path of what was exported. */
+  /** Path of the exported source. */
   readonly source: string;
   readonly summary: ExportSummary;
-  /** Only of a state-sync snapshot. */
+  /** Set only for a state-sync snapshot. */
   readonly proof: AppHashProof | undefined;
 }
 
-/** Looks whether {@link exportFrom} could start, without making anything. Throws as it does. */
+/** Checks whether {@link exportFrom} could start, without making anything. Throws what it throws. */
 export async function checkExportFrom(options: ExportFromOptions): Promise<Check[]> {
   return withTarget(options, async (source, { exportDir, scratchDir }) => [
     {
@@ -57,14 +57,14 @@ export async function checkExportFrom(options: ExportFromOptions): Promise<Check
 }
 
 /**
- * Writes what the source holds into `exportDir`, as the node's own tools do, proving on the way that it is whole and
- * what its records say.
- * @throws {VerificationError} if it is not; the export directory is then as it was
- * @throws {SwingSnapError} `EXPORT_DIR` if that is not empty; `HEIGHT`; `MODE` if the source holds less than is asked
+ * Writes the contents of the source into `exportDir`, as the node's own tools do, and proves on the way that the source
+ * is complete and matches its records.
+ * @throws {VerificationError} if it does not; the export directory is then as it was
+ * @throws {SwingSnapError} `EXPORT_DIR` if that is not empty; `HEIGHT`; `MODE` if the source holds less than requested
  * @throws {BusyError} `BUSY` if an operation on the export directory is in progress
  */
 export async function exportFrom(options: ExportFromOptions): Promise<ExportedFrom> {
-  // The stores of a state-sync snapshot are read long before a copy would hear a discard.
+  // The stores of a state-sync snapshot are read long before the copy would notice a discard.
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, ...(options.signal ? [options.signal] : [])]);
   return withTarget({ ...options, signal }, async (source, target) => {
@@ -91,7 +91,7 @@ interface Target {
   readonly pool: WorkerPool;
 }
 
-/** The frame of both: the source is open, and the export directory could hold what it has. */
+/** Runs `work` with the open source, once it is known that the export directory can hold the export. */
 async function withTarget<Result>(
   options: ExportFromOptions,
   work: (source: Source, target: Target) => Promise<Result>,
@@ -178,7 +178,7 @@ async function exportLocked(
     return summary;
   } catch (error) {
     await keeper.stopFollowing();
-    // Where that fails, the free lock says that the operation is dead. What broke first is told.
+    // If this fails, the free lock shows that the operation is dead. The first error is reported.
     await removeHeldExport(directory, { keepDirectory: true }).catch(() => undefined);
     throw error;
   }

@@ -1,4 +1,4 @@
-/** The work of `export`: a live store becomes an export directory. */
+/** The work of `export`: writes a live store into an export directory. */
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
@@ -32,7 +32,7 @@ import {
   refuseOccupied,
 } from './export-target.ts';
 
-/** What to export, as data that another process can be given. */
+/** What to export, as data that can be sent to another process. */
 export interface ExportRequest
   extends
     PinBounds,
@@ -41,20 +41,20 @@ export interface ExportRequest
   readonly exportDir: string;
   /** By default `operational`. */
   readonly artifactMode?: ArtifactMode | undefined;
-  /** Whether the export data is written, or artifacts only; by default it is. */
+  /** Whether to write the export data, or artifacts only; `all` by default. */
   readonly exportDataMode?: 'all' | 'skip' | undefined;
-  /** Whether the operation belongs to a process that outlives the command: its failure then leaves the record. */
+  /** Whether the operation belongs to a process that outlives the command. The record then stays after a failure. */
   readonly detached?: boolean | undefined;
 }
 
 export interface ExportOptions extends ExportRequest, OperationOptions {
-  /** Told the height once the view is pinned and the record says so: from then on the node may commit. */
+  /** Called with the height once the view is pinned and the record says so. From then on the node may commit. */
   readonly onStarted?: ((height: number) => void) | undefined;
-  /** Whether the command still listens, which then tells a failure before the start; else a record stays behind. */
+  /** Whether the command still listens, and so reports a failure before the start. If not, a record stays behind. */
   readonly isHeard?: (() => boolean) | undefined;
 }
 
-/** Looks whether {@link exportStore} could start, without making anything. Throws as it does. */
+/** Checks whether {@link exportStore} could start, without making anything. Throws what it throws. */
 export async function checkExport(options: ExportOptions): Promise<Check[]> {
   const { exportDir, stateDir, progress = noProgress } = options;
   refuseInside(exportDir, stateDir, 'state dir');
@@ -73,7 +73,7 @@ export async function checkExport(options: ExportOptions): Promise<Check[]> {
  * Exports one commit of the store into `exportDir`: what the reference's `export-kernel-db` writes, and our record.
  * @throws {UsageError} `EXPORT_DIR` if that is in the state dir; {@link SwingSnapError} if it is not empty
  * @throws {BusyError} `BUSY` if an operation on the store or the directory is in progress
- * @throws as `PinnedStore.open`, `awaitHeight` and `watchPin`; whatever fails, the export directory is as it was
+ * @throws as `PinnedStore.open`, `awaitHeight` and `watchPin`; after any failure, the export directory is as it was
  */
 export async function exportStore(options: ExportOptions): Promise<ExportSummary> {
   const [exportDir, stateDir] = [resolve(options.exportDir), resolve(options.stateDir)];
@@ -91,7 +91,7 @@ export async function exportStore(options: ExportOptions): Promise<ExportSummary
   );
 }
 
-/** With the export directory, held. */
+/** Includes the export directory, held open. */
 type HeldOptions = ExportOptions & {
   readonly directory: HeldDirectory;
   readonly progress: ProgressMeter;
@@ -132,7 +132,7 @@ async function exportLocked(
     if (options.awaited !== undefined) await keeper.write({});
     store = await openStoreView({ ...options, signal }, scratchDir, (awaitedHeight) => {
       tell({ awaitedHeight });
-      // What cannot be written now cannot when it counts, and is told then.
+      // If this fails, so does the next write, which reports the error.
       keeper.write({ awaitedHeight }).catch(() => undefined);
     });
     const { height } = store;
@@ -157,7 +157,7 @@ async function exportLocked(
     const failure = { error: reportOf(error), endedAt: new Date().toISOString() };
     try {
       await rm(directory.at(STOP_FILE), { force: true });
-      // Whole, but its record could not be written: it must not pass for done.
+      // The export is complete, but its record could not be written: it must not pass for done.
       if (existsSync(directory.at(MANIFEST_FILE))) {
         await removeHeldExport(directory, { keepDirectory: true });
       }
@@ -165,7 +165,7 @@ async function exportLocked(
       if (tells) await keeper.write({ state: 'failed', ...failure });
       else await rm(directory.at(RECORD_FILE), { force: true });
     } catch {
-      // Where not even that can be written, the free lock says that it is dead. What broke first is told.
+      // If even this cannot be written, the free lock shows that the operation is dead. The first error is reported.
     }
     throw error;
   } finally {
@@ -197,7 +197,7 @@ async function copyPinned(
   }
 }
 
-/** What heap snapshots take once they are unpacked: most of an export, and known without reading it. */
+/** Bytes of the unpacked heap snapshots: most of an export, and known without reading it. */
 function heapBytes({ db }: PinnedStore, artifactMode: ArtifactMode): number {
   if (artifactMode === 'none') return 0;
   const sql = 'SELECT coalesce(sum(uncompressedSize), 0) FROM snapshots WHERE inUse = 1';

@@ -1,4 +1,4 @@
-/** The directory that `export` fills: empty and locked before, and as it was if nothing came of it. */
+/** The directory that `export` fills: empty and locked beforehand, and as it was after a failure. */
 import { existsSync, lstatSync, realpathSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
@@ -17,13 +17,13 @@ import { checkWritable } from '../preflight.ts';
 import { lookOut } from '../store-view/bounds.ts';
 
 /**
- * Makes the export directory where it is missing, locks it, clears away what a dead operation of ours has left, and
- * does the work.
- * @param facts what the lock's notice says beside the directory
- * @param work given the directory, held, in which it writes
+ * Makes the export directory if it is missing, locks it, removes what a dead swingsnap operation left in it, and runs
+ * `work`.
+ * @param facts what the lock's notice contains beside the directory
+ * @param work is given the directory to write in, held open
  * @throws {SwingSnapError} `EXPORT_DIR` if it is not empty
  * @throws {BusyError} `BUSY` if an operation on it is in progress
- * @throws what the work throws; directories that were made for it are unmade then
+ * @throws what `work` throws; directories that were made for it are removed then
  */
 export async function inExportDirectory<Result>(
   exportDir: string,
@@ -42,7 +42,7 @@ export async function inExportDirectory<Result>(
       if (emptied.left.length > 0) throw occupied(exportDir, emptied.left, undefined);
       return await work(lock, directory);
     } catch (error) {
-      // While the lock is held: no other operation may have begun there.
+      // Done under the lock, so that no other operation can have started there.
       await unmakeDirectories(made);
       throw error;
     } finally {
@@ -51,7 +51,7 @@ export async function inExportDirectory<Result>(
   });
 }
 
-/** Holds the export directory, and removes what dead operations of ours have left in it. */
+/** Opens and holds the export directory, and removes what dead swingsnap operations left in it. */
 async function empty(
   exportDir: string,
 ): Promise<{ readonly directory: HeldDirectory; readonly left: readonly string[] }> {
@@ -69,7 +69,7 @@ async function empty(
 /** Another operation may remove the directory at any moment before it is locked. */
 function refuseVanished(exportDir: string): (error: unknown) => never {
   return (error) => {
-    // Where a directory cannot be made, nothing was there.
+    // If `mkdir` itself fails, there was no directory to vanish.
     const isGone = systemCode(error) === 'ENOENT' && !isOfMaking(error);
     throw isGone ? vanished(exportDir) : error;
   };
@@ -85,7 +85,7 @@ export function lookOutForDiscard(
   signal: AbortSignal | undefined,
 ): ReturnType<typeof lookOut> {
   const stopFile = join(exportDir.path, STOP_FILE);
-  // Whatever has its name, a dangling link too.
+  // Anything by that name counts, even a dangling link.
   const isAsked = (): boolean => lstatSync(stopFile, { throwIfNoEntry: false }) !== undefined;
   return lookOut(() => (isAsked() ? discarded() : undefined), signal);
 }
@@ -97,8 +97,8 @@ function discarded(): SwingSnapError {
 }
 
 /**
- * Refuses an export directory in what is exported, reached through any link.
- * @param what what that is, for the message: `state dir`
+ * Refuses an export directory inside what is exported, through any link.
+ * @param what names what is exported, for the message: `state dir`
  * @throws {UsageError} `EXPORT_DIR`
  */
 export function refuseInside(exportDir: string, exported: string, what: string): void {
@@ -115,18 +115,19 @@ export function refuseInside(exportDir: string, exported: string, what: string):
 }
 
 /**
- * What a dead or failed operation of ours, or a removal that was cut short, has left does not count: it is removed.
+ * Refuses an export directory that is not empty. The rest of a dead or failed swingsnap operation, or of an interrupted
+ * removal, does not count: it is removed later.
  * @throws {SwingSnapError} `EXPORT_DIR`
  */
 export async function refuseOccupied(exportDir: string): Promise<void> {
   if (!existsSync(exportDir)) return;
   const names = await readdir(exportDir).catch((cause: unknown) => {
-    // Removed at this very moment, by a discard.
+    // A discard has just removed it.
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
     const path = exportDir;
-    throw new UsageError('EXPORT_DIR', 'the export directory is no directory', { path, cause });
+    throw new UsageError('EXPORT_DIR', 'the export directory is not a directory', { path, cause });
   });
-  // Under a temporary name a killed run may leave something before its record is there.
+  // A killed run may leave files with temporary names before it has written its record.
   if (names.every((name) => name.startsWith(TEMPORARY_PREFIX) && name !== RECORD_FILE)) return;
   if ((await discardedManifest(exportDir)) !== undefined) return;
   const record = await readRecord(exportDir);
@@ -134,7 +135,7 @@ export async function refuseOccupied(exportDir: string): Promise<void> {
 }
 
 function vanished(path: string): BusyError {
-  return new BusyError('BUSY', 'the export directory was removed at the same moment', {
+  return new BusyError('BUSY', 'another operation has just removed the export directory', {
     path,
     hint: 'run it again',
   });

@@ -1,6 +1,6 @@
 /**
- * The process that exports. Without `--detach` it ends when the channel to its command closes, however that ended;
- * with it, it runs on its own once it has started.
+ * The process that exports. Without `--detach`, it stops when the channel to its command closes, however the command
+ * ended. With `--detach`, it runs on its own once it has started.
  */
 import { InterruptedError, SwingSnapError } from '../../errors.ts';
 import type { Progress } from '../../io/progress.ts';
@@ -8,7 +8,7 @@ import { reportOf } from '../lock/record.ts';
 import { exportStore, type ExportRequest } from './export-store.ts';
 import type { FromWorker, ToWorker } from './worker-protocol.ts';
 
-/** How often progress is told, in milliseconds. */
+/** How often progress is sent, in milliseconds. */
 const TELL_EVERY_MS = 100;
 
 const stop = new AbortController();
@@ -17,7 +17,7 @@ process.on('message', (message: ToWorker) => {
   if (message.type === 'stop') stop.abort(new InterruptedError(message.signal));
   else void work(message.request);
 });
-// A terminal's SIGINT and SIGHUP are for the command, which passes on what it wants.
+// SIGINT and SIGHUP from a terminal are meant for the command, which passes on what it chooses.
 for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.on('SIGTERM', () => {
   stop.abort(new InterruptedError('SIGTERM'));
@@ -25,11 +25,11 @@ process.on('SIGTERM', () => {
 
 async function work(request: ExportRequest): Promise<void> {
   if (request.detached) {
-    // Whatever file system the command stood in may be unmounted meanwhile.
+    // Lets the file system of the command's working directory be unmounted meanwhile.
     process.chdir('/');
   } else {
     process.on('disconnect', () => {
-      stop.abort(new SwingSnapError('ORPHANED', 'the command that wanted the export is gone'));
+      stop.abort(new SwingSnapError('ORPHANED', 'the command that started the export is gone'));
     });
     if (!process.connected) return;
   }
@@ -53,11 +53,11 @@ async function work(request: ExportRequest): Promise<void> {
 }
 
 function tell(message: FromWorker): void {
-  // The command may have exited: then there is no one left to report to.
+  // The command may have exited.
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
 
-/** Progress over the channel: small steps are gathered. */
+/** Sends progress over the channel, with small steps combined. */
 function tellingProgress(): Progress & { flush(): void } {
   let bytes = 0;
   let items = 0;

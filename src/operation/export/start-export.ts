@@ -1,4 +1,4 @@
-/** `export`: starts a worker process, and waits for it or lets it go. */
+/** `export`: starts a worker process, and waits for it or detaches it. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -22,7 +22,7 @@ export interface StartExportOptions {
   readonly signal?: AbortSignal;
 }
 
-/** An export that goes on in its own process. */
+/** An export that continues in its own process. */
 export interface StartedExport {
   readonly height: number;
   /** Process id of the worker. */
@@ -30,7 +30,7 @@ export interface StartedExport {
 }
 
 /**
- * Exports in a worker process and waits for its end.
+ * Exports in a worker process, and waits for the process to end.
  * @throws as `exportStore`; {@link SwingSnapError} `WORKER_DIED`. The export directory is then as it was.
  */
 export async function runExport(options: StartExportOptions): Promise<ExportSummary> {
@@ -48,7 +48,7 @@ export async function runExport(options: StartExportOptions): Promise<ExportSumm
 
 /**
  * Starts an export in a worker process of its own, and returns as soon as its view is pinned.
- * @throws as `exportStore`, for what went wrong until then
+ * @throws as `exportStore`, for anything that goes wrong until then
  */
 export async function startDetachedExport(options: StartExportOptions): Promise<StartedExport> {
   const { request, signal } = options;
@@ -66,7 +66,7 @@ export async function startDetachedExport(options: StartExportOptions): Promise<
   }
 }
 
-/** Removes what a worker that was killed could not remove itself. */
+/** Removes what a killed worker could not remove itself. */
 async function clearUpAfter(
   error: unknown,
   pid: number,
@@ -74,7 +74,7 @@ async function clearUpAfter(
   missing: readonly string[],
 ): Promise<void> {
   if (!(error instanceof SwingSnapError) || error.code !== WORKER_DIED) return;
-  // Another operation that is at work there by now cleans up as well.
+  // If another operation is already at work there, it cleans up instead.
   await clearUp(pid, exportDir, missing).catch(() => undefined);
 }
 
@@ -88,7 +88,7 @@ async function clearUp(pid: number, exportDir: string, missing: readonly string[
   });
 }
 
-/** Of `dir` and the directories above it, those that are not there, the innermost first. */
+/** Those of `dir` and the directories above it that do not exist, the innermost first. */
 function missingDirectories(dir: string): string[] {
   const missing: string[] = [];
   for (let at = dir; !existsSync(at); at = dirname(at)) missing.push(at);
@@ -97,13 +97,13 @@ function missingDirectories(dir: string): string[] {
 
 class Worker {
   readonly #child: ChildProcess;
-  /** Resolves when the view is pinned, rejects if it comes to an end before. */
+  /** Resolves when the view is pinned, and rejects if the worker ends before that. */
   readonly started: Promise<StartedExport>;
   readonly done: Promise<ExportSummary>;
   readonly gone: Promise<void>;
 
   constructor({ request, progress, signal }: StartExportOptions) {
-    // The worker lies beside this module, built or not.
+    // The worker is next to this module, in the sources and in the build.
     const path = fileURLToPath(
       new URL(`export-worker${extname(import.meta.url)}`, import.meta.url),
     );
@@ -139,7 +139,7 @@ class Worker {
       child.on('message', (message: FromWorker) => {
         if (message.type === 'done') resolve(message.summary);
         else if (isReporting) report(message, progress);
-        // What a detached one does from then on is no business of the command, which is about to end.
+        // After its start, a detached worker is not reported on: the command is about to end.
         if (message.type === 'started' && detached) isReporting = false;
       });
       this.#onEnd(reject);
@@ -167,9 +167,9 @@ class Worker {
     });
     this.#child.once('exit', (code, signal) => {
       reject(
-        new SwingSnapError(WORKER_DIED, 'the export worker ended without a word', {
+        new SwingSnapError(WORKER_DIED, 'the export worker ended without a result', {
           found: signal ?? `exit code ${code}`,
-          hint: 'look for a lack of memory in the system log, then run it again',
+          hint: 'check the system log for a lack of memory, then run it again',
         }),
       );
     });
@@ -183,7 +183,7 @@ class Worker {
     return this.#child.pid ?? 0;
   }
 
-  /** Lets the worker go on alone. */
+  /** Lets the worker continue on its own. */
   letGo(): void {
     this.#child.disconnect();
     this.#child.unref();

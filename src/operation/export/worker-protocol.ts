@@ -1,4 +1,4 @@
-/** What the command and its worker say to each other over their IPC channel. */
+/** The messages between the command and its worker, over their IPC channel. */
 import type { ProgressTotal } from '../../io/progress.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
 import type { ErrorReport } from '../lock/record.ts';
