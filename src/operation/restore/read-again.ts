@@ -1,4 +1,4 @@
-/** What `restore --paranoid` does before a new store is installed. */
+/** `restore --paranoid`: reads the new store back before it is installed. */
 import { VerificationError } from '../../errors.ts';
 import { openSwingStore } from '../../formats/swing-store/read/open.ts';
 import type { Progress } from '../../io/progress.ts';
@@ -7,7 +7,7 @@ import { copyVerified } from '../../swing-store-export/copy-export.ts';
 import { nullSink } from '../../swing-store-export/null-sink.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
 
-/** @throws {VerificationError} if the store in `staging` does not give back what was written into it */
+/** @throws {VerificationError} if the store in `staging` does not read back as it was written */
 export async function readAgain(
   staging: string,
   written: ExportSummary,
@@ -28,12 +28,16 @@ export async function readAgain(
     const expected = written.hashes?.exportDataHash;
     const found = summary.hashes?.exportDataHash;
     if (found !== expected) {
-      throw new VerificationError('READ_AGAIN', 'the new SwingStore gives back something else', {
-        path: staging,
-        expected,
-        found,
-        hint: 'suspect the disk or the memory of this machine',
-      });
+      throw new VerificationError(
+        'READ_AGAIN',
+        'the new SwingStore does not read back as written',
+        {
+          path: staging,
+          expected,
+          found,
+          hint: "suspect this machine's disk or memory",
+        },
+      );
     }
   } finally {
     await store.close();

@@ -1,4 +1,4 @@
-/** `restore`: a source becomes a SwingStore. */
+/** `restore`: builds a SwingStore from a source. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../../errors.ts';
@@ -32,9 +32,9 @@ import { readAgain } from './read-again.ts';
 
 export interface RestoreOptions extends SourceOptions {
   readonly stateDir: string;
-  /** Where the states of other modules go. */
+  /** Destinations for the states of other modules. */
   readonly modules?: readonly NamedPlace[] | undefined;
-  /** By default the source's own, else `operational`. */
+  /** By default the mode of the source, else `operational`. */
   readonly artifactMode?: RestoreMode | undefined;
   /** The content hash that the source must have. */
   readonly expect?: string | undefined;
@@ -42,7 +42,7 @@ export interface RestoreOptions extends SourceOptions {
   readonly replace?: boolean | undefined;
   /** Refuses a restore that nothing proves. */
   readonly requireProof?: boolean | undefined;
-  /** Reads the new store once more, whole, before it is installed. */
+  /** Reads the whole new store once more before installing it. */
   readonly paranoid?: boolean | undefined;
   /** zlib level of heap snapshots in the new store, 1 to 9. */
   readonly gzipLevel?: number | undefined;
@@ -53,17 +53,17 @@ export type Proof = 'app hash' | 'expected hash' | 'nothing';
 
 export interface Restored {
   readonly form: SourceForm;
-  /** Path of what was restored. */
+  /** Path of the restored source. */
   readonly source: string;
   readonly store: InstalledStore;
   readonly summary: ExportSummary;
   readonly proved: Proof;
-  /** Whether the caller's content hash covers the height. An AppHash does not: there, the height is a label. */
+  /** Whether the caller's content hash proves the height. An AppHash does not cover it: the height is then a label. */
   readonly heightProved: boolean;
   readonly modules: readonly ModuleResult[];
 }
 
-/** Looks whether {@link restore} could start, without making anything. Throws as it does. */
+/** Checks whether {@link restore} could start, without making anything. Throws what it throws. */
 export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
   const scratchDir = await prepare(options);
   return withSource(options, { scratchDir, needsExportData: true }, async (source) => {
@@ -83,14 +83,14 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
 }
 
 /**
- * Builds a SwingStore in `stateDir`, every byte verified as it is written, and moves it into place when it is whole.
- * @throws {VerificationError} if the source is not what it should be; nothing is left then
+ * Builds a SwingStore in `stateDir`, verifies every byte as it is written, and moves the complete store into place.
+ * @throws {VerificationError} if the source fails verification; nothing is left behind
  * @throws {SwingSnapError} `STORE_EXISTS`; `HEIGHT`
  * @throws {BusyError} `BUSY` if an operation on that store is in progress; `STORE_OPEN` if a process has it open
  */
 export async function restore(options: RestoreOptions): Promise<Restored> {
   const stateDir = resolve(options.stateDir);
-  // Also where the store that is there is then refused: it may be what a killed restore has made.
+  // Runs even if `prepare` then refuses an existing store: a killed restore may have made that store.
   removeDeadBuilds(stateDir);
   const scratchDir = await prepare(options);
   return withSource(options, { scratchDir, needsExportData: true }, async (source, pool) => {
@@ -105,7 +105,7 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
           const building = { ...options, stateDir, scratchDir, artifactMode, progress, pool };
           return await build(source, building);
         } catch (error) {
-          // While the lock is held: no other operation may have begun there.
+          // Done under the lock, so that no other operation can have started there.
           await unmakeDirectories(made);
           throw error;
         }
@@ -162,19 +162,19 @@ async function build(source: Source, options: BuildOptions): Promise<Restored> {
 }
 
 /**
- * What is known to fail before the source is opened.
+ * Makes the checks that do not need the open source.
  * @returns the scratch dir
  */
 async function prepare(options: RestoreOptions): Promise<string> {
   const { requireProof = false, replace = false, expect, appHash } = options;
   if (requireProof && expect === undefined && appHash === undefined) {
     throw new UsageError('NO_PROOF', 'nothing would prove this restore', {
-      hint: 'name the content hash that retrieve printed, from a source that you trust, with --expect; or the AppHash of a state-sync snapshot with --app-hash',
+      hint: 'get the content hash that retrieve printed from a source that you trust, and pass it with --expect; for a state-sync snapshot, pass the AppHash with --app-hash',
     });
   }
   const stateDir = resolve(options.stateDir);
-  // Told before half an hour of building, and once more before the old store is moved.
-  // An operation of ours also has the store open, and can be named with what ends it.
+  // These checks run before half an hour of building, and again before the old store is moved.
+  // The lock comes first: a swingsnap operation also has the store open, but only `BUSY` names it and how to end it.
   lockOperation(lockedPathsOf(stateDir), { operation: 'restore', stateDir }).release();
   if (!replace) await refuseExistingStore(stateDir);
   else if (existsSync(databasePath(stateDir))) await refuseOpenDatabase(databasePath(stateDir));
@@ -184,27 +184,27 @@ async function prepare(options: RestoreOptions): Promise<string> {
 }
 
 /**
- * What is known to fail once the source is open.
+ * Makes the checks that need the open source.
  * @returns the artifact mode of the new store
  */
 async function refuseUnfit(source: Source, options: RestoreOptions): Promise<RestoreMode> {
   await refuseLargeBundles(source);
   const { swingset } = source;
   const artifactMode = chooseMode(swingset, options.artifactMode);
-  // More than the export data surely takes; how far heap snapshots compress is not known.
+  // The export data surely takes less than this. How far heap snapshots compress is unknown.
   const bytes = swingset.estimate('export data').bytes ?? 0;
   refuseNoSpace(resolve(options.stateDir), bytes, 'the new SwingStore', '--state-dir');
   const most = bytes + (swingset.estimate('artifacts').bytes ?? 0);
   if (freeBytes(resolve(options.stateDir)) < most) {
     options.progress?.note(
-      `the new SwingStore may need up to ${most} bytes: less are free at ${resolve(options.stateDir)}`,
+      `the new SwingStore may need up to ${most} bytes, but fewer are free at ${resolve(options.stateDir)}`,
     );
   }
   refuseWrongPlaces(source.mayHold, options.modules ?? []);
   return artifactMode;
 }
 
-/** A bundle is stored as it is, so one that SQLite cannot keep is known before anything is built. */
+/** Bundles are stored unchanged, so a bundle too large for SQLite is refused before anything is built. */
 async function refuseLargeBundles(source: Source): Promise<void> {
   for await (const { name, size } of source.artifactSizes()) {
     if (name.startsWith('bundle.') && size > MAX_BLOB_BYTES) throw blobTooLarge(name, size);
@@ -215,7 +215,7 @@ function chooseMode(source: SwingStoreExport, asked: RestoreMode | undefined): R
   const held = source.artifactMode;
   const mode = asked ?? (held === undefined || held === 'none' ? 'operational' : held);
   if (maySatisfy(held, mode)) return mode;
-  throw new SwingSnapError('MODE', 'the export does not hold what the artifact mode asks for', {
+  throw new SwingSnapError('MODE', 'the export does not hold all artifacts of the requested mode', {
     path: source.location,
     expected: mode,
     found: held,
