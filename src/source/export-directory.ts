@@ -6,7 +6,7 @@ import type { SwingStoreExport } from '../swing-store-export/swing-store-export.
 import type { ArtifactSize, Source } from './source.ts';
 import { swingStoreSource } from './swing-store.ts';
 
-/** @param exported what `openExportDirectory` made of it */
+/** @param exported the open export, from `openExportDirectory` */
 export function exportDirectorySource(path: string, exported: SwingStoreExport): Source {
   return swingStoreSource({
     form: 'export directory',
@@ -19,7 +19,7 @@ export function exportDirectorySource(path: string, exported: SwingStoreExport):
 async function* sizesBelow(exportDir: string): AsyncGenerator<ArtifactSize> {
   const { artifacts } = await readExportManifest(exportDir);
   for (const [name, file] of artifacts) {
-    // A file that is missing, or that may not be named, is refused when it is read.
+    // A missing file, or a file name that is not allowed, is refused on reading.
     if (file === '') continue;
     yield { name, size: statIfThere(resolveInside(exportDir, file))?.size ?? 0 };
   }

@@ -1,4 +1,4 @@
-/** Finds out which form a path holds, from its content. */
+/** Detects which form of source a path holds, from its content. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../errors.ts';
@@ -14,7 +14,7 @@ import {
 import type { StoredSnapshot } from '../storage/contract.ts';
 import { storedDirectory } from '../storage/directory.ts';
 
-/** What a path was found to be. `path` is absolute. */
+/** The source found at a path. `path` is absolute. */
 export type FoundSource =
   | { readonly form: 'snapshot'; readonly path: string; readonly snapshot: StoredSnapshot }
   | { readonly form: 'export directory'; readonly path: string }
@@ -67,7 +67,7 @@ export function findSource(source: string): FoundSource {
   });
 }
 
-/** A damaged height is not passed over for an older one: its reader says what is wrong. */
+/** Does not skip a damaged height for an older one: the reader reports the damage. */
 function newestHeight(dir: string): number | undefined {
   const names = readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
@@ -75,7 +75,7 @@ function newestHeight(dir: string): number | undefined {
   return heightsAmong(names).find((height) => !isNoSnapshot(join(dir, String(height))));
 }
 
-/** Whether it can be seen that nothing in there is a snapshot's: directories of others may be called by numbers. */
+/** Whether `dir` visibly holds no file of a snapshot: unrelated directories may have numbers for names. */
 function isNoSnapshot(dir: string): boolean {
   try {
     const names = readdirSync(dir);

@@ -1,4 +1,4 @@
-/** Opens what a path was found to hold. */
+/** Opens the source that was found at a path. */
 import { UsageError } from '../errors.ts';
 import { openExportDirectory } from '../formats/export-directory/open.ts';
 import type { OpenStateSyncOptions } from '../formats/state-sync/open.ts';
@@ -10,7 +10,7 @@ import { snapshotSource } from './snapshot.ts';
 import type { Source } from './source.ts';
 import { stateSyncSource } from './state-sync.ts';
 
-/** What a state-sync snapshot is held against. */
+/** What a state-sync snapshot is checked against. */
 export type Trust = Pick<OpenStateSyncOptions, 'appHash' | 'memStores'>;
 
 export interface OpenSourceOptions extends Trust {
@@ -20,12 +20,12 @@ export interface OpenSourceOptions extends Trust {
   readonly note: (message: string) => void;
   /** Whether a state-sync snapshot without a SwingStore is refused. */
   readonly needsExportData?: boolean | undefined;
-  /** Ends the reading of a state-sync snapshot, whose stores are read before anything is given. */
+  /** Aborts the reading of a state-sync snapshot, whose stores are read before anything is delivered. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Opens what `findSource` found. Throws as the form does.
+ * Opens what `findSource` found. Throws what opening that form throws.
  * @throws {UsageError} `NO_APP_HASH` if one is given for a form that has none
  */
 export async function openSource(found: FoundSource, options: OpenSourceOptions): Promise<Source> {

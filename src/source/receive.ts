@@ -1,4 +1,4 @@
-/** The receiver's side of any source: delivers its states, and makes them visible when all of them are right. */
+/** The receiving side of any source: has its states delivered, and makes them visible once all are verified. */
 import type { StoreDestination } from '../modules/swingset/destinations.ts';
 import { installTogether, inInstallOrder } from '../snapshot/install-together.ts';
 import type { ComparedState, InstalledState, StateModule } from '../snapshot/module-contract.ts';
@@ -11,30 +11,30 @@ export interface ReceiveOptions extends Omit<DeliverOptions, 'digests' | 'wholly
   readonly wholly?: boolean | undefined;
 }
 
-/** A module, and what became of its state. */
+/** A module, and the outcome for its state. */
 export interface ModuleResult extends NamedState {
   /** Where its state is; undefined if it was only verified. */
   readonly path?: string;
-  /** Where what was there before is. */
+  /** Where the previous state was moved. */
   readonly movedTo?: string;
-  /** How it compares with what is there. */
+  /** How it compares with the state in place. */
   readonly compared?: ComparedState;
 }
 
 export interface Received<Installed extends InstalledState> {
-  /** What was copied of the SwingStore, with the content hash of the whole source. */
+  /** Summary of the copied SwingStore, with the content hash of the whole source. */
   readonly summary: ExportSummary;
   readonly store: Installed;
-  /** In the order in which they were installed. */
+  /** In the order of their installation. */
   readonly modules: readonly ModuleResult[];
-  /** SHA-256 of the manifest of a snapshot of which all was read. */
+  /** SHA-256 of a snapshot's manifest, if the whole snapshot was read. */
   readonly provedManifest?: string | undefined;
 }
 
 /**
- * Receives all of a source, and installs it when all of it is right: what is named by its content first, the store last.
+ * Receives a whole source, and installs it once all of it is verified: content-addressed states first, the store last.
  * @param others writers for what the source holds beside the SwingStore
- * @throws {VerificationError} for whatever is wrong; nothing is left then
+ * @throws {VerificationError} for anything wrong; nothing is left behind
  */
 export async function receive<Installed extends InstalledState>(
   source: Source,
@@ -69,7 +69,7 @@ export async function receive<Installed extends InstalledState>(
   }
 }
 
-/** What was copied, with the content hash of all that it was a part of. */
+/** The summary, with the content hash of the whole source. */
 function withContentHash(summary: ExportSummary, contentHash: string | undefined): ExportSummary {
   const { hashes } = summary;
   if (contentHash === undefined || hashes === undefined) return summary;

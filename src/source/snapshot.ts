@@ -1,4 +1,4 @@
-/** A snapshot as a source: a container of states, of which modules get the chunks. */
+/** A snapshot as a source: a container of states, whose chunks are passed to modules. */
 import type { StoreDestination } from '../modules/swingset/destinations.ts';
 import { SWINGSET } from '../modules/swingset/layout.ts';
 import { swingsetModule } from '../modules/swingset/module.ts';
@@ -15,7 +15,7 @@ import type { ExportSummary } from '../swing-store-export/swing-store-export.ts'
 import type { ArtifactSize, Delivered, DeliverOptions, Source } from './source.ts';
 import { SWINGSET_STATE } from './swing-store.ts';
 
-/** Opens a stored snapshot, of which only the manifest is read. Throws as `readManifestFile`. */
+/** Opens a stored snapshot, and reads only its manifest. Throws what `readManifestFile` throws. */
 export async function snapshotSource(
   stored: StoredSnapshot,
   options: OpenSnapshotOptions,
@@ -39,7 +39,7 @@ export async function snapshotSource(
     readers: async () => [swingsetModule({ source: swingset })],
     left: () => {
       const names = held.map(({ name }) => name).join(', ');
-      return names === '' ? undefined : `modules of the source that were left: ${names}`;
+      return names === '' ? undefined : `modules of the source that were left out: ${names}`;
     },
     deliver: async (destination, others, deliver) =>
       deliverChunks(snapshot, destination, others, deliver),
@@ -88,8 +88,8 @@ async function deliverChunks<Installed extends InstalledState>(
 }
 
 /**
- * A copy leaves the artifacts that the artifact mode has no use for, and takes their hashes from the list. A snapshot of
- * that mode has none of them.
+ * A copy skips the artifacts that the artifact mode has no use for, and takes their hashes from the list. A snapshot of
+ * that mode must not hold any.
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`
  */
 function refuseUnread({ stored, manifest }: OpenedSnapshot, { artifacts }: ExportSummary): void {

@@ -1,6 +1,6 @@
 /**
- * A source holds the states of one height, whatever its form: it delivers them to modules, and says by itself what only
- * its form knows. No verb asks which form it reads.
+ * A source holds the states of one height, in any form. It delivers them to modules, and answers every question that
+ * depends on its form. No verb asks which form it reads.
  */
 import type { ByteCodes } from '../formats/state-sync/open.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
@@ -29,29 +29,29 @@ export interface Source {
   /** An absolute path. */
   readonly path: string;
   readonly height: number;
-  /** The SwingStore in it, for a verb that takes nothing else. */
+  /** Its SwingStore, for a verb that needs nothing else. */
   readonly swingset: SwingStoreExport;
-  /** The states that it may hold beside the SwingStore, as far as that is known at once. */
+  /** The states that it may hold beside the SwingStore, as far as is known on opening. */
   readonly mayHold: readonly NamedState[];
-  /** What the AppHash proves; only of a state-sync snapshot, once its stores are read. */
+  /** What the AppHash proves. Only a state-sync snapshot has it, once its stores are read. */
   readonly proof: AppHashProof | undefined;
-  /** Byte code that was read; only of a state-sync snapshot with a store `wasm`. */
+  /** The byte code that was read. Only a state-sync snapshot with a store `wasm` has it. */
   readonly codes: ByteCodes | undefined;
-  /** The content hash that it promises. */
+  /** The content hash that the source declares. */
   readonly contentHash: string | undefined;
 
-  /** The states that it holds beside the SwingStore. A state-sync snapshot is read to the end of its stores for that. */
+  /** The states that it holds beside the SwingStore. To find them, a state-sync snapshot reads all of its stores. */
   others(progress: Progress): Promise<readonly NamedState[]>;
   /** Names of artifacts and their sizes in bytes, as far as the form lists them. */
   artifactSizes(): AsyncIterable<ArtifactSize>;
-  /** Modules that read its states, to be packed. Throws as {@link others} and {@link SwingStoreExport}. */
+  /** Modules that read its states for packing. Throws what {@link others} and {@link SwingStoreExport} throw. */
   readers(progress: Progress): Promise<readonly StateModule[]>;
-  /** What a verb leaves that has read the SwingStore alone, in one line; undefined if that is nothing. */
+  /** One line on what a verb that reads only the SwingStore leaves out; undefined if it leaves out nothing. */
   left(): string | undefined;
   /**
-   * Delivers all states at the same time. Nothing is visible when it returns.
+   * Delivers all states at the same time. None of them is visible yet when it returns.
    * @param others writers of the states that {@link others} names
-   * @throws {VerificationError} for whatever is wrong; nothing is left then
+   * @throws {VerificationError} for anything wrong; nothing is left behind
    */
   deliver<Installed extends InstalledState>(
     destination: StoreDestination<Installed>,
@@ -59,7 +59,7 @@ export interface Source {
     options: DeliverOptions,
   ): Promise<Delivered<Installed>>;
   /**
-   * Hashes the files of chunks, and looks at nothing that is in them.
+   * Hashes the chunk files without looking at their contents.
    * @throws {VerificationError} `SNAPSHOT_DAMAGED`; {@link UsageError} `NO_CHUNKS` if the form has none
    */
   hashChunks(options: CopyOptions): Promise<HashedChunks>;
@@ -77,26 +77,26 @@ export interface DeliverOptions {
   readonly pool: WorkerPool;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
-  /** Whether artifacts beyond the artifact mode are read too, where only their bytes tell the content hash. */
+  /** Whether to read artifacts beyond the artifact mode too, where the content hash cannot be had without their bytes. */
   readonly digests: boolean;
   /** Refuses a snapshot with artifacts that its artifact mode has no use for. */
   readonly wholly: boolean;
 }
 
-/** States that are complete, each by itself, and not visible. */
+/** States that are each complete, but not yet visible. */
 export interface Delivered<Installed extends InstalledState> {
   readonly swingset: ReadyState<Installed> & { readonly state: DescribedStore<Installed> };
   readonly others: readonly ReadyState[];
-  /** SHA-256 of the manifest of a snapshot of which all was read. */
+  /** SHA-256 of a snapshot's manifest, if the whole snapshot was read. */
   readonly provedManifest?: string | undefined;
-  /** Leaves nothing. */
+  /** Removes all of them. */
   abort(error: unknown): Promise<void>;
 }
 
-/** As a manifest says it. */
+/** What the manifest declares. */
 export interface HashedChunks {
   readonly height: number;
   readonly contentHash: string;
-  /** Their number, and bytes. */
+  /** The number of chunks, and their size in bytes. */
   readonly chunks: { readonly count: number; readonly size: number };
 }

@@ -1,7 +1,7 @@
 /**
- * The byte code of a state-sync snapshot, on its way into a snapshot. It comes in the middle of the artifacts, in the
- * order in which the chain stored it, and a snapshot has it in the order of its names: so it waits in a scratch
- * directory, under its checksums, as a node would have it.
+ * Stages the byte code of a state-sync snapshot on its way into a snapshot. It arrives amid the artifacts, in the order
+ * in which the chain stored it, but a snapshot holds it in the order of its names. So it waits in a scratch directory,
+ * in files named by checksum, as on a node.
  */
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
@@ -37,8 +37,8 @@ export class StagedCodes {
   };
 
   /**
-   * The module that reads them, once all have come; those that come before it was asked for are lost.
-   * @throws {StorageError} `SCRATCH` if there can be no scratch directory
+   * The module that reads the codes once all have arrived. Codes that arrive before this call are lost.
+   * @throws {StorageError} `SCRATCH` if no scratch directory can be made
    */
   module(): StateModule {
     this.#work = makeScratchDirectory(this.#scratchDir);
@@ -55,14 +55,14 @@ export class StagedCodes {
     };
   }
 
-  /** The reader of the artifacts may fail, and then they never end. */
+  /** If the reader of the artifacts fails, the codes never end: only the signal ends the wait. */
   async #allHaveCome(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     await Promise.race([this.#ended, ...(signal ? [once(signal, 'abort')] : [])]);
     signal?.throwIfAborted();
   }
 
-  /** Removes them. */
+  /** Removes the codes. */
   close(): void {
     this.#work?.remove();
     this.#work = undefined;

@@ -1,6 +1,6 @@
 /**
- * A state-sync snapshot as a source: a SwingStore, and byte code of contracts in the middle of its artifacts, which is
- * the state of the module `wasm` as if it came from a snapshot.
+ * A state-sync snapshot as a source: a SwingStore, with the byte code of contracts amid its artifacts. The byte code is
+ * delivered as the state of the module `wasm`, as if it came from a snapshot.
  */
 import type { FoundStateSync } from '../formats/state-sync/layout.ts';
 import {
@@ -31,7 +31,7 @@ const BYTE_CODE: NamedState = { name: WASM, kind: WASM };
 
 type StateSyncSourceOptions = Omit<OpenStateSyncOptions, 'onCode' | 'onCodesEnd'>;
 
-/** Opens what `findStateSync` has found. Nothing is read before states are asked for. */
+/** Opens what `findStateSync` found. Reads nothing until states are requested. */
 export function stateSyncSource(found: FoundStateSync, options: StateSyncSourceOptions): Source {
   return new StateSyncSource(found, options);
 }
@@ -45,7 +45,7 @@ class StateSyncSource implements Source {
   readonly contentHash = undefined;
   readonly artifactSizes = noSizes;
   readonly #staged: StagedCodes;
-  /** Takes each byte code that comes. */
+  /** Takes each byte code as it arrives. */
   #take: ((code: ByteCode) => Promise<void>) | undefined;
 
   constructor(found: FoundStateSync, options: StateSyncSourceOptions) {
@@ -84,7 +84,7 @@ class StateSyncSource implements Source {
   left(): string | undefined {
     const { count } = this.codes ?? { count: 0 };
     if (count === 0 || this.#take !== undefined) return undefined;
-    return `${count} byte codes were left: an export directory has no place for them`;
+    return `${count} byte codes were left out: an export directory has no place for them`;
   }
 
   /** Byte code is written while the artifacts of the SwingStore are copied. */
@@ -127,7 +127,7 @@ class StateSyncSource implements Source {
 
   async close(): Promise<void> {
     await this.swingset.close();
-    // Now no code is staged any more, and none is read.
+    // From now on, no code is staged or read.
     this.#staged.close();
   }
 }

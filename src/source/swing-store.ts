@@ -43,7 +43,7 @@ export function swingStoreSource({
 
 /** Sizes of a form that lists none. */
 export async function* noSizes(): AsyncGenerator<ArtifactSize> {
-  // Large artifacts are refused where they come.
+  // Large artifacts are refused when they are read.
 }
 
 async function deliverStore<Installed extends InstalledState>(
@@ -62,7 +62,7 @@ async function deliverStore<Installed extends InstalledState>(
 /** @throws {UsageError} `NO_CHUNKS`, always */
 export function refuseNoChunks(form: SourceForm, path: string): never {
   const what = form === 'export directory' ? 'an export directory' : `a ${form}`;
-  throw new UsageError('NO_CHUNKS', `${what} has no chunks that name their hashes`, {
+  throw new UsageError('NO_CHUNKS', `${what} has no chunk hashes to check`, {
     path,
     hint: 'leave out --quick',
   });

@@ -1,4 +1,4 @@
-/** All of a stored snapshot is read and proved, and nothing is kept of it. */
+/** Reads and proves a whole stored snapshot, and keeps nothing of it. */
 import { defaultScratchDir } from '../io/files/scratch.ts';
 import { noProgress } from '../io/progress.ts';
 import { inlinePool } from '../io/threads/pool.ts';
@@ -16,8 +16,8 @@ export interface VerifyStoredOptions extends OpenSnapshotOptions {
 }
 
 /**
- * @param file the manifest that is meant
- * @throws {VerificationError} for whatever is wrong with it, or if its manifest is another by now
+ * @param file the manifest that the snapshot must have
+ * @throws {VerificationError} for anything wrong with it, or if its manifest has changed meanwhile
  */
 export async function verifyStored(
   stored: StoredSnapshot,

@@ -332,11 +332,11 @@ describe('export --from', () => {
       return notes;
     };
     expect(await of(right, join(dir, 'E'))).toContain(
-      '4 byte codes were left: an export directory has no place for them',
+      '4 byte codes were left out: an export directory has no place for them',
     );
     await told('retrieve', '--from', right, '--snapshot-dir', join(dir, 'D'));
     expect(await of(join(dir, 'D'), join(dir, 'E2'))).toEqual([
-      'modules of the source that were left: wasm',
+      'modules of the source that were left out: wasm',
     ]);
     expect(await of(without, join(dir, 'E3'))).toEqual([
       expect.stringContaining('nothing was proved'),

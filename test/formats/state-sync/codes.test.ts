@@ -201,7 +201,7 @@ describe('byte codes', () => {
       const { exitCode, json } = await runCli([...command, '--app-hash', right.appHash, '--json']);
       const note: Readonly<Record<string, string>> = {
         restore: 'module wasm (wasm) has no place to go, and is only verified: see --module',
-        export: '20 byte codes were left: an export directory has no place for them',
+        export: '20 byte codes were left out: an export directory has no place for them',
       };
       const notes = Object.entries(note).flatMap(([of, text]) => (of === command[0] ? [text] : []));
       expect({ exitCode, json }).toMatchObject({ exitCode: 0, json: { notes } });
