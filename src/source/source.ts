@@ -77,7 +77,7 @@ export interface DeliverOptions {
   readonly pool: WorkerPool;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
-  /** Whether to read artifacts beyond the artifact mode too, where the content hash cannot be had without their bytes. */
+  /** Whether to read artifacts beyond the artifact mode too, where the content hash needs their bytes. */
   readonly digests: boolean;
   /** Refuses a snapshot with artifacts that its artifact mode has no use for. */
   readonly wholly: boolean;
