@@ -1,6 +1,6 @@
 /**
- * The end of a `retrieve` that was killed while it removed its export directory: the snapshot is there and whole, the
- * rest of the export names it, and nothing but the removal is left to be done.
+ * Finishes a `retrieve` that was killed while it removed its export directory. The snapshot exists and is complete, the
+ * rest of the export names it, and only the removal remains.
  */
 import { existsSync } from 'node:fs';
 import { NotFoundError, VerificationError } from '../../errors.ts';
@@ -23,7 +23,7 @@ export interface FinishOptions {
   readonly belief: Belief;
   readonly codec: ZstdCodec;
   readonly pool?: WorkerPool;
-  /** The height that the caller asks for. */
+  /** The height that the caller requests. */
   readonly height?: number | undefined;
 }
 
@@ -33,9 +33,9 @@ export interface FinishedRetrieve {
 }
 
 /**
- * @returns undefined if no such removal was begun in `exportDir`, or `storage` has no snapshot of what it was
+ * @returns undefined if no such removal was begun in `exportDir`, or `storage` has no snapshot of that export
  * @throws {BusyError} `BUSY` if another operation is removing it
- * @throws {VerificationError} `SNAPSHOT_DAMAGED` if that snapshot is not what it says; nothing is removed then
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if that snapshot fails verification; nothing is removed then
  */
 export async function finishRetrieve(
   exportDir: string,
@@ -86,7 +86,7 @@ async function openIn(
   }
 }
 
-/** The rest of the export is no longer enough to make the snapshot again: it must be there, and be true. */
+/** The rest of the export can no longer make the snapshot again, so the snapshot must exist and be proved. */
 async function refuseUnproved(
   stored: StoredSnapshot,
   file: ManifestFile,
@@ -102,7 +102,7 @@ async function refuseUnproved(
       path,
       expected,
       found,
-      hint: 'what is left of the export directory stays: export again, into another directory',
+      hint: 'the rest of the export directory is kept: export again, into another directory',
       cause: error,
     });
   }

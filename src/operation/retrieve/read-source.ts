@@ -1,4 +1,4 @@
-/** What `retrieve` reads: an export directory once its export is done, or the live store, locked; or any other form. */
+/** The sources of `retrieve`: an export directory whose export is done, the live store (locked), or any other form. */
 import { resolve } from 'node:path';
 import { openExportDirectory } from '../../formats/export-directory/open.ts';
 import { exportOfPinned } from '../../formats/swing-store/read/open.ts';
@@ -21,9 +21,9 @@ import { openSourceAt, refuseHeight } from '../with-source.ts';
 
 export interface ExportDirectorySource {
   readonly exportDir: string;
-  /** Whether the export directory goes once the snapshot is durable: `ours` if it carries our record. */
+  /** Whether to remove the export directory once the snapshot is durable: `ours` if it has a record of swingsnap. */
   readonly remove: 'ours' | 'always' | 'never';
-  /** Whether an export that is still in progress is waited for. */
+  /** Whether to wait for an export in progress. */
   readonly wait: boolean;
 }
 
@@ -36,14 +36,14 @@ export interface LiveStoreSource extends PinBounds {
   readonly timeout?: number | undefined;
 }
 
-/** Any readable form, which is left as it is. */
+/** Any readable form. It is not changed. */
 export interface OtherSource extends Trust {
   readonly from: string;
 }
 
 export type RetrieveSource = ExportDirectorySource | LiveStoreSource | OtherSource;
 
-/** The source without waiting for anything: a check reports what is so now. */
+/** The same source without any waiting: a check reports the present state. */
 export function unhurried(source: RetrieveSource): RetrieveSource {
   if ('from' in source) return source;
   return 'stateDir' in source ? { ...source, awaited: undefined } : { ...source, wait: false };
@@ -58,11 +58,11 @@ export interface ReadContext {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A source that is open, and locked where operations could meet. */
+/** An open source, locked where operations could collide. */
 export interface HeldSource {
   readonly source: Source;
   readonly progress: Progress;
-  /** Aborted when the caller's signal is, or a bound is passed. */
+  /** Aborted with the caller's signal, or when a bound is exceeded. */
   readonly signal?: AbortSignal | undefined;
   /** The export directory that is read. */
   readonly directory?: HeldDirectory | undefined;
@@ -71,7 +71,7 @@ export interface HeldSource {
 type Work<Result> = (held: HeldSource) => Promise<Result>;
 
 /**
- * Runs `work` with the source, which is closed and unlocked whatever happens.
+ * Runs `work` with the source, and closes and unlocks the source in any case.
  * @throws {BusyError} `BUSY` if another operation is in progress there
  * @throws as `awaitExport`, `openExportDirectory`, `openStoreView`, `openSourceAt`
  */
@@ -144,7 +144,7 @@ async function withStore<Result>(
       });
       const swingset = exportOfPinned(store, live.artifactMode, pool);
       try {
-        // As many threads again check and pack what they read.
+        // The pool has as many threads, which check and pack what the readers read.
         await store.startReaders(pool.concurrency);
         lock.update({ height: store.height });
         const lookout = watchPin(store, live, signal);

@@ -1,4 +1,4 @@
-/** `retrieve`: an export directory, the live store itself, or any other source becomes a snapshot. */
+/** `retrieve`: packs an export directory, the live store itself, or any other source as a snapshot. */
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
@@ -39,21 +39,21 @@ import {
 export interface RetrieveOptions extends OperationOptions {
   readonly source: RetrieveSource;
   readonly snapshotDir: string;
-  /** What is read beside the SwingStore. */
+  /** The states to read beside the SwingStore. */
   readonly modules?: readonly NamedPlace[] | undefined;
   /** The height that the source must be at. */
   readonly height?: number | undefined;
-  /** Keeps so many of the highest heights, this one included, and removes the others. */
+  /** How many of the highest heights to keep, this one included. The others are removed. */
   readonly keepLast?: number | undefined;
   /** Replaces another snapshot of that height. */
   readonly replace?: boolean | undefined;
-  /** Raw bytes of a chunk at most. */
+  /** Maximum raw bytes of a chunk. */
   readonly chunkBytes?: number | undefined;
   /** zstd level. */
   readonly level?: number | undefined;
-  /** Whether chunks are taken over from an earlier height; by default they are. */
+  /** Whether to reuse chunks of an earlier height; true by default. */
   readonly reuse?: boolean | undefined;
-  /** Whether each of them is hashed again. By default it is, and always before an export directory is removed. */
+  /** Whether to hash each reused chunk again; true by default, and always before an export directory is removed. */
   readonly recheck?: boolean | undefined;
   /** Name and version of the program, for the manifest; by default those of this library. */
   readonly madeBy?: string | undefined;
@@ -66,14 +66,14 @@ export interface Retrieved extends WrittenSnapshot {
   readonly removal: Removal | undefined;
   /** Heights that `keepLast` removed. */
   readonly removedHeights: readonly number[];
-  /** Height of the snapshot that chunks were taken over from. */
+  /** Height of the snapshot that chunks were reused from. */
   readonly reusedFrom: number | undefined;
 }
 
-/** What zstd takes as a good compromise of time and size. */
+/** The level that zstd considers a good compromise of time and size. */
 export const DEFAULT_LEVEL = 3;
 
-/** Looks whether {@link retrieve} could start, without making anything. Throws as it does. */
+/** Checks whether {@link retrieve} could start, without making anything. Throws what it throws. */
 export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> {
   return withWorkerPool(options.concurrency, async (pool) => {
     const { codec, ...context } = await prepare(options, pool);
@@ -97,9 +97,9 @@ export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> 
 }
 
 /**
- * Packages a source as a snapshot, proving on the way that it is whole and what its records say.
- * @throws {VerificationError} if it is not; nothing is published then
- * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if another snapshot of that height is there, and as the source's form
+ * Packs a source as a snapshot, and proves on the way that it is complete and matches its records.
+ * @throws {VerificationError} if it does not; nothing is published then
+ * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if there is another snapshot of that height; what the source's form throws
  */
 export async function retrieve(options: RetrieveOptions): Promise<Retrieved> {
   return withWorkerPool(options.concurrency, async (pool) => {
@@ -155,7 +155,7 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
 }
 
 /**
- * What the source holds, and what is read beside it.
+ * Modules for the states of the source, and for those that are read beside it.
  * @throws {UsageError} `MODULE_TWICE` if a place has the name of a state of the source
  */
 async function modulesOf(
@@ -175,7 +175,7 @@ async function modulesOf(
   return [...modules, ...modulesToRead(places)];
 }
 
-/** What is left to do where a retrieve was killed after its snapshot was published. */
+/** Finishes a retrieve that was killed after it had published its snapshot; undefined if there is none. */
 async function finishBegun(work: Work): Promise<Retrieved | undefined> {
   const { options, storage, codec, pool, progress } = work;
   const { source, snapshotDir, keepLast: keep } = options;
@@ -223,7 +223,7 @@ async function prepare(options: RetrieveOptions, pool: WorkerPool): Promise<Prep
   return { codec, level, chunkBytes, scratchDir, height, pool, progress, signal };
 }
 
-/** Whether it is an export directory that may go once its snapshot is durable. */
+/** Whether the source is an export directory that may be removed once its snapshot is durable. */
 function mayRemove(source: RetrieveSource): source is ExportDirectorySource {
   return 'exportDir' in source && source.remove !== 'never';
 }
@@ -239,7 +239,7 @@ async function removeSource(
   return remove ? removeHeldExport(directory) : undefined;
 }
 
-/** As manifests have it: `swingsnap 0.1.0`. */
+/** In the form that manifests use: `swingsnap 0.1.0`. */
 function programName(): string {
   const manifest = new URL('../../../package.json', import.meta.url);
   const { name, version } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<string, string>;

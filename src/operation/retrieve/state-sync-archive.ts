@@ -1,4 +1,4 @@
-/** `retrieve --format state-sync`: the stores of a state-sync snapshot, with the artifacts of an export behind them. */
+/** `retrieve --format state-sync`: packs the stores of a state-sync snapshot, then the artifacts of an export. */
 import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../../errors.ts';
@@ -24,17 +24,17 @@ import {
 } from './read-source.ts';
 
 export interface RetrieveStateSyncOptions extends OperationOptions, Trust {
-  /** Has the artifacts; it is left as it is. */
+  /** Provides the artifacts. It is not changed. */
   readonly source: RetrieveSource;
   /** The state-sync snapshot whose stores are taken. */
   readonly storesFrom: string;
-  /** A directory with the byte code of the chain, to be taken instead of what that snapshot has. */
+  /** A directory with the byte code of the chain, to use instead of the snapshot's. */
   readonly wasmDir?: string | undefined;
-  /** Where the archive goes. */
+  /** The directory for the archive. */
   readonly snapshotDir: string;
   /** The height that both must be at. */
   readonly height?: number | undefined;
-  /** Whether another archive of that height is replaced. */
+  /** Whether to replace another archive of that height. */
   readonly replace?: boolean | undefined;
 }
 
@@ -42,11 +42,11 @@ export interface RetrievedStateSync extends Repacked {
   /** Path of the archive. */
   readonly path: string;
   readonly height: number;
-  /** That of the snapshot whose stores were taken. */
+  /** Format of the snapshot whose stores were taken. */
   readonly format: number;
 }
 
-/** Looks whether {@link retrieveStateSync} could start, without making anything. Throws as it does. */
+/** Checks whether {@link retrieveStateSync} could start, without making anything. Throws what it throws. */
 export async function checkRetrieveStateSync(options: RetrieveStateSyncOptions): Promise<Check[]> {
   return withWorkerPool(options.concurrency, async (pool) => {
     const { found, ...context } = prepare(options, pool);
@@ -65,7 +65,7 @@ export async function checkRetrieveStateSync(options: RetrieveStateSyncOptions):
 }
 
 /**
- * Writes `<snapshotDir>/<height>-<format>.tar.gz`, an archive that `snapshots load` takes.
+ * Writes `<snapshotDir>/<height>-<format>.tar.gz`, an archive that `snapshots load` accepts.
  * @throws {NotFoundError} `SOURCE_MISSING`, {@link UsageError} `NO_STORES` if `storesFrom` is not a state-sync snapshot
  * @throws as `repackStateSync` and `withRetrieveSource`; nothing is published then
  */
@@ -126,7 +126,7 @@ function prepare(options: RetrieveStateSyncOptions, pool: WorkerPool): Prepared 
   }
   checkWritable(snapshotDir, 'snapshot dir');
   const scratchDir = chooseScratchDir(options.scratchDir, snapshotDir);
-  // About what the stores take; how large the artifacts become is not known.
+  // About the size of the stores. How large the artifacts become is unknown.
   const bytes = bytesOf(found);
   refuseNoSpace(scratchDir, bytes, 'the chunks', '--scratch-dir');
   refuseNoSpace(resolve(snapshotDir), bytes, 'the archive', '--snapshot-dir');
@@ -155,7 +155,7 @@ function bytesOf({ kind, path }: FoundStateSync): number {
   return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
 }
 
-/** What has the artifacts; a state-sync snapshot is held against the same AppHash as the stores. */
+/** The source of the artifacts. A state-sync snapshot is checked against the same AppHash as the stores. */
 function artifactsOf({ source, appHash, memStores }: RetrieveStateSyncOptions): RetrieveSource {
   if (!('from' in source)) return source;
   const { from } = source;
