@@ -21,7 +21,7 @@ import type {
 } from '../../swing-store-export/swing-store-export.ts';
 import { watchPin } from '../store-view/bounds.ts';
 
-/** How a store and an export that it holds relate. */
+/** How a store compares with an export that it holds. */
 export interface StoreComparison {
   /** The database file. */
   readonly path: string;
@@ -29,14 +29,14 @@ export interface StoreComparison {
   readonly artifactMode: ArtifactMode;
   /** Number of artifacts that are equal. */
   readonly equal: number;
-  /** Number of further artifacts that only the store has: history, no differences. */
+  /** Number of further artifacts that only the store has. They are history, not differences. */
   readonly onlyInStore: number;
 }
 
 /**
  * Verifies `source`, then that the store in `stateDir` holds it: the same height, the same export data to the last
- * entry, and each artifact of the mode equal. Without a mode in `options`, the lesser of the source's and of what
- * the store is complete for.
+ * entry, and equal artifacts of the mode. Without a mode in `options`, the mode is the lesser of the source's and the
+ * highest that the store is complete for.
  * @throws {VerificationError} `STORE_HEIGHT`; `STORE_DIFFERS` with the first ten differences
  */
 export async function compareWithStore(
@@ -51,7 +51,7 @@ export async function compareWithStore(
   const comparison = new Comparison(store.location, scratchDir);
   try {
     refuseOtherHeight(store, source.height);
-    // The node's -wal need not wait while the source is read.
+    // Does not hold back the node's -wal while the source is read.
     pinned.unpin();
     let artifactMode = options.artifactMode ?? 'operational';
     const { summary } = await copyVerified(source, async () => nullSink(), {
@@ -120,7 +120,7 @@ async function hashExportData(
   return hash.digest('hex');
 }
 
-/** What was expected of a store, in a scratch database, and what was found to differ. */
+/** The expected contents of a store, in a scratch database, and the differences found. */
 class Comparison {
   readonly #db: Database;
   readonly #differences: Differences;
@@ -169,7 +169,7 @@ class Comparison {
     }
     const missing = this.#db.prepare('SELECT name FROM artifacts ORDER BY name').pluck();
     for (const name of missing.iterate() as IterableIterator<string>) {
-      this.#differences.differs(`artifact ${name} is missing in the store`);
+      this.#differences.differs(`artifact ${name} is missing from the store`);
     }
     return onlyInStore;
   }
@@ -204,7 +204,7 @@ class Comparison {
     }
     const missing = this.#db.prepare('SELECT key FROM entries ORDER BY key').pluck();
     for (const key of missing.iterate() as IterableIterator<string>) {
-      this.#differences.differs(`${key} is missing in the store`);
+      this.#differences.differs(`${key} is missing from the store`);
     }
   }
 
@@ -217,7 +217,7 @@ class Comparison {
   }
 }
 
-/** SHA-256 of an artifact in the store, or what keeps it from being read. */
+/** SHA-256 of an artifact in the store, or the error message if it cannot be read. */
 async function digestOf(data: AsyncIterable<Uint8Array>, progress: Progress): Promise<string> {
   const tap = new DigestTap();
   try {

@@ -1,4 +1,4 @@
-/** `verify`: proves that a source is whole, and that a store holds it. */
+/** `verify`: proves that a source is complete, and that a store holds it. */
 import { resolve } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 import type { ByteCodes } from '../../formats/state-sync/open.ts';
@@ -25,9 +25,9 @@ import { compareWithStore, type StoreComparison } from './compare-with-store.ts'
 export interface VerifyOptions extends SourceOptions {
   /** A state dir whose store must hold the export. */
   readonly stateDir?: string | undefined;
-  /** What other modules must hold, where they are compared. */
+  /** Where the states of other modules are, to compare them. */
   readonly modules?: readonly NamedPlace[] | undefined;
-  /** By default the source's own. */
+  /** By default the mode of the source. */
   readonly artifactMode?: ArtifactMode | undefined;
   /** The content hash that the source must have. */
   readonly expect?: string | undefined;
@@ -37,21 +37,21 @@ export interface Verified {
   readonly form: SourceForm;
   readonly source: string;
   readonly summary: ExportSummary;
-  /** Only of a state-sync snapshot. */
+  /** Set only for a state-sync snapshot. */
   readonly proof: AppHashProof | undefined;
-  /** Whether the caller's content hash covers the height. An AppHash does not: there, the height is a label. */
+  /** Whether the caller's content hash proves the height. An AppHash does not cover it: the height is then a label. */
   readonly heightProved: boolean;
-  /** Only of a state-sync snapshot with a store `wasm`. */
+  /** Set only for a state-sync snapshot with a store `wasm`. */
   readonly codes: ByteCodes | undefined;
-  /** Only if a state dir was named. */
+  /** Set only if a state dir was named. */
   readonly store: StoreComparison | undefined;
   readonly modules: readonly ModuleResult[];
 }
 
 /**
- * Reads all of the source and proves that it is what its hashes and records say; with `stateDir`, then compares the
- * store there with it. A snapshot of which all was read is known to this user from then on.
- * @throws {VerificationError} for whatever is wrong; {@link NotFoundError} if the source is not there
+ * Reads the whole source and proves that it matches its hashes and records. With `stateDir`, it then compares the store
+ * there with the source. A snapshot that was read whole is known to this user from then on.
+ * @throws {VerificationError} for anything wrong; {@link NotFoundError} if the source does not exist
  */
 export async function verify(options: VerifyOptions): Promise<Verified> {
   const { progress = noProgress, signal, expect, artifactMode, modules: places = [] } = options;
@@ -79,7 +79,7 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
   });
 }
 
-/** Keeps nothing, and compares with a store if one was named. */
+/** Keeps nothing, and compares with the store in `stateDir` if that is given. */
 function destinationOf(
   { stateDir, artifactMode }: VerifyOptions,
   scratchDir: string,
@@ -92,7 +92,7 @@ function destinationOf(
   };
 }
 
-/** Looks whether {@link verify} could start, without reading more than a manifest. Throws as it does. */
+/** Checks whether {@link verify} could start, without reading more than a manifest. Throws what it throws. */
 export async function checkVerify(options: VerifyOptions): Promise<Check[]> {
   const scratchDir = chooseScratchDir(options.scratchDir);
   const silent = { ...options, progress: noProgress };
@@ -111,8 +111,8 @@ export interface QuicklyVerified extends HashedChunks {
 }
 
 /**
- * Only checks that all chunks of a snapshot are there with the right hash. What is expected of it is held against
- * what its manifest says: a wrong one is found, a forged one is not.
+ * Only checks that all chunks of a snapshot exist and have the right hash. It compares what the caller expects with what
+ * the manifest declares, so it detects a wrong snapshot, but not a forged one.
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`, `HASH_MISMATCH`; {@link SwingSnapError} `HEIGHT`
  * @throws {UsageError} `NO_CHUNKS` for an export directory, whose files have no hashes of their own
  */
@@ -123,11 +123,11 @@ export async function quicklyVerify(options: QuicklyVerifyOptions): Promise<Quic
     const hashed = await source.hashChunks({ progress, signal, pool });
     const { contentHash } = hashed;
     if (expect !== undefined && expect !== contentHash) {
-      throw new VerificationError(
-        'HASH_MISMATCH',
-        'the snapshot says that it has another contentHash',
-        { path: source.path, expected: expect, found: contentHash },
-      );
+      throw new VerificationError('HASH_MISMATCH', 'the snapshot declares another contentHash', {
+        path: source.path,
+        expected: expect,
+        found: contentHash,
+      });
     }
     return { form: source.form, source: source.path, ...hashed };
   });
