@@ -1,6 +1,6 @@
 /**
- * Who holds the lock on a directory. The kernel says which process, where this user may look at it; a notice says what it
- * does, and is believed only of that process, in the own directory of that process's user.
+ * Identifies the holder of the lock on a directory. The kernel names the process, if this user may inspect it. A notice
+ * describes what the process does. It is believed only of that process, and only in the directory of its user.
  */
 import { readFileSync, type Stats } from 'node:fs';
 import { hostname } from 'node:os';
@@ -10,20 +10,20 @@ import { readNotice, type Notice } from './notice.ts';
 
 const ROOT = 0;
 
-/** What is known of an operation that holds a lock; nothing of one that this user may not look at. */
+/** What is known of an operation that holds a lock. Empty if this user may not inspect its process. */
 export interface Holder extends Partial<Notice> {
-  /** Of its process; only where it has no notice, or is another user's. */
+  /** User id of its process. Set only if the process has no notice, or belongs to another user. */
   readonly uid?: number;
 }
 
 type Identity = Pick<Stats, 'dev' | 'ino'>;
 
-/** Who holds the lock on `locked`, which is held. */
+/** The holder of the lock on `locked`, which is held. */
 export function holderOf(locked: Identity): Holder {
   const user = process.geteuid?.() ?? ROOT;
   const own = readNotice(userStateDir(), user, locked);
   const likely = own === undefined ? [] : flockHolders(locked, [own.pid]);
-  // Elsewhere than on Linux no process can be asked.
+  // Only Linux can name the process.
   if (likely === undefined) return own !== undefined && isAlive(own) ? own : {};
   const believed = noticeOf(likely, user, own);
   if (believed !== undefined) return believed;
@@ -31,7 +31,7 @@ export function holderOf(locked: Identity): Holder {
   return noticeOf(holders, user, own) ?? ofAnotherUser(holders, user, locked) ?? {};
 }
 
-/** The notice, if its process is among the holders: with the number that the process has here. */
+/** The notice, if its process is among the holders, with the pid that the process has in this namespace. */
 function noticeOf(
   holders: readonly LockHolder[],
   user: number,
@@ -41,7 +41,7 @@ function noticeOf(
   return notice && holder && { ...notice, pid: holder.pid };
 }
 
-/** What is known without a notice of one's own; root, who may look at every process, may read those of others. */
+/** What is known without a notice of this user. Root may inspect every process, and may read the notices of others. */
 function ofAnotherUser(
   holders: readonly LockHolder[],
   user: number,
@@ -55,7 +55,7 @@ function ofAnotherUser(
   const home = homeOf(uid);
   const theirs = home && noticeOf([holder], uid, readNotice(stateDirInHome(home), uid, locked));
   if (!theirs) return process;
-  // No paths: advice would name them, and root would do there what another user likes.
+  // Omits paths: hints would name them, and root would then do there what another user likes.
   const { operation, since, height, awaitedHeight, progress } = theirs;
   return { ...process, operation, since, height, awaitedHeight, progress };
 }

@@ -1,4 +1,4 @@
-/** One operation at a time on a SwingStore, and on an export directory. */
+/** Allows one operation at a time on a SwingStore, and on an export directory. */
 import { realpathSync, statSync, type Stats } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
@@ -25,13 +25,13 @@ export class OperationLock {
     this.#notices = locks.flatMap(({ stat }) => PublishedNotice.publish(stat, notice) ?? []);
   }
 
-  /** Changes what the notice says. */
+  /** Updates the notice. */
   update(facts: Partial<NoticeFacts>): void {
     this.#notice = { ...this.#notice, ...facts };
     for (const notice of this.#notices) notice.update(this.#notice);
   }
 
-  /** Whether nothing was there to be locked. */
+  /** Whether nothing existed that could be locked. */
   get isEmpty(): boolean {
     return this.#locks.length === 0;
   }
@@ -45,21 +45,22 @@ export class OperationLock {
 }
 
 /**
- * What to lock so that no two operations meet at the store of a state dir, by whatever path either came. Of the
- * database it is the directory that really holds it: SQLite's own locks on it would go with a descriptor that we close.
+ * What to lock so that no two operations collide on the store of a state dir, whatever path each uses. For the
+ * database, this is the directory that really holds it. The file itself is not opened for a lock: closing any
+ * descriptor of it would drop SQLite's own locks on it.
  */
 export function lockedPathsOf(stateDir: string): string[] {
   return [stateDir, databasePath(stateDir)];
 }
 
 /**
- * Takes the locks of all `paths` that exist, or none: of a directory its own, of a file that of its directory.
+ * Takes the locks of all `paths` that exist, or of none. A directory has its own lock, a file that of its directory.
  * @throws {BusyError} `BUSY` naming the operation that is in progress
  * @throws {StorageError} `LOCK_UNAVAILABLE`
  */
 export function lockOperation(paths: readonly string[], facts: NoticeFacts): OperationLock {
   let locks: readonly DirectoryLock[];
-  // Another that held them before may have removed or replaced what the paths name: then these are locks on nothing.
+  // A previous holder may have removed or replaced what the paths name. Then these locks protect nothing.
   while (!areOf((locks = takeAll(paths)), paths)) for (const lock of locks) lock.release();
   const since = new Date().toISOString();
   return new OperationLock(locks, { ...facts, pid: process.pid, host: hostname(), since });
@@ -89,13 +90,13 @@ function areOf(locks: readonly DirectoryLock[], paths: readonly string[]): boole
 }
 
 interface LockedDirectory {
-  /** What was asked for. */
+  /** The requested path. */
   readonly path: string;
   readonly dir: string;
   readonly stat: Stats;
 }
 
-/** The directories at `paths`, and those that really hold the files there, each once; none where nothing is. */
+/** The directories at `paths`, and those that really hold the files there, each once. Skips paths that do not exist. */
 function directoriesOf(paths: readonly string[]): LockedDirectory[] {
   const found: LockedDirectory[] = [];
   for (const path of paths) {
@@ -168,5 +169,5 @@ export function howToEnd({ operation, exportDir, pid }: Holder): string {
     const look = operation === undefined ? `look at it with: ps -fp ${pid}, ` : '';
     return `wait for it, ${look}or end it with: kill ${pid}`;
   }
-  return 'run it again in a moment, or let root look, who sees every process, with: swingsnap status';
+  return 'run it again in a moment, or as root, which sees every process, look with: swingsnap status';
 }

@@ -1,7 +1,7 @@
 /**
- * What an operation says of itself, to those whom its lock keeps out. It only informs: the lock alone says that an operation
- * is alive. A notice is a file in its user's own directory, where no other user can write, named for the directory
- * that is locked.
+ * What an operation publishes about itself for the operations that its lock keeps out. A notice only informs: the lock
+ * alone shows that an operation is alive. It is a file named for the locked directory, in a directory of its user where
+ * no other user can write.
  */
 import {
   closeSync,
@@ -36,7 +36,7 @@ export const progressSchema = v.object({
   elapsed: count,
 });
 
-/** How far an operation is. */
+/** The progress of an operation. */
 export type OperationProgress = v.InferOutput<typeof progressSchema>;
 
 const noticeSchema = v.object({
@@ -48,7 +48,7 @@ const noticeSchema = v.object({
   stateDir: v.optional(path),
   exportDir: v.optional(path),
   height: v.optional(wholeNumber),
-  /** The height that is waited for. */
+  /** The height that the operation waits for. */
   awaitedHeight: v.optional(wholeNumber),
   progress: v.optional(progressSchema),
 });
@@ -56,11 +56,11 @@ const noticeSchema = v.object({
 export type Notice = v.InferOutput<typeof noticeSchema>;
 
 const SUBDIRECTORY = 'operations';
-/** Larger than any that is written. */
+/** Larger than any notice that is written. */
 const MAX_BYTES = 32 * 1024;
-/** What the dead have left is of no use to anybody by then. */
+/** After this time, the notice of a dead operation is useless. */
 const KEPT_MS = 30 * 24 * 3600 * 1000;
-/** One that is being rewritten may be met half-way. */
+/** A reader may see a notice that is half rewritten. */
 const ATTEMPTS = 3;
 
 type Identity = Pick<Stats, 'dev' | 'ino'>;
@@ -68,7 +68,7 @@ type Identity = Pick<Stats, 'dev' | 'ino'>;
 /** A notice that is kept up to date. */
 export class PublishedNotice {
   readonly #path: string;
-  /** Written through, since the process may have taken another user's rights meanwhile. */
+  /** Kept open for writing, since the process may have switched to another user's rights meanwhile. */
   readonly #fd: number;
   #size = 0;
 
@@ -79,7 +79,7 @@ export class PublishedNotice {
 
   /**
    * Publishes the notice of the operation that holds the lock on `locked`.
-   * @returns undefined where the user has no place for it
+   * @returns undefined if the user has no place for it
    */
   static publish(locked: Identity, notice: Notice): PublishedNotice | undefined {
     const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
@@ -90,7 +90,7 @@ export class PublishedNotice {
       makeWithParents(dir, 0o700);
       removeOld(dir);
       const file = join(dir, nameFor(locked));
-      // That of a dead operation: this one holds the lock.
+      // Any notice found is that of a dead operation: this one holds the lock.
       rmSync(file, { force: true });
       const published = new PublishedNotice(
         file,
@@ -105,14 +105,14 @@ export class PublishedNotice {
 
   update(notice: Notice): void {
     const text = JSON.stringify(notice);
-    // At its old size at least: a reader finds white space then, and no rest of a longer one.
+    // Padded to at least the old size: a reader then finds white space, and not the rest of a longer notice.
     const bytes = Buffer.alloc(Math.max(this.#size, Buffer.byteLength(text)), ' ');
     bytes.write(text);
     try {
       writeSync(this.#fd, bytes, 0, bytes.length, 0);
       this.#size = bytes.length;
     } catch {
-      // It only informs.
+      // A notice only informs.
     }
   }
 
@@ -121,7 +121,7 @@ export class PublishedNotice {
       const found = lstatSync(this.#path, { throwIfNoEntry: false });
       if (found !== undefined && isSame(found, fstatSync(this.#fd))) rmSync(this.#path);
     } catch {
-      // It is not believed once the lock is free.
+      // A notice is not believed once the lock is free.
     }
     closeSync(this.#fd);
   }
@@ -140,7 +140,7 @@ function removeOld(dir: string): void {
 }
 
 /**
- * The notice for the lock on `locked` in the own directory of the user `uid`.
+ * Reads the notice for the lock on `locked` from the directory of the user `uid`.
  * @returns undefined if there is none, or another user could have written it
  */
 export function readNotice(

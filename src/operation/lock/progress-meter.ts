@@ -1,8 +1,8 @@
-/** The present progress, to be asked for at any time. */
+/** The current progress, readable at any time. */
 import type { Progress, ProgressTotal } from '../../io/progress.ts';
 import type { OperationProgress } from './notice.ts';
 
-/** Passes progress on, and remembers where it is. */
+/** Passes progress on, and remembers the current values. */
 export class ProgressMeter implements Progress {
   readonly #next: Progress;
   #phase = 'starting';
@@ -50,8 +50,8 @@ export class ProgressMeter implements Progress {
 const TELL_EVERY_MS = 2000;
 
 /**
- * Tells the progress of an operation every two seconds, to whom `status` will ask.
- * @returns ends it
+ * Calls `tell` with the progress of an operation every two seconds, so that `status` can show it.
+ * @returns stops the calls
  */
 export function followProgress(
   meter: ProgressMeter,

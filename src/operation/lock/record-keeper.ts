@@ -1,4 +1,4 @@
-/** Keeps an operation's record true while it runs. */
+/** Keeps the record of a running operation up to date. */
 import type { OperationLock } from './lock.ts';
 import { followProgress, type ProgressMeter } from './progress-meter.ts';
 import { writeRecord, type OperationRecord } from './record.ts';
@@ -10,14 +10,14 @@ export class RecordKeeper {
   #writing: Promise<void> = Promise.resolve();
   #stop: (() => void) | undefined;
 
-  /** @param dir the export directory, as it is reached */
+  /** @param dir the path by which the export directory is reached */
   constructor(record: OperationRecord, lock: OperationLock, dir?: string) {
     this.#record = record;
     this.#lock = lock;
     this.#dir = dir;
   }
 
-  /** Writes a change of the record, durably; changes are written one after another. */
+  /** Writes a change to the record, durably. Changes are written one after another. */
   async write(change: Partial<OperationRecord>): Promise<void> {
     this.#record = { ...this.#record, ...change };
     const record = this.#record;
@@ -29,11 +29,11 @@ export class RecordKeeper {
     return this.#writing;
   }
 
-  /** Writes the progress now and then, here and in the lock's notice. */
+  /** Writes the progress at intervals, to the record and to the lock's notice. */
   follow(meter: ProgressMeter): void {
     this.#stop = followProgress(meter, (progress) => {
       this.#lock.update({ progress });
-      // A full disk ends the operation where it writes, not here.
+      // A full disk fails the operation where it writes its output, not here.
       this.write({ progress }).catch(() => undefined);
     });
   }

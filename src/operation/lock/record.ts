@@ -1,7 +1,7 @@
 /**
- * The record of an export operation, in its export directory. Together with the directory's lock it tells any later
- * command the truth: an operation that is not `done` or `failed` is alive if the lock is held, and dead otherwise;
- * and since the lock is the directory's own (by device and inode), a copied directory is never taken for alive.
+ * The record of an export operation, in its export directory. With the directory's lock, it shows any later command the
+ * true state: an operation that is not `done` or `failed` is alive if the lock is held, and dead otherwise. The lock
+ * belongs to the directory itself (by device and inode), so a copied directory is never taken for alive.
  */
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -15,7 +15,7 @@ import { ARTIFACT_MODES } from '../../swing-store-export/artifact-mode.ts';
 import { operationOn } from './lock.ts';
 import { progressSchema } from './notice.ts';
 
-/** Hundreds of times what a record takes. */
+/** Hundreds of times the size of a record. */
 const MAX_RECORD_BYTES = 256 * 1024;
 
 const height = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -23,7 +23,7 @@ const height = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const errorSchema = v.object({
   code: v.string(),
   message: v.string(),
-  // What failed is not done, whatever a record says.
+  // A failed operation is not done, whatever its record says.
   exitCode: v.pipe(v.picklist(Object.values(EXIT_CODES)), v.notValue(EXIT_CODES.done)),
   path: v.optional(v.string()),
   expected: v.optional(v.union([v.string(), v.number()])),
@@ -39,9 +39,9 @@ const recordSchema = v.object({
   version: v.literal(1),
   /** `waiting` for a height, with no view pinned yet; `started` from the moment that the view is pinned. */
   state: v.picklist(['waiting', 'started', 'done', 'failed']),
-  /** Of the store that is exported. */
+  /** State dir of the exported store. */
   stateDir: v.optional(v.string()),
-  /** What is exported instead of a store. */
+  /** Path of the source that is exported instead of a store. */
   source: v.optional(v.string()),
   exportDir: v.string(),
   /** Whether the operation belongs to a worker that outlives the command. */
@@ -64,8 +64,8 @@ const recordSchema = v.object({
 export type OperationRecord = v.InferOutput<typeof recordSchema>;
 
 /**
- * Writes the record durably, over the one before.
- * @param dir the export directory, as it is reached
+ * Writes the record durably, over the previous one.
+ * @param dir the path by which the export directory is reached
  */
 export async function writeRecord(record: OperationRecord, dir = record.exportDir): Promise<void> {
   await publishFile(join(dir, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
@@ -105,14 +105,14 @@ async function readText(path: string): Promise<string | undefined> {
 }
 
 function refuseDamaged(path: string, cause?: unknown): never {
-  throw new VerificationError('RECORD_DAMAGED', 'the record of the operation is no record', {
+  throw new VerificationError('RECORD_DAMAGED', 'the record of the operation is not valid', {
     path,
     hint: 'look at the directory and remove it by hand',
     cause,
   });
 }
 
-/** What has become of the operation in an export directory. */
+/** The fate of the operation in an export directory. */
 export type Fate = 'running' | 'done' | 'failed' | 'dead';
 
 /** @returns undefined if the directory has no record */
@@ -126,13 +126,13 @@ export async function fateOf(
     if (record === undefined) return undefined;
     if (hasEnded(record)) return { fate: record.state, record };
     if (isHeld) return { fate: 'running', record };
-    // The lock was free between two looks at one record: not one that had only just begun, nor one that has ended.
+    // The lock was free between two reads of the same record: the operation had neither just begun nor ended.
     if (before !== undefined && isSameRun(before, record)) return { fate: 'dead', record };
     before = record;
   }
 }
 
-/** Whether the operation has written its last word. */
+/** Whether the operation has written its final state. */
 export function hasEnded(
   record: OperationRecord,
 ): record is OperationRecord & { readonly state: 'done' | 'failed' } {

@@ -1,11 +1,11 @@
-/** The frame of an operation that holds a lock: the lock is released whatever happens. */
+/** Runs an operation under a lock, and releases the lock in any case. */
 import { noProgress, type Progress } from '../../io/progress.ts';
 import { lockOperation, type NoticeFacts, type OperationLock } from './lock.ts';
 import { followProgress, ProgressMeter } from './progress-meter.ts';
 
 /**
  * @param paths as for `lockOperation`
- * @param work given the lock, and where to report progress, which `status` shows
+ * @param work is given the lock, and the meter for its progress, which `status` shows
  * @throws {BusyError} `BUSY` if another operation holds the lock of one of `paths`
  */
 export async function withLock<Result>(
