@@ -1,5 +1,5 @@
 /**
- * Waits for a height without touching the node: whatever operators snapshot the same height hold the same commit, and
+ * Waits for a height without touching the node. All operators who snapshot the same height hold the same commit, and
  * can compare one `operationalHash`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,23 +8,23 @@ import { databasePath } from '../../formats/swing-store/layout.ts';
 import { PinnedStore, type PinOptions } from '../../formats/swing-store/read/pinned-store.ts';
 import type { Progress } from '../../io/progress.ts';
 
-/** The commit that is wanted: one height, or the next that is a multiple. */
+/** The wanted commit: a given height, or the next multiple of `every`. */
 export type AwaitedHeight = { readonly atHeight: number } | { readonly every: number };
 
-/** How often the database is asked whether it changed, in milliseconds: some ten microseconds each time. */
+/** How often to check whether the database has changed, in milliseconds. A check takes some ten microseconds. */
 const WATCH_MS = 20;
 
 export interface AwaitHeightOptions extends Omit<PinOptions, 'height'> {
-  /** Milliseconds to wait at most. */
+  /** Maximum wait, in milliseconds. */
   readonly timeout?: number | undefined;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
-  /** Told which height is waited for, once that is known. */
+  /** Called with the awaited height, once it is known. */
   readonly onAwait?: ((height: number) => void) | undefined;
 }
 
 /**
- * Opens the store pinned at exactly the commit that is wanted.
+ * Opens the store, pinned at exactly the wanted commit.
  * @throws {SwingSnapError} `HEIGHT_PAST` at once if the store is past it, `HEIGHT_MISSED` if it went by unseen
  * @throws {TimeoutError} `TIMEOUT`
  */
@@ -45,7 +45,7 @@ export async function awaitHeight(
     if (start > target) throw past(stateDir, target, start);
     options.onAwait?.(target);
     let told = -1;
-    // The very transaction whose first read was the height is the one that is kept.
+    // The transaction that is kept is the very one whose first read was the height.
     while (store.height !== target) {
       if (store.height > target) throw missed(stateDir, target, store.height);
       if (store.height !== told) {
@@ -70,7 +70,7 @@ export async function awaitHeight(
   }
 }
 
-/** A restored store is another file: the handle would watch the old one for ever. */
+/** A restored store is another file: the handle would watch the old one forever. */
 function refuseReplaced(store: PinnedStore): void {
   if (!store.isReplaced) return;
   throw new SwingSnapError('STORE_REPLACED', 'the SwingStore was replaced while it was watched', {
@@ -84,12 +84,12 @@ function past(stateDir: string, expected: number, found: number): SwingSnapError
     path: databasePath(stateDir),
     expected,
     found,
-    hint: 'name a height that is to come, or use --every',
+    hint: 'name a later height, or use --every',
   });
 }
 
 function missed(stateDir: string, expected: number, found: number): SwingSnapError {
-  return new SwingSnapError('HEIGHT_MISSED', 'the height went by unseen', {
+  return new SwingSnapError('HEIGHT_MISSED', 'the SwingStore passed the height unseen', {
     path: databasePath(stateDir),
     expected,
     found,
@@ -98,19 +98,23 @@ function missed(stateDir: string, expected: number, found: number): SwingSnapErr
 }
 
 function unwatchable(stateDir: string, expected: number, found: number): SwingSnapError {
-  return new SwingSnapError('NOT_WATCHABLE', 'a scratch copy of the SwingStore never gets higher', {
-    path: databasePath(stateDir),
-    expected,
-    found,
-    hint: 'run it where the store can be opened in place, as a user with write rights on its directory',
-  });
+  return new SwingSnapError(
+    'NOT_WATCHABLE',
+    'a scratch copy of the SwingStore never changes its height',
+    {
+      path: databasePath(stateDir),
+      expected,
+      found,
+      hint: 'run it where the store can be opened in place, as a user with write rights on its directory',
+    },
+  );
 }
 
 function timedOut(stateDir: string, expected: number, found: number): TimeoutError {
-  return new TimeoutError('TIMEOUT', 'the height did not come in time', {
+  return new TimeoutError('TIMEOUT', 'the SwingStore did not reach the height in time', {
     path: databasePath(stateDir),
     expected,
     found,
-    hint: 'look whether the node runs, or give more time with --timeout',
+    hint: 'check that the node is running, or allow more time with --timeout',
   });
 }

@@ -3,27 +3,27 @@ import { SwingSnapError, TimeoutError } from '../../errors.ts';
 import type { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
 
 export interface PinBounds {
-  /** Bytes that the store's `-wal` may have. */
+  /** Maximum size of the store's `-wal`, in bytes. */
   readonly maxWal?: number | undefined;
-  /** Milliseconds that the view may be held. */
+  /** Maximum time to hold the view, in milliseconds. */
   readonly maxTime?: number | undefined;
 }
 
-/** What keeps a busy node's `-wal` from filling its disk, in bytes. */
+/** In bytes. Keeps a busy node's `-wal` from filling its disk. */
 export const DEFAULT_MAX_WAL = 10_000_000_000;
 
 const LOOK_EVERY_MS = 50;
 
-/** A signal that is aborted by what a regular look finds. */
+/** A signal that a regular check may abort. */
 export interface Lookout {
   readonly signal: AbortSignal;
-  /** Ends the looking; the signal is not aborted by it. */
+  /** Ends the checks, without aborting the signal. */
   end(): void;
 }
 
 /**
- * Aborts when `look` gives an error, with that error as its reason.
- * @param signal aborts it too
+ * Aborts when `look` returns an error, with that error as the reason.
+ * @param signal also aborts it
  */
 export function lookOut(
   look: () => SwingSnapError | undefined,
@@ -42,7 +42,7 @@ export function lookOut(
   };
 }
 
-/** Aborts when a bound of the pinned view is passed: `MAX_WAL`, `MAX_TIME`. */
+/** Aborts when a bound of the pinned view is exceeded: `MAX_WAL`, `MAX_TIME`. */
 export function watchPin(
   store: PinnedStore,
   { maxWal = DEFAULT_MAX_WAL, maxTime }: PinBounds,
@@ -58,7 +58,7 @@ export function watchPin(
 }
 
 function walTooLarge(store: PinnedStore, expected: number, found: number): SwingSnapError {
-  return new SwingSnapError('MAX_WAL', "the node's -wal grew beyond the bound while it was read", {
+  return new SwingSnapError('MAX_WAL', "the node's -wal grew beyond the bound during the read", {
     path: `${store.stateDir}/swingstore.sqlite-wal`,
     expected: `at most ${expected} bytes`,
     found: `${found} bytes`,

@@ -1,4 +1,4 @@
-/** Opens the store of an operation: at whatever height it is, at one that is asked for, or at one to come. */
+/** Opens the store of an operation at its present height, at a requested height, or at a future one. */
 import { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
 import type { Progress } from '../../io/progress.ts';
 import { awaitHeight, type AwaitedHeight } from './await-height.ts';
@@ -9,7 +9,7 @@ export interface StoreViewOptions {
   readonly height?: number | undefined;
   /** The height to wait for instead. */
   readonly awaited?: AwaitedHeight | undefined;
-  /** Milliseconds to wait for it at most. */
+  /** Maximum wait for that height, in milliseconds. */
   readonly timeout?: number | undefined;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
