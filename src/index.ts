@@ -1,9 +1,9 @@
 /**
- * swingsnap as a library. Only what is named here is public.
+ * swingsnap as a library. Only what this file exports is public.
  *
  * The verbs are the commands: `exportStore`, `exportFrom`, `retrieve`, `retrieveStateSync`, `restore`, `verify`,
- * `quicklyVerify`, `discard` and `status` take the options that the commands have, and return what the commands print.
- * Beneath them are the forms of an export, the storages, and the contract of modules, for programs that bring their own.
+ * `quicklyVerify`, `discard` and `status` take the options of the commands, and return what the commands print. Below
+ * them are the forms of an export, the storages, and the contract of modules, for programs that bring their own.
  */
 export * from './errors.ts';
 export { noProgress, type Progress, type ProgressTotal } from './io/progress.ts';
@@ -96,7 +96,7 @@ export type {
   SwingStoreExport,
 } from './swing-store-export/swing-store-export.ts';
 
-// Modules, and the snapshots that are made of them.
+// Modules, and the snapshots made of them.
 export type { ModuleKind, ModulePlace } from './modules/place.ts';
 export { ModuleRegistry, moduleRegistry } from './modules/registry.ts';
 export type { Belief } from './snapshot/belief.ts';

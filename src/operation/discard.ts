@@ -16,12 +16,12 @@ import { lockOperation, operationOn, type OperationLock } from './lock/lock.ts';
 import { hasEnded, readRecord } from './lock/record.ts';
 
 const LOOK_EVERY_MS = 100;
-/** How long a worker may take to hear that it should stop, in milliseconds. */
+/** How long a worker may take to stop when asked, in milliseconds. */
 const DEFAULT_PATIENCE_MS = 60_000;
 
 export interface DiscardOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds to wait for the worker's end. */
+  /** Maximum wait for the worker to end, in milliseconds. */
   readonly patience?: number | undefined;
 }
 
@@ -33,9 +33,9 @@ export interface Discarded extends Removal {
 
 /**
  * Asks an export in progress to stop, waits until its worker is gone, and removes the export in `exportDir`: the
- * files that its manifest, its journal and its record name, then the directory if it is empty. Nothing there is
- * success.
- * @throws {UsageError} `NOT_A_DIRECTORY`; {@link SwingSnapError} `NOT_AN_EXPORT` for a directory that is none
+ * files that its manifest, its journal and its record name, then the directory if it is empty. A missing directory is
+ * a success.
+ * @throws {UsageError} `NOT_A_DIRECTORY`; {@link SwingSnapError} `NOT_AN_EXPORT` if the directory is not an export
  * @throws {BusyError} `BUSY` if a `retrieve` is reading it; {@link TimeoutError} `STILL_RUNNING`
  */
 export async function discard(exportDir: string, options: DiscardOptions = {}): Promise<Discarded> {
@@ -46,12 +46,12 @@ export async function discard(exportDir: string, options: DiscardOptions = {}): 
   try {
     if (statIfThere(exportDir) === undefined) return nothing;
     directory = HeldDirectory.openLinked(exportDir);
-    // An export that was asked to stop may have left nothing of its own in a directory that was there before.
+    // An export that was asked to stop may have left no files of its own in a directory that existed before it.
     if (!ended && !isExportDirectory(directory.path)) {
       throw new SwingSnapError('NOT_AN_EXPORT', 'not an export: nothing was removed', {
         path: exportDir,
         expected: 'export-manifest.json, or the record of an operation of swingsnap',
-        hint: 'check the path; remove the directory by hand if it is what you mean',
+        hint: 'check the path; if it is the right directory, remove it by hand',
       });
     }
     return { ended, ...(await removeHeldExport(directory)) };
@@ -73,7 +73,7 @@ async function takeOver(
     const stat = statIfThere(exportDir);
     if (stat === undefined) return { lock: undefined, ended };
     if (!stat.isDirectory()) {
-      throw new UsageError('NOT_A_DIRECTORY', 'the export directory is no directory', {
+      throw new UsageError('NOT_A_DIRECTORY', 'the export directory is not a directory', {
         path: exportDir,
       });
     }
@@ -82,7 +82,7 @@ async function takeOver(
     } catch (error) {
       if (!(error instanceof BusyError)) throw error;
       const holder = operationOn(exportDir);
-      // A retrieve wins: the export is being used. Another discard is waited for.
+      // A retrieve wins: it uses the export. Another discard is waited for.
       if (holder?.operation === 'retrieve') throw error;
       if (holder !== undefined && (await isExport(holder, exportDir))) {
         await askToStop(exportDir);
@@ -104,14 +104,14 @@ async function takeOver(
   }
 }
 
-/** Of another user's operation nothing but its record may be known. */
+/** For another user's operation, the record may be all that is known. */
 async function isExport({ operation }: Holder, exportDir: string): Promise<boolean> {
   if (operation !== undefined) return operation === 'export';
   const record = await readRecord(exportDir);
   return record !== undefined && !hasEnded(record);
 }
 
-/** Makes the stop file, and never what a link by its name leads to. */
+/** Makes the stop file, and never follows a link by its name. */
 async function askToStop(exportDir: string): Promise<void> {
   const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
   const flags = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY;
@@ -122,7 +122,7 @@ async function askToStop(exportDir: string): Promise<void> {
     });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // It was asked before; or it ended meanwhile, and took the directory with it.
+    // The export was asked before, or it has ended and removed the directory.
     if (code !== 'EEXIST' && code !== 'ENOENT') throw error;
   }
 }

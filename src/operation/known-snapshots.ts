@@ -1,6 +1,6 @@
 /**
- * Which snapshots this user has made or fully verified: one empty file for each, named by the SHA-256 of its manifest,
- * in the user's own state directory. A snapshot dir may be written by others, and says nothing of that.
+ * Records which snapshots this user has made or fully verified: one empty file for each, named by the SHA-256 of its
+ * manifest, in the user's own state directory. A snapshot dir cannot record that, since others may write to it.
  */
 import {
   closeSync,
@@ -17,7 +17,7 @@ import { othersMayWrite } from '../io/files/other-users.ts';
 import { userStateDir } from '../io/files/user-state.ts';
 
 const DIR = 'believed';
-/** So many are kept; beyond, those go that were not used for longest. */
+/** How many records are kept. Beyond that, the least recently used are removed. */
 const MAX_RECORDS = 1000;
 
 export class KnownSnapshots {
@@ -27,7 +27,7 @@ export class KnownSnapshots {
     this.#dir = dir;
   }
 
-  /** Those of the effective user. Without a directory that no other user can write, none are known. */
+  /** Those of the effective user. None are known without a directory that no other user can write. */
   static open(env: NodeJS.ProcessEnv = process.env): KnownSnapshots {
     const stateDir = userStateDir(env);
     if (stateDir === undefined) return new KnownSnapshots(undefined);
@@ -55,14 +55,14 @@ export class KnownSnapshots {
     }
   }
 
-  /** Adds one. Where that cannot be, it is verified once more another time, which is no reason to fail. */
+  /** Adds a snapshot. A failure to do so is ignored: the snapshot is then verified again another time. */
   add(manifestSha256: string): void {
     if (this.#dir === undefined) return;
     try {
       make(join(this.#dir, manifestSha256));
       prune(this.#dir);
     } catch {
-      // Read-only, full, or the directory of a user that this process is not at the moment.
+      // The directory is read-only, full, or of a user that this process does not run as at the moment.
     }
   }
 }

@@ -1,4 +1,4 @@
-/** What several operations take. */
+/** Options that several operations share. */
 import type { Progress } from '../io/progress.ts';
 import type { Trust } from '../source/open.ts';
 
@@ -9,7 +9,7 @@ export interface OperationOptions {
   readonly concurrency?: number | undefined;
   /** By default nothing is reported. */
   readonly progress?: Progress | undefined;
-  /** Ends the operation with its reason; nothing is left then. */
+  /** Aborts the operation with its reason; nothing is left behind. */
   readonly signal?: AbortSignal | undefined;
 }
 

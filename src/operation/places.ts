@@ -1,4 +1,4 @@
-/** Which modules the states of a source go to. */
+/** Chooses the modules for the states of a source. */
 import { realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { NotFoundError, UsageError } from '../errors.ts';
@@ -14,16 +14,16 @@ import type { StateModule } from '../snapshot/module-contract.ts';
 import type { NamedState } from '../source/source.ts';
 import { checkWritable, type Check } from './preflight.ts';
 
-/** Where the state of a module is, or goes. */
+/** Where the state of a module is read or written. */
 export interface NamedPlace {
   readonly name: string;
   readonly kind: string;
   readonly dir: string;
-  /** Whether it was only guessed: then a source need not hold such a module. */
+  /** Whether the place was only guessed. A source then need not hold such a module. */
   readonly isGuess?: boolean | undefined;
 }
 
-/** @throws {NotFoundError} `MODULE_MISSING` if nothing can be read there */
+/** @throws {NotFoundError} `MODULE_MISSING` if there is no directory */
 export function checkPlace({ name, kind, dir }: NamedPlace): Check {
   if (statIfThere(dir)?.isDirectory() === true) {
     return { check: `module ${name} (${kind}) has a directory`, path: dir };
@@ -35,8 +35,8 @@ export function checkPlace({ name, kind, dir }: NamedPlace): Check {
 }
 
 /**
- * While a store is read its files must not be opened, as `files` would do. Looks only where the store is; by what other
- * names its files are in a tree, the walk finds out.
+ * While a store is read, its files must not be opened, as the module `files` would do. This checks only the location of
+ * the store. If a tree holds its files by other names, the walk finds them.
  * @throws {UsageError} `HOLDS_STORE` if the store in `stateDir` is below one of the places
  */
 export function refuseStoreBelow(places: readonly NamedPlace[], stateDir: string): void {
@@ -56,7 +56,7 @@ export function refuseStoreBelow(places: readonly NamedPlace[], stateDir: string
   } while (above !== dirname(above));
 }
 
-/** Modules that are read from these places. */
+/** Modules that read from these places. */
 export function modulesToRead(
   places: readonly NamedPlace[],
   registry: ModuleRegistry = moduleRegistry(),
@@ -65,7 +65,7 @@ export function modulesToRead(
 }
 
 /**
- * What can be known to be wrong with places before a source is read.
+ * Refuses what can be known to be wrong with places before a source is read.
  * @param mayHold the states that the source may hold beside the SwingStore
  * @throws {NotFoundError} `MODULE_MISSING` for a place whose module the source cannot hold
  * @throws {UsageError} `MODULE_KIND` for a place of another kind; {@link VerificationError} `UNKNOWN_MODULE`
@@ -83,7 +83,7 @@ export function refuseWrongPlaces(
 }
 
 /**
- * A module for each state of a source but `swingset`. A state without a place is only verified, which is noted.
+ * Makes a module for each state of a source except `swingset`. A state without a place is only verified, with a note.
  * @throws as {@link refuseWrongPlaces}, `checkWritable`
  */
 export function modulesToWrite(
@@ -108,7 +108,7 @@ export function modulesToWrite(
       }
       return registry.make(kind, { name, purpose: 'verify' });
     }
-    // Byte code is written into its place, and not beside it as a tree is: that is told before all else is read.
+    // Byte code is written into its place, not beside it as a tree is, so this is checked before anything is read.
     if (purpose === 'install' && kind === WASM) checkWritable(place.dir, `place of module ${name}`);
     return registry.make(kind, { name, dir: place.dir, purpose, replace });
   });

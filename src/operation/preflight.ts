@@ -1,4 +1,4 @@
-/** What can be known to fail before the first byte is written. */
+/** Checks that are made before the first byte is written. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UsageError, StorageError } from '../errors.ts';
@@ -6,7 +6,7 @@ import { freeBytes, nearestExisting } from '../io/files/free-space.ts';
 import { isMemoryFileSystem, defaultScratchDir } from '../io/files/scratch.ts';
 import { statIfThere } from '../io/files/stat-if-there.ts';
 
-/** One thing that was looked at and found in order. */
+/** A check that passed. */
 export interface Check {
   readonly check: string;
   readonly path?: string;
@@ -15,7 +15,7 @@ export interface Check {
 }
 
 /**
- * Whether files can be made in `dir`, or in the directory above it in which it will be made.
+ * Checks that files can be made in `dir`, or in the directory above it in which it will be made.
  * @param what what `dir` is, for the message: `snapshot dir`
  * @throws {StorageError} `NOT_WRITABLE`; {@link UsageError} `NOT_A_DIRECTORY`
  */
@@ -40,9 +40,9 @@ export function checkWritable(dir: string, what: string): Check {
 }
 
 /**
- * The directory for scratch files: the one that was asked for, else one beside the output, else the system's.
+ * The directory for scratch files: the requested one, else one beside the output, else the system's.
  * @param output where the command writes; undefined if it writes nothing
- * @throws {StorageError} `SCRATCH_IN_MEMORY` if one is asked for on a file system that lives in memory
+ * @throws {StorageError} `SCRATCH_IN_MEMORY` if the requested one is on an in-memory file system
  */
 export function chooseScratchDir(asked: string | undefined, output?: string): string {
   if (asked === undefined) return besideOutput(output) ?? defaultScratchDir();
@@ -51,7 +51,7 @@ export function chooseScratchDir(asked: string | undefined, output?: string): st
   }
   checkWritable(asked, 'scratch dir');
   if (isMemoryFileSystem(asked)) {
-    throw new StorageError('SCRATCH_IN_MEMORY', 'the scratch dir lives in memory', {
+    throw new StorageError('SCRATCH_IN_MEMORY', 'the scratch dir is on an in-memory file system', {
       path: asked,
       expected: 'a directory on a disk',
       found: 'tmpfs or ramfs',
@@ -61,7 +61,7 @@ export function chooseScratchDir(asked: string | undefined, output?: string): st
   return asked;
 }
 
-/** The directory above the output's, if scratch files can be there: an output directory must stay empty for it. */
+/** The parent of the output directory, if it can hold scratch files. The output directory itself must stay empty. */
 function besideOutput(output: string | undefined): string | undefined {
   if (output === undefined) return undefined;
   const dir = nearestExisting(dirname(resolve(output)));
@@ -74,7 +74,7 @@ function besideOutput(output: string | undefined): string | undefined {
 }
 
 /**
- * The new file gets the owner of its directory, which only that owner or root can do.
+ * The new file gets the owner of its directory, and only that owner or root can make it so.
  * @throws {StorageError} `OWNER`
  */
 export function refuseForeignOwner(stateDir: string): void {

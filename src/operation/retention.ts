@@ -1,4 +1,4 @@
-/** `--keep-last`: which heights go once a new one is durable. */
+/** `--keep-last`: removes old heights once a new one is durable. */
 import type { ZstdCodec } from '../io/zstd/codec.ts';
 import { isFaultOfStored } from '../snapshot/gone.ts';
 import { heightsAmong, snapshotName } from '../snapshot/layout.ts';
@@ -7,18 +7,18 @@ import { isSnapshot } from '../snapshot/write/existing.ts';
 import type { SnapshotStorage } from '../storage/contract.ts';
 
 export interface RetentionOptions {
-  /** How many of the highest heights stay; undefined: all. */
+  /** How many of the highest heights to keep; all if undefined. */
   readonly keep: number | undefined;
-  /** The one that was just made, which stays even where higher ones are there. */
+  /** The height just made. It stays even if there are higher ones. */
   readonly height: number;
   readonly codec: ZstdCodec;
-  /** Told what is left because it is not whole. */
+  /** Reports what is kept because it is not whole. */
   readonly note: (message: string) => void;
 }
 
 /**
- * Removes what is below the highest heights. Only whole ones are counted, so that none goes in exchange for one that
- * nothing can be restored from; and only whole ones are removed.
+ * Removes all but the highest heights. It counts only whole snapshots, so that none is removed in favour of one that
+ * cannot be restored, and it removes only whole ones.
  * @returns the heights that were removed
  */
 export async function keepLast(
@@ -38,7 +38,7 @@ export async function keepLast(
   return removed;
 }
 
-/** What is no snapshot at all is passed over without a word: directories of others may be called by numbers. */
+/** Silently skips what is not a snapshot: unrelated directories may have numbers for names. */
 async function isWhole(
   storage: SnapshotStorage,
   name: string,
@@ -51,7 +51,7 @@ async function isWhole(
     return true;
   } catch (error) {
     if (!isFaultOfStored(error)) throw error;
-    note(`${storage.location}/${name} is not counted, and left: ${error.message}`);
+    note(`${storage.location}/${name} is not counted, and is kept: ${error.message}`);
     return false;
   }
 }

@@ -6,18 +6,18 @@ import { lockedPathsOf, operationOn } from './lock/lock.ts';
 import type { Notice, OperationProgress } from './lock/notice.ts';
 import { fateOf, type Fate, type OperationRecord } from './lock/record.ts';
 
-/** What is known of an operation. Sizes in bytes, times in milliseconds where they are no dates. */
+/** What is known of an operation. Sizes are in bytes, and durations in milliseconds. */
 export interface OperationStatus {
-  /** `none` where nothing is in progress and nothing is left of anything. */
+  /** `none` if no operation is in progress, and none has left a record. */
   readonly state: Fate | 'waiting' | 'none';
   readonly operation?: Notice['operation'] | undefined;
   readonly height?: number | undefined;
-  /** The height that is waited for. */
+  /** The height that the operation waits for. */
   readonly awaitedHeight?: number | undefined;
   readonly stateDir?: string | undefined;
   readonly exportDir?: string | undefined;
   readonly pid?: number | undefined;
-  /** User id of the process, where it is another user's or says nothing of itself. */
+  /** User id of the process, if it belongs to another user or has no notice. */
   readonly uid?: number | undefined;
   readonly host?: string | undefined;
   /** ISO 8601, UTC. */
@@ -28,11 +28,11 @@ export interface OperationStatus {
   readonly failure?: OperationRecord['error'];
 }
 
-/** One of the two. */
+/** The export directory or the store to report on. */
 export type StatusOptions = { readonly exportDir: string } | { readonly stateDir: string };
 
 /**
- * What is in progress on an export directory, or on a store (also on one that a restore is about to make).
+ * Reports what is in progress on an export directory, or on a store (also on one that a restore is about to make).
  * @throws {NotFoundError} `NO_EXPORT`, `STORE_MISSING` if nothing is there
  */
 export async function status(of: StatusOptions): Promise<OperationStatus> {
@@ -57,7 +57,7 @@ async function statusOfExport(exportDir: string): Promise<OperationStatus> {
   }
   const { fate, record } = found;
   const reader = fate === 'done' ? operationOn(exportDir) : undefined;
-  // The export itself lets go a moment after its last word.
+  // The export itself releases the lock a moment after it has written its final state.
   if (reader !== undefined && reader.operation !== 'export') return { state: 'running', ...reader };
   const { state, stateDir, height, awaitedHeight, pid, host, startedAt, progress, error } = record;
   return {

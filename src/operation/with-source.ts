@@ -1,4 +1,4 @@
-/** The frame of an operation that reads a source. */
+/** Runs an operation on a source. */
 import { SwingSnapError } from '../errors.ts';
 import { noProgress } from '../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../io/threads/pool.ts';
@@ -9,15 +9,15 @@ import type { Source } from '../source/source.ts';
 import type { SourceOptions } from './options.ts';
 
 export interface SourceNeeds {
-  /** A directory that was checked. */
+  /** A directory that has passed its checks. */
   readonly scratchDir: string;
   /** Whether a state-sync snapshot without a SwingStore is refused at once. */
   readonly needsExportData?: boolean;
-  /** Refuses what was found before it is opened. */
+  /** Called with the source that was found, before it is opened; throws to refuse it. */
   readonly refuse?: (found: FoundSource) => Promise<void>;
 }
 
-/** Runs `work` with the source, and closes it whatever happens. Throws as {@link openSourceAt}. */
+/** Runs `work` with the source, and closes the source in any case. Throws what {@link openSourceAt} throws. */
 export async function withSource<Result>(
   options: SourceOptions,
   needs: SourceNeeds,
@@ -56,16 +56,16 @@ export async function openSourceAt(
   }
 }
 
-/** @throws {SwingSnapError} `HEIGHT` if a height was asked for and the source is at another */
+/** @throws {SwingSnapError} `HEIGHT` if a height is expected and the source is at another */
 export function refuseHeight(
   { height, path }: Pick<Source, 'height' | 'path'>,
   expected: number | undefined,
 ): void {
   if (expected === undefined || height === expected) return;
-  throw new SwingSnapError('HEIGHT', 'the export is of another height', {
+  throw new SwingSnapError('HEIGHT', 'the source is at another height', {
     path,
     expected,
     found: height,
-    hint: 'leave out --height, or name the height of the export',
+    hint: 'leave out --height, or name the height of the source',
   });
 }

@@ -261,7 +261,7 @@ describe('retention', () => {
     const told = await retrieve(9, '--keep-last', '2');
     expect(told).toMatchObject({ exitCode: 0, removedHeights: [7] });
     for (const height of [101, 102, 103, 104]) {
-      expect(told.noted).toContain(`${at(height)} is not counted, and left: `);
+      expect(told.noted).toContain(`${at(height)} is not counted, and is kept: `);
     }
     expect((await readdir(D)).sort()).toEqual(['101', '102', '103', '104', '105', '8', '9']);
     expect((await verify(8)).exitCode).toBe(0);

@@ -32,7 +32,7 @@ export interface LiveStoreSource extends PinBounds {
   readonly artifactMode: ArtifactMode;
   /** The height to wait for. */
   readonly awaited?: AwaitedHeight | undefined;
-  /** Milliseconds to wait for it at most. */
+  /** Maximum wait for that height, in milliseconds. */
   readonly timeout?: number | undefined;
 }
 
