@@ -1,6 +1,6 @@
 /**
- * A database that is left to the end of its thread is taken apart in whatever order Node chooses, which aborted
- * commands: every thread and process closes what it opened, and then exits by itself.
+ * If a thread ends with an open database, Node tears it down in an order of its own, which has aborted commands. So
+ * every thread and process closes what it opened, and then exits by itself.
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -18,7 +18,7 @@ let stateDir: string;
 
 beforeAll(async () => {
   stateDir = path.join(await fileDir(), 'agoric');
-  // Enough for threads to have a part in it.
+  // Large enough that threads take part.
   await buildStore(
     stateDir,
     sizedSpec({
@@ -42,7 +42,7 @@ interface Thread {
   ended: boolean;
 }
 
-/** Runs a command, and tells of each of its threads what it opened and closed. */
+/** Runs a command, and returns what each of its threads opened and closed. */
 async function threadsOf(args: readonly string[], exitCode: number): Promise<Thread[]> {
   const log = path.join(await tempDir(), 'databases.log');
   const env = { NODE_OPTIONS: `--import ${hook}`, SWINGSNAP_DATABASES: log };
@@ -60,7 +60,7 @@ async function threadsOf(args: readonly string[], exitCode: number): Promise<Thr
   return [...threads.values()].filter(({ opened }) => opened > 0);
 }
 
-/** @param least how many threads with a database it must have had, so that the test sees what it is for */
+/** @param least the least number of threads with a database, so that the test does not pass without any */
 function expectClosed(threads: readonly Thread[], least: number): void {
   expect(threads.length).toBeGreaterThanOrEqual(least);
   expect(threads).toEqual(
@@ -81,7 +81,7 @@ describe('every thread and process of a command closes its databases and exits b
     expectClosed(await threadsOf(verify, 0), 1);
   });
 
-  it('by way of an export directory', async () => {
+  it('through an export directory', async () => {
     const dir = await tempDir();
     const exportDir = path.join(dir, 'export');
     expectClosed(
@@ -91,7 +91,7 @@ describe('every thread and process of a command closes its databases and exits b
     expectClosed(await threadsOf(['verify', exportDir], 0), 1);
   });
 
-  it('in a command that fails half-way', async () => {
+  it('in a command that fails halfway', async () => {
     const dir = await tempDir();
     const snapshots = path.join(dir, 'snapshots');
     const retrieve = ['retrieve', '--state-dir', stateDir, '--snapshot-dir', snapshots];

@@ -16,8 +16,8 @@ async function place() {
   };
 }
 
-describe('what is known of snapshots', () => {
-  it('is known from run to run, and nothing else is', async () => {
+describe('a recorded snapshot', () => {
+  it('stays known from run to run, and no other snapshot is known', async () => {
     const { open } = await place();
     open().add(hashOf(1));
     expect(open().has(hashOf(1))).toBe(true);
@@ -46,14 +46,14 @@ describe('what is known of snapshots', () => {
       'others can write the state dir',
       async (records: string) => chmod(path.dirname(records), 0o777),
     ],
-  ])('is not believed where %s', async (_what, spoil) => {
+  ])('is not believed if %s', async (_what, spoil) => {
     const { open, records } = await place();
     open().add(hashOf(1));
     await spoil(records);
     expect(open().has(hashOf(1))).toBe(false);
   });
 
-  it('is nothing where there is no state dir, and adding to it is no error', async () => {
+  it('is not known if there is no state dir, and adding it then is not an error', async () => {
     const { dir } = await place();
     await writeFile(dir, 'a file');
     const known = KnownSnapshots.open({ SWINGSNAP_STATE_DIR: dir });
@@ -61,7 +61,7 @@ describe('what is known of snapshots', () => {
     expect(known.has(hashOf(1))).toBe(false);
   });
 
-  it('does not grow without end, and forgets what was not used for longest', async () => {
+  it('is forgotten if it is the least recently used of too many', async () => {
     const { open, records } = await place();
     open().add(hashOf(0));
     await mkdir(records, { recursive: true });

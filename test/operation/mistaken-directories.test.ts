@@ -32,7 +32,7 @@ describe('directories that are not what their names say', () => {
       ...more,
     });
 
-  it('are not counted as snapshots, and stay, when only the last are kept', async () => {
+  it('are neither counted as snapshots nor removed by --keep-last', async () => {
     const D = await tempDir();
     await mkdir(join(D, '2024', 'photos'), { recursive: true });
     await writeFile(join(D, '2024', 'photos', 'a.jpg'), 'a');
@@ -44,7 +44,7 @@ describe('directories that are not what their names say', () => {
     );
   });
 
-  it('are not replaced by a snapshot that may replace one', async () => {
+  it('are not replaced by a snapshot that may replace another snapshot', async () => {
     const D = await tempDir();
     const { manifest } = await retrieveInto(join(D, 'other'));
     const there = join(D, String(manifest.height));
@@ -56,7 +56,7 @@ describe('directories that are not what their names say', () => {
     expect(Object.keys(await listTree(there))).toEqual(['a.jpg']);
   });
 
-  it('do not keep anybody waiting when a pipe stands for a file', async () => {
+  it('do not block verify if a file in them is a pipe', async () => {
     const E = await tempDir();
     await referenceExport(S, E);
     await rm(join(E, 'export-data.jsonl'));
@@ -67,7 +67,7 @@ describe('directories that are not what their names say', () => {
     });
   });
 
-  it('say that an export was removed when its manifest went while it was read', async () => {
+  it('are reported as a removed export if the manifest disappears during the read', async () => {
     const E = await tempDir();
     await referenceExport(S, E);
     const progress = {
@@ -83,7 +83,7 @@ describe('directories that are not what their names say', () => {
     expect(existsSync(E)).toBe(false);
   });
 
-  it('are found by status in the environment too', async () => {
+  it('are also found by status through the environment', async () => {
     const E = await tempDir();
     await referenceExport(S, E);
     const { json, exitCode } = await runCli(['status', '--json'], {
@@ -95,7 +95,7 @@ describe('directories that are not what their names say', () => {
     });
   });
 
-  it('cannot be told to wait for nothing', async () => {
+  it('are not made by an export with --timeout but no height to wait for', async () => {
     const E = join(await tempDir(), 'E');
     const args = ['export', '--state-dir', S, '--export-dir', E, '--timeout', '1s'];
     const { stderr, exitCode } = await runCli(args);

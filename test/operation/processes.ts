@@ -1,4 +1,4 @@
-/** Exports as processes that a test can hold, kill and look at. */
+/** Exports as processes that a test can hold, kill and inspect. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { fateOf } from '../../src/operation/lock/record.ts';
 
 const runPath = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
-/** An error as `--json` tells it, and the parts of the results that these tests look at. */
+/** An error as `--json` prints it, and the parts of the results that these tests check. */
 export interface Told {
   readonly exitCode: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -65,10 +65,10 @@ export async function swingsnap(...args: readonly string[]): Promise<Told> {
   return start(args).told;
 }
 
-/** Whether a process is there and not merely waiting for its parent to hear of its end. */
+/** Whether a process exists and is not merely a zombie. */
 export function isRunning(pid: number): boolean {
   try {
-    // What a process has open is closed by the last of its threads, which may end after the first.
+    // The last thread of a process closes what the process has open, and may end after the first thread.
     if (readdirSync(`/proc/${pid}/task`).length > 1) return true;
     return !/\) [ZX] /u.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
@@ -76,7 +76,7 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** Waits until `look` gives something; a test that waits in vain fails by its own timeout. */
+/** Waits until `look` returns a value. A test that waits in vain fails by its own timeout. */
 export async function until<T>(look: () => T | undefined | Promise<T | undefined>): Promise<T> {
   for (;;) {
     const found = await look();
@@ -89,7 +89,7 @@ export async function untilGone(pid: number): Promise<void> {
   await until(() => (isRunning(pid) ? undefined : true));
 }
 
-/** Adds keys until an export takes long enough to be met on its way. */
+/** Adds enough keys that a test can catch an export in progress. */
 export function enlarge(stateDir: string, keys = 120_000): void {
   const db = openDatabase(join(stateDir, 'swingstore.sqlite'));
   db.exec(`
@@ -106,7 +106,7 @@ export function setHeight(stateDir: string, height: number): void {
   db.close();
 }
 
-/** An export whose worker stands still, its view pinned, until `SIGCONT`. */
+/** An export whose worker is stopped, with its view pinned, until `SIGCONT`. */
 export interface Held {
   readonly command: Command;
   /** Process id of the worker. */

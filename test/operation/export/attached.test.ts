@@ -34,7 +34,7 @@ async function expectUntouched(dir: string, before: readonly string[]): Promise<
 
 describe('an export that its command waits for', { timeout: 180_000 }, () => {
   it.each([{ there: false }, { there: true }])(
-    'ends with its command, however that was killed (directory there: $there)',
+    'ends with its command, even if the command is killed (directory exists: $there)',
     async ({ there }) => {
       const { dir, E, before } = await place({ there });
       const { command, pid } = await hold(S, E);
@@ -48,21 +48,24 @@ describe('an export that its command waits for', { timeout: 180_000 }, () => {
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)('ends with nothing left and its exit code at %s', async (signal, exitCode) => {
-    const { dir, E, before } = await place();
-    const { command, pid } = await hold(S, E);
-    command.child.kill(signal);
-    process.kill(pid, 'SIGCONT');
-    expect(await command.told).toMatchObject({ exitCode, error: { code: 'INTERRUPTED' } });
-    expect(isRunning(pid)).toBe(false);
-    await expectUntouched(dir, before);
-  });
+  ] as const)(
+    'leaves nothing behind at %s, and its command exits with the code of the signal',
+    async (signal, exitCode) => {
+      const { dir, E, before } = await place();
+      const { command, pid } = await hold(S, E);
+      command.child.kill(signal);
+      process.kill(pid, 'SIGCONT');
+      expect(await command.told).toMatchObject({ exitCode, error: { code: 'INTERRUPTED' } });
+      expect(isRunning(pid)).toBe(false);
+      await expectUntouched(dir, before);
+    },
+  );
 
-  it('is left at once at a second SIGINT, and ends then by itself', async () => {
+  it('is abandoned at once at a second SIGINT, and then ends by itself', async () => {
     const { dir, E, before } = await place();
     const { command, pid } = await hold(S, E);
     command.child.kill('SIGINT');
-    // It stands still: without a second one the command would wait for it.
+    // The worker is stopped: without a second SIGINT, the command would wait for it.
     const timer = setInterval(() => command.child.kill('SIGINT'), 100);
     await until(() => command.child.exitCode ?? undefined);
     clearInterval(timer);
@@ -73,7 +76,7 @@ describe('an export that its command waits for', { timeout: 180_000 }, () => {
     await expectUntouched(dir, before);
   });
 
-  it('fails when its worker is killed, with the directory as it was', async () => {
+  it('fails when its worker is killed, and leaves the directory as it was', async () => {
     const { dir, E, before } = await place();
     const { command, pid } = await hold(S, E);
     process.kill(pid, 'SIGKILL');
@@ -97,7 +100,7 @@ describe('an export that its command waits for', { timeout: 180_000 }, () => {
     await expectUntouched(dir, before);
   });
 
-  it('is cleared away by the next one when command and worker were killed together', async () => {
+  it('is removed by the next export if its command and worker were killed together', async () => {
     const { E } = await place({ there: true });
     const { command, pid } = await hold(S, E);
     command.child.kill('SIGKILL');

@@ -39,7 +39,7 @@ beforeAll(async () => {
 });
 afterAll(closeReference);
 
-/** A store of a test's own, and a place for its export. */
+/** A store for one test, and a place for its export. */
 async function scene(store: 'small' | 'large' | 'pruned') {
   const dir = await fileDir();
   const S = join(dir, 'S');
@@ -52,7 +52,7 @@ async function namesIn(dir: string): Promise<string[]> {
 }
 
 describe('a detached export', { timeout: 180_000 }, () => {
-  it('has started before it looks at anything that grows with the store', async () => {
+  it('has started before it reads anything that grows with the store', async () => {
     const { S, E, D } = await scene('pruned');
     const archival = ['--artifact-mode', 'archival', '--detach'];
     const started = await swingsnap('export', '--state-dir', S, '--export-dir', E, ...archival);
@@ -70,14 +70,14 @@ describe('a detached export', { timeout: 180_000 }, () => {
     expect(retrieved).toMatchObject({ exitCode: 1, error: { code: 'EXPORT_FAILED' } });
     expect(retrieved.error?.message).toContain('not complete for mode archival');
     expect(retrieved.error?.hint).toContain('run the export again');
-    // What it left is in no one's way.
+    // The next export is not hindered by what it left.
     await untilGone(started.pid ?? 0);
     expect(await swingsnap('export', '--state-dir', S, '--export-dir', E)).toMatchObject({
       exitCode: 0,
     });
   });
 
-  it('is shown, waited for and packaged after its terminal and its starter are gone', async () => {
+  it('can be shown, waited for and packed after its terminal and its command are gone', async () => {
     const { S, E, D } = await scene('large');
     const { command, pid } = await hold(S, E, '--detach');
     expect((await command.told).exitCode).toBe(0);
@@ -108,7 +108,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     expect(await namesIn(E)).toEqual([]);
   });
 
-  it('goes on when its starter is killed while it waits for its height', async () => {
+  it('continues if its command is killed while it waits for its height', async () => {
     const { S, E } = await scene('small');
     const flags = ['--detach', '--at-height', '1001'];
     const { child } = start(['export', '--state-dir', S, '--export-dir', E, ...flags]);
@@ -124,7 +124,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     expect(await status({ exportDir: E })).toMatchObject({ state: 'done', height: 1001 });
   });
 
-  it('leaves a record of a failure that no command could report', async () => {
+  it('leaves a record of a failure that its command could not report', async () => {
     const { S, E } = await scene('small');
     const flags = ['--detach', '--at-height', '1001', '--timeout', '1500ms'];
     const { child } = start(['export', '--state-dir', S, '--export-dir', E, ...flags]);
@@ -137,7 +137,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     expect(await namesIn(E)).toEqual([RECORD]);
   });
 
-  it('is dead once its worker is killed, which is said, and can be run again', async () => {
+  it('is reported as dead once its worker is killed, and can be run again', async () => {
     const { S, E, D } = await scene('large');
     const { pid } = await hold(S, E, '--detach');
     process.kill(pid, 'SIGKILL');
@@ -154,7 +154,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     expect(await namesIn(E)).toEqual([]);
   });
 
-  it('is ended by discard, twice at once as well, and the retrieve that waits says so', async () => {
+  it('is ended by one discard or two at once, and a waiting retrieve reports that', async () => {
     const { dir, S, E } = await scene('large');
     const { pid } = await hold(S, E, '--detach');
     const heard = awaitExport(E, { wait: true, progress: noProgress }).then(
@@ -189,7 +189,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
     expect(await discard(E)).toMatchObject({ files: 1, gone: true });
   });
 
-  it('that still waits is ended by discard, and its starter hears it', async () => {
+  it('is ended by discard while it waits for its height, and its command reports that', async () => {
     const { S, E } = await scene('small');
     await mkdir(E);
     const flags = ['--detach', '--at-height', '1001'];
@@ -203,7 +203,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
   it.each([
     ['--max-time', '1ms', 'MAX_TIME', 7],
     ['--max-wal', '1KiB', 'MAX_WAL', 1],
-  ])('is ended by %s %s, and its record says so', async (flag, value, code, exitCode) => {
+  ])('is ended by %s %s, and its record shows that', async (flag, value, code, exitCode) => {
     const { S, E } = await scene('large');
     const node = openDatabase(join(S, 'swingstore.sqlite'));
     node.exec(`UPDATE kvStore SET value = '1001' WHERE key = 'host.height'`);
@@ -219,8 +219,8 @@ describe('a detached export', { timeout: 180_000 }, () => {
   });
 });
 
-describe('who is alive', { timeout: 180_000 }, () => {
-  it('is not told by a copied record, nor by a process that has got the same number', async () => {
+describe('an operation that is alive', { timeout: 180_000 }, () => {
+  it('is not inferred from a copied record, nor from a process with the same pid', async () => {
     const { dir, S, E } = await scene('large');
     const { pid } = await hold(S, E, '--detach');
     await cp(E, join(dir, 'copy'), { recursive: true });
@@ -234,7 +234,7 @@ describe('who is alive', { timeout: 180_000 }, () => {
     expect(await status({ exportDir: E })).toMatchObject({ state: 'dead', pid: process.pid });
   });
 
-  it('is known by whatever path the store is named', async () => {
+  it('is found by every path of its store', async () => {
     const { dir, S, E, D } = await scene('large');
     const { pid, command } = await hold(S, E, '--detach');
     await command.told;
@@ -253,7 +253,7 @@ describe('who is alive', { timeout: 180_000 }, () => {
       ).told,
     ]);
     for (const [i, told] of refused.entries()) {
-      // Without mount rights the last one names nothing.
+      // Without mount rights, the last path does not exist.
       if (i === 3 && !canUnshare('-m')) continue;
       expect(told).toMatchObject({ exitCode: 4, error: { code: 'BUSY', path: E } });
       expect(told.error?.message).toBe('export of height 1000 is in progress');
@@ -288,7 +288,7 @@ describe('who is alive', { timeout: 180_000 }, () => {
       const args = ['export', '--state-dir', S, '--export-dir', E, '--at-height', '1001'];
       const inside = start(args, ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child']);
       const { record } = await until(async () => await fateOf(E));
-      // Its number belongs to its own namespace, and to another process here.
+      // Its pid belongs to its own namespace, and to another process in this one.
       expect(record.pid).toBeLessThan(50);
       expect(await status({ exportDir: E })).toMatchObject({ state: 'waiting' });
       expect(

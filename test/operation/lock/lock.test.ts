@@ -76,7 +76,7 @@ function forge(locked: string, notice: Partial<Record<keyof Notice, unknown>>): 
   return file;
 }
 
-/** Another process that holds the lock as we do, until it is killed. */
+/** Another process that holds the lock as swingsnap does, until it is killed. */
 async function holdElsewhere(locked: string): Promise<ChildProcess> {
   const script = 'exec 3<"$0"; flock -n -x 3; echo held; exec sleep 60';
   const child = spawn('sh', ['-ec', script, locked], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -90,7 +90,7 @@ async function end(child: ChildProcess): Promise<void> {
 }
 
 describe('a lock on a directory', () => {
-  it('is held by one at a time, and free again once it is released, twice as well', () => {
+  it('has one holder at a time, and is free again once released, even if released twice', () => {
     expect(DirectoryLock.isHeldAt(S)).toBe(false);
     const lock = DirectoryLock.tryTake(S);
     expect(lock).toBeDefined();
@@ -104,14 +104,14 @@ describe('a lock on a directory', () => {
     next?.release();
   });
 
-  it('makes nothing, where one looks and where one holds', () => {
+  it('leaves no file behind, whether it is looked at or held', () => {
     const lock = DirectoryLock.tryTake(S);
     expect(DirectoryLock.isHeldAt(S)).toBe(true);
     expect(readdirSync(S)).toEqual(['swingstore.sqlite']);
     lock?.release();
   });
 
-  it('ends with its holder, even one that could not say so', async () => {
+  it('ends with its holder, even if the holder is killed', async () => {
     const holder = await holdElsewhere(S);
     expect(DirectoryLock.isHeldAt(S)).toBe(true);
     expect(DirectoryLock.tryTake(S)).toBeUndefined();
@@ -119,7 +119,7 @@ describe('a lock on a directory', () => {
     expect(DirectoryLock.isHeldAt(S)).toBe(false);
   });
 
-  it('waits a moment for another that only looks', async () => {
+  it('waits a moment for a process that only looks at it', async () => {
     const script = 'exec 3<"$0"; flock -s 3; echo looking; exec sleep 0.1';
     const child = spawn('sh', ['-ec', script, S], { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(child.stdout, 'data');
@@ -137,13 +137,13 @@ describe('a lock on a directory', () => {
     await end(child);
   });
 
-  it.runIf(isLinux)('of a directory that this user may only read is taken as well', () => {
+  it.runIf(isLinux)('can be taken on a directory that this user may only read', () => {
     const lock = DirectoryLock.tryTake('/proc/self');
     lock?.release();
     expect(lock).toBeDefined();
   });
 
-  it('is refused with what to install where no program takes it', () => {
+  it('is refused with a hint what to install if no program can take it', () => {
     process.env['PATH'] = join(dir, 'empty');
     for (const act of [() => DirectoryLock.tryTake(S), () => operationOn(S)]) {
       const error = errorOf(act);
@@ -153,7 +153,7 @@ describe('a lock on a directory', () => {
     }
   });
 
-  it('is refused with the reason where the program cannot take it', () => {
+  it('is refused with the reason if the program fails to take it', () => {
     mkdirSync(join(dir, 'bin'));
     const words = '#!/bin/sh\necho "flock: 3: Operation not supported" >&2\nexit 1\n';
     writeFileSync(join(dir, 'bin', 'flock'), words, { mode: 0o755 });
@@ -164,7 +164,7 @@ describe('a lock on a directory', () => {
     });
   });
 
-  it('is taken by busybox where that brings no program of its own name', () => {
+  it('is taken by busybox if there is no program flock', () => {
     mkdirSync(join(dir, 'bin'));
     const words = `#!/bin/sh\nshift\nexec ${
       path
@@ -182,7 +182,7 @@ describe('a lock on a directory', () => {
 });
 
 describe('a lock on an operation', () => {
-  it('names what is in progress to whom it keeps out', () => {
+  it('names the operation in progress to the callers that it keeps out', () => {
     const lock = lockOperation([S], facts);
     const error = errorOf(() => lockOperation([S], { operation: 'restore' }));
     expect(error).toBeInstanceOf(BusyError);
@@ -197,7 +197,7 @@ describe('a lock on an operation', () => {
     expect(operationOn(S)).toBeUndefined();
   });
 
-  it('is the same by every path of a store', async () => {
+  it('is the same for every path of a store', async () => {
     await symlink(S, join(dir, 'link'));
     await mkdir(join(dir, 'inner'));
     await symlink(join(S, 'swingstore.sqlite'), join(dir, 'inner', 'swingstore.sqlite'));
@@ -207,11 +207,11 @@ describe('a lock on an operation', () => {
       expect(error, alias).toMatchObject({ code: 'BUSY' });
     }
     lock.release();
-    // Of a refused one, nothing stays locked: the other directory itself was free.
+    // A refused operation leaves nothing locked: the other directory itself was free.
     expect(operationOn(join(dir, 'inner'))).toBeUndefined();
   });
 
-  it('of a moved directory goes with it, and a new one in its place is free', async () => {
+  it('moves with its directory, and leaves a new directory in the old place free', async () => {
     const lock = lockOperation([S], facts);
     await rename(S, join(dir, 'moved'));
     await mkdir(S);
@@ -220,21 +220,21 @@ describe('a lock on an operation', () => {
     lock.release();
   });
 
-  it('on nothing says so', async () => {
+  it('is empty if the directory does not exist', async () => {
     await rm(S, { recursive: true });
     const lock = lockOperation([S], facts);
     expect(lock.isEmpty).toBe(true);
     lock.release();
   });
 
-  it('does not open the database, whose locks of this process would go with it', async () => {
+  it('does not open the database, since closing it would drop the locks of this process', async () => {
     await rm(join(S, 'swingstore.sqlite'));
     await symlink('nowhere', join(S, 'swingstore.sqlite'));
     lockOperation(lockedPathsOf(S), facts).release();
     expect(readdirSync(S)).toEqual(['swingstore.sqlite']);
   });
 
-  it.runIf(isLinux)('is named by its process where that says nothing of itself', async () => {
+  it.runIf(isLinux)('is described by its process if there is no notice', async () => {
     const holder = await holdElsewhere(S);
     const uid = process.getuid?.();
     expect(operationOn(S)).toEqual({ pid: holder.pid, uid, host: hostname() });
@@ -247,7 +247,7 @@ describe('a lock on an operation', () => {
 });
 
 describe('the notice of an operation', () => {
-  it('is for its user alone, kept up to date in place, and gone with the lock', () => {
+  it('is readable by its user alone, updated in place, and removed with the lock', () => {
     const lock = lockOperation(lockedPathsOf(S), facts);
     const file = noticeFile(S);
     expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -272,7 +272,7 @@ describe('the notice of an operation', () => {
     }
   });
 
-  it('of a dead process misleads no reader, and is written over', () => {
+  it('of a dead process misleads no reader, and is overwritten', () => {
     forge(S, { operation: 'retrieve' });
     expect(operationOn(S)).toBeUndefined();
     const lock = lockOperation([S], { operation: 'restore' });
@@ -295,11 +295,11 @@ describe('the notice of an operation', () => {
     ['a pid of a process group', { pid: -1 }],
     ['a pid of every process', { pid: 0 }],
     ['a pid with a command', { pid: '1; curl x | sh' }],
-    ['a time that is none', { since: 'now; reboot' }],
-    ['a name of a host that is too long', { host: 'h'.repeat(300) }],
+    ['an invalid time', { since: 'now; reboot' }],
+    ['a host name that is too long', { host: 'h'.repeat(300) }],
     ['a path that is too long', { exportDir: `/${'x'.repeat(5000)}` }],
-    ['another operation', { operation: 'attack' }],
-    ['a height that is none', { height: 1.5 }],
+    ['an unknown operation', { operation: 'attack' }],
+    ['an invalid height', { height: 1.5 }],
   ])('with %s is not believed', (_what, wrong) => {
     const lock = lockOperation([S], facts);
     rmSync(noticeFile(S));
@@ -308,7 +308,7 @@ describe('the notice of an operation', () => {
     lock.release();
   });
 
-  it('is read through no link or pipe, and not where others may write to it', () => {
+  it('is not read through a link or pipe, or if others may write to it', () => {
     const lock = lockOperation([S], facts);
     const file = noticeFile(S);
     const own = join(dir, 'own');
@@ -326,21 +326,21 @@ describe('the notice of an operation', () => {
     lock.release();
   });
 
-  it.runIf(isRoot)('of a file that is another user’s is not believed', () => {
+  it.runIf(isRoot)('is not believed if another user owns its file', () => {
     const lock = lockOperation([S], facts);
     chownSync(noticeFile(S), 1234, 1234);
     expect(operationOn(S)).not.toHaveProperty('operation');
     lock.release();
   });
 
-  it('quotes what is advised to be copied', () => {
+  it('has its paths quoted in the commands of a hint', () => {
     const lock = lockOperation([S], { operation: 'export', exportDir: '/a b; reboot' });
     const error = errorOf(() => lockOperation([S], facts)) as BusyError;
     expect(error.hint).toContain(`swingsnap discard --export-dir '/a b; reboot'`);
     lock.release();
   });
 
-  it('of a lock that is long forgotten goes with the next', async () => {
+  it('of a long dead operation is removed by the next operation', async () => {
     await mkdir(join(dir, 'gone'));
     const old = forge(join(dir, 'gone'), {});
     utimesSync(old, 0, 0);

