@@ -29,7 +29,7 @@ const codes = ['one code', 'another code'].map((text) => Buffer.from(text));
 const checksums = codes.map((code) => sha256(code));
 const tempDir = useTempDir();
 
-/** Receives into `<dir>/made/wasm`, and what `receive` does with the store is told in `steps`. */
+/** Receives into `<dir>/made/wasm`, and records in `steps` what `receive` does with the store. */
 async function receiveInto(
   dir: string,
   { signal, failAt }: { readonly signal?: AbortSignal; readonly failAt?: 'copy' | 'install' } = {},
@@ -74,7 +74,7 @@ async function receiveInto(
 const visibleIn = async (dir: string): Promise<string[]> =>
   (await readdir(dir)).filter((name) => !name.startsWith('.')).sort();
 
-it('shows byte code when all of both is right, and before the store', async () => {
+it('shows byte code once all states are verified, and before it installs the store', async () => {
   const { steps, wasm } = await receiveInto(await tempDir());
   expect(steps).toEqual(['copied, while [] are visible', 'installed behind 2']);
   expect((await readdir(wasm)).sort()).toEqual(checksums.toSorted());
@@ -83,7 +83,7 @@ it('shows byte code when all of both is right, and before the store', async () =
 it.each([
   ['the store cannot be installed', 'install', ['copied, while [] are visible', 'discarded']],
   ['the store cannot be copied', 'copy', []],
-] as const)('leaves nothing of either if %s', async (_what, failAt, expected) => {
+] as const)('leaves neither state behind if %s', async (_what, failAt, expected) => {
   const dir = await tempDir();
   const { steps, error } = await receiveInto(dir, { failAt });
   expect(error?.message).toBe(`no ${failAt}`);
@@ -91,7 +91,7 @@ it.each([
   expect(await readdir(dir)).toEqual([]);
 });
 
-it('leaves what was there before it, when it is taken back', async () => {
+it('leaves existing byte code in place when it undoes an installation', async () => {
   const dir = await tempDir();
   await mkdir(join(dir, 'made', 'wasm'), { recursive: true });
   await writeFile(join(dir, 'made', 'wasm', checksums[0]!), codes[0]!);
@@ -100,7 +100,7 @@ it('leaves what was there before it, when it is taken back', async () => {
   expect(await listTree(dir)).toEqual(before);
 });
 
-it('installs nothing once it is told to end', async () => {
+it('installs nothing once its signal is aborted', async () => {
   const dir = await tempDir();
   const { error } = await receiveInto(dir, { signal: AbortSignal.abort(new Error('enough')) });
   expect(error?.message).toBe('enough');
