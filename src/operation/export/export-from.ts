@@ -44,7 +44,7 @@ export interface ExportedFrom {
   readonly proof: AppHashProof | undefined;
 }
 
-/** Checks whether {@link exportFrom} could start, without making anything. Throws what it throws. */
+/** Checks whether {@link exportFrom} could start, without making anything. Throws the same errors. */
 export async function checkExportFrom(options: ExportFromOptions): Promise<Check[]> {
   return withTarget(options, async (source, { exportDir, scratchDir }) => [
     {

@@ -54,7 +54,7 @@ export interface ExportOptions extends ExportRequest, OperationOptions {
   readonly isHeard?: (() => boolean) | undefined;
 }
 
-/** Checks whether {@link exportStore} could start, without making anything. Throws what it throws. */
+/** Checks whether {@link exportStore} could start, without making anything. Throws the same errors. */
 export async function checkExport(options: ExportOptions): Promise<Check[]> {
   const { exportDir, stateDir, progress = noProgress } = options;
   refuseInside(exportDir, stateDir, 'state dir');

@@ -58,12 +58,12 @@ export interface Restored {
   readonly store: InstalledStore;
   readonly summary: ExportSummary;
   readonly proved: Proof;
-  /** Whether the caller's content hash proves the height. An AppHash does not cover it: the height is then a label. */
+  /** Whether the caller's content hash proves the height. An AppHash does not: the height is then only a label. */
   readonly heightProved: boolean;
   readonly modules: readonly ModuleResult[];
 }
 
-/** Checks whether {@link restore} could start, without making anything. Throws what it throws. */
+/** Checks whether {@link restore} could start, without making anything. Throws the same errors. */
 export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
   const scratchDir = await prepare(options);
   return withSource(options, { scratchDir, needsExportData: true }, async (source) => {
@@ -162,14 +162,14 @@ async function build(source: Source, options: BuildOptions): Promise<Restored> {
 }
 
 /**
- * Makes the checks that do not need the open source.
+ * Runs the checks that do not need the open source.
  * @returns the scratch dir
  */
 async function prepare(options: RestoreOptions): Promise<string> {
   const { requireProof = false, replace = false, expect, appHash } = options;
   if (requireProof && expect === undefined && appHash === undefined) {
     throw new UsageError('NO_PROOF', 'nothing would prove this restore', {
-      hint: 'get the content hash that retrieve printed from a source that you trust, and pass it with --expect; for a state-sync snapshot, pass the AppHash with --app-hash',
+      hint: 'pass the content hash that retrieve printed (from a source that you trust) with --expect, or the AppHash of a state-sync snapshot with --app-hash',
     });
   }
   const stateDir = resolve(options.stateDir);
@@ -184,7 +184,7 @@ async function prepare(options: RestoreOptions): Promise<string> {
 }
 
 /**
- * Makes the checks that need the open source.
+ * Runs the checks that need the open source.
  * @returns the artifact mode of the new store
  */
 async function refuseUnfit(source: Source, options: RestoreOptions): Promise<RestoreMode> {

@@ -73,7 +73,7 @@ export interface Retrieved extends WrittenSnapshot {
 /** The level that zstd considers a good compromise of time and size. */
 export const DEFAULT_LEVEL = 3;
 
-/** Checks whether {@link retrieve} could start, without making anything. Throws what it throws. */
+/** Checks whether {@link retrieve} could start, without making anything. Throws the same errors. */
 export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> {
   return withWorkerPool(options.concurrency, async (pool) => {
     const { codec, ...context } = await prepare(options, pool);

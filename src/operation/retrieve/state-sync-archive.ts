@@ -46,7 +46,7 @@ export interface RetrievedStateSync extends Repacked {
   readonly format: number;
 }
 
-/** Checks whether {@link retrieveStateSync} could start, without making anything. Throws what it throws. */
+/** Checks whether {@link retrieveStateSync} could start, without making anything. Throws the same errors. */
 export async function checkRetrieveStateSync(options: RetrieveStateSyncOptions): Promise<Check[]> {
   return withWorkerPool(options.concurrency, async (pool) => {
     const { found, ...context } = prepare(options, pool);

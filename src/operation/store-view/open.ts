@@ -15,7 +15,7 @@ export interface StoreViewOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Throws as `PinnedStore.open` and `awaitHeight`. */
+/** Throws what `PinnedStore.open` and `awaitHeight` throw. */
 export async function openStoreView(
   { stateDir, height, awaited, timeout, progress, signal }: StoreViewOptions,
   scratchDir: string,

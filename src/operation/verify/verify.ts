@@ -39,7 +39,7 @@ export interface Verified {
   readonly summary: ExportSummary;
   /** Set only for a state-sync snapshot. */
   readonly proof: AppHashProof | undefined;
-  /** Whether the caller's content hash proves the height. An AppHash does not cover it: the height is then a label. */
+  /** Whether the caller's content hash proves the height. An AppHash does not: the height is then only a label. */
   readonly heightProved: boolean;
   /** Set only for a state-sync snapshot with a store `wasm`. */
   readonly codes: ByteCodes | undefined;
@@ -92,7 +92,7 @@ function destinationOf(
   };
 }
 
-/** Checks whether {@link verify} could start, without reading more than a manifest. Throws what it throws. */
+/** Checks whether {@link verify} could start, without reading more than a manifest. Throws the same errors. */
 export async function checkVerify(options: VerifyOptions): Promise<Check[]> {
   const scratchDir = chooseScratchDir(options.scratchDir);
   const silent = { ...options, progress: noProgress };
