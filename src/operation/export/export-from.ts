@@ -119,7 +119,7 @@ async function withTarget<Result>(
 function refuseMode(source: SwingStoreExport, asked: ArtifactMode | undefined): void {
   const held = source.artifactMode;
   if (asked === undefined || asked === 'none' || maySatisfy(held, asked)) return;
-  throw new SwingSnapError('MODE', 'the source does not hold what the artifact mode asks for', {
+  throw new SwingSnapError('MODE', 'the source does not hold all artifacts of the requested mode', {
     path: source.location,
     expected: asked,
     found: held,
