@@ -112,7 +112,7 @@ describe('a state-sync snapshot', () => {
       height: 1001,
       heightProved: false,
       notes: expect.arrayContaining([
-        expect.stringContaining('no node of the stores is of height 1001'),
+        expect.stringContaining('no node of the stores has version 1001'),
       ]) as string[],
     });
     const contentHash = told.hashes?.contentHash ?? '';

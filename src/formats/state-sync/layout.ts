@@ -22,8 +22,8 @@ const READ_BYTES = 4 * 1024 * 1024;
 const ARCHIVE = /^([1-9]\d{0,14})-(\d{1,4})\.tar\.gz$/u;
 
 /**
- * The state-sync snapshot at a path: an archive, a directory of chunks, of formats, or of heights. Takes the newest
- * of several.
+ * Finds the state-sync snapshot at a path: an archive, a directory of chunks, of formats, or of heights. If there are
+ * several, it returns the newest.
  * @returns undefined if there is none
  */
 export function findStateSync(path: string): FoundStateSync | undefined {
@@ -85,7 +85,7 @@ export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Only regular files: opening a pipe would block until it has a writer. */
+/** Accepts only regular files: opening a pipe blocks until it has a writer. */
 function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }

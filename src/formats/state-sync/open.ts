@@ -1,12 +1,12 @@
 /**
- * Opens a Cosmos state-sync snapshot as an export. The export data is leaves of the IAVL store `swingset`; the
+ * Opens a Cosmos state-sync snapshot as an export. The export data comes from leaves of the IAVL store `swingset`; the
  * AppHash proves it. The artifacts are payloads of the extension `swingset`; only the export data proves them. Byte
- * code in the extension `wasm`, if present, is checked on the way; the code hashes in the store `wasm` prove it.
+ * code in the extension `wasm`, if present, is checked in the same pass; the code hashes in the store `wasm` prove it.
  *
  * Stores come first in the stream, so one pass is enough. It hashes the trees of the stores and writes the export
- * data to a scratch file; it compares the AppHash with the trusted one before it delivers anything; then it delivers
- * the artifacts as they come. A second pass would save the scratch file, but would inflate and parse all stores
- * again, of which the export data is only a part.
+ * data to a scratch file. It compares the AppHash with the trusted one before it delivers anything. Then it delivers
+ * the artifacts in stream order. A second pass would save the scratch file, but would inflate and parse all stores
+ * again, and the export data is only a part of them.
  *
  * Source: agoric-sdk `golang/cosmos/x/swingset/keeper/keeper.go`.
  */
@@ -37,7 +37,7 @@ export interface OpenStateSyncOptions {
   readonly memStores?: readonly string[] | undefined;
   /** Refuse a snapshot without a SwingStore. */
   readonly needsExportData?: boolean | undefined;
-  /** Receives each byte code of the extension `wasm`, in order, once its checksum matches a code of the chain. */
+  /** Receives each byte code of the extension `wasm`, in order, after its checksum has matched a code of the chain. */
   readonly onCode?: ((code: ByteCode) => Promise<void>) | undefined;
   /** Called when all artifacts and byte codes have been read, and no byte code is missing. */
   readonly onCodesEnd?: (() => void) | undefined;
@@ -54,7 +54,7 @@ export interface OpenStateSyncOptions {
 /** A state-sync snapshot as an export. */
 export interface StateSyncExport extends SwingStoreExport {
   /**
-   * Reads the stores ahead, once. The next call for export data returns what they hold.
+   * Reads the stores ahead of time, once. The next call for export data returns the data found in them.
    * @returns whether the chain has byte codes, which come with the artifacts
    * @throws {VerificationError} `APP_HASH`, `STATE_SYNC_DAMAGED`
    */
@@ -93,13 +93,13 @@ const USUAL_BYTES_BEHIND = 9;
 class OpenedStateSync implements StateSyncExport {
   readonly location: string;
   readonly height: number;
-  /** The extension does not record it. */
+  /** The extension does not record the mode. */
   readonly artifactMode = undefined;
   readonly #found: FoundStateSync;
   readonly #options: OpenStateSyncOptions;
   #reader: ItemReader | undefined;
   #codeHashes: CodeHashes | undefined;
-  /** The export data, after the stores have been read and until it is requested. */
+  /** Holds the export data from the time the stores are read until the caller requests it. */
   #ahead: OrderedExportData | undefined;
   /** The first item after the stores, if any, until it is used. */
   #behindStores: { readonly item: OtherItem | undefined } | undefined;
@@ -181,7 +181,7 @@ class OpenedStateSync implements StateSyncExport {
     if (codeHashes.hasStore) this.codes ??= { count: 0, size: 0 };
     this.#options.onCodesEnd?.();
     if (reader.bytesBehind > USUAL_BYTES_BEHIND) {
-      note(`${reader.bytesBehind} bytes stand behind the end of the snapshot, and were left`);
+      note(`ignored ${reader.bytesBehind} bytes after the end of the snapshot`);
     }
   }
 
@@ -238,23 +238,23 @@ export function proveStores(
 ): AppHashProof {
   const proof = proveAppHash(roots, appHash, memStores);
   if (proof === undefined) {
-    throw new VerificationError('APP_HASH', 'the stores yield another AppHash', {
+    throw new VerificationError('APP_HASH', 'the AppHash of the stores is not the trusted one', {
       path,
       expected: appHash?.toUpperCase(),
       found: proveAppHash(roots, undefined, memStores)?.appHash,
-      hint: `compare it with header.app_hash of the RPC query ${appHashQuery(height)}, and get another snapshot if it is right`,
+      hint: `check the trusted AppHash against header.app_hash of the RPC query ${appHashQuery(height)}; if it is right, get another snapshot`,
     });
   }
   if (!proof.isProved) {
     note(
-      `nothing was proved: AppHash ${proof.appHash} was computed and compared with nothing; a trusted node tells it ` +
-        `as header.app_hash of ${appHashQuery(height)}, for --app-hash`,
+      `nothing was proved: AppHash ${proof.appHash} was computed, but there was none to compare it with; give ` +
+        `--app-hash the header.app_hash that a trusted node returns for ${appHashQuery(height)}`,
     );
   }
   if (newestVersion < height) {
     note(
-      `no node of the stores is of height ${height}, the newest is of ${newestVersion}: the height is a ` +
-        `label, and the AppHash may be that of another`,
+      `no node of the stores has version ${height}, the newest has ${newestVersion}: the height is only a ` +
+        `label, and the AppHash may belong to another height`,
     );
   }
   return proof;
@@ -271,15 +271,15 @@ async function leftExtension({ name, format, payloads }: Extension): Promise<str
     count += 1;
     bytes += size;
   }
-  return `extension ${name}, format ${format}, with ${count} payloads of ${bytes} bytes was left`;
+  return `skipped extension ${name}, format ${format}: ${count} payloads, ${bytes} bytes in total`;
 }
 
-/** Every node of a chain with a SwingStore has export data: a snapshot without it is of another chain, or too old. */
+/** Every node of a chain with a SwingStore has export data: a snapshot without it is from another chain, or too old. */
 export function refuseNoExportData(path: string): never {
   throw new VerificationError('NO_EXPORT_DATA', 'the state-sync snapshot has no export data', {
     path,
     expected: 'keys swingStore.… in its store swingset',
     found: 'none',
-    hint: 'check that it is of an Agoric chain, and of agoric-upgrade-11 or later',
+    hint: 'check that it comes from an Agoric chain, at agoric-upgrade-11 or later',
   });
 }

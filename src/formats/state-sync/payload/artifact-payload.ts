@@ -45,7 +45,7 @@ export async function readArtifact(reader: ItemReader, size: number): Promise<Ex
   };
 }
 
-/** Reads a payload up to the bytes of the artifact. */
+/** Reads a payload up to the first byte of the artifact's content. */
 async function readHeader(
   reader: ItemReader,
   size: number,

@@ -1,5 +1,6 @@
 /**
- * Byte code as a node keeps it outside its multistore: a directory of files, each named after its SHA-256 in hex.
+ * Byte code as a node keeps it outside its multistore: a directory of files, each named after the SHA-256 of its
+ * content, in hex.
  *
  * Source: CosmWasm/wasmvm, `<home>/wasm/wasm/state/wasm`.
  */
@@ -31,23 +32,27 @@ export async function readCodeFile(dir: string, checksum: string): Promise<Buffe
 
 async function openFile(path: string): Promise<FileHandle> {
   try {
-    // Opening a pipe would block until it has a writer.
+    // Opening a pipe blocks until it has a writer.
     return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw cause;
     throw new VerificationError('MISSING_CODE', 'a byte code of the chain is missing', {
       path,
-      hint: 'name the directory of a node that has it with --wasm-dir: <home>/wasm/wasm/state/wasm',
+      hint: 'set --wasm-dir to the directory of a node that has it: <home>/wasm/wasm/state/wasm',
       cause,
     });
   }
 }
 
 function refuse(path: string, found: string): never {
-  throw new VerificationError('CODE_MISMATCH', 'a file is not the byte code that its name says', {
-    path,
-    found,
-    hint: 'get it from another node',
-  });
+  throw new VerificationError(
+    'CODE_MISMATCH',
+    'a file is not the byte code that it is named after',
+    {
+      path,
+      found,
+      hint: 'get it from another node',
+    },
+  );
 }

@@ -16,7 +16,7 @@ const LEAST_COUNTED_BYTES = 16 * 1024;
 
 /** Byte code of a contract. */
 export interface ByteCode {
-  /** SHA-256 in hex, by which the chain and a node's files know it. */
+  /** SHA-256 in hex. The chain and a node's files identify the byte code by it. */
   readonly checksum: string;
   readonly data: Uint8Array;
 }

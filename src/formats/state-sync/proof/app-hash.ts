@@ -62,7 +62,7 @@ const USUAL_MEM_STORE = 'mem_capability';
 
 /**
  * Compares the stores with a trusted AppHash, without and with memory stores.
- * @param expected hex in any case; if undefined, nothing is proved, and the AppHash is computed with `memStores`
+ * @param expected hex, upper or lower case; if undefined, nothing is proved, and the AppHash includes `memStores`
  * @returns undefined if the AppHash differs
  */
 export function proveAppHash(

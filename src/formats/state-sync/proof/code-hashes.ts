@@ -1,5 +1,5 @@
 /**
- * The code hashes of the IAVL store `wasm`, which the AppHash proves. Tracks which of them have their byte code.
+ * The code hashes of the IAVL store `wasm`, which the AppHash proves. Tracks the hashes whose byte code was found.
  *
  * Source: CosmWasm/wasmd `x/wasm/types/keys.go`, `proto/cosmwasm/wasm/v1/types.proto` (`CodeInfo`).
  */
@@ -10,7 +10,7 @@ import { damaged } from '../layout.ts';
 import { asBuffer, type ReadNode } from '../stream/node.ts';
 import { ProtoReader } from '../stream/proto.ts';
 
-/** A key is this prefix and the code id, a big-endian u64. */
+/** A key consists of this prefix and the code id, a big-endian u64. */
 const CODE_PREFIX = '\u0001';
 const KEY_BYTES = 9;
 const HASH_BYTES = 32;
@@ -38,7 +38,7 @@ export class CodeHashes {
     this.#hint = hint;
   }
 
-  /** Adds code hashes (hex), in the order of the store. Codes that were stored twice share one byte code. */
+  /** Adds code hashes (hex), in the order of the store. Codes with the same hash share one byte code. */
   add(checksums: readonly string[]): void {
     if (checksums.length === 0) return;
     this.#add ??= this.#open();
@@ -73,7 +73,7 @@ export class CodeHashes {
       });
     }
     if (found !== 0) {
-      throw new VerificationError('DUPLICATE_CODE', 'a byte code comes twice', {
+      throw new VerificationError('DUPLICATE_CODE', 'a byte code appears twice', {
         path: where,
         found: checksum,
         hint: this.#hint,

@@ -8,9 +8,9 @@ import { asBuffer, type ReadNode } from '../stream/node.ts';
 const PREFIX = 'swingStore.';
 
 /**
- * Limit of a value: half of what the Cosmos SDK restores of a whole leaf. The limit of its line is all of that,
- * although escapes may expand a value sixfold. A value is held whole as text, as a line and as rows: several times
- * its size.
+ * Limit of a value: half of the largest leaf that the Cosmos SDK restores. The limit of its line is the size of that
+ * leaf, although escapes may expand a value sixfold. A value is in memory as text, as a line and as rows, which takes
+ * several times its size.
  */
 export const MAX_VALUE_BYTES = 32_000_000;
 const MAX_LINE_UNITS = 64_000_000;

@@ -11,7 +11,7 @@ import { IavlHasher, type TreePart } from './iavl.ts';
 import { nodeAtHand } from './node-at-hand.ts';
 
 const NEWLINE = 0x0a;
-/** Size of a buffer for lines: usually a little more than the nodes that they come from. */
+/** Size of a buffer for lines: usually a little larger than the nodes that the lines come from. */
 const ROOM_BYTES = 1.5 * 1024 * 1024;
 
 /** How to hash the nodes of a store. */
@@ -30,7 +30,7 @@ export interface NodesToHash extends HashingOptions {
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
-  /** Receives lines as far as they fit. */
+  /** Receives the lines, if they fit. */
   readonly room: Uint8Array | undefined;
 }
 
@@ -80,10 +80,10 @@ export function hashLargeLeaf(leaf: LargeLeaf, options: HashingOptions): HashedN
   return found.with(tree.part());
 }
 
-/** The beginning of a code, which holds its hash. */
+/** Size of the beginning of a code, which holds its hash. */
 const CODE_HEAD_BYTES = 64;
 
-/** Number of bytes that are needed from the beginning of a leaf's value. */
+/** Number of bytes to keep from the beginning of a leaf's value. */
 export function wantedOf(key: ByteString, { wanted }: Pick<HashingOptions, 'wanted'>): number {
   if (wanted === 'export data' && isExportData({ key, height: 0 })) return MAX_VALUE_BYTES;
   return wanted === 'code hashes' && isCode({ key, height: 0 }) ? CODE_HEAD_BYTES : 0;
@@ -171,7 +171,7 @@ export const hashingNodes = workerTask(import.meta.url, hashNodes);
 export function* nodesIn(bytes: Uint8Array, where: string): Generator<ReadNode> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let at = 0; at < buffer.length;) {
-    // These lengths were checked when the messages were cut.
+    // The item reader checked these lengths when it cut the messages.
     let length = 0;
     for (let factor = 1; ; factor *= 128) {
       const byte = buffer[at] ?? 0;

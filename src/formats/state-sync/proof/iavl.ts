@@ -1,7 +1,7 @@
 /**
- * Computes the root hash of an IAVL tree from its exported nodes, which come depth first, children before their
- * parent. Only one path of the tree is in memory. Any run of consecutive nodes can be hashed on its own. The result
- * is a *part*: the subtrees that are complete in it, and the inner nodes that wait for a child from before it.
+ * Computes the root hash of an IAVL tree from its exported nodes, in depth-first order, children before their parent.
+ * Only one path of the tree is in memory. Any run of consecutive nodes can be hashed on its own. The result is a
+ * *part*: the subtrees that are complete in the run, and the inner nodes that wait for a child from an earlier run.
  *
  * Source: cosmos/iavl `node.go` (`writeHashBytes`), `export.go`, `import.go`; the same from 0.15 to 1.3.
  */
@@ -51,7 +51,7 @@ const HASH_BYTES = 32;
 
 /** Enough for an AVL tree with more leaves than there are bytes in the world. */
 const MAX_HEIGHT = 127;
-/** Limit of a part's `rest`: the height of the tree on either side, and once more for the nodes that wait. */
+/** Limit of a part's `rest`: the height of the tree on either side, and once more for the waiting nodes. */
 const MAX_REST = 3 * MAX_HEIGHT;
 /** Views of shorter preimages are kept: making a view takes as long as hashing it. */
 const MAX_KEPT_VIEW = 256;
@@ -74,7 +74,7 @@ export class IavlHasher {
 
   /**
    * @param where names the store in errors
-   * @param maxVersion height of the snapshot: no node can be newer
+   * @param maxVersion height of the snapshot: no node is newer
    * @param partFrom for a part: the number of nodes before it
    */
   constructor(where: string, maxVersion: number, partFrom?: number) {
@@ -115,12 +115,12 @@ export class IavlHasher {
     this.nodes += 1;
     if (version >= 1 && version <= this.#maxVersion) return;
     const expected = `1 to ${this.#maxVersion}`;
-    this.#refuse('a node has a version that it cannot have', key, expected, version);
+    this.#refuse('a node has an impossible version', key, expected, version);
   }
 
   /**
    * Adds the nodes of a part.
-   * @throws what {@link add} throws, for errors that the part alone did not show
+   * @throws what {@link add} throws, for errors that are invisible in the part alone
    */
   addPart({ rest, firstKey, lastKey, leaves, nodes }: TreePart): void {
     const before = this.nodes;
@@ -178,10 +178,10 @@ export class IavlHasher {
     if (version < left.version || version < right.version) {
       this.#refuse('an inner node is older than its children', key);
     }
-    // The hash does not cover it.
+    // The hash does not cover the key.
     if (key !== right.smallestKey) {
       this.#refuse(
-        'the key of an inner node differs from that of its right side',
+        'the key of an inner node differs from the smallest key on its right side',
         key,
         hex(right.smallestKey),
         hex(key),
@@ -237,7 +237,7 @@ export class IavlHasher {
       : Buffer.from(root.hash, 'latin1');
   }
 
-  /** The newest version of any node: the root's, since no child is newer. 0 for a tree without nodes. */
+  /** The newest version of any node: that of the root, since no child is newer. 0 for a tree without nodes. */
   get newestVersion(): number {
     return this.#stack[0]?.version ?? 0;
   }
@@ -249,7 +249,7 @@ export class IavlHasher {
       this.#preimage = Buffer.alloc(2 * atMost);
       this.#views = [];
     }
-    // Go's signed varint of a number that is never negative: twice the number.
+    // Go writes signed varints here. The numbers are never negative, so each is encoded as twice the number.
     this.#putUvarint(2 * height);
     this.#putUvarint(2 * size);
     this.#putUvarint(2 * version);

@@ -1,6 +1,6 @@
 /**
- * Fast path for a `SnapshotItem { SnapshotIAVLItem }` that is wholly in the buffer and encoded as the Cosmos SDK does
- * it: nearly every item of a snapshot. It reports no errors: the strict reader handles all other items.
+ * Fast path for a `SnapshotItem { SnapshotIAVLItem }` that is wholly in the buffer and in the encoding of the Cosmos
+ * SDK. Nearly every item of a snapshot is. It reports no errors: the strict reader handles all other items.
  */
 import type { ReadNode } from '../stream/node.ts';
 

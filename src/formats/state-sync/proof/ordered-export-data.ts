@@ -1,7 +1,7 @@
 /**
- * Puts export data from the tree into canonical order. The tree is in byte order, which for `kv.` entries is already
- * the canonical order, so their lines are written to a scratch file as they come. Only the few records are sorted, by
- * the index that knows their rules. Sorting all entries in SQLite takes several times as long.
+ * Puts export data from the tree into canonical order. The tree is in byte order. For `kv.` entries this already is
+ * the canonical order, so their lines go straight to a scratch file. Only the few records are sorted, by the index
+ * that knows their rules. Sorting all entries in SQLite takes several times as long.
  */
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { openScratchFile } from '../../../io/files/scratch.ts';
@@ -26,7 +26,7 @@ export class OrderedExportData {
   readonly #file: number;
   readonly #index: RecordIndex;
   #entries = 0;
-  /** The error of an entry. It is thrown later: entries are not judged before they are proved. */
+  /** The first error of an entry. It is thrown later, because an error counts only once the entries are proved. */
   #wrong: unknown;
 
   /** @throws {StorageError} `SCRATCH` if scratch files cannot be made in `scratchDir` */
@@ -70,7 +70,7 @@ export class OrderedExportData {
   }
 
   /**
-   * All export data, in canonical order and text. Call it once the data is proved.
+   * All export data, in canonical order and text. Call this only after the data is proved.
    * @throws what `RecordIndex.add` and `refuseHostKey` throw, before the first block
    */
   *blocks(): Generator<Uint8Array> {
@@ -79,7 +79,7 @@ export class OrderedExportData {
     yield* blocksOfLines(this.#recordLines());
   }
 
-  /** Blocks of whole lines, each in its own buffer, since the caller may keep it. */
+  /** Blocks of whole lines, each in its own buffer, because the caller may keep it. */
   *#lines(): Generator<Uint8Array> {
     let most = READ_BYTES;
     for (let at = 0; ;) {

@@ -49,7 +49,7 @@ export interface ReadStores {
 }
 
 /**
- * Reads all stores. Nothing of them is proved before the AppHash of their roots is.
+ * Reads all stores. Their content is unproved until the AppHash of their roots is proved.
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
 export async function readStores(

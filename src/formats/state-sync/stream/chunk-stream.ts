@@ -11,7 +11,7 @@ import { openScratchFile } from '../../../io/files/scratch.ts';
 
 /** Size of every chunk but the last. */
 const CHUNK_BYTES = 10_000_000;
-/** The level of the Cosmos SDK. */
+/** The zlib level that the Cosmos SDK uses. */
 const LEVEL = 7;
 const PIECE_BYTES = 1024 * 1024;
 
@@ -66,7 +66,7 @@ export class ChunkStream {
     return { hashes, hash: whole.digest(), size: this.#size };
   }
 
-  /** Adds bytes, which must not change afterwards; waits while the stream is full. */
+  /** Adds bytes and waits while the stream is full. The caller must not change the bytes afterwards. */
   async write(bytes: Uint8Array): Promise<void> {
     this.rawSize += bytes.length;
     if (this.#deflate.destroyed) await this.#keeping;

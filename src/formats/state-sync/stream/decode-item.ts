@@ -42,7 +42,7 @@ export function decodeNodeBody(body: Buffer, where: string): ReadNode {
 
 function bodyOf(item: ProtoReader): ProtoReader {
   const body = new ProtoReader(item.lengthDelimited(), item.where);
-  if (!item.isAtEnd) damaged('an item holds more than one thing', { path: item.where });
+  if (!item.isAtEnd) damaged('an item holds more than one field', { path: item.where });
   return body;
 }
 
@@ -79,7 +79,7 @@ function nodeOf(body: ProtoReader): ReadNode {
   return { key: bytesOf(key), value, version, height };
 }
 
-/** A name of printable ASCII: chains use nothing else. */
+/** Decodes a name of printable ASCII: chains use no other names. */
 export function textOf(bytes: Uint8Array, where: string): string {
   const text = Buffer.from(bytes).toString('latin1');
   if (bytes.length > 0 && bytes.length <= MAX_NAME_BYTES && /^[\x21-\x7e]+$/u.test(text))

@@ -1,6 +1,6 @@
 /**
- * Reads archives of `snapshots dump`: a gzipped tar of `_snapshot`, then the chunks `0`, `1`, … in order. The hashes
- * in it guard only the transport: they come from the author of the archive.
+ * Reads archives of `snapshots dump`: a gzipped tar of `_snapshot`, then the chunks `0`, `1`, … in order. Its hashes
+ * protect only the transport, because the author of the archive computes them.
  *
  * Source: cosmos-sdk `client/snapshot/dump.go`, `load.go`, `snapshots/types/snapshot.pb.go`.
  */
@@ -14,7 +14,7 @@ import { damaged, type FoundStateSync } from '../layout.ts';
 import { archiveLimit } from './expansion.ts';
 import { ProtoReader } from './proto.ts';
 
-/** Limit of `_snapshot`. The hash of a chunk takes 34 bytes, so this is enough for 300 GB of chunks. */
+/** Limit of `_snapshot`. The hash of each chunk takes 34 bytes, so this is enough for 300 GB of chunks. */
 const MAX_DESCRIPTION_BYTES = 1024 * 1024;
 
 interface Description {
@@ -123,7 +123,7 @@ function decodeDescription(bytes: Buffer, { path, height, format }: FoundStateSy
     else description.chunkHashes = decodeHashes(reader.lengthDelimited(), where);
   }
   if (description.height !== height || description.format !== format) {
-    damaged('the archive holds another snapshot than its name says', {
+    damaged('the archive does not hold the snapshot that it is named after', {
       path,
       expected: `${height}-${format}`,
       found: `${description.height}-${description.format}`,
@@ -160,14 +160,14 @@ async function readSmall(entry: AsyncIterable<unknown>, path: string): Promise<B
     pieces.push(piece);
     size += piece.length;
     if (size > MAX_DESCRIPTION_BYTES)
-      damaged('its description is too large', { path, found: size });
+      damaged('the description in the archive is too large', { path, found: size });
   }
   return Buffer.concat(pieces);
 }
 
 function refuseOther(path: string, expected: string | undefined, found: string): void {
   if (found !== expected)
-    damaged('its hash differs from the one in the archive', { path, expected, found });
+    damaged('the hash differs from the one in the archive', { path, expected, found });
 }
 
 function messageOf(error: unknown): string {

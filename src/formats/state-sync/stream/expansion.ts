@@ -1,10 +1,10 @@
 /**
  * Limits how far the compressed bytes of a state-sync snapshot may expand.
  *
- * Every leaf of a chain has a unique key, and mostly holds hashes and addresses: stores deflate to a third or a
+ * Every leaf of a chain has a unique key, and most leaves hold hashes and addresses: stores deflate to a third or a
  * fifth. Heap snapshots deflate to a tenth, and transcripts, whose lines are numbered, to a thirtieth at most. Only a
- * heap full of zeros, which a contract can make, deflates to a thousandth. It has at most 2 GB, and comes after the
- * stores, which take at least 20 MB on any chain with a kernel.
+ * heap full of zeros, which a contract can make, deflates to a thousandth. Such a heap has at most 2 GB, and follows
+ * the stores, which take at least 20 MB on any chain with a kernel.
  */
 import { ExpansionLimit, type ExpansionBounds } from '../../../io/bytes/expansion-limit.ts';
 import { damaged } from '../layout.ts';
@@ -28,7 +28,7 @@ export function archiveLimit(path: string): ExpansionLimit {
 
 function limit(bounds: ExpansionBounds, path: string): ExpansionLimit {
   return new ExpansionLimit(bounds, (facts) =>
-    damaged('its compressed bytes expand further than those of any chain', {
+    damaged('the compressed bytes expand further than those of any chain', {
       path,
       ...facts,
     }),

@@ -1,4 +1,4 @@
-/** Reads what follows the stores of a state-sync snapshot: extensions, each with its payloads. */
+/** Reads the extensions that follow the stores of a state-sync snapshot, each with its payloads. */
 import { damaged } from '../layout.ts';
 import type { OtherItem } from './decode-item.ts';
 import type { ItemReader } from './items.ts';
@@ -6,7 +6,7 @@ import type { ItemReader } from './items.ts';
 const MAX_EXTENSIONS = 1_000;
 /** Limit for all extensions together: many times the artifacts of a chain's whole history. */
 const MAX_PAYLOADS = 2_000_000;
-/** The format of `swingset` and `wasm`, unchanged since these extensions exist. */
+/** The format of `swingset` and `wasm`; neither extension has ever had another. */
 export const KNOWN_FORMAT = 1;
 
 export interface Extension {
@@ -48,7 +48,7 @@ export async function* extensionsOf(
     }
     const { name, format } = item;
     if (names.includes(name) || names.length >= MAX_EXTENSIONS) {
-      damaged('an extension comes twice, or there are too many', {
+      damaged('an extension appears twice, or there are too many', {
         path: reader.where,
         found: name,
       });

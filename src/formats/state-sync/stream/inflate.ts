@@ -13,8 +13,8 @@ const OPTIONS: ZlibOptions & { readableHighWaterMark: number } = {
 };
 
 /**
- * Inflates one zlib stream. Also reads the bytes after its end, since the producer of the chunks may check them to
- * the end.
+ * Inflates one zlib stream. Also reads the bytes after its end, because the producer of the chunks may have checks
+ * that run only at the end.
  * @param chunks hostile
  * @param location names the snapshot in errors
  * @param limit counts the bytes that go in and come out
@@ -36,7 +36,7 @@ export async function* inflate(
   // The reader gets errors of the stream. After the end of the stream, only `feeding` gets the errors of chunks.
   stream.on('error', () => undefined);
   const feeding = feed(stream, chunks, state);
-  // A reader that stops early does not wait for it.
+  // If the reader stops early, it does not await this promise.
   feeding.catch((error: unknown) => stream.destroy(error as Error));
   try {
     for await (const piece of stream as AsyncIterable<Buffer>) {

@@ -24,7 +24,7 @@ const [NODE, PAYLOAD] = [2, 4];
 const PAYLOAD_TAG = PAYLOAD * 8 + 2;
 const NODE_TAG = NODE * 8 + 2;
 const PAYLOAD_FIELD_TAG = 1 * 8 + 2;
-/** A rest of at most this size is copied, so that the large buffer around it can be freed. */
+/** If no more than this is left of a large buffer, it is copied, so that the buffer can be freed. */
 const LITTLE_BYTES = 64 * 1024;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -40,7 +40,7 @@ export interface NodeBlock {
 export interface ItemReaderOptions {
   /** Stops reading; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
-  /** Receives the raw bytes of all stores and nodes, lengths included; they do not change. */
+  /** Receives the raw bytes of all stores and nodes, including length prefixes. The bytes do not change afterwards. */
   readonly copy?: (bytes: Buffer) => Promise<void>;
 }
 
@@ -49,7 +49,7 @@ export class ItemReader {
   readonly #options: ItemReaderOptions;
   readonly #pieces: AsyncGenerator<Buffer>;
   readonly #limit: ExpansionLimit;
-  /** Number of bytes after the end of the stream, once that is reached. */
+  /** Number of bytes after the end of the stream; 0 until the reader reaches that end. */
   bytesBehind = 0;
   #buffer: Buffer = NO_BYTES;
   #at = 0;
@@ -84,9 +84,9 @@ export class ItemReader {
   }
 
   /**
-   * Passes nodes to `take`, as one or more length-prefixed messages, until another item comes. `nodesIn` checks their
-   * content. A leaf that is too large for that is hashed here.
-   * @param wanted number of bytes to keep from the beginning of such a leaf's value
+   * Passes nodes to `take`, as one or more length-prefixed messages, until it meets another item. `nodesIn` checks
+   * their content. A leaf that is too large to pass on is hashed here.
+   * @param wanted number of bytes to keep from the beginning of a large leaf's value
    * @returns the other item, or undefined at the end of the stream
    * @throws {VerificationError} `STATE_SYNC_DAMAGED`
    */
@@ -126,7 +126,7 @@ export class ItemReader {
     }
   }
 
-  /** Skips over the nodes that are wholly in the buffer, and counts them. */
+  /** Skips the nodes that are wholly in the buffer, and counts them. */
   #passNodes(): number {
     for (let count = 0; ; count += 1) {
       const end = this.#endOfMessage();
@@ -137,7 +137,7 @@ export class ItemReader {
   }
 
   /**
-   * Releases the current buffer, if it is ours alone and nearly used up.
+   * Releases the current buffer if nothing else uses it and it is nearly used up.
    * @returns whether it was released
    */
   #letGo(): boolean {
@@ -150,8 +150,8 @@ export class ItemReader {
   }
 
   /**
-   * End of the next message, which begins at `#start`; undefined if it is not wholly in the buffer. This is the usual
-   * case, and needs no promise.
+   * End of the next message, which begins at `#start`; undefined if the message is not wholly in the buffer. It usually
+   * is, and then no promise is needed.
    */
   #endOfMessage(): number | undefined {
     let at = this.#at;
@@ -205,7 +205,7 @@ export class ItemReader {
     return this.#buffer.subarray(this.#at - size, this.#at);
   }
 
-  /** Exactly `size` next bytes of the payload, in their own buffer. */
+  /** The next `size` bytes of the payload, all of them, in their own buffer. */
   async readWhole(size: number): Promise<Uint8Array> {
     if (size > this.#left || size > WHOLE_MAX_BYTES) this.#endsEarly();
     const whole = Buffer.allocUnsafeSlow(size);
@@ -265,7 +265,7 @@ export class ItemReader {
 
   /** The next message of `length` bytes, with its length prefix, in one buffer. */
   async #message(length: number): Promise<Buffer> {
-    // Do not allocate before the bytes have come: the length is hostile.
+    // The length is hostile: allocate only for bytes that have been read.
     const pieces: Buffer[] = [uvarint(length)];
     for await (const piece of this.#next(length)) pieces.push(piece);
     return Buffer.concat(pieces);

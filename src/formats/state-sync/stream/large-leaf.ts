@@ -1,6 +1,6 @@
 /**
- * Reads a leaf that is too large for memory: its value is hashed as it comes. Such leaves are rare, but cheap to
- * forge: a gigabyte of zeros takes a megabyte in a snapshot, and ten kilobytes in an archive of it.
+ * Reads a leaf that is too large for memory, and hashes its value piece by piece. Such leaves are rare, but cheap to
+ * forge: a gigabyte of zeros takes a megabyte in a snapshot, and ten kilobytes in an archive of that snapshot.
  */
 import { createHash } from 'node:crypto';
 import { damaged } from '../layout.ts';
@@ -8,7 +8,7 @@ import { decodeNodeBody } from './decode-item.ts';
 import { uvarint } from './encode-item.ts';
 import { bytesOf, MAX_KEY_BYTES, type ByteString } from './node.ts';
 
-/** Larger messages of nodes are read here. No inner node and no key is as large. */
+/** Node messages above this size are read here. No inner node and no key is this large. */
 export const LARGE_NODE_BYTES = 2 * MAX_KEY_BYTES;
 
 const [NODE_TAG, KEY_TAG, VALUE_TAG] = [0x12, 0x0a, 0x12];
@@ -81,7 +81,7 @@ export async function readLargeLeaf(
   await copy?.(rest);
   const node = decodeNodeBody(Buffer.concat([keyField(key), rest]), where);
   if (node.height > 0) damaged('an inner node has a value', { path: where });
-  // A second value field: each field may come only once.
+  // A second value field: each field may appear only once.
   if (node.value.length > 0) refuse();
   return { key: node.key, version: node.version, size, ...value };
 }

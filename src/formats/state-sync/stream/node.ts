@@ -1,4 +1,4 @@
-/** Nodes of IAVL trees, as they are in the stream. */
+/** Nodes of IAVL trees in the stream. */
 
 /** An exported node. A leaf has height 0 and a value, which may be empty. */
 export interface IavlNode {
@@ -8,14 +8,14 @@ export interface IavlNode {
   readonly height: number;
 }
 
-/** A node from the stream. Its key is a Latin-1 string, since it is used several times. */
+/** A node from the stream. Its key is a Latin-1 string because it is used several times. */
 export interface ReadNode extends Omit<IavlNode, 'key'> {
   readonly key: ByteString;
 }
 
 /**
- * Bytes as a Latin-1 string, which compares as the bytes do. For a few dozen bytes, making, comparing and hashing it
- * takes a third of the time of a buffer, and a tree has three hashes for each leaf.
+ * Bytes as a Latin-1 string, which sorts as the bytes do. For a few dozen bytes, a string takes a third of the time of
+ * a buffer to make, compare and hash, and a tree has three hashes for each leaf.
  */
 export type ByteString = string;
 

@@ -1,6 +1,6 @@
 /**
- * Strict reader for protobuf as the Cosmos SDK writes it: fields ascend, each comes once, varints have their shortest
- * encoding. It supports only what snapshots hold: varints below 2^53, and bytes.
+ * Strict reader for protobuf as the Cosmos SDK writes it: fields ascend, each appears once, and varints have their
+ * shortest encoding. It supports only the types that snapshots use: varints below 2^53, and bytes.
  */
 import { damaged } from '../layout.ts';
 
@@ -46,7 +46,7 @@ export class ProtoReader {
     return number;
   }
 
-  /** A varint that is omitted if zero, and so must not be zero. */
+  /** A varint that must not be zero, because writers omit a zero. */
   nonZero(): number {
     const value = this.varint();
     if (value === 0)
@@ -80,6 +80,6 @@ export class ProtoReader {
   }
 
   #short(): never {
-    return damaged('a message is shorter than it says', { path: this.where });
+    return damaged('a message ends in the middle of a field', { path: this.where });
   }
 }

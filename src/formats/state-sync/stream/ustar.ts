@@ -1,4 +1,4 @@
-/** The only kind of tar header in a dump archive: POSIX `ustar`, a file of mode 0644 and mtime 0. */
+/** Makes the only kind of tar header in a dump archive: POSIX `ustar`, a file with mode 0644 and mtime 0. */
 
 const BLOCK_BYTES = 512;
 const CHECKSUM_AT = 148;
@@ -19,7 +19,7 @@ export function fileHeader(name: string, size: number): Buffer {
     [116, octal(0, 7)],
     [124, octal(size, 11)],
     [136, octal(0, 11)],
-    // Spaces while the checksum is computed.
+    // The checksum is computed with spaces in its own place.
     [CHECKSUM_AT, ' '.repeat(8)],
     [156, '0'],
     [257, 'ustar\0'],

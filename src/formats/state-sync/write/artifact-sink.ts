@@ -14,9 +14,9 @@ import { artifactHead } from '../stream/encode-item.ts';
 const PIECE_BYTES = 1024 * 1024;
 
 export interface ArtifactSinkOptions {
-  /** Directory for artifacts whose size is known only at their end. */
+  /** Directory for scratch files of artifacts whose size is known only at their end. */
   readonly scratchDir: string;
-  /** Hash of the export data in the stores; that of the export must be equal. */
+  /** Hash of the export data in the stores; the export must have the same. */
   readonly exportDataHash: string;
   /** Names the export in errors. */
   readonly location: string;
@@ -25,8 +25,8 @@ export interface ArtifactSinkOptions {
 }
 
 /**
- * A sink for artifacts that the export data in the stores proves. The export data of the export is only compared with
- * it.
+ * A sink for artifacts that the export data in the stores proves. It does not write the export data of the export, but
+ * compares it with that of the stores.
  * @throws {VerificationError} `EXPORT_DATA` if they differ, before any artifact is written
  */
 export function artifactSink(stream: ChunkStream, options: ArtifactSinkOptions): ExportSink<void> {
@@ -75,7 +75,7 @@ async function writePayload(
     await stream.write(content.bytes);
     return content.bytes.length;
   }
-  // The length comes first, but is known only once the artifact has been read and checked to its end.
+  // The length precedes the content, but is known only once the artifact has been read and checked to its end.
   const file = openScratchFile(scratchDir);
   try {
     let size = 0;

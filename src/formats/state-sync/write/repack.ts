@@ -1,10 +1,10 @@
 /**
  * Rewrites a state-sync snapshot as an archive: the stores of an existing one, byte for byte, followed by its
- * extensions, with `swingset` taken from an export. Everything is checked against what the stores prove, so that no
- * peer is served what it would refuse.
+ * extensions, with `swingset` taken from an export. Everything is checked against the stores, so that no peer is
+ * served a snapshot that it would refuse.
  *
- * The source is read in one pass: its stores are deflated while they are hashed. Nothing is published before all of
- * it is checked.
+ * The source is read in one pass: its stores are deflated while they are hashed. The archive is published only after
+ * everything in it is checked.
  */
 import { createHash } from 'node:crypto';
 import { VerificationError } from '../../../errors.ts';
@@ -50,7 +50,7 @@ export interface Repacked extends RewrittenExtensions {
 
 /**
  * @param found the snapshot whose stores are used
- * @throws {VerificationError} `STORES_HEIGHT` if the export is of another height; `APP_HASH`, `NO_EXPORT_DATA`,
+ * @throws {VerificationError} `STORES_HEIGHT` if the export has another height; `APP_HASH`, `NO_EXPORT_DATA`,
  *   `STATE_SYNC_DAMAGED`; nothing is published then
  * @throws what `rewriteExtensions` and `publishArchive` throw
  */
@@ -64,7 +64,7 @@ export async function repackStateSync(
   const hashes = new CodeHashes(
     scratchDir,
     location,
-    'name the byte code of a node that has it with --wasm-dir: <home>/wasm/wasm/state/wasm',
+    'set --wasm-dir to the byte code of a node that has it: <home>/wasm/wasm/state/wasm',
   );
   const stream = new ChunkStream(scratchDir);
   const copy = async (bytes: Buffer): Promise<void> => {
@@ -111,16 +111,12 @@ export async function repackStateSync(
 
 function refuseOtherHeight({ height }: FoundStateSync, { artifacts }: RepackOptions): void {
   if (artifacts.height === height) return;
-  throw new VerificationError(
-    'STORES_HEIGHT',
-    'the export and the stores are of different heights',
-    {
-      path: artifacts.location,
-      expected: height,
-      found: artifacts.height,
-      hint: 'name an export of the same commit as the state-sync snapshot',
-    },
-  );
+  throw new VerificationError('STORES_HEIGHT', 'the export and the stores have different heights', {
+    path: artifacts.location,
+    expected: height,
+    found: artifacts.height,
+    hint: 'name an export of the same commit as the state-sync snapshot',
+  });
 }
 
 async function hashOf(

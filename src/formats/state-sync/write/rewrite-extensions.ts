@@ -1,4 +1,4 @@
-/** Rewrites the extensions of a state-sync snapshot, in the order of their names as Go does. */
+/** Rewrites the extensions of a state-sync snapshot in the order of their names, as Go does. */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { UsageError } from '../../../errors.ts';
@@ -40,7 +40,7 @@ export interface RewrittenExtensions {
   readonly codes: ByteCodes | undefined;
 }
 
-/** Item limit of a node on the upstream Cosmos SDK; that of Agoric's own is eight times as large. */
+/** Item limit of a node on the upstream Cosmos SDK; that of Agoric's own SDK is eight times as large. */
 const UPSTREAM_MAX_ITEM_BYTES = 64_000_000;
 
 const gzipBytes = promisify(gzip);
@@ -104,7 +104,7 @@ class Rewriter {
     const { name } = extension;
     if (name !== 'swingset' && name !== 'wasm') return this.#copy(extension);
     refuseFormat(extension, reader.where);
-    // The content of these two in the source is not read, even if it is malformed.
+    // The replaced content in the source is not read, even if it is malformed.
     if (name === 'swingset') return this.#writeArtifacts();
     return wasmDir === undefined ? this.#copyCodes(extension) : this.#writeCodes();
   }
@@ -138,7 +138,7 @@ class Rewriter {
     this.#summary = copied.summary;
     if (large.length > 0) {
       note(
-        `${large.length} artifacts, ${large[0] ?? ''} among them, are larger than the ${UPSTREAM_MAX_ITEM_BYTES} bytes that a node on the upstream Cosmos SDK restores`,
+        `${large.length} artifacts, such as ${large[0] ?? ''}, are larger than the ${UPSTREAM_MAX_ITEM_BYTES} bytes that a node on the upstream Cosmos SDK restores`,
       );
     }
   }

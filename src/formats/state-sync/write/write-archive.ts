@@ -23,7 +23,7 @@ export interface ArchiveContent {
   readonly chunks: Chunks;
 }
 
-/** The file name that marks a file as an archive. */
+/** The file name by which `findStateSync` recognizes an archive. */
 export function archiveName(height: number, format: number): string {
   return `${height}-${format}.tar.gz`;
 }
