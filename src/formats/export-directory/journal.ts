@@ -6,11 +6,11 @@ import { parseArtifactName } from '../../swing-store-export/names.ts';
 import { EXPORT_DATA_FILE, JOURNAL_FILE } from './layout.ts';
 
 /**
- * The file names in the journal of `exportDir`; none if there is no journal. Skips names that an export never makes,
- * so that a damaged journal cannot name other files.
+ * Yields the file names in the journal of `exportDir`; none if there is no journal. Skips names that an export never
+ * uses, so that a damaged journal cannot name other files.
  */
 export async function* readJournal(exportDir: string): AsyncGenerator<string> {
-  // We never make a link or a pipe.
+  // A link or a pipe is not ours: we never make one here.
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const file = await open(join(exportDir, JOURNAL_FILE), flags).catch((error: unknown) => {
     const { code } = error as NodeJS.ErrnoException;

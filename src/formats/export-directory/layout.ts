@@ -2,7 +2,7 @@
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 
-/** The manifest, which makes a directory an export; `ExportManifestFileName` of the reference. */
+/** The manifest. A directory with it is an export. `ExportManifestFileName` of the reference. */
 export const MANIFEST_FILE = 'export-manifest.json';
 /** The export data; the reference uses the same name. */
 export const EXPORT_DATA_FILE = 'export-data.jsonl';
@@ -10,7 +10,7 @@ export const EXPORT_DATA_FILE = 'export-data.jsonl';
 export const RECORD_FILE = '.swingsnap-operation.json';
 /** Asks the operation to stop; see `operation/discard-export.ts`. */
 export const STOP_FILE = '.swingsnap-stop';
-/** The names that our operation has made so far, one per line, until the manifest exists. */
+/** The names of the files that our operation has made so far, one per line; removed once the manifest exists. */
 export const JOURNAL_FILE = '.swingsnap-files';
 
 /**

@@ -54,7 +54,7 @@ export function decodeExportManifest(text: string, path: string): ExportManifest
     if (names.has(name) || name === UNTRUSTED_EXPORT_DATA) {
       throw new VerificationError(
         name === UNTRUSTED_EXPORT_DATA ? 'ARTIFACT_NAME' : 'DUPLICATE_ARTIFACT',
-        'the export manifest names an artifact twice, or one with a reserved name',
+        'the export manifest names an artifact twice, or uses a reserved name',
         { path, found: JSON.stringify(name) },
       );
     }
@@ -77,7 +77,7 @@ export async function readExportManifest(exportDir: string): Promise<ExportManif
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw cause;
-    throw new NotFoundError('NO_EXPORT', 'no export there', {
+    throw new NotFoundError('NO_EXPORT', 'no export in this directory', {
       path,
       hint: 'make one with: swingsnap export --export-dir <dir>',
       cause,

@@ -1,4 +1,4 @@
-/** Opens an export directory, made by us or by a node, as an export. */
+/** Opens an export directory, made by swingsnap or by a node, as an export. */
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { NotFoundError, VerificationError } from '../../errors.ts';
@@ -23,8 +23,8 @@ const READ_PIECE_BYTES = 1024 * 1024;
 /**
  * Opens an export directory.
  * @param pool checks export data; defaults to the calling thread
- * @throws what `readExportManifest` throws; {@link VerificationError} `NO_EXPORT_DATA` if it holds only artifacts,
- *   which nothing could validate; `MANIFEST` if it has artifacts but its mode is `none`
+ * @throws what `readExportManifest` throws; {@link VerificationError} `NO_EXPORT_DATA` if it lacks export data, since
+ *   nothing could validate its artifacts; `MANIFEST` if it has artifacts but its mode is `none`
  */
 export async function openExportDirectory(
   exportDir: string,
@@ -40,7 +40,7 @@ export async function openExportDirectory(
   if (manifest.artifactMode === 'none' && manifest.artifacts.length > 0) {
     throw new VerificationError('MANIFEST', 'the export manifest contradicts itself', {
       path: join(exportDir, MANIFEST_FILE),
-      expected: 'no artifacts, as its artifactMode says',
+      expected: 'no artifacts, since its artifactMode is none',
       found: `${manifest.artifacts.length} artifacts`,
     });
   }

@@ -1,4 +1,4 @@
-/** Removes an export directory, but no file that does not belong to the export. */
+/** Removes an export directory, but keeps all files that do not belong to the export. */
 import { existsSync } from 'node:fs';
 import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -33,7 +33,7 @@ export function isExportDirectory(exportDir: string): boolean {
   );
 }
 
-/** The manifest of an export whose removal was started but not finished. */
+/** The manifest of an export whose removal started but did not finish. */
 export async function discardedManifest(exportDir: string): Promise<ExportManifest | undefined> {
   const path = join(exportDir, DISCARDED_MANIFEST_FILE);
   if (!existsSync(path) || existsSync(join(exportDir, MANIFEST_FILE))) return undefined;
@@ -42,8 +42,8 @@ export async function discardedManifest(exportDir: string): Promise<ExportManife
 
 /**
  * Removes the files that the manifest and the journal name, our own files, and then the directory if it is empty.
- * After a kill it can be called again. If the manifest is damaged but our record is there, it removes every file that
- * has the name of an export's file.
+ * It can be called again after a kill. If the manifest is damaged but our record exists, it removes every file whose
+ * name an export uses.
  * @param keepDirectory keep the empty directory
  * @throws {VerificationError} what {@link decodeExportManifest} throws, for a damaged manifest without our record;
  *   nothing is changed then
@@ -81,7 +81,7 @@ export async function removeHeldExport(
   await unlink(join(exportDir, JOURNAL_FILE));
   await unlink(join(exportDir, STOP_FILE));
   await unlink(join(exportDir, RECORD_FILE));
-  // Last: it tells a killed retrieve which export it had packaged.
+  // Last: a killed retrieve learns from it which export it had packaged.
   await unlink(discarded);
   const left = (await readdir(exportDir)).sort();
   const gone = left.length === 0 && !keepDirectory && directory.isInPlace();
@@ -122,7 +122,7 @@ async function filesOfManifest(exportDir: string): Promise<string[]> {
   }
 }
 
-/** A name with a directory part may lead anywhere through a link, so such a file is left. */
+/** A file whose name has a directory part is left alone: the name may lead anywhere through a link. */
 function isPlainName(file: string): boolean {
   return !['', '.', '..'].includes(file) && basename(file) === file && !file.includes('\0');
 }

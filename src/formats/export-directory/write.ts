@@ -1,8 +1,8 @@
 /**
  * Builds an export directory: the files that the reference's `export-kernel-db` writes, byte for byte.
  *
- * Files are made under their final names, each first noted in a journal. They become an export in one step: the
- * rename of the manifest, once all files that it names are on disk.
+ * Files are made under their final names, and each name is written to a journal first. They become an export in one
+ * step: the rename of the manifest, once all files that it names are on disk.
  */
 import { constants } from 'node:fs';
 import { open, rm, type FileHandle } from 'node:fs/promises';
@@ -45,7 +45,7 @@ export async function writeExportDirectory(
 class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   readonly #dir: string;
   readonly #header: Header;
-  /** The file name of each artifact, one per line, in order. The manifest is written from it. */
+  /** Holds the file name of each artifact, one per line, in order. The manifest is written from it. */
   readonly #journal: FileHandle;
   #exportData: FileHandle | undefined;
   #isExportDataClosing = false;
@@ -91,8 +91,8 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   }
 
   /**
-   * Syncs the names so far, before the bytes of their files: a discard after a power loss needs them. A sync that is
-   * under way may miss the last names, so all callers share the next one.
+   * Syncs the names so far, before the bytes of their files: a discard after a power loss needs the names. A sync that
+   * is already running may miss the last names, so all callers share the next one.
    */
   async #journalSynced(): Promise<void> {
     this.#nextJournalSync ??= this.#journalSync
