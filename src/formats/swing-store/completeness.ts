@@ -6,7 +6,7 @@ import type { RestoreMode } from '../../swing-store-export/artifact-mode.ts';
 
 /**
  * Describes in one line what a store lacks for an export of `mode`; undefined if it is complete. `debug` needs the
- * same as `operational`. Reports the first lack in the reference's order: bundles, transcripts, heap snapshots.
+ * same as `operational`. Reports the first gap in the reference's order: bundles, transcripts, heap snapshots.
  */
 export function findLack(db: Database, mode: RestoreMode): string | undefined {
   return lackOfBundles(db) ?? lackOfItems(db, mode) ?? lackOfHeapSnapshots(db);

@@ -5,7 +5,7 @@ import { SwingSnapError } from '../../errors.ts';
 /** The database file of a SwingStore, in its state dir; `dbFileInDirectory` of the reference. */
 export const DATABASE_FILE = 'swingstore.sqlite';
 
-/** Suffixes of the files that SQLite keeps beside a database. */
+/** Suffixes of the files that SQLite keeps next to a database. */
 export const SIDE_FILES = ['-wal', '-shm', '-journal'] as const;
 
 /** Path of the database in a state dir. */
@@ -67,7 +67,7 @@ export const SCHEMA = `
     );
 `;
 
-/** Limit of one value in bytes, in SQLite as better-sqlite3 builds it. */
+/** Limit of one value in bytes, in the SQLite that better-sqlite3 builds. */
 export const MAX_BLOB_BYTES = 1_000_000_000;
 
 /** The error for an artifact whose stored form exceeds {@link MAX_BLOB_BYTES}. */

@@ -7,8 +7,8 @@ import { openDatabase, secretDatabaseName } from '../../io/sqlite.ts';
 import { lockHolders } from './posix-locks.ts';
 
 /**
- * Looks at SQLite's own lock, which every open handle on a WAL database holds and which other containers on this
- * machine share; and at `/proc`, for handles on a database in another journal mode.
+ * Checks SQLite's own lock, which every open handle on a WAL database holds and which is visible across the containers
+ * of this machine; and `/proc`, for handles on a database in another journal mode.
  * @param staging a directory of ours on the same file system. The database is opened there under another name, so
  *   that SQLite touches neither its `-wal` nor its `-shm`. Without it nothing is written, and only `/proc` is
  *   consulted
@@ -21,13 +21,13 @@ export async function refuseOpenDatabase(path: string, staging?: string): Promis
     throw new BusyError('STORE_OPEN', 'a process has the SwingStore open', {
       path,
       found: holders.length > 0 ? `process ${holders.join(', ')}` : 'a lock on the database',
-      hint: 'stop the node (and whatever else reads the store), then run it again',
+      hint: 'stop the node and all other readers of the store, then run it again',
     });
   }
 }
 
 async function isLocked(path: string, staging: string): Promise<boolean> {
-  // Through a symbolic link, SQLite would find and recover the side files that are beside its target.
+  // Through a symbolic link, SQLite would find and recover the side files next to the link's target.
   if ((await lstat(path)).isSymbolicLink()) return isDatabaseLocked(path);
   const alias = join(staging, secretDatabaseName());
   await link(path, alias);
@@ -52,7 +52,7 @@ async function isLocked(path: string, staging: string): Promise<boolean> {
 
 /**
  * Whether `/proc/locks` shows a lock on the database: every open handle on a WAL database holds one. Does not open
- * the file, since closing it would drop the locks of our own other handles.
+ * the file, because closing it would drop the locks of our own other handles.
  * @returns false if `/proc/locks` does not exist, or does not name the file as stat does
  */
 export function isDatabaseLocked(path: string): boolean {

@@ -59,7 +59,7 @@ export interface BuiltStore {
   install(): Promise<InstalledStore>;
 }
 
-/** Starts a SwingStore as {@link prepareSwingStore} does; `finish` also installs it. */
+/** Starts a SwingStore like {@link prepareSwingStore}; `finish` also installs it. */
 export async function buildSwingStore(
   stateDir: string,
   options: BuildSwingStoreOptions,
@@ -74,7 +74,8 @@ export async function buildSwingStore(
 }
 
 /**
- * Starts a SwingStore in `stateDir`, and makes that directory if it is missing. Can be aborted until it is installed.
+ * Starts a SwingStore in `stateDir`, and makes that directory if it is missing. The caller can abort it until it is
+ * installed.
  * @throws {SwingSnapError} `STORE_EXISTS` if a `swingstore.sqlite*` exists and `replace` is off
  */
 export async function prepareSwingStore(

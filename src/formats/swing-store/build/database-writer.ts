@@ -1,6 +1,6 @@
 /**
- * Fills a new database, in a thread of its own if the pool has threads. It inserts rows while other threads
- * decompress, check and hash the next ones.
+ * Fills a new database, in its own thread if the pool has at least two threads. It inserts rows while other threads
+ * decompress, check and hash the next rows.
  */
 import { InOrder, type QueueLimits } from '../../../io/flow/in-order.ts';
 import { AskedThread } from '../../../io/threads/asked-thread.ts';
@@ -39,7 +39,7 @@ export class DatabaseWriter {
 
   /** Makes the database at `path`. Throws what {@link NewDatabase} throws. */
   static async start(path: string, pool: WorkerPool): Promise<DatabaseWriter> {
-    // A single worker is better spent on compression.
+    // A single worker is more useful for compression.
     if (pool.concurrency < 2) {
       return new DatabaseWriter(inThisThread(new NewDatabase(path)), queueFor(inlinePool));
     }

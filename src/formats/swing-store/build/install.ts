@@ -1,4 +1,4 @@
-/** Moves a built SwingStore into place, and an old one aside. */
+/** Moves a built SwingStore into place, and moves an old one aside. */
 import {
   constants,
   existsSync,
@@ -52,7 +52,7 @@ export async function refuseExistingStore(stateDir: string): Promise<void> {
   );
 }
 
-/** The one permission that a new database does not inherit from its directory. */
+/** The only permission that a new database does not inherit from its directory. */
 const WRITE_OF_OTHERS = 0o002;
 
 /**
@@ -163,7 +163,7 @@ function freeName(stateDir: HeldDirectory, height: number): string {
   return name;
 }
 
-/** Undoes {@link moveAside}, the database last. If another process has put a file in its place, it keeps both. */
+/** Undoes {@link moveAside}, the database last. If another process has made a file of that name, it keeps both. */
 function moveBack(aside: HeldDirectory, stateDir: HeldDirectory, files: readonly string[]): void {
   for (const file of files.toReversed()) {
     const [kept, back] = [aside.at(file), stateDir.at(file)];
@@ -172,7 +172,7 @@ function moveBack(aside: HeldDirectory, stateDir: HeldDirectory, files: readonly
     } catch {
       if (isSameFile(kept, back)) continue;
       if (lstatSync(back, { throwIfNoEntry: false }) !== undefined) return;
-      // No space for another name: move the one that exists.
+      // The link failed, perhaps for lack of space: move the existing name.
       renameSync(kept, back);
     }
   }

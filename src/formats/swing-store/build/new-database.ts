@@ -1,6 +1,6 @@
 /**
  * The database of a new SwingStore while it is filled. No other process sees it until it is complete and synced, and
- * a failed build is discarded. So it needs no journal and no sync on the way.
+ * a failed build is discarded. So it needs no journal and no intermediate sync.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { linesOf } from '../../../io/bytes/lines.ts';
@@ -60,8 +60,8 @@ export class NewDatabase {
       this.#db.pragma('journal_mode = OFF');
       this.#db.pragma('synchronous = OFF');
       this.#db.pragma('locking_mode = EXCLUSIVE');
-      // Rows come in key order, so a few MiB of cache hold every page that is still being filled. The page size stays
-      // at SQLite's 4096 bytes, as in the node's own stores: larger pages gave no speedup above the noise.
+      // Rows arrive in key order, so a few MiB of cache hold every page that is still being filled. The page size stays
+      // at SQLite's 4096 bytes, as in the node's own stores: larger pages gave no measurable speedup.
       this.#db.pragma('cache_size = -16384');
       this.#db.exec(SCHEMA);
       this.#db.exec('BEGIN');
@@ -120,7 +120,7 @@ export class NewDatabase {
   }
 
   /**
-   * Closes the database, in WAL mode as the node expects it, and without side files.
+   * Closes the database, in WAL mode as the node expects, and without side files.
    * @returns what the database lacks for `mode`, as `findLack` does
    */
   finish({ height, mode }: { height: number; mode: RestoreMode }): string | undefined {
@@ -140,7 +140,7 @@ export class NewDatabase {
 
 /**
  * Puts a closed database into WAL mode by editing its header. SQLite itself would create a `-wal` and a `-shm` by
- * name, in whatever directory our path leads to by then.
+ * name, in the directory that our path leads to at that moment, which may be another.
  * @see https://www.sqlite.org/fileformat2.html#file_format_version_numbers
  */
 function switchToWAL(path: string): void {
@@ -169,7 +169,7 @@ type Statements = ReturnType<typeof prepareStatements>;
 function prepareStatements(db: Database) {
   return {
     addKV: db.prepare('INSERT INTO kvStore (key, value) VALUES (?, ?)'),
-    // Parsing the text in SQLite takes two thirds of the time of making JavaScript strings for each row. substr() of
+    // Parsing the text in SQLite takes two thirds of the time that JavaScript strings for each row take. substr() of
     // text stops at a NUL character, which a key may hold: hence the casts.
     addKVLines: db.prepare(
       `INSERT INTO kvStore (key, value)

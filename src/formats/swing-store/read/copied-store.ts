@@ -18,7 +18,7 @@ export interface CopiedStore {
   remove(): void;
 }
 
-// The journal first, since a bad one ends the copy. SQLite rebuilds the -shm, an index of the -wal.
+// The journal comes first, because a bad one ends the copy. SQLite rebuilds the -shm, an index of the -wal.
 const COPIED = ['-journal', '-wal', ''] as const;
 
 /**
@@ -34,7 +34,7 @@ export async function copyStore(
   note: (message: string) => void,
   hasJournal: boolean,
 ): Promise<CopiedStore> {
-  // SQLite looks for the side files beside the target of a link.
+  // SQLite looks for the side files next to the target of a link.
   const database = realpathSync(databasePath(stateDir));
   const before = fingerprint(database);
   refuseNoSpace(scratchDir, before.bytes, 'a scratch copy of the SwingStore', '--scratch-dir');
@@ -71,7 +71,7 @@ export async function copyStore(
 interface Obstacle {
   /** Follows the name of the database. */
   readonly reason: string;
-  /** Further clauses: how to have it read in place. */
+  /** Further clauses: how to get the store read in place. */
   readonly advice: readonly string[];
 }
 

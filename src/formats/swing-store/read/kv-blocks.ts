@@ -1,6 +1,6 @@
 /**
  * Blocks of the consensus keys of a SwingStore, in key order. SQLite formats the lines of export data itself, a block
- * at a time: making JavaScript strings of each row, and then a line, takes twice as long.
+ * at a time: converting each row to JavaScript strings, and then to a line, takes twice as long.
  */
 import { wellFormed } from '../../../io/bytes/utf8.ts';
 import type { Database, Statement } from '../../../io/sqlite.ts';
@@ -12,7 +12,7 @@ const LARGE_VALUE_BYTES = 32 * 1024;
 export const LINE = `json_array('kv.' || key, value) || char(10)`;
 const CONSENSUS = `NOT (key >= 'local.' AND key < 'local/') AND NOT (key >= 'host.' AND key < 'host/')`;
 
-/** A range of keys, as bytes: as a string, a key that is not UTF-8 would change, and with it its place in the order. */
+/** A range of keys, as bytes: a key that is not UTF-8 would change as a string, and so would its place in the order. */
 export interface KVRange {
   readonly from: Uint8Array;
   /** Exclusive end; undefined for none. */

@@ -9,7 +9,7 @@ import type { KVReaders } from './kv-readers.ts';
 const BLOCK_BYTES = 1024 * 1024;
 const MAX_BLOCK_LINES = 8192;
 
-/** Blocks of whole UTF-8 lines for the keys from `start` up to but excluding `to`. */
+/** Yields blocks of whole UTF-8 lines for the keys from `start` up to but excluding `to`. */
 export function* kvLines(
   db: Database,
   start: Uint8Array = Buffer.alloc(0),
@@ -38,7 +38,7 @@ export function* kvLines(
   }
 }
 
-/** The same lines as {@link kvLines}, read by several threads at once. */
+/** Yields the same lines as {@link kvLines}, read by several threads at once. */
 export async function* kvLinesBy(readers: KVReaders, db: Database): AsyncGenerator<Uint8Array> {
   let limit = 16;
   const ranges = cutRanges(db, () => limit);
@@ -78,7 +78,7 @@ function linesOfBlock(count: number, bytes: number): number {
   return Math.min(MAX_BLOCK_LINES, Math.ceil((BLOCK_BYTES * count) / bytes));
 }
 
-/** The smallest key that is greater. */
+/** The smallest key that is greater than `key`. */
 function following(key: Uint8Array): Uint8Array {
   return Buffer.concat([key, Buffer.of(0)]);
 }

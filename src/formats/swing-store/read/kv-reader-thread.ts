@@ -10,7 +10,7 @@ answerOrders(() => {
     db.close();
   };
   try {
-    // A small cache will do: each page is read once.
+    // A small cache is enough: each page is read once.
     db.pragma('cache_size = -2000');
     db.exec('BEGIN');
     // The first read pins the view.

@@ -1,6 +1,6 @@
 /**
- * Threads that read a pinned SwingStore beside the thread that pinned it. Each has its own connection, and so its own
- * view: the caller makes sure that all views are of one commit.
+ * Threads that help the pinning thread to read a pinned SwingStore. Each has its own connection, and so its own view:
+ * the caller makes sure that all views show the same commit.
  */
 import { AskedThread } from '../../../io/threads/asked-thread.ts';
 import type { KVBlock, KVRange } from './kv-blocks.ts';

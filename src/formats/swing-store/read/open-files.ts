@@ -1,6 +1,6 @@
 /**
- * Finds which files the connections to a store have open, from the kernel. SQLite opens each file by its path, and a
- * path may lead to another file the next time. Opens nothing itself (`io/files/held-files.ts` explains why).
+ * Asks the kernel which files the connections to a store have open. SQLite opens each file by its path, and a path
+ * may lead to another file the next time. Opens nothing itself (`io/files/held-files.ts` explains why).
  */
 import { fstatSync, readdirSync, statSync } from 'node:fs';
 import { fileId, type FileId } from '../../../io/files/held-files.ts';
@@ -36,9 +36,9 @@ export function idAt(path: string): FileId | undefined {
 }
 
 /**
- * Whether the database is still the same file, and the connections opened between two sights have open the files that
- * are now in place. The `-wal` may be new: these connections may have made it, or a node that closed its store. If
- * the system does not report open files, only the database is compared.
+ * Whether the database is still the same file, and the connections opened between two sights use the files that are
+ * now in place. The `-wal` may be new: these connections may have made it, or a node that closed its store. If the
+ * system does not report open files, only the database is compared.
  * @param connections number of all connections opened between the two sights
  */
 export function haveOpened(connections: number, before: Sight, after: Sight): boolean {

@@ -1,4 +1,4 @@
-/** Opens a live SwingStore as an export, byte for byte the one of the reference's `makeSwingStoreExporter`. */
+/** Opens a live SwingStore as an export, byte for byte that of the reference's `makeSwingStoreExporter`. */
 import { SwingSnapError } from '../../../errors.ts';
 import type { ProgressTotal } from '../../../io/progress.ts';
 import { inlinePool, type WorkerPool } from '../../../io/threads/pool.ts';

@@ -1,7 +1,7 @@
 /**
- * Other names (hard links) of a database. SQLite finds `-wal` and `-journal` by the name that it is given: under a
- * name other than the node's, the last commits are missing, or the database is torn. Unused names do no harm, such as
- * those left by a killed restore, or made by `cp -al` of a store at rest.
+ * Detects other names (hard links) of a database. SQLite finds `-wal` and `-journal` by the name that it is given:
+ * under a name other than the node's, the last commits are missing, or the database is torn. Unused names do no harm.
+ * A killed restore leaves them, and `cp -al` of a store at rest makes them.
  */
 import {
   closeSync,
@@ -25,7 +25,7 @@ import { lockHolders } from '../posix-locks.ts';
  */
 export function refuseOtherNameInUse(database: string): void {
   const found = find(database);
-  // A database that we hold was checked when it was first opened.
+  // If we already hold the database, it was checked when it was first opened.
   if (found === undefined || found.nlink < 2n || isHeld(found)) return;
   const users = usersOf(found);
   const stranger = users.find((pid) => !usesName(pid, database));
@@ -46,7 +46,7 @@ export function refuseOtherNameInUse(database: string): void {
 function otherName(path: string, found: string): SwingSnapError {
   return new SwingSnapError(
     'OTHER_NAME',
-    'the SwingStore has another name (a hard link), under which a node may use it',
+    'the SwingStore has another name (a hard link), and a node may use it under that name',
     {
       path,
       found,

@@ -1,4 +1,4 @@
-/** Opens and pins a SwingStore's database in place, or finds out why it cannot. */
+/** Opens and pins a SwingStore's database in place, or finds out why that is impossible. */
 import { realpathSync } from 'node:fs';
 import { BusyError, SwingSnapError, VerificationError } from '../../../errors.ts';
 import { holdFiles } from '../../../io/files/held-files.ts';
@@ -66,7 +66,7 @@ export function openStoreDatabase(database: string, readonly = true): Database {
 /** Connections of a pin: one for the view, one to watch for commits. */
 export const CONNECTIONS = 2;
 
-// SQLite cannot make or use the -shm, or would have to roll back a journal that it may not write.
+// SQLite cannot make or use the -shm, or would have to roll back a journal without permission to write.
 const CANNOT_OPEN_IN_PLACE = /^SQLITE_(CANTOPEN|READONLY|PERM)/u;
 const NO_STORE = /^SQLITE_(ERROR|CORRUPT|NOTADB|FORMAT|SCHEMA)/u;
 
@@ -76,7 +76,7 @@ export function hasJournal(error: Error): boolean {
 }
 
 /**
- * Pins the database, or returns the error if it can only be opened as a copy.
+ * Pins the database, or returns the error if only a copy of it can be opened.
  * @param path may contain links
  */
 export function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Error {

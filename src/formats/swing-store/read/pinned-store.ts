@@ -156,8 +156,8 @@ export class PinnedStore {
 
   /**
    * Starts threads that read the pinned commit too. Starts none if there was a commit since, because no other
-   * connection can pin the old commit any more; and none when run from the TypeScript sources, which threads cannot
-   * load.
+   * connection can pin the old commit any more. Starts none when run from the TypeScript sources, because threads
+   * cannot load them.
    * @throws {SwingSnapError} `STORE_REPLACED` if the threads have opened another store
    */
   async startReaders(count: number): Promise<void> {
@@ -222,7 +222,7 @@ function refuseUnreadable(path: string): void {
       cause,
     });
   }
-  // Even as a reader, SQLite deletes the -wal and the -journal beside an empty database file.
+  // Even as a reader, SQLite deletes the -wal and the -journal next to an empty database file.
   if (stat.size === 0) throw notAStore(path, 'an empty file');
 }
 

@@ -1,6 +1,6 @@
 /**
- * Checks that the tables we read are plain tables of a SwingStore. A view of that name, a virtual table or a
- * generated column runs a query of its author, which may never end, and SQLite cannot be stopped while it runs.
+ * Checks that the tables we read are plain tables of a SwingStore. A view, a virtual table or a generated column runs
+ * code that its author chose. It may never end, and SQLite cannot be stopped while it runs.
  */
 import type { Database } from '../../../io/sqlite.ts';
 
@@ -42,7 +42,7 @@ interface Column {
 export function findOtherSchema(db: Database): string | undefined {
   const definition = db.prepare('SELECT sql FROM sqlite_schema WHERE name = ?').pluck();
   for (const [table, columns] of Object.entries(TABLES)) {
-    // Only this text defines what SQLite makes; the `type` column may say anything.
+    // Only this text defines what SQLite makes; the `type` column may hold anything.
     const plain = new RegExp(`^CREATE TABLE (["'\`]?)${table}\\1\\s*\\(`, 'iu');
     const sql = definition.get(table);
     if (typeof sql !== 'string' || !plain.test(sql)) return `no table ${table}`;

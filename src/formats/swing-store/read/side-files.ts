@@ -1,6 +1,6 @@
 /**
- * Checks the side files of a database before SQLite opens them: a journal may name a file for SQLite to remove, and
- * SQLite would wait forever for a pipe in place of one.
+ * Checks the side files of a database before SQLite opens them: a journal may name a file for SQLite to remove, and a
+ * pipe in place of a side file would block SQLite forever.
  */
 import {
   closeSync,
@@ -41,7 +41,7 @@ export function refuseOddSideFiles(database: string): void {
 /**
  * SQLite makes a missing `-wal` and `-shm` with the database's owner, under names that begin with the database's
  * name. The owner may swap the directory between two of SQLite's calls: when root reads the store, the name must not
- * be one that has a meaning in a system directory.
+ * have a meaning in a system directory.
  */
 function refuseChosenName(database: string): void {
   if (basename(database) === DATABASE_FILE) return;
@@ -59,8 +59,8 @@ function refuseChosenName(database: string): void {
 
 /**
  * A transaction over several databases has a super-journal, and each of their journals names it. When SQLite rolls
- * back the last of them, it removes the file of that name, whatever it is. A SwingStore is one database: no node
- * writes such a journal.
+ * back the last of these journals, it removes the file of that name, even if it is some other file. A SwingStore is
+ * one database: no node writes such a journal.
  * @param journal a copy that no other user can write to
  * @param reportedAs the path of the original, for errors
  * @throws {VerificationError} `SUPER_JOURNAL`

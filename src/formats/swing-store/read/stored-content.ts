@@ -28,7 +28,7 @@ export function heapSnapshotBlob(db: Database, vatID: string, snapPos: number): 
  * @throws {SwingSnapError} `INCOMPLETE`, at the end, if items are missing
  */
 export function* spanBlocks(db: Database, { vatID, startPos, endPos }: SpanKey): Generator<Buffer> {
-  // As bytes, since an item may be long and is not inspected here. NULL becomes 'null', as in a template string.
+  // As bytes, because an item may be long and is not inspected here. NULL becomes 'null', as in a template string.
   const lines = db
     .prepare(
       `SELECT CAST(coalesce(item, 'null') || char(10) AS BLOB) FROM transcriptItems
