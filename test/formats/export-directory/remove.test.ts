@@ -22,7 +22,7 @@ async function madeExport(artifacts: readonly (readonly [string, string])[] = []
 }
 
 describe('removing an export directory', () => {
-  it('removes what the manifest names, and then the directory', async () => {
+  it('removes the files that the manifest names, and then the directory', async () => {
     const { parent, exportDir } = await madeExport([['bundle.b0-x', '0-bundle']]);
     await writeFile(path.join(exportDir, '0-bundle'), 'x');
     expect(isExportDirectory(exportDir)).toBe(true);
@@ -30,7 +30,7 @@ describe('removing an export directory', () => {
     expect(await listTree(parent)).toEqual({});
   });
 
-  it('leaves and names everything else, and may be asked again', async () => {
+  it('keeps and reports all other files, and can be repeated', async () => {
     const { exportDir } = await madeExport();
     await writeFile(path.join(exportDir, 'untrusted-export-data.jsonl'), 'x');
     await mkdir(path.join(exportDir, 'sub'));
@@ -41,7 +41,7 @@ describe('removing an export directory', () => {
     expect(isExportDirectory(exportDir)).toBe(false);
   });
 
-  it('goes on where a killed run stopped', async () => {
+  it('continues where a killed run stopped', async () => {
     const { parent, exportDir } = await madeExport();
     const manifest = path.join(exportDir, 'export-manifest.json');
     await rename(manifest, path.join(exportDir, '.swingsnap-discarded.json'));
@@ -77,7 +77,7 @@ describe('removing an export directory', () => {
     }
   });
 
-  it('removes a link, not what it leads to', async () => {
+  it('removes a link, but not its target', async () => {
     const { parent, exportDir } = await madeExport([['bundle.b0-x', 'link']]);
     await writeFile(path.join(parent, 'outside'), 'x');
     await symlink(path.join(parent, 'outside'), path.join(exportDir, 'link'));
@@ -86,7 +86,7 @@ describe('removing an export directory', () => {
   });
 
   it.each(['{"blockHeight":1,"artif', '{"artifacts":[["a","a"],["a","b"]]}'])(
-    'changes nothing for a damaged manifest that is not ours: %s',
+    'changes nothing if the manifest is damaged and the export is not ours: %s',
     async (text) => {
       const { exportDir } = await madeExport();
       await writeFile(path.join(exportDir, 'export-manifest.json'), text);
@@ -101,7 +101,7 @@ describe('removing an export directory', () => {
     },
   );
 
-  it('removes an export of ours by the names of its files where the manifest is damaged', async () => {
+  it('finds the files of our own export by their names if its manifest is damaged', async () => {
     const { exportDir } = await madeExport();
     const bundle = `bundle.b1-${'0'.repeat(128)}`;
     await writeFile(path.join(exportDir, 'export-manifest.json'), '{"blockHeight":1,"artif');

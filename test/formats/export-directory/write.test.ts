@@ -15,7 +15,7 @@ async function* one(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
 }
 
-/** The class that every file handle is of. */
+/** The prototype of all file handles. */
 async function fileHandles(dir: string): Promise<FileHandle> {
   const handle = await open(dir);
   await handle.close();
@@ -23,7 +23,7 @@ async function fileHandles(dir: string): Promise<FileHandle> {
 }
 
 describe('writing an export directory', () => {
-  it('has the name of a file on the disk before its bytes', async () => {
+  it('syncs the name of each file in the journal before the bytes of the file', async () => {
     const dir = await tempDir();
     const handles = await fileHandles(dir);
     type Methods = Record<'sync' | 'datasync', (this: FileHandle) => Promise<void>>;

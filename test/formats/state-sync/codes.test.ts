@@ -1,4 +1,4 @@
-/** Byte code in the extension `wasm`, held against the code hashes of the store `wasm`. */
+/** Byte code in the extension `wasm`, checked against the code hashes of the store `wasm`. */
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -37,7 +37,7 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 const code = (n: number): Buffer => Buffer.from(`\0asm${String(n).repeat(500)}`);
 const codes = Array.from({ length: 20 }, (_, n) => code(n));
 
-/** A chain with these leaves in its store `wasm`, and these items behind the extension `swingset`. */
+/** A chain with these leaves in its store `wasm`, and these items after the extension `swingset`. */
 async function chainWith(wasm: readonly Leaf[] | undefined, items: readonly Buffer[]) {
   const chain = makeChain(HEIGHT, {
     bank: someLeaves(20, 1),
@@ -69,7 +69,7 @@ async function read({ dir, appHash }: { readonly dir: string; readonly appHash: 
 }
 
 describe('stores that are read ahead', () => {
-  it('are read once, say whether there are byte codes, and are let go of if nothing follows', async () => {
+  it('are read once, show whether there are byte codes, and are released if nothing else is read', async () => {
     const scratchDir = await tempDir();
     const said = async (wasm: readonly Leaf[] | undefined, read: boolean): Promise<boolean> => {
       const { dir, appHash } = await chainWith(wasm, wasm === undefined ? [] : wasmItems(codes));
@@ -78,7 +78,7 @@ describe('stores that are read ahead', () => {
       const { hasCodes } = await opened.readStores();
       expect(await opened.readStores()).toEqual({ hasCodes });
       expect(opened.proof?.isProved).toBe(true);
-      // What is left of the chunks is enough: no store is read again.
+      // The chunks without the first are enough: no store is read again.
       if (read) {
         await rm(path.join(dir, '0'));
         const { summary } = await copyVerified(opened, async () => nullSink(), { scratchDir });
@@ -93,7 +93,7 @@ describe('stores that are read ahead', () => {
     expect(await readdir(scratchDir)).toEqual([]);
   });
 
-  it('are read again for export data that is asked for again', async () => {
+  it('are read again if the export data is requested again', async () => {
     const { dir, appHash } = await chainWith(wasmLeaves(codes), wasmItems(codes));
     const scratchDir = await tempDir();
     const options = { appHash, scratchDir, note: () => undefined };
@@ -110,7 +110,7 @@ describe('stores that are read ahead', () => {
 });
 
 describe('byte codes', () => {
-  it('are all given, each once, with the checksum that the chain calls it by', async () => {
+  it('are all delivered, each once, with the checksum by which the chain knows it', async () => {
     const found = await read(await chainWith(wasmLeaves(codes), wasmItems(codes)));
     expect(found.given.map(({ checksum }) => checksum)).toEqual(codes.map(sha256));
     expect(found.given.map(({ data }) => Buffer.from(data))).toEqual(codes);
@@ -118,20 +118,20 @@ describe('byte codes', () => {
     expect(found.notes).toEqual([]);
   });
 
-  it('are there once where two codes have the same, and in any order', async () => {
+  it('are accepted in any order, and once if two codes share one', async () => {
     const twice = wasmLeaves([...codes, code(3), code(0)]);
     const found = await read(await chainWith(twice, wasmItems(codes.toReversed())));
     expect(found.codes?.count).toBe(20);
   });
 
-  it('may be none, with or without the extension', async () => {
+  it('may be absent, with or without the extension', async () => {
     expect((await read(await chainWith(wasmLeaves([]), wasmItems([])))).codes?.count).toBe(0);
     expect((await read(await chainWith(wasmLeaves([]), []))).codes?.count).toBe(0);
     const without = await read(await chainWith(undefined, []));
     expect(without).toEqual({ codes: undefined, notes: [], given: [] });
   });
 
-  it('that no store names prove nothing: they are not given, which is said', async () => {
+  it('are skipped with a note if no store lists them', async () => {
     const found = await read(await chainWith(undefined, wasmItems(codes)));
     expect(found).toMatchObject({ codes: undefined, given: [] });
     expect(found.notes).toEqual([expect.stringContaining('20 byte codes')]);
@@ -140,10 +140,15 @@ describe('byte codes', () => {
   it.each<[string, string, readonly Buffer[], string]>([
     ['a missing one', 'MISSING_CODE', wasmItems(codes.toSpliced(7, 1)), sha256(code(7))],
     ['all of them missing', 'MISSING_CODE', [], sha256(code(0))],
-    ['one that no code has', 'UNKNOWN_CODE', wasmItems([...codes, code(77)]), sha256(code(77))],
+    [
+      'one that belongs to no code',
+      'UNKNOWN_CODE',
+      wasmItems([...codes, code(77)]),
+      sha256(code(77)),
+    ],
     ['a changed one', 'UNKNOWN_CODE', wasmItems(codes.with(4, code(78))), sha256(code(78))],
-    ['one that is there twice', 'DUPLICATE_CODE', wasmItems([...codes, code(5)]), sha256(code(5))],
-  ])('are refused with %s, by its checksum', async (_, error, items, checksum) => {
+    ['one that appears twice', 'DUPLICATE_CODE', wasmItems([...codes, code(5)]), sha256(code(5))],
+  ])('are refused with %s, and the error names its checksum', async (_, error, items, checksum) => {
     const chain = await chainWith(wasmLeaves(codes), items);
     const refusal = await read(chain).catch((thrown: unknown) => thrown);
     expect(refusal).toMatchObject({ code: error, exitCode: 3 });
@@ -153,12 +158,12 @@ describe('byte codes', () => {
   const gzipped = gzipSync(code(0));
   it.each<[string, Buffer]>([
     ['two gzip members', Buffer.concat([gzipped, gzipSync(Buffer.from('more'))])],
-    ['something behind the gzip', Buffer.concat([gzipped, Buffer.of(1)])],
+    ['gzip with a byte after it', Buffer.concat([gzipped, Buffer.of(1)])],
     ['half a gzip', gzipped.subarray(0, 20)],
-    ['no gzip', code(0)],
+    ['raw byte code', code(0)],
     ['nothing', Buffer.alloc(0)],
-    ['more than byte code may be', gzipSync(Buffer.alloc(65 * 1024 * 1024))],
-  ])('are refused with a payload of %s, also where no store names them', async (_, payload) => {
+    ['byte code above the size limit', gzipSync(Buffer.alloc(65 * 1024 * 1024))],
+  ])('are refused with a payload of %s, even if no store lists them', async (_, payload) => {
     const items = [extensionItem('wasm', 1), payloadItem(payload)];
     for (const leaves of [wasmLeaves([code(0)]), undefined]) {
       await expect(read(await chainWith(leaves, items))).rejects.toMatchObject({
@@ -168,7 +173,7 @@ describe('byte codes', () => {
     }
   });
 
-  it('are refused in an unknown format, and under a code without a hash', async () => {
+  it('are refused in an unknown format, and if a code in the store has no hash', async () => {
     const items = [extensionItem('wasm', 2), ...wasmItems(codes).slice(1)];
     const unknown = await chainWith(wasmLeaves(codes), items);
     await expect(read(unknown)).rejects.toMatchObject({ code: 'STATE_SYNC_DAMAGED' });
@@ -179,7 +184,7 @@ describe('byte codes', () => {
     }
   });
 
-  it('are looked at by verify, restore, retrieve and export alike, and nothing is left of a refusal', async () => {
+  it('are checked by verify, restore, retrieve and export alike, and a refusal leaves no output', async () => {
     const right = await chainWith(wasmLeaves(codes), wasmItems(codes));
     const wrong = await chainWith(wasmLeaves(codes), wasmItems(codes.slice(1)));
     const out = await tempDir();

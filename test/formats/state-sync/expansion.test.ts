@@ -1,4 +1,4 @@
-/** Snapshots that are small, and would take much to read. */
+/** Snapshots that are small, but would take much time or memory to read. */
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { deflateSync, gzipSync } from 'node:zlib';
@@ -45,7 +45,7 @@ async function verify(source: string, appHash?: string) {
   }
 }
 
-/** Bytes that compress by half, and are large at once. */
+/** Bytes that compress, and are quick to make in any size. */
 function bytesOf(size: number): Buffer {
   const block = createHash('sha512').update('a block').digest('hex');
   return Buffer.alloc(size, block);
@@ -63,7 +63,7 @@ const itemsOf = (name: string, tree: TreeNode): Buffer[] => [
   ...wireNodes(tree).map(nodeItem),
 ];
 
-describe('a leaf that is too large to be held', () => {
+describe('a leaf that is too large for memory', () => {
   const tree = treeOf([
     ['a', Buffer.from('small')],
     ['b', bytesOf(5 * MB)],
@@ -81,7 +81,7 @@ describe('a leaf that is too large to be held', () => {
     { name: 'swingset', root: rootOf(swingset) },
   ]);
 
-  it('is hashed as it comes, and proved as any other; as export data it is read', async () => {
+  it('is hashed piece by piece and proved like any other leaf, and is read if it is export data', async () => {
     const dir = await writeChunks(await tempDir(), HEIGHT, 3, [streamOf(items)]);
     const { summary, proof } = await verify(dir, appHash);
     expect(proof).toMatchObject({ isProved: true });
@@ -106,7 +106,7 @@ describe('a leaf that is too large to be held', () => {
     expect(Buffer.concat(pieces).equals(Buffer.concat(items.map(sized)))).toBe(true);
   });
 
-  it('is refused if one byte of it is another, or it is export data that no node restores', async () => {
+  it('is refused if one of its bytes is changed, or if it is export data too large for a node', async () => {
     const value = bytesOf(5 * MB);
     value.writeUInt8(0, 4 * MB);
     const other = treeOf([['b', value]]);
@@ -129,7 +129,10 @@ describe('a leaf that is too large to be held', () => {
     ['that is an inner node', Buffer.of(0x18, 1, 0x20, 1)],
     ['with its version twice', Buffer.of(0x18, 1, 0x18, 1)],
     ['without a version', Buffer.alloc(0)],
-    ['with more behind it', Buffer.concat([Buffer.of(0x18, 1), bytesField(5, Buffer.alloc(100))])],
+    [
+      'with more bytes after it',
+      Buffer.concat([Buffer.of(0x18, 1), bytesField(5, Buffer.alloc(100))]),
+    ],
   ])('%s is refused', async (_, rest) => {
     const node = [bytesField(1, Buffer.from('a')), bytesField(2, Buffer.alloc(3 * MB)), rest];
     const stream = streamOf([storeItem('a'), bytesField(2, Buffer.concat(node))]);
@@ -137,7 +140,7 @@ describe('a leaf that is too large to be held', () => {
     await expect(verify(dir)).rejects.toMatchObject(damaged);
   });
 
-  it('without a value, or under a key as large, is refused before it is read', async () => {
+  it('is refused before it is read if its key is that large, with or without a value', async () => {
     const key = bytesField(1, Buffer.alloc(3 * MB, 1));
     for (const node of [key, Buffer.concat([key, bytesField(2, Buffer.alloc(MB))])]) {
       const stream = streamOf([storeItem('a'), bytesField(2, node)]);
@@ -147,10 +150,10 @@ describe('a leaf that is too large to be held', () => {
   });
 });
 
-describe('what expands further than any chain', () => {
+describe('input that expands further than any chain', () => {
   const refused = { ...damaged, expected: expect.stringContaining('compressed ones') as string };
 
-  it('is refused as a leaf of zeros, in an archive of some kilobytes', async () => {
+  it('is refused as a leaf of zeros in an archive of a few kilobytes', async () => {
     const leaf = nodeItem({
       key: Buffer.from('a'),
       value: Buffer.alloc(320 * MB),
@@ -169,14 +172,14 @@ describe('what expands further than any chain', () => {
     await expect(verify(archive)).rejects.toMatchObject(refused);
   });
 
-  it('is refused as byte code, though each of it is not too large', async () => {
+  it('is refused as many byte codes, although none of them is too large', async () => {
     const code = payloadItem(gzipSync(Buffer.alloc(60 * MB), { level: 1 }));
     const stream = streamOf([extensionItem('wasm', 1), ...Array.from({ length: 12 }, () => code)]);
     const dir = await writeChunks(await tempDir(), HEIGHT, 3, [stream]);
     await expect(verify(dir)).rejects.toMatchObject(refused);
   });
 
-  it('is refused as byte codes of nothing, which take longer than their bytes', async () => {
+  it('is refused as many empty byte codes, which take more time than their size suggests', async () => {
     const code = sized(payloadItem(gzipSync('')));
     const codes = Buffer.concat(Array<Buffer>(20_000).fill(code));
     const stream = deflateSync(Buffer.concat([sized(extensionItem('wasm', 1)), codes]));
@@ -195,7 +198,7 @@ describe('what expands further than any chain', () => {
 });
 
 describe('a snapshot that compresses well', () => {
-  it('is read as long as it is not large', async () => {
+  it('is read if it is not large', async () => {
     const zeros = treeOf([['a', Buffer.alloc(100 * MB)]]);
     const dir = await writeChunks(await tempDir(), HEIGHT, 3, [streamOf(itemsOf('bank', zeros))]);
     expect((await verify(dir)).proof?.isProved).toBe(false);

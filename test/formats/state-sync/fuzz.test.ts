@@ -1,4 +1,4 @@
-/** Streams that no program has written: never a crash, a hang, or a wrong accept. */
+/** Streams that no program writes never cause a crash or a hang, and are never accepted by mistake. */
 import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -60,7 +60,7 @@ async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-/** Whether the reader takes a stream for one that the AppHash proves; all it may throw is a refusal. */
+/** Whether the reader accepts a stream as one that the AppHash proves. The reader may throw only refusals. */
 async function accepts(raw: Buffer, pieceBytes: number): Promise<boolean> {
   const reader = new ItemReader(inPieces(deflateSync(raw), pieceBytes), 'a test');
   try {
@@ -96,11 +96,11 @@ const check = async (property: fc.IAsyncProperty<unknown>, numRuns: number): Pro
 };
 
 describe('the reader of items', () => {
-  it('accepts what is right, cut into pieces of any size', async () => {
+  it('accepts the honest stream, cut into pieces of any size', async () => {
     for (const size of [1, 2, 7, 100, 100_000]) expect(await accepts(honest, size)).toBe(true);
   });
 
-  it('accepts nothing that differs in any way from what is right', async () => {
+  it('refuses every stream that differs from the honest one', async () => {
     const edit = fc.record({
       at: fc.nat(honest.length - 1),
       remove: fc.nat(3),
@@ -120,7 +120,7 @@ describe('the reader of items', () => {
     await check(property, 600);
   });
 
-  it('accepts nothing made up, and ends', async () => {
+  it('refuses random bytes, and ends', async () => {
     const property = fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
       expect(await accepts(Buffer.from(bytes), 50)).toBe(false);
     });
@@ -138,7 +138,7 @@ describe('the reader of items', () => {
 });
 
 describe('a chain with a SwingStore and byte code', () => {
-  it('means what it meant, or is refused, whatever is changed in it', async () => {
+  it('keeps its meaning or is refused after any change to its bytes', async () => {
     const codes = [Buffer.from('a code'), Buffer.from('another')];
     const chain = makeChain(HEIGHT, {
       bank: someLeaves(30, 1),
@@ -165,7 +165,7 @@ describe('a chain with a SwingStore and byte code', () => {
             for (const { name, sha256 } of index.present()) artifacts.push(`${name} ${sha256}`);
           },
         });
-        // The id of such a bundle is of the modules in it, and not of every byte of its archive.
+        // The id of such a bundle covers the modules in it, but not every byte of its archive.
         const certain = artifacts.filter((artifact) => !artifact.startsWith('bundle.b1-'));
         return [summary.hashes?.exportDataHash, ...certain, ...given.sort()];
       } finally {
@@ -182,7 +182,7 @@ describe('a chain with a SwingStore and byte code', () => {
     const property = fc.asyncProperty(change, async ({ at, remove, add }) => {
       const changed = Buffer.concat([raw.subarray(0, at), add, raw.subarray(at + remove)]);
       try {
-        // What no hash covers and no rule forbids, such as the time in a gzip, says nothing.
+        // Bytes that no hash covers and no rule forbids, such as the time in a gzip, carry no meaning.
         expect(await meaningOf(changed)).toEqual(meaning);
       } catch (error) {
         if (!(error instanceof VerificationError)) throw error;

@@ -21,7 +21,7 @@ import {
   type TreeNode,
 } from '../../fixtures/state-sync/make-snapshot.ts';
 
-// fast-check prints the seed of what fails; FUZZ_SEED repeats it.
+// fast-check prints the seed of a failure; FUZZ_SEED repeats it.
 const seed = process.env['FUZZ_SEED'];
 const options = (numRuns: number) => ({
   numRuns,
@@ -33,7 +33,7 @@ async function* chunksOf(bytes: Buffer, size: number): AsyncGenerator<Uint8Array
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-/** All that a reader says of a stream. */
+/** Everything that a reader reports about a stream. */
 async function readAll(raw: Buffer, chunkBytes: number): Promise<unknown[]> {
   const reader = new ItemReader(chunksOf(deflateSync(raw, { level: 0 }), chunkBytes), 'fuzz');
   const said: unknown[] = [];
@@ -110,14 +110,14 @@ async function orRefusal(read: () => Promise<unknown>): Promise<unknown> {
   try {
     return await read();
   } catch (error) {
-    // Anything else is a crash.
+    // Any other error is a crash.
     if (error instanceof VerificationError) return error.code;
     throw error;
   }
 }
 
 describe('the item reader', () => {
-  it('reads damaged streams alike however they are cut, or refuses them alike', async () => {
+  it('reads or refuses a damaged stream in the same way, however it is cut into pieces', async () => {
     const property = fc.asyncProperty(
       fc.array(anyItem, { maxLength: 8 }),
       fc.array(damage, { maxLength: 3 }),
@@ -132,7 +132,7 @@ describe('the item reader', () => {
     await fc.assert(property, options(400));
   });
 
-  it('gives back every item that was written', async () => {
+  it('returns every item that was written', async () => {
     const property = fc.asyncProperty(fc.array(anyNode, { maxLength: 20 }), async (nodes) => {
       const said = await readAll(Buffer.concat(nodes.map(nodeItem).map(sized)), 1000);
       expect(said).toEqual(
@@ -147,11 +147,11 @@ describe('the item reader', () => {
     await fc.assert(property, options(200));
   });
 
-  it('takes one spelling of a node: what the quick way gives is written back the same', () => {
+  it('accepts a single encoding of a node: a node from the fast path encodes to the same bytes', () => {
     const property = fc.property(anyNode, fc.array(damage, { maxLength: 2 }), (node, damages) => {
       const message = damages.reduce(damaged, nodeItem(node));
       const found = nodeAtHand(message, 0, message.length);
-      // Larger versions are for the strict way.
+      // The strict reader handles larger versions.
       if (damages.length === 0) expect(found === undefined).toBe(node.version >= 2 ** 49);
       if (found === undefined) return;
       const [key, value] = [Buffer.from(found.key, 'latin1'), Buffer.from(found.value)];
@@ -161,7 +161,7 @@ describe('the item reader', () => {
   });
 });
 
-/** Pieces of payloads as one, since they are cut as the stream is. */
+/** Joins the pieces of each payload, because they depend on how the stream is cut. */
 function joined(said: unknown[]): unknown[] {
   const all: unknown[] = [];
   for (const one of said) {
@@ -179,7 +179,7 @@ describe('a tree', () => {
     return hasher.finish().toString('hex');
   };
 
-  it('has the same root, or the same refusal, however its nodes are cut into parts', () => {
+  it('has the same root or the same refusal, however its nodes are cut into parts', () => {
     const entry = fc.tuple(fc.uint8Array({ minLength: 1, maxLength: 2 }), bytes(2));
     const change = fc.record({ at: fc.nat(), version: fc.nat(50), drop: fc.boolean() });
     const property = fc.property(
@@ -223,7 +223,7 @@ describe('a tree', () => {
     fc.assert(property, options(500));
   });
 
-  it('has the root of another implementation, and no other nodes have it', () => {
+  it('has the same root as in another implementation, and changed nodes never yield that root', () => {
     const entry = fc.tuple(fc.uint8Array({ minLength: 1, maxLength: 3 }), bytes(4));
     const property = fc.property(
       fc.array(entry, { minLength: 2, maxLength: 40 }),

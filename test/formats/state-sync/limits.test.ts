@@ -40,7 +40,7 @@ const hashesOf = (chunks: readonly Buffer[]): Hashes => ({
   whole: sha256(Buffer.concat(chunks)),
 });
 
-/** A dump archive that says of its chunks what it likes. */
+/** A dump archive that claims these hashes for its chunks. */
 async function archiveSaying(chunks: readonly Buffer[], hashes: Hashes): Promise<string> {
   const description = Buffer.concat([
     Buffer.concat([Buffer.of(8), uvarint(HEIGHT), Buffer.of(16, 3, 24), uvarint(chunks.length)]),
@@ -78,31 +78,34 @@ async function verify(
 const small = streamOf([storeItem('a'), extensionItem('swingset', 1)]);
 const damaged = { code: 'STATE_SYNC_DAMAGED', exitCode: 3 };
 
-describe('what stands behind the end of the stream', () => {
-  it.each([0, 1, 12])('in %i chunks is held against the hashes of an archive', async (count) => {
-    const behind = Array.from({ length: count }, () => randomBytes(1_000_000));
-    const chunks = [small, ...behind];
-    const right = hashesOf(chunks);
-    const notes: string[] = [];
-    await verify(await archiveSaying(chunks, right), { notes });
-    expect(notes.some((note) => note.includes(`${count * 1_000_000} bytes`))).toBe(count > 0);
-    const wrongLast = { ...right, chunks: [...right.chunks.slice(0, -1), Buffer.alloc(32)] };
-    await expect(verify(await archiveSaying(chunks, wrongLast))).rejects.toMatchObject(damaged);
-    const wrongWhole = { ...right, whole: Buffer.alloc(32) };
-    await expect(verify(await archiveSaying(chunks, wrongWhole))).rejects.toMatchObject(damaged);
-  });
+describe('data after the end of the stream', () => {
+  it.each([0, 1, 12])(
+    'is checked against the hashes of an archive, in %i chunks',
+    async (count) => {
+      const behind = Array.from({ length: count }, () => randomBytes(1_000_000));
+      const chunks = [small, ...behind];
+      const right = hashesOf(chunks);
+      const notes: string[] = [];
+      await verify(await archiveSaying(chunks, right), { notes });
+      expect(notes.some((note) => note.includes(`${count * 1_000_000} bytes`))).toBe(count > 0);
+      const wrongLast = { ...right, chunks: [...right.chunks.slice(0, -1), Buffer.alloc(32)] };
+      await expect(verify(await archiveSaying(chunks, wrongLast))).rejects.toMatchObject(damaged);
+      const wrongWhole = { ...right, whole: Buffer.alloc(32) };
+      await expect(verify(await archiveSaying(chunks, wrongWhole))).rejects.toMatchObject(damaged);
+    },
+  );
 
-  it('may be the few bytes that old writers leave, of which nothing is said', async () => {
+  it('causes no note if it is the few bytes that old writers leave', async () => {
     const notes: string[] = [];
     const stream = Buffer.concat([small, Buffer.from('010000ffff0badcafe', 'hex')]);
     const dir = await writeChunks(await tempDir(), HEIGHT, 1, [stream]);
     await verify(dir, { notes });
-    expect(notes.join('\n')).not.toContain('behind the end');
+    expect(notes.join('\n')).not.toContain('after the end');
   });
 });
 
 describe('a hostile snapshot', () => {
-  it('of leaves without a tree is refused before they fill the memory', async () => {
+  it('is refused if it has only leaves and no tree, before the leaves fill the memory', async () => {
     const count = 2_000_000;
     const leaves = Buffer.alloc(count * 13);
     for (let i = 0; i < count; i += 1) {
@@ -113,14 +116,14 @@ describe('a hostile snapshot', () => {
     const store = storeItem('a');
     const stream = deflateSync(Buffer.concat([uvarint(store.length), store, leaves]));
     const dir = await writeChunks(await tempDir(), HEIGHT, 3, [stream]);
-    // It names the node: the first that no tree can have there.
+    // The error names the first node that no tree can have at its position.
     await expect(verify(dir)).rejects.toMatchObject({
       ...damaged,
       path: expect.stringContaining('node 129,') as string,
     });
   });
 
-  it('with a pipe or a directory where a chunk should be is refused, and not waited for', async () => {
+  it('is refused without waiting if a pipe or a directory is in the place of a chunk', async () => {
     for (const make of [
       async (chunk: string) => mkdir(chunk),
       async (chunk: string) => execFileSync('mkfifo', [chunk]),
@@ -145,13 +148,13 @@ async function chainWith(entries: readonly (readonly [string, string])[]): Promi
 }
 
 describe('reading', () => {
-  it('ends with the reason of its signal while stores are read', async () => {
+  it('rejects with the reason of its signal while it reads the stores', async () => {
     const dir = await chainWith([['kv.a', '1']]);
     const reason = new Error('enough');
     await expect(verify(dir, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
   });
 
-  it('may begin again, and gives the same, also behind no extension', async () => {
+  it('can start again and then gives the same, even without any extension', async () => {
     const dir = await writeChunks(await tempDir(), HEIGHT, 3, [
       streamOf([
         storeItem('swingset'),
@@ -177,11 +180,11 @@ describe('reading', () => {
     }
     await opened.close();
     expect(texts).toEqual(['["kv.a","1"]\n', '["kv.a","1"]\n']);
-    // The stores were read once for each: an end without extensions is an end.
+    // The stores were read once for each round: the end of a stream without extensions counts as its end.
     expect(notes.filter((note) => note.includes('nothing was proved'))).toHaveLength(2);
   });
 
-  it('puts keys of any characters in canonical order', async () => {
+  it('puts keys in canonical order, whatever characters they hold', async () => {
     const keys = [
       'kv.',
       'kv.\u{1f600}',
@@ -201,9 +204,9 @@ describe('reading', () => {
 
   it.each([
     ['a key of the host', 'kv.host.height', '1', 'HOST_KEY'],
-    ['a record that is none', 'transcript.v1.current', '{}', 'RECORD'],
+    ['a malformed record', 'transcript.v1.current', '{}', 'RECORD'],
     ['an entry of an unknown kind', 'other.key', '1', 'UNKNOWN_TAG'],
-  ])('refuses %s, once the AppHash is right', async (_, key, value, code) => {
+  ])('refuses %s, but only after the AppHash has matched', async (_, key, value, code) => {
     const dir = await chainWith([[key, value]]);
     await expect(verify(dir)).rejects.toMatchObject({ code });
     const opened = openStateSync(findStateSync(dir)!, {
@@ -221,7 +224,7 @@ describe('reading', () => {
 describe('an artifact', () => {
   const fixture = new URL('../../fixtures/state-sync/format3/', import.meta.url);
 
-  it('that is wrong under the right AppHash is refused by its name', async () => {
+  it('is refused by name if it is wrong although the AppHash is right', async () => {
     const { appHash } = JSON.parse(readFileSync(new URL('expected.json', fixture), 'utf8')) as {
       appHash: string;
     };
@@ -232,14 +235,14 @@ describe('an artifact', () => {
       return deflateSync(bytes);
     };
     for (const name of ['snapshot.v2.8', 'transcript.v1.8.15', 'bundle.b0-58bc']) {
-      // The name stands in keys first, and in the artifact's payload last.
+      // The name occurs in keys first; its last occurrence is in the artifact's payload.
       const at = items.lastIndexOf(name) + 1000;
       const dir = await writeChunks(await tempDir(), 1000, 3, [changed(at)]);
       const notes: string[] = [];
       const refusal = await verify(dir, { notes }).catch((error: unknown) => error);
       expect(refusal).toMatchObject({ exitCode: 3 });
       expect(`${String(refusal)} ${(refusal as { path?: string }).path}`).toContain(name);
-      // The stores are as they were.
+      // The stores are unchanged.
       expect(notes.join()).toContain(appHash.toUpperCase());
     }
   });

@@ -59,7 +59,7 @@ async function verify(
 }
 
 describe('known answers', () => {
-  it('root hashes of trees, as published', async () => {
+  it('root hashes of trees equal the published ones', async () => {
     const { snapshots } = json('vectors', 'treehash.json') as {
       snapshots: {
         chunkDir: string;
@@ -82,7 +82,7 @@ describe('known answers', () => {
     }
   });
 
-  it('hashes of small nodes and trees', () => {
+  it('hashes of small nodes and trees equal those of the vectors', () => {
     const { exportTreeBasic, leafEmptyValue, emptyTreeRoot } = json('vectors', 'small.json') as {
       exportTreeBasic: { nodesV3: VectorNode[]; rootV3: string };
       leafEmptyValue: VectorNode;
@@ -105,7 +105,7 @@ describe('known answers', () => {
     expect(rootFrom([])).toBe(emptyTreeRoot);
   });
 
-  it('AppHashes of store maps, in any order', () => {
+  it('AppHashes of store maps equal those of the vectors, in any order of the stores', () => {
     const { cases } = json('vectors', 'merkle_map.json') as {
       cases: { keys: string[]; values: string[]; hash: string }[];
     };
@@ -133,7 +133,7 @@ describe('the fixtures', () => {
     ['format3', ['1000-3.tar.gz']],
     ['format2-memstore-trailing', ['data', 'snapshots']],
     ['format2-memstore-trailing', ['12345678-2.tar.gz']],
-  ])('%s, %j, is proved by its AppHash and means what the export means', async (name, where) => {
+  ])('%s, %j, is proved by its AppHash and has the content of the export', async (name, where) => {
     const { appHash, height } = json(name, 'expected.json') as Expected;
     const notes: string[] = [];
     const { summary, proof, ...found } = await verify(fixture(name, ...where), appHash, { notes });
@@ -151,11 +151,11 @@ describe('the fixtures', () => {
     expect(summary.hashes?.exportDataHash).toBe(original.summary.hashes?.exportDataHash);
     expect(summary.artifacts).toEqual(original.summary.artifacts);
     expect(notes.some((note) => note.includes('UNTRUSTED-EXPORT-DATA'))).toBe(hasMemStore);
-    // No store says which byte codes there must be.
+    // No store lists the byte codes that must be present.
     expect(notes.some((note) => note.includes('2 byte codes'))).toBe(!hasMemStore);
   });
 
-  it('bad-value makes another AppHash, and nothing of it is delivered', async () => {
+  it('bad-value has another AppHash, and none of its export data is delivered', async () => {
     const { appHash } = json('bad-value', 'expected.json') as Expected;
     const found = findStateSync(fixture('bad-value', '1000-3.tar.gz'))!;
     const opened = openStateSync(found, {
@@ -172,7 +172,7 @@ describe('the fixtures', () => {
     await opened.close();
   });
 
-  it('without an AppHash nothing is proved, which is said with the query that answers it', async () => {
+  it('prove nothing without an AppHash, and a note names the query that returns it', async () => {
     const notes: string[] = [];
     const { appHash } = json('format3', 'expected.json') as Expected;
     const { proof } = await verify(fixture('format3', '1000-3.tar.gz'), undefined, { notes });
@@ -182,12 +182,12 @@ describe('the fixtures', () => {
   });
 });
 
-/** A chain with trees of several versions, and no SwingStore in it but what `artifacts` says. */
+/** A chain with trees of several versions, and without a SwingStore. */
 const HEIGHT = 900;
 function grow(count: number, seed: number): TreeNode | undefined {
   let tree: TreeNode | undefined;
   for (let i = 0; i < count; i += 1) {
-    // Some keys more than once.
+    // Some keys occur more than once.
     const key = Buffer.from(`k${((i + seed) * 7919) % Math.ceil(count * 0.9)}`);
     tree = insert(tree, key, Buffer.from(`value ${i}`), 1 + Math.floor((i * 899) / count));
   }
@@ -222,7 +222,7 @@ describe('a generated snapshot', () => {
     'is proved with chunks of %i bytes',
     async (chunkBytes) => {
       const dir = await tempDir();
-      // Chunks of one byte would be many files.
+      // Chunks of one byte would make too many files.
       const stream = chunkBytes === 1 ? streamOf([]) : streamOf(itemsOf(honest()));
       const hash = chunkBytes === 1 ? computeAppHash([]) : appHash;
       const chunks = await writeChunks(dir, HEIGHT, 3, cut(stream, chunkBytes));
@@ -232,7 +232,7 @@ describe('a generated snapshot', () => {
     },
   );
 
-  it('is proved with what writers have left behind the end of the stream, in a chunk of its own too', async () => {
+  it('is proved despite the bytes that writers leave after the stream, even across two chunks', async () => {
     for (const trailing of ['0badcafe', '010000ffff0badcafe']) {
       const stream = streamOf(itemsOf(honest()), Buffer.from(trailing, 'hex'));
       const dir = await writeChunks(await tempDir(), HEIGHT, 1, [
@@ -243,7 +243,7 @@ describe('a generated snapshot', () => {
     }
   });
 
-  it('is proved with a memory store that is named, and not without it', async () => {
+  it('is proved if its memory store is named, and refused if it is not', async () => {
     const dir = await writeChunks(await tempDir(), HEIGHT, 3, [streamOf(itemsOf(honest()))]);
     const stores = trees.map(([name, tree]) => ({ name, root: rootOf(tree) }));
     const withMem = computeAppHash(stores, ['memo']);
@@ -262,7 +262,7 @@ describe('a generated snapshot', () => {
     ).rejects.toThrow();
   });
 
-  it('the newest of several heights and formats is taken', async () => {
+  it('is chosen if it has the newest of several heights and formats', async () => {
     const home = await tempDir();
     await writeChunks(home, 9, 3, [streamOf([])]);
     await writeChunks(home, HEIGHT, 2, [streamOf([])]);
@@ -309,12 +309,12 @@ describe('a tampered snapshot is refused with', () => {
       'STATE_SYNC_DAMAGED',
     ],
     [
-      'a leaf that says it is an inner node',
+      'a leaf that claims to be an inner node',
       change(isLeaf, (node) => ({ ...node, height: 1 })),
       'STATE_SYNC_DAMAGED',
     ],
     [
-      'an inner node that says it is a leaf',
+      'an inner node that claims to be a leaf',
       change(isInner, (node) => ({ ...node, height: 0 })),
       'STATE_SYNC_DAMAGED',
     ],
@@ -363,7 +363,7 @@ describe('a tampered snapshot is refused with', () => {
       'STATE_SYNC_DAMAGED',
     ],
     [
-      'no key of an inner node',
+      'an inner node without a key',
       change(isInner, (node) => ({ ...node, key: Buffer.alloc(0) })),
       'STATE_SYNC_DAMAGED',
     ],
@@ -384,7 +384,7 @@ describe('a tampered snapshot is refused with', () => {
     ['an added store', ({ nodes }) => void nodes.set('more', []), 'APP_HASH'],
     ['stores out of order', ({ nodes }) => void nodes.set('aaa', []), 'STATE_SYNC_DAMAGED'],
     [
-      'a store behind the extensions',
+      'a store after the extensions',
       ({ extras }) => void extras.push(storeItem('z')),
       'STATE_SYNC_DAMAGED',
     ],
@@ -394,7 +394,7 @@ describe('a tampered snapshot is refused with', () => {
       'STATE_SYNC_DAMAGED',
     ],
     [
-      'an extension that is there twice',
+      'an extension that appears twice',
       ({ extras }) => void extras.push(extensionItem('swingset', 1)),
       'STATE_SYNC_DAMAGED',
     ],
@@ -416,7 +416,7 @@ describe('a tampered snapshot is refused with', () => {
       'ARTIFACT_NAME',
     ],
     [
-      'a payload that is no artifact',
+      'a payload that is not an artifact',
       ({ extras }) => void extras.push(payloadItem(Buffer.from('what'))),
       'STATE_SYNC_DAMAGED',
     ],
@@ -431,12 +431,12 @@ describe('a tampered snapshot is refused with', () => {
       'STATE_SYNC_DAMAGED',
     ],
     [
-      'a zero that is spelled out',
+      'an explicit zero',
       ({ extras }) => void extras.push(Buffer.from('1204180120' + '00', 'hex')),
       'STATE_SYNC_DAMAGED',
     ],
     [
-      'an item with something behind it',
+      'an item with a byte after it',
       ({ extras }) => void extras.push(Buffer.concat([storeItem('zz'), Buffer.of(0)])),
       'STATE_SYNC_DAMAGED',
     ],
@@ -449,7 +449,7 @@ describe('a tampered snapshot is refused with', () => {
       await expect(verify(dir, appHash)).rejects.toMatchObject({ code });
   });
 
-  it('lengths that nothing could hold, without allocating them', async () => {
+  it('impossible lengths, without allocating memory for them', async () => {
     for (const length of [2n ** 63n, 2n ** 60n, 2n ** 40n, 999_999_999n, 5n]) {
       for (const head of ['0a', '12', '1a', '22']) {
         const items = Buffer.concat([
@@ -467,7 +467,7 @@ describe('a tampered snapshot is refused with', () => {
     }
   });
 
-  it('a missing chunk, a cut one, or one with a flipped bit', async () => {
+  it('a missing chunk, a truncated chunk, or a flipped bit', async () => {
     const chunks = cut(streamOf(itemsOf(honest())), 1000);
     const fresh = async (): Promise<string> => writeChunks(await tempDir(), HEIGHT, 3, chunks);
     const refused = async (dir: string): Promise<void> => {
@@ -492,7 +492,7 @@ describe('a tampered snapshot is refused with', () => {
     await expect(verify(flipped, appHash)).rejects.toMatchObject({ exitCode: 3 });
   });
 
-  it('an archive that is not what it says', async () => {
+  it('an archive under a wrong name, or a truncated archive', async () => {
     const dir = await tempDir();
     const file = await writeArchive(dir, HEIGHT, 3, cut(streamOf(itemsOf(honest())), 1000));
     const renamed = path.join(dir, '901-3.tar.gz');

@@ -1,4 +1,4 @@
-/** Answers that others have published, or that derive from them: see PROVENANCE.md beside them. */
+/** Vectors that other projects published, or that derive from such vectors: see PROVENANCE.md next to them. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -88,13 +88,13 @@ const small = read('small.json') as {
 
 describe('IAVL', () => {
   const { cases } = read('ics23_iavl.json') as { cases: readonly Proof[] };
-  it.each(cases)('the root of $file', ({ root, key, value, leafVersion, path }) => {
+  it.each(cases)('computes the root of $file', ({ root, key, value, leafVersion, path }) => {
     const leaf = new IavlHasher('a test', 1_000_000, 0);
     const node = { key: hex(key), value: hex(value), version: leafVersion, height: 0 };
     leaf.add(node);
     let [own] = leaf.part().rest as [Subtree];
     for (const { height, size, version, siblingSide, sibling } of path) {
-      // What a proof does not say of a sibling is as it must be.
+      // A proof leaves some facts about a sibling open: they get the values that they must have.
       const other: Subtree = {
         hash: hex(sibling).toString('latin1'),
         height: height - 1,
@@ -112,7 +112,7 @@ describe('IAVL', () => {
     expect(Buffer.from(own.hash, 'latin1').toString('hex')).toBe(root);
   });
 
-  it('items and hashes of nodes', () => {
+  it('encodes items and hashes nodes as in the vectors', () => {
     const { exportTreeBasic, leafEmptyValue, leafLong } = small;
     const items = [...exportTreeBasic.nodesV3, leafEmptyValue, leafLong];
     for (const { key, value, version, height, snapshotItemHex } of items) {
@@ -133,7 +133,7 @@ describe('IAVL', () => {
     }
   });
 
-  it('roots of a tree that grew and shrank over three versions, as the generator of the tests makes it', () => {
+  it('has the roots of the vectors for a tree that grows and shrinks in the generator of the tests', () => {
     const { rootV1, rootV2, rootV3, nodesV3 } = small.exportTreeBasic;
     let tree: TreeNode | undefined;
     const set = (version: number, entries: Readonly<Record<string, number>>): void => {
@@ -159,7 +159,7 @@ describe('IAVL', () => {
 });
 
 describe('the AppHash', () => {
-  it('trees of RFC 6962', () => {
+  it('uses the trees of RFC 6962', () => {
     const { trees, inner } = read('rfc6962.json') as {
       trees: readonly { leavesHex: readonly string[]; root: string }[];
       inner: { left: string; right: string; hash: string };
@@ -177,8 +177,8 @@ describe('the AppHash', () => {
   });
 
   const { cases } = read('ics23_tendermint.json') as { cases: readonly Proof[] };
-  it.each(cases)('the leaf of $file', ({ root, key, value, path }) => {
-    // The value is hashed as the root hash of a store is.
+  it.each(cases)('computes the leaf of $file', ({ root, key, value, path }) => {
+    // The value is hashed like the root hash of a store.
     let hash = hex(computeAppHash([{ name: hex(key).toString(), root: hex(value) }]));
     for (const { siblingSide, sibling } of path) {
       const sides = siblingSide === 'left' ? [hex(sibling), hash] : [hash, hex(sibling)];
@@ -187,7 +187,7 @@ describe('the AppHash', () => {
     expect(hash.toString('hex')).toBe(root);
   });
 
-  it('counts a memory store, and an empty IAVL store, each in its way', () => {
+  it('counts a memory store differently from an empty IAVL store', () => {
     const { stores, hash, withMemCapability, withEmptyIavlStoreAuthz } = small.appHash;
     const roots = Object.entries(stores).map(([name, root]) => ({ name, root: hex(root) }));
     expect(computeAppHash(roots)).toBe(hash);
@@ -198,7 +198,7 @@ describe('the AppHash', () => {
 });
 
 describe('messages', () => {
-  it('items that are no nodes', () => {
+  it('other than nodes are encoded and decoded as in the vectors', () => {
     const { items } = small;
     const item = (name: string): Buffer => hex(items[name]!);
     expect(decodeItem(item('store bank'), 'a test')).toEqual({ kind: 'store', name: 'bank' });
@@ -217,7 +217,7 @@ describe('messages', () => {
     );
   });
 
-  it('the description of an archive', () => {
+  it('that describe an archive are encoded as in the vectors', () => {
     const { height, format, chunksHex, protobuf } = small.snapshotMeta;
     const chunks = chunksHex.map(hex);
     const hashes = chunks.map((chunk) => sha256(chunk));
@@ -226,7 +226,7 @@ describe('messages', () => {
   });
 });
 
-/** Go draws the values and deflates them as the published hashes want it. */
+/** Go generates the values and deflates them in the way that the published hashes require. */
 const goes = spawnSync('go', ['version']).status === 0;
 
 describe.skipIf(!goes)('the multistore of the Cosmos SDK that Go makes', () => {
@@ -240,7 +240,7 @@ describe.skipIf(!goes)('the multistore of the Cosmos SDK that Go makes', () => {
     return stdout;
   };
 
-  it('is cut, hashed and proved as published, with each of the ends that writers have left', async () => {
+  it('is cut, hashed and proved as published, with each stream end that writers have used', async () => {
     const known = read('multistore_checksum.json') as {
       uncompressedStreamSha256: string;
       chunkHashes: readonly string[];

@@ -1,4 +1,4 @@
-/** State dirs that were made to do something when they are read. Nothing of it may happen. */
+/** State dirs that were made to cause harm when they are read. None of it may happen. */
 import { execFile, spawnSync } from 'node:child_process';
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { tinySpec } from '../../../fixtures/specs.ts';
 
 const runPath = fileURLToPath(new URL('../../../../bin/run.js', import.meta.url));
 
-/** In a process of its own, since one that waits within SQLite or for a pipe hears of nothing but SIGKILL. */
+/** Runs in its own process: one that waits inside SQLite or for a pipe reacts only to SIGKILL. */
 async function runOrKill(...args: string[]): Promise<{ exitCode: unknown; json: unknown }> {
   return new Promise((resolve) => {
     const options = { timeout: 20_000, killSignal: 'SIGKILL' } as const;
@@ -56,13 +56,13 @@ async function readAll(S: string, scratchDir: string): Promise<string> {
 }
 
 describe('a journal that names a super-journal', () => {
-  it('removes no file, is refused with the reason, and leaves no copy', async () => {
+  it('is refused with the reason, removes no file, and leaves no copy', async () => {
     const { dir, S, scratch, db } = await place();
     const expected = await readAll(S, scratch);
     const victim = join(dir, 'victim');
     await writeFile(victim, 'precious');
     await cutOff(S);
-    // As it was cut off it is rolled back in a copy.
+    // Before it names a super-journal, the journal of the cut-off transaction is rolled back in a copy.
     expect(await readAll(S, scratch)).toBe(expected);
 
     await nameSuperJournal(S, victim);
@@ -80,9 +80,9 @@ describe('a journal that names a super-journal', () => {
   });
 });
 
-describe('something else in the place of a side file', () => {
+describe('an object in the place of a side file', () => {
   it.each(['-wal', '-shm', '-journal'])(
-    'is refused: a pipe %s, for which nothing waits',
+    'is refused without waiting if it is a pipe: %s',
     async (suffix) => {
       const { S, scratch, db } = await place();
       expect(spawnSync('mkfifo', [db + suffix]).status).toBe(0);
@@ -98,7 +98,7 @@ describe('something else in the place of a side file', () => {
   );
 
   it.each(['-wal', '-shm', '-journal'])(
-    'is refused: a link %s, which leads to no new file',
+    'is refused without creating the target if it is a link: %s',
     async (suffix) => {
       const { dir, S, scratch, db } = await place();
       await symlink(join(dir, 'elsewhere'), db + suffix);
@@ -108,7 +108,7 @@ describe('something else in the place of a side file', () => {
   );
 });
 
-/** A query without an end, with two columns of any names. */
+/** A recursive query with these columns; it never ends unless `count` limits it. */
 function endless(columns: string, count: string): string {
   return `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n ${count})
           SELECT ${columns} FROM n`;
@@ -151,7 +151,7 @@ const schemas: Record<string, (db: Database) => void> = {
   },
 };
 
-describe('a database whose tables are none', () => {
+describe('a database that has other objects in place of plain tables', () => {
   async function refused(spoil: (db: Database) => void): Promise<unknown> {
     const { S, scratch, db } = await place();
     const writer = openDatabase(db);
@@ -184,7 +184,7 @@ describe('a database whose tables are none', () => {
     });
   });
 
-  it('keeps no command busy: a view kvStore without an end', async () => {
+  it('does not keep a command busy with an endless view kvStore', async () => {
     const { S, scratch, db } = await place();
     const writer = openDatabase(db);
     putView(writer, 'kvStore', '');
@@ -197,7 +197,7 @@ describe('a database whose tables are none', () => {
     expect(await listTree(scratch)).toEqual({});
   });
 
-  it('is read where there are tables, views and columns that are not read', async () => {
+  it('is read if only objects and columns that we do not read are unusual', async () => {
     const { S, scratch, db } = await place();
     const expected = await readAll(S, scratch);
     const writer = openDatabase(db);

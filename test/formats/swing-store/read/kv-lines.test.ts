@@ -14,7 +14,7 @@ function set(key: string | Buffer, value: string | Buffer | null): void {
   db.prepare('INSERT INTO kvStore VALUES (CAST(? AS TEXT), CAST(? AS TEXT))').run(key, value);
 }
 
-/** The lines as the reference exporter makes them, row by row in JavaScript. */
+/** The lines that the reference exporter makes, row by row in JavaScript. */
 function expectedLines(): string {
   const rows = db.prepare('SELECT key, value FROM kvStore ORDER BY key').raw().all();
   return (rows as [string, string | null][])
@@ -31,7 +31,7 @@ function expectSame(): Buffer[] {
 }
 
 describe('kvLines', () => {
-  it('gives nothing for a store without consensus keys', () => {
+  it('yields nothing for a store without consensus keys', () => {
     set('host.height', '5');
     set('local.a', 'b');
     expect(expectSame()).toEqual([]);
@@ -46,7 +46,7 @@ describe('kvLines', () => {
     expectSame();
   });
 
-  it('leaves out the keys of the host and the local ones, and none of their neighbours', () => {
+  it('omits the host keys and the local keys, but none of their neighbours', () => {
     for (const prefix of ['host', 'local']) {
       for (const end of ['', '-', '.', '.a', '.\u{10ffff}', '/', '/a', '0']) {
         set(`${prefix}${end}`, 'value');
@@ -57,7 +57,7 @@ describe('kvLines', () => {
     expect(text.split('\n')).toHaveLength(12);
   });
 
-  it('keeps the order and every row of keys that are not UTF-8 or hold NUL', () => {
+  it('keeps all rows, and their order, if keys are not UTF-8 or hold NUL', () => {
     for (const hex of [
       '61',
       '6100',
@@ -75,14 +75,14 @@ describe('kvLines', () => {
     expect(Buffer.concat(expectSame()).toString()).toContain('\ufffd');
   });
 
-  it('gives a value that is missing as null', () => {
+  it('writes a missing value as null', () => {
     set('a', '1');
     set('b', null);
     set('c', '3');
     expectSame();
   });
 
-  it('keeps blocks small however many large values stand together', () => {
+  it('keeps blocks small, however many large values are adjacent', () => {
     const large = '"'.repeat(100_000);
     for (let i = 0; i < 3_000; i += 1) set(`small${i}`, `value ${i}`);
     for (let i = 0; i < 40; i += 1) set(`tall${i}`, i % 7 === 3 ? 'small' : large);

@@ -1,4 +1,4 @@
-/** Stores with hard links. SQLite finds the last commits by the name that it is given, and only beside that. */
+/** Stores with hard links. SQLite looks for the last commits only next to the name that it is given. */
 import { spawnSync } from 'node:child_process';
 import { cp, link, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -47,7 +47,7 @@ const refusal = {
 };
 
 describe('a store that is in use by another name', () => {
-  it('is refused while a process has it open by that, and nothing is made beside it', async () => {
+  it('is refused while a process has it open by that name, and no file appears next to it', async () => {
     const { S, other } = await place('closed');
     const node = await holdDatabase(join(S, FILE));
     try {
@@ -63,7 +63,7 @@ describe('a store that is in use by another name', () => {
     }
   });
 
-  it('is refused where its last commits are beside the other name', async () => {
+  it('is refused if its last commits are next to the other name', async () => {
     const { S, other } = await place('killed');
     const found = `${join(S, FILE)}-wal holds commits`;
     await expect(heightOf(other)).rejects.toMatchObject({ ...refusal, found });
@@ -71,16 +71,16 @@ describe('a store that is in use by another name', () => {
     expect(await heightOf(S)).toBe(tinySpec.height);
   });
 
-  it('is refused where the other name is not to be found, so that a -wal may be there', async () => {
+  it('is refused if the other name cannot be found, because a -wal may be next to it', async () => {
     const { other } = await place('killed', 'elsewhere/below');
     const found = '2 names, and no -wal beside this one';
     await expect(heightOf(other)).rejects.toMatchObject({ ...refusal, found });
   });
 });
 
-describe('names that nothing uses', () => {
+describe('unused other names', () => {
   it.each(['.swingsnap-restore-0123456789ab', 'before-1000-20260101T000000Z'])(
-    'are no obstacle: what a restore that was killed leaves, %s',
+    'are no obstacle if a killed restore left them: %s',
     async (name) => {
       const { S } = await place('closed', join('node', 'S', name));
       expect(await heightOf(S)).toBe(tinySpec.height);
@@ -90,7 +90,7 @@ describe('names that nothing uses', () => {
   it.each([
     ['node/S', 'node/S.bak', 'node/S.bak'],
     ['node', 'node.bak', 'node.bak/S'],
-  ])('are no obstacle: a copy that cp -al made of %s as %s', async (from, to, copy) => {
+  ])('are no obstacle if cp -al made them, from %s to %s', async (from, to, copy) => {
     for (const kind of ['closed', 'killed'] as const) {
       const dir = await fileDir();
       await mkdir(join(dir, 'node'));
@@ -101,12 +101,12 @@ describe('names that nothing uses', () => {
     }
   });
 
-  it('are no obstacle to a store that was not closed, wherever they are: its -wal is beside it', async () => {
+  it('are no obstacle anywhere to a store that was not closed and has its -wal next to it', async () => {
     const { S } = await place('killed', 'elsewhere/below');
     expect(await heightOf(S)).toBe(tinySpec.height);
   });
 
-  it('are no obstacle while a node has the store open by this one, wherever they are', async () => {
+  it('are no obstacle anywhere while a node has the store open by the requested name', async () => {
     const { S } = await place('closed', 'elsewhere/below');
     const node = await holdDatabase(join(S, FILE));
     try {
@@ -116,7 +116,7 @@ describe('names that nothing uses', () => {
     }
   });
 
-  it('are no obstacle to a store without a -wal, which is one file', async () => {
+  it('are no obstacle to a store in rollback mode, which is a single file', async () => {
     const { S, other } = await place('closed', 'elsewhere/below');
     const db = openDatabase(join(S, FILE));
     db.pragma('journal_mode = DELETE');
@@ -124,7 +124,7 @@ describe('names that nothing uses', () => {
     expect(await heightOf(other)).toBe(tinySpec.height);
   });
 
-  it('are forgotten when they are removed', async () => {
+  it('no longer matter once they are removed', async () => {
     const { S, other } = await place('closed', 'elsewhere/below');
     await rm(other, { recursive: true });
     expect(await heightOf(S)).toBe(tinySpec.height);

@@ -1,4 +1,4 @@
-/** A state dir that becomes another all the time, while it is opened and read: what is taken is of one store. */
+/** A state dir is replaced all the time while it is opened and read: the result always comes from a single store. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, rename, symlink } from 'node:fs/promises';
@@ -18,7 +18,7 @@ const REFUSED = /^(STORE_(REPLACED|MISSING|UNREADABLE)|BUSY)$/u;
 
 afterAll(closeReference);
 
-describe('a state dir that is replaced again and again', { timeout: 120_000 }, () => {
+describe('a state dir that is replaced repeatedly', { timeout: 120_000 }, () => {
   let dir: string;
   const hashes = new Set<unknown>();
   const retrieve = async (S: string, D: string) => {
@@ -38,7 +38,7 @@ describe('a state dir that is replaced again and again', { timeout: 120_000 }, (
     expect(hashes.size).toBe(2);
   });
 
-  /** Runs `flip`, a statement over `dir`, `fs` and `sleep`, again and again. */
+  /** Runs `flip`, a statement that uses `dir`, `fs` and `sleep`, in a loop. */
   async function whileFlipping(flip: string, work: () => Promise<void>): Promise<void> {
     const script = `const fs = require('node:fs'); const dir = process.argv[1];
       const sleep = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
@@ -55,7 +55,7 @@ describe('a state dir that is replaced again and again', { timeout: 120_000 }, (
     }
   }
 
-  it('gives one of the stores or an error, never a mixture: a link that leads here and there', async () => {
+  it('gives one of the stores or an error, never a mixture, if a link switches between them', async () => {
     await symlink(join(dir, 'A'), join(dir, 'link'));
     const flip = `for (const to of ['A', 'B']) {
       fs.symlinkSync(dir + '/' + to, dir + '/next'); fs.renameSync(dir + '/next', dir + '/link');
@@ -69,7 +69,7 @@ describe('a state dir that is replaced again and again', { timeout: 120_000 }, (
     });
   });
 
-  it('gives one of the stores or an error, never a mixture: directories that are renamed', async () => {
+  it('gives one of the stores or an error, never a mixture, if directories are renamed', async () => {
     await mkdir(join(dir, 'aside'));
     await rename(join(dir, 'A'), join(dir, 'real'));
     const flip = `for (const [from, to] of [['A', 'B'], ['B', 'A']]) {
@@ -87,7 +87,7 @@ describe('a state dir that is replaced again and again', { timeout: 120_000 }, (
 });
 
 describe('a store that is replaced between two views', () => {
-  it('is not read any more, since no node writes to it', async () => {
+  it('is no longer read, because no node writes to it any more', async () => {
     const dir = await fileDir();
     for (const name of ['S', 'other']) await buildStore(join(dir, name), tinySpec);
     const note = (): void => undefined;
@@ -106,7 +106,7 @@ describe('a store that is replaced between two views', () => {
 });
 
 describe('the files that connections have open', () => {
-  it('are those of one store only if all of them have opened it', async () => {
+  it('belong to a single store only if all connections have opened that store', async () => {
     const dir = await fileDir();
     const [a, b] = [join(dir, 'a.sqlite'), join(dir, 'b.sqlite')];
     for (const path of [a, b]) {
@@ -128,7 +128,7 @@ describe('the files that connections have open', () => {
     const third = read(a);
     expect(haveOpened(2, before, lookAt(a))).toBe(true);
 
-    // The same database, beside another -wal.
+    // The same database, next to another -wal.
     await rename(`${a}-wal`, join(dir, 'away'));
     await rename(`${b}-wal`, `${a}-wal`);
     expect(haveOpened(2, before, lookAt(a))).toBe(false);

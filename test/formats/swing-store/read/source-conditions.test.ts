@@ -1,4 +1,4 @@
-/** The conditions that a source store can be in, as `export` and `retrieve --state-dir` meet them. */
+/** `export` and `retrieve --state-dir` with source stores in all the conditions that they can be in. */
 import { chmod, cp, mkdir, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -18,9 +18,9 @@ import { tinySpec } from '../../../fixtures/specs.ts';
 
 const fileDir = useTempDir('file');
 
-/** Stores built once: never touched, only copied. */
+/** Stores that are built once, and then only copied. */
 let stores: string;
-/** What the reference exports from `closed`, and from the two whose `-wal` was left. */
+/** The reference's export of `closed`, and of the two stores that still have their `-wal`. */
 let expected: Awaited<ReturnType<typeof listTree>>;
 
 beforeAll(async () => {
@@ -44,7 +44,7 @@ function withoutManifest(tree: Tree): Tree {
   return Object.fromEntries(Object.entries(tree).filter(([name]) => !own.has(name)));
 }
 
-/** What must not change in a state dir: SQLite keeps a `-shm`, and an empty `-wal`, for any reader. */
+/** The files of a state dir that must not change. SQLite makes a `-shm` and an empty `-wal` for any reader. */
 async function unchanging(stateDir: string): Promise<Tree> {
   const entries = Object.entries(await listTree(stateDir));
   return Object.fromEntries(
@@ -54,7 +54,7 @@ async function unchanging(stateDir: string): Promise<Tree> {
   );
 }
 
-/** A new place with a copy of a store in `S`, and `out` for the output. Others may read and enter it. */
+/** A new directory with a copy of a store in `S`, and `out` for the output. Other users may read and enter it. */
 async function place(kind: 'closed' | 'last-commit' | 'everything' = 'closed') {
   const dir = await fileDir();
   const [S, out] = [join(dir, 'S'), join(dir, 'out')];
@@ -96,8 +96,8 @@ async function run(
   return { exitCode, stderr, ...(json as Told) };
 }
 
-describe.concurrent.each(COMMANDS)('%s of a store that is not there', (command) => {
-  it('leaves a missing store, a missing state dir and a file in its place as they are', async () => {
+describe.concurrent.each(COMMANDS)('%s of a store that does not exist', (command) => {
+  it('fails and changes nothing if the store or the state dir is missing, or is of another type', async () => {
     const dir = await fileDir();
     const out = join(dir, 'out');
     await mkdir(out);
@@ -119,10 +119,10 @@ describe.concurrent.each(COMMANDS)('%s of a store that is not there', (command) 
   });
 });
 
-describe.concurrent('a file that is no store', () => {
+describe.concurrent('a file that is not a store', () => {
   const damages: Record<string, (db: string) => Promise<void>> = {
-    'no database': (db) => writeFile(db, 'x'.repeat(10_000)),
-    'a database of something else': async (db) => {
+    'not a database': (db) => writeFile(db, 'x'.repeat(10_000)),
+    'a database with other tables': async (db) => {
       await truncate(db, 0);
       openDatabase(db).exec('CREATE TABLE kvStore (key, value)').close();
     },
@@ -131,7 +131,7 @@ describe.concurrent('a file that is no store', () => {
     'an empty file': (db) => truncate(db, 0),
   };
   it.each(Object.keys(damages))(
-    'is refused with exit code 3, and nothing is made: %s',
+    'is refused with exit code 3, and no file is made: %s',
     async (name) => {
       const { S, out, db } = await place();
       await damages[name]?.(db);
@@ -146,7 +146,7 @@ describe.concurrent('a file that is no store', () => {
     },
   );
 
-  it('does not lose the -wal and the -journal beside an empty file', async () => {
+  it('keeps its -wal and its -journal if it is empty', async () => {
     const { S, db } = await place('last-commit');
     await truncate(db, 0);
     await writeFile(`${db}-journal`, 'whatever');
@@ -163,7 +163,7 @@ describe.concurrent('a file that is no store', () => {
 
 describe.concurrent('a store that was not closed', () => {
   it.each(['last-commit', 'everything'] as const)(
-    'is exported with what is only in its -wal (%s), of which no byte changes, and that is said',
+    'is exported with the commits in its -wal, with a note and without changing a byte (%s)',
     async (kind) => {
       const { S, out } = await place(kind);
       const before = await unchanging(S);
@@ -176,7 +176,7 @@ describe.concurrent('a store that was not closed', () => {
     },
   );
 
-  it('is read in place while a node has it open, without a word of the -wal', async () => {
+  it('is read in place, without a note about the -wal, while a node has it open', async () => {
     const { S, out, db } = await place('last-commit');
     const node = await holdDatabase(db);
     try {
@@ -189,7 +189,7 @@ describe.concurrent('a store that was not closed', () => {
     }
   });
 
-  it('is refused as busy while a process keeps every reader out', async () => {
+  it('is refused as busy while a process locks out all readers', async () => {
     const { S, out, db } = await place();
     const node = await holdDatabase(db, 'PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT');
     try {
@@ -203,7 +203,7 @@ describe.concurrent('a store that was not closed', () => {
 });
 
 describe.concurrent('a store behind a symbolic link', () => {
-  it('is read with the -wal that is beside the file itself', async () => {
+  it('is read with the -wal next to the target of the link', async () => {
     const { dir, out, db } = await place('everything');
     await mkdir(join(dir, 'links'));
     await symlink(db, join(dir, 'links', 'swingstore.sqlite'));
@@ -223,7 +223,7 @@ describe.concurrent('a store in rollback mode', () => {
     return made;
   }
 
-  it('is read in place, and nothing appears beside it', async () => {
+  it('is read in place, and no file appears next to it', async () => {
     const { S, out } = await inRollbackMode();
     const before = await listTree(S);
     for (const command of COMMANDS) {
@@ -233,7 +233,7 @@ describe.concurrent('a store in rollback mode', () => {
     expect(await listTree(S)).toEqual(before);
   });
 
-  it('is exported as of its last commit, from a copy, when a transaction was cut off in it', async () => {
+  it('is exported from a copy, as of its last commit, if a transaction in it was cut off', async () => {
     const { dir, S, out, db } = await inRollbackMode();
     const writer = openDatabase(db);
     writer.pragma('cache_size = 1');
@@ -257,7 +257,7 @@ describe.concurrent('a store in rollback mode', () => {
   });
 });
 
-describe.concurrent('a store that one may only read', () => {
+describe.concurrent('a store with only read permission', () => {
   async function readOnly(kind?: 'closed' | 'last-commit') {
     const made = await place(kind);
     await chmod(made.db, 0o644);
@@ -266,7 +266,7 @@ describe.concurrent('a store that one may only read', () => {
   }
 
   it.each(COMMANDS)(
-    'is copied by %s while its node is stopped, with a hint of its own',
+    'is copied by %s while its node is stopped, and the note tells how to avoid the copy',
     async (command) => {
       const { S, out } = await readOnly();
       const before = await listTree(S);
@@ -304,7 +304,7 @@ describe.concurrent('a store that one may only read', () => {
     }
   });
 
-  it('is refused with exit code 6 where even reading is not allowed', async () => {
+  it('is refused with exit code 6 if even read permission is missing', async () => {
     const { S, out, db } = await place();
     await chmod(db, 0);
     for (const command of COMMANDS) {
@@ -326,7 +326,7 @@ if (canMount) {
       `mount --bind '${S}' '${S}'\nmount -o remount,bind,ro '${S}'`;
 
     it.each(['closed', 'last-commit', 'everything'] as const)(
-      'is copied to scratch with all of its content, which is said, and the copy goes (%s)',
+      'is copied to scratch with all of its content and a note, and the copy is removed (%s)',
       async (kind) => {
         const { dir, S, out, db } = await place(kind);
         await rm(`${db}-shm`, { force: true });
@@ -351,7 +351,7 @@ if (canMount) {
       },
     );
 
-    it('is read in place where a -shm was left, of which SQLite then believes nothing', async () => {
+    it('is read in place if it still has a -shm, whose content SQLite then ignores', async () => {
       const { S, out } = await place('everything');
       const before = await listTree(S);
       const surroundings = { mounts: readOnlyMount(S) };
@@ -364,7 +364,7 @@ if (canMount) {
       expect(await listTree(S)).toEqual(before);
     });
 
-    it('is not copied where there is no space for it, and scratch is clean after any failure', async () => {
+    it('is not copied if there is no space for it, and no failure leaves files in scratch', async () => {
       const { dir, S, out, db } = await place();
       const scratch = join(dir, 'scratch');
       await mkdir(scratch);
@@ -451,12 +451,12 @@ describe.concurrent('the height of a store', () => {
     ['007', 7],
     [' 12 ', 12],
     ['9007199254740991', Number.MAX_SAFE_INTEGER],
-  ])('is what the reference reads: %j is %d', async (value, height) => {
+  ])('equals the height that the reference reads: %j is %d', async (value, height) => {
     expect(await heightOf(value)).toBe(height);
   });
 
   it.each(['-1', '1.5', '9007199254740993', 'Infinity'])(
-    'is refused where no block has it: %s',
+    'is refused if no block can have it: %s',
     async (value) => {
       await expect(heightOf(value)).rejects.toMatchObject({
         code: 'HEIGHT',
@@ -466,7 +466,7 @@ describe.concurrent('the height of a store', () => {
     },
   );
 
-  it('is refused at another one than asked for, 0 included', async () => {
+  it('is refused if it differs from the requested one, even if that is 0', async () => {
     const { S, out } = await place();
     for (const command of COMMANDS) {
       const { exitCode, error } = await run(command, { S, out }, { more: ['--height', '0'] });
@@ -481,7 +481,7 @@ describe.concurrent('the height of a store', () => {
 });
 
 describe.concurrent('the scratch dir', () => {
-  it('is refused where it does not exist, before anything is made', async () => {
+  it('is refused if it does not exist, before any file is made', async () => {
     const { dir, S, out } = await place();
     for (const command of COMMANDS) {
       const { exitCode, error } = await run(
