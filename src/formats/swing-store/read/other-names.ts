@@ -79,7 +79,7 @@ function usersOf(found: BigIntStats): number[] {
   return [...users];
 }
 
-/** Whether a process uses the database under this name: it then also has the `-shm` beside it open. */
+/** Whether a process uses the database under this name: if so, it also has the `-shm` of that name open. */
 function usesName(pid: number, database: string): boolean {
   const shm = find(`${database}-shm`);
   if (shm !== undefined && lockHolders(shm).has(pid)) return true;

@@ -19,7 +19,7 @@ import { DATABASE_FILE, SIDE_FILES } from '../layout.ts';
 const JOURNAL_MAGIC = Buffer.from('d9d505f920a163d7', 'hex');
 
 /**
- * @param database a path without links: SQLite looks beside the target of a link
+ * @param database a path without links: SQLite looks next to the target of a link
  * @throws {VerificationError} `SIDE_FILE` if a side file is not a regular file of the store, or if the database
  *   belongs to another user and has a name that this user chose
  */
