@@ -50,7 +50,10 @@ export async function receive<Installed extends InstalledState>(
     const expected = [source.contentHash, expect];
     const { signal } = options;
     const { contentHash, states } = await installTogether(ready, {
-      ...{ location, height, expected, signal },
+      location,
+      height,
+      expected,
+      signal,
     });
     const [store] = states;
     const became = ready.flatMap(({ module }, at) => {

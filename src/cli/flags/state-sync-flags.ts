@@ -55,7 +55,13 @@ export function stateSyncResult({
   const { path, height, format, written, hash, chunks, stores } = rest;
   const { exportData, artifacts } = summary;
   return {
-    ...{ path, height, format, written, hash, chunks, stores },
+    path,
+    height,
+    format,
+    written,
+    hash,
+    chunks,
+    stores,
     appHash: proof,
     heightProved: false,
     exportData,

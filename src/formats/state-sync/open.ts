@@ -158,7 +158,11 @@ class OpenedStateSync implements StateSyncExport {
     this.proof = undefined;
     this.codes = undefined;
     const { behind, ...stores } = await readStores(reader, {
-      ...{ location, height, exportData, codes, pool },
+      location,
+      height,
+      exportData,
+      codes,
+      pool,
     });
     this.proof = proveStores(this.#found, stores, this.#options);
     this.#behindStores = { item: behind };

@@ -191,7 +191,7 @@ async function refuseUnfit(source: Source, options: RestoreOptions): Promise<Res
   await refuseLargeBundles(source);
   const { swingset } = source;
   const artifactMode = chooseMode(swingset, options.artifactMode);
-  // The export data surely takes less than this. How far heap snapshots compress is unknown.
+  // About what the export data takes in a database. How far heap snapshots compress is not known.
   const bytes = swingset.estimate('export data').bytes ?? 0;
   refuseNoSpace(resolve(options.stateDir), bytes, 'the new SwingStore', '--state-dir');
   const most = bytes + (swingset.estimate('artifacts').bytes ?? 0);

@@ -137,7 +137,15 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
   try {
     const modules = await modulesOf(held, options.modules ?? []);
     const result = await packModules(storage, modules, {
-      ...{ ...working, height, codec, level, chunkBytes, replace, madeBy, earlier, belief },
+      ...working,
+      height,
+      codec,
+      level,
+      chunkBytes,
+      replace,
+      madeBy,
+      earlier,
+      belief,
       recheck: options.recheck !== false || mayRemove(options.source),
     });
     known.add(result.manifestSha256);

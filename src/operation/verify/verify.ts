@@ -62,7 +62,12 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
     const others = modulesToWrite(held, places, { purpose, note: progress.note });
     const wholly = artifactMode === undefined;
     const received = await receive(source, destinationOf(options, scratchDir), others, {
-      ...{ scratchDir, pool, progress, signal, expect, wholly },
+      scratchDir,
+      pool,
+      progress,
+      signal,
+      expect,
+      wholly,
     });
     const { summary, store, modules, provedManifest } = received;
     if (provedManifest !== undefined) KnownSnapshots.open().add(provedManifest);

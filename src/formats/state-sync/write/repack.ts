@@ -76,7 +76,11 @@ export async function repackStateSync(
   try {
     progress.phase('stores');
     const { behind, ...stores } = await readStores(reader, {
-      ...{ location, height, exportData, codes: hashes, pool },
+      location,
+      height,
+      exportData,
+      codes: hashes,
+      pool,
     });
     const proof = proveStores(found, stores, options);
     if (exportData.isEmpty) refuseNoExportData(location);
