@@ -1,5 +1,6 @@
 /** Packs entries into the bytes of a chunk's file and unpacks them, as worker tasks. */
 import { sha256Hex } from '../io/bytes/digest.ts';
+import { follow, type Recipe } from '../io/threads/recipe.ts';
 import { workerTask } from '../io/threads/task.ts';
 import { withWorkspace } from '../io/threads/workspace.ts';
 import type { ZstdCodec, ZstdCodecName } from '../io/zstd/codec.ts';
@@ -63,22 +64,30 @@ export interface ChunkFile {
   /** Its expected SHA-256. */
   readonly chunk: string;
   readonly entries: readonly EntryDigest[];
-  readonly bytes: Uint8Array;
+  /** Gives its bytes. */
+  readonly recipe: Recipe<Uint8Array>;
   readonly codec: ZstdCodecName;
 }
 
+/** The contents of a chunk's entries. */
+export interface UnpackedChunk {
+  readonly contents: readonly Uint8Array[];
+  /** Size of the chunk's file in bytes. */
+  readonly fileBytes: number;
+}
+
 /**
- * Unpacks a chunk and checks all of it.
- * @returns the contents of its entries
- * @throws {VerificationError} `SNAPSHOT_DAMAGED`, or as the codec
+ * Reads and unpacks a chunk, and checks all of it.
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED`, or as the codec and the recipe
  */
-export async function unpackChunk(file: ChunkFile): Promise<Uint8Array[]> {
-  const { path, chunk, entries, bytes } = file;
+export async function unpackChunk(file: ChunkFile): Promise<UnpackedChunk> {
+  const { path, chunk, entries } = file;
+  const bytes = await follow(file.recipe);
   const hash = sha256Hex(bytes);
   if (hash !== chunk) damaged('a chunk has the wrong hash', { path, expected: chunk, found: hash });
   const decoder = await loadZstdCodec(file.codec);
   return withWorkspace(maxTarBytes(entries), async (space) => {
-    const tar = decompress(file, decoder, space);
+    const tar = decompress(bytes, file, decoder, space);
     const contents = await unpackTar(tar, entries, path);
     entries.forEach(({ name, sha256 }, at) => {
       const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
@@ -90,14 +99,28 @@ export async function unpackChunk(file: ChunkFile): Promise<Uint8Array[]> {
         });
       }
     });
-    return contents.map((content) => new Uint8Array(content));
+    return {
+      contents: contents.map((content) => new Uint8Array(content)),
+      fileBytes: bytes.length,
+    };
   });
 }
 
 export const unpacking = workerTask(import.meta.url, unpackChunk);
 
+/** Size in bytes and SHA-256 of a chunk's file. */
+export async function digestChunkFile(
+  recipe: Recipe<Uint8Array>,
+): Promise<{ readonly size: number; readonly sha256: string }> {
+  const bytes = await follow(recipe);
+  return { size: bytes.length, sha256: sha256Hex(bytes) };
+}
+
+export const digestingFile = workerTask(import.meta.url, digestChunkFile);
+
 function decompress(
-  { path, entries, bytes }: ChunkFile,
+  bytes: Uint8Array,
+  { path, entries }: ChunkFile,
   decoder: ZstdCodec,
   space: Uint8Array,
 ): Uint8Array {

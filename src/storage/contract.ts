@@ -4,6 +4,7 @@
  */
 
 import { SwingSnapError } from '../errors.ts';
+import type { Recipe } from '../io/threads/recipe.ts';
 
 /** A snapshot name is one path segment that does not begin with a dot. The storage itself uses names that do. */
 export interface SnapshotStorage {
@@ -31,14 +32,13 @@ export interface StoredSnapshot {
    *   it is not a regular file
    */
   read(file: string, maxBytes: number): Promise<Uint8Array>;
+  /** How any thread can {@link read} a file. A storage that other threads cannot use has none. */
+  recipe?(file: string, maxBytes: number): Recipe<Uint8Array>;
   /** The size of a file in bytes, without reading it. Throws `FILE_MISSING` and `NOT_A_FILE` as {@link read}. */
   size(file: string): Promise<number>;
   /** A file in pieces of bounded size. Throws as {@link read}, on the first piece. */
   stream(file: string): AsyncIterable<Uint8Array>;
 }
-
-/** A file to be checked: its path if it has one, so that another thread can read it; otherwise its bytes. */
-export type ShownFile = { readonly path: string } | { readonly bytes: Uint8Array };
 
 /** A snapshot that is being written. */
 export interface StagedSnapshot {
@@ -51,7 +51,7 @@ export interface StagedSnapshot {
    * Adds a file of another snapshot of the same storage, without writing its bytes again if possible. If another user
    * could change the file, it is copied, so that neither changes with the other.
    * @param accept checks the file, if it has at most `maxBytes`, and returns whether it is the expected one; if
-   *   undefined, the file is not checked
+   *   undefined, the file is not checked. The recipe gives its bytes
    * @returns its size in bytes; undefined if it is missing or not accepted, and nothing was added
    * @throws {SwingSnapError} `FILE_EXISTS` as {@link put}
    */
@@ -59,7 +59,7 @@ export interface StagedSnapshot {
     file: string,
     from: StoredSnapshot,
     maxBytes: number,
-    accept: ((shown: ShownFile) => Promise<boolean>) | undefined,
+    accept: ((file: Recipe<Uint8Array>) => Promise<boolean>) | undefined,
   ): Promise<number | undefined>;
   /** Adds a file piece by piece. As durable as {@link put}, with the same errors. */
   create(file: string): Promise<StagedFile>;

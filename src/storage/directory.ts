@@ -15,11 +15,12 @@ import { syncDirectory, writeDurably, writeFully } from '../io/files/publish-fil
 import { SourceFile } from '../io/files/source-file.ts';
 import { isMissing } from '../io/files/system-error.ts';
 import { WorkDirectory, type Rescue } from '../io/files/work-directory.ts';
+import { recipeFor, type Recipe } from '../io/threads/recipe.ts';
+import { workerTask } from '../io/threads/task.ts';
 import { adoptFile } from './adopted-file.ts';
 import {
   checkSnapshotName,
   fileExists,
-  type ShownFile,
   type SnapshotStorage,
   type StagedFile,
   type StagedSnapshot,
@@ -131,20 +132,11 @@ class StoredDirectory implements StoredSnapshot {
   }
 
   async read(file: string, maxBytes: number): Promise<Uint8Array> {
-    const { opened, path } = this.#open(file);
-    try {
-      const { size } = opened.stats;
-      if (size > maxBytes) {
-        throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
-          path,
-          expected: `at most ${maxBytes} bytes`,
-          found: `${size} bytes`,
-        });
-      }
-      return await opened.readWhole();
-    } finally {
-      opened.close();
-    }
+    return readStoredFile({ path: join(this.location, file), maxBytes });
+  }
+
+  recipe(file: string, maxBytes: number): Recipe<Uint8Array> {
+    return recipeOf(join(this.location, file), maxBytes);
   }
 
   async size(file: string): Promise<number> {
@@ -157,26 +149,54 @@ class StoredDirectory implements StoredSnapshot {
   }
 
   async *stream(file: string): AsyncGenerator<Uint8Array> {
-    const { opened } = this.#open(file);
+    const opened = openFile(join(this.location, file));
     try {
       yield* opened.pieces(STREAM_PIECE_BYTES);
     } finally {
       opened.close();
     }
   }
+}
 
-  #open(file: string): { opened: SourceFile; path: string } {
-    const path = join(this.location, file);
-    let opened: SourceFile;
-    try {
-      opened = SourceFile.open(path);
-    } catch (error) {
-      throw fileMissing(path, error);
+interface StoredFile {
+  readonly path: string;
+  readonly maxBytes: number;
+}
+
+/** Reads a whole file, in any thread. Throws as `StoredSnapshot.read`. */
+export async function readStoredFile({ path, maxBytes }: StoredFile): Promise<Uint8Array> {
+  const opened = openFile(path);
+  try {
+    const { size } = opened.stats;
+    if (size > maxBytes) {
+      throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
+        path,
+        expected: `at most ${maxBytes} bytes`,
+        found: `${size} bytes`,
+      });
     }
-    if (opened.stats.isFile()) return { opened, path };
+    return await opened.readWhole();
+  } finally {
     opened.close();
-    throw notAFile(path);
   }
+}
+
+const reading = workerTask(import.meta.url, readStoredFile);
+
+function recipeOf(path: string, maxBytes: number): Recipe<Uint8Array> {
+  return recipeFor(reading, { path, maxBytes });
+}
+
+function openFile(path: string): SourceFile {
+  let opened: SourceFile;
+  try {
+    opened = SourceFile.open(path);
+  } catch (error) {
+    throw fileMissing(path, error);
+  }
+  if (opened.stats.isFile()) return opened;
+  opened.close();
+  throw notAFile(path);
 }
 
 /** The place where a snapshot is staged. */
@@ -212,13 +232,14 @@ class StagedDirectory implements StagedSnapshot {
     file: string,
     from: StoredSnapshot,
     maxBytes: number,
-    accept: ((shown: ShownFile) => Promise<boolean>) | undefined,
+    accept: ((file: Recipe<Uint8Array>) => Promise<boolean>) | undefined,
   ): Promise<number | undefined> {
     const path = this.#pathFor(file);
     // It gets its new name first: then the checked file is the file that stays, even if the other snapshot is
     // removed.
     const size = await adopted(join(from.location, file), path, maxBytes);
-    if (size === undefined || accept === undefined || (await accept({ path }))) return size;
+    if (size === undefined || accept === undefined || (await accept(recipeOf(path, maxBytes))))
+      return size;
     await rm(path);
     return undefined;
   }

@@ -1,5 +1,6 @@
 /** A storage in memory, for tests and for programs that check before they write. */
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
+import { given } from '../io/threads/recipe.ts';
 import {
   checkSnapshotName,
   fileExists,
@@ -69,7 +70,7 @@ class MemoryStorage implements SnapshotStorage {
         const bytes = await from.read(file, maxBytes).catch(() => undefined);
         if (
           bytes === undefined ||
-          (accept !== undefined && !(await accept({ bytes: bytes.slice() })))
+          (accept !== undefined && !(await accept(given(bytes.slice()))))
         ) {
           return undefined;
         }

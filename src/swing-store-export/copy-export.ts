@@ -215,10 +215,20 @@ async function prepare(
   // The record of a heap snapshot has the hash of its content, so held content must have it too.
   const isIt = expected.kind !== 'snapshot' || held?.sha256 === expected.hash;
   if (held !== undefined && isIt) return { artifact, expected, held };
-  const content = await artifact.whole?.load();
-  if (content !== undefined) budget.spendOn(name, expected, content.bytes.length);
-  const whole = content && (await verifyWhole({ name, expected, content }, pool));
-  return { artifact, expected, whole };
+  return { artifact, expected, whole: await readWhole(artifact, expected, pool, budget) };
+}
+
+/** Reads and checks an artifact; undefined if it is too large to be read whole. */
+async function readWhole(
+  { name, whole }: ExportArtifact,
+  expected: ExpectedContent,
+  pool: WorkerPool,
+  budget: ItemBudget,
+): Promise<CheckedWhole | undefined> {
+  const recipe = await whole?.recipe();
+  if (recipe === undefined) return undefined;
+  budget.spendOn(name, expected, recipe.size);
+  return verifyWhole({ name, expected, recipe }, pool);
 }
 
 interface Watch {
@@ -238,13 +248,11 @@ async function writeHeld(
 ): Promise<ArtifactDigest> {
   const { name } = artifact;
   const read = async (): Promise<ReadContent> => {
-    const content = await artifact.whole?.load();
-    if (content === undefined) {
+    const whole = await readWhole(artifact, expected, pool, watch.budget);
+    if (whole === undefined) {
       const verified = verifyArtifact(name, expected, artifact.data(), watch.budget);
       return asHeld(name, digest, watched(verified, watch));
     }
-    watch.budget.spendOn(name, expected, content.bytes.length);
-    const whole = await verifyWhole({ name, expected, content }, pool);
     refuseUnlike(name, digest.sha256, whole.sha256);
     return whole;
   };

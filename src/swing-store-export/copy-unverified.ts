@@ -4,10 +4,15 @@ import { mapAhead } from '../io/flow/ahead.ts';
 import { Breath } from '../io/flow/breath.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
-import { aheadOf, inlinePool, type WorkerPool } from '../io/threads/pool.ts';
+import { aheadOf, followIn, inlinePool, type WorkerPool } from '../io/threads/pool.ts';
 import type { ArtifactMode } from './artifact-mode.ts';
 import { formatArtifactName, parseArtifactName } from './names.ts';
-import type { ExportArtifact, ExportSink, SwingStoreExport } from './swing-store-export.ts';
+import type {
+  ExportArtifact,
+  ExportSink,
+  SwingStoreExport,
+  WholeContent,
+} from './swing-store-export.ts';
 
 export interface CopyOptions {
   readonly progress?: Progress | undefined;
@@ -55,7 +60,7 @@ export async function copyUnverified<Result>(
     const loaded = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) => ({
       artifact,
       name: formatArtifactName(parseArtifactName(artifact.name)),
-      whole: await artifact.whole?.load(),
+      whole: await readWhole(artifact, pool),
     }));
     for await (const { artifact, name, whole } of loaded) {
       await breath.take();
@@ -75,6 +80,15 @@ export async function copyUnverified<Result>(
     }
     return sink.finish({ height: source.height, artifactMode, exportData, artifacts });
   });
+}
+
+/** Reads an artifact; undefined if it is too large to be read whole. */
+async function readWhole(
+  { whole }: ExportArtifact,
+  pool: WorkerPool,
+): Promise<WholeContent | undefined> {
+  const recipe = await whole?.recipe();
+  return recipe && followIn(pool, recipe, recipe.size);
 }
 
 /** Aborts the sink if the work fails. */

@@ -6,6 +6,7 @@
  * An export is read once, in order: all of the export data, then the artifacts.
  */
 import type { ProgressTotal } from '../io/progress.ts';
+import type { Recipe } from '../io/threads/recipe.ts';
 import type { ArtifactMode } from './artifact-mode.ts';
 
 /** An export that can be read. The caller that opens it closes it. */
@@ -58,12 +59,21 @@ export interface ExportArtifact {
   readonly whole?: WholeArtifact;
 }
 
-/** An artifact that can be read as a whole, concurrently with others. */
+/** An artifact that can be read as a whole, by any thread, concurrently with others. */
 export interface WholeArtifact {
   /** Approximate size in bytes. */
   readonly size: number;
-  /** @returns undefined if it turns out to be larger than {@link WHOLE_MAX_BYTES}; use `data` then */
-  load(): Promise<WholeContent | undefined>;
+  /**
+   * How to read it; call it once.
+   * @returns undefined if it turns out to be larger than {@link WHOLE_MAX_BYTES}; use `data` then
+   */
+  recipe(): Promise<WholeRecipe | undefined>;
+}
+
+/** Gives the content of an artifact; undefined if it turns out to be too large. */
+export interface WholeRecipe extends Recipe<WholeContent | undefined> {
+  /** Bytes of the content, as far as known. A span has no more. */
+  readonly size: number;
 }
 
 /** Maximum size in bytes of an artifact that is passed on as a whole. Larger ones are in memory only in pieces. */

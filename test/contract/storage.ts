@@ -1,8 +1,8 @@
 /** The contract of every storage, as documented in `src/storage/contract.ts`. */
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { NotFoundError, SwingSnapError, VerificationError } from '../../src/errors.ts';
-import type { ShownFile, SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
+import { follow, type Recipe } from '../../src/io/threads/recipe.ts';
+import type { SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
 
 export interface StorageUnderTest {
   readonly storage: SnapshotStorage;
@@ -70,8 +70,8 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       const from = await storage.open('11');
       const staged = await storage.stage('12');
       const shown: string[] = [];
-      const accept = async (file: ShownFile): Promise<boolean> => {
-        shown.push(('path' in file ? readFileSync(file.path) : Buffer.from(file.bytes)).toString());
+      const accept = async (file: Recipe<Uint8Array>): Promise<boolean> => {
+        shown.push(Buffer.from(await follow(file)).toString());
         return true;
       };
       expect(await staged.adopt('manifest.json', from, 10, accept)).toBe(6);
@@ -158,6 +158,21 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
         code: 'FILE_TOO_LARGE',
       });
       expect(await stored.read('manifest.json', 11)).toHaveLength(11);
+    });
+
+    it('gives a recipe, if any, that reads what read reads, with the same errors', async () => {
+      const { storage } = await make();
+      await put(storage, '12', 'eleven byte');
+      const stored = await storage.open('12');
+      const read = async (file: string, maxBytes: number): Promise<string | undefined> => {
+        const recipe = stored.recipe?.(file, maxBytes);
+        // A recipe is plain data: another thread gets a clone.
+        return recipe && Buffer.from(await follow(structuredClone(recipe))).toString();
+      };
+      if (stored.recipe === undefined) return;
+      expect(await read('manifest.json', 11)).toBe('eleven byte');
+      await expect(read('manifest.json', 10)).rejects.toMatchObject({ code: 'FILE_TOO_LARGE' });
+      await expect(read('no such', 10)).rejects.toMatchObject({ code: 'FILE_MISSING' });
     });
 
     it('reports the size of a file, and an error for a missing one', async () => {

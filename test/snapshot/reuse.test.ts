@@ -5,6 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { WorkerPool } from '../../src/io/threads/pool.ts';
+import { given } from '../../src/io/threads/recipe.ts';
 import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
 import { openSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
@@ -73,14 +74,15 @@ function watched(source: SwingStoreExport, read: string[], seekable = true): Swi
         read.push(name);
         return artifact.data();
       };
-      const load = async () => {
+      const recipe = async () => {
         const pieces: Uint8Array[] = [];
         for await (const piece of noted()) pieces.push(piece);
         const bytes = Buffer.concat(pieces);
-        return bytes.length > CHUNK_BYTES ? undefined : { bytes };
+        if (bytes.length > CHUNK_BYTES) return undefined;
+        return { ...given({ bytes }), size: bytes.length };
       };
       const small = seekable && !name.startsWith('snapshot.v1.');
-      yield { name, data: noted, ...(small && { whole: { size: 1, load } }) };
+      yield { name, data: noted, ...(small && { whole: { size: 1, recipe } }) };
     }
   }
   return { ...source, artifacts };

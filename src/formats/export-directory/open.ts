@@ -7,6 +7,8 @@ import { SourceFile } from '../../io/files/source-file.ts';
 import { statIfThere } from '../../io/files/stat-if-there.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
+import { recipeFor } from '../../io/threads/recipe.ts';
+import { workerTask } from '../../io/threads/task.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { readExportData } from '../../swing-store-export/export-data/export-data.ts';
 import {
@@ -14,6 +16,7 @@ import {
   type ExportArtifact,
   type SwingStoreExport,
   type WholeContent,
+  type WholeRecipe,
 } from '../../swing-store-export/swing-store-export.ts';
 import { MANIFEST_FILE, resolveInside } from './layout.ts';
 import { readExportManifest, type ExportManifest } from './manifest.ts';
@@ -100,7 +103,7 @@ class ExportDirectory implements SwingStoreExport {
       yield {
         name,
         data: () => readFileInPieces(path),
-        ...(isSmall && { whole: { size, load: async () => readWholeFile(path) } }),
+        ...(isSmall && { whole: { size, recipe: async () => recipeOf({ path, size }) } }),
       };
     }
   }
@@ -110,15 +113,27 @@ class ExportDirectory implements SwingStoreExport {
   }
 }
 
-/** @returns undefined if the file exceeds {@link WHOLE_MAX_BYTES} */
-async function readWholeFile(path: string): Promise<WholeContent | undefined> {
+/** A file that had `size` bytes when it was looked at. */
+interface SizedFile {
+  readonly path: string;
+  readonly size: number;
+}
+
+function recipeOf(file: SizedFile): WholeRecipe {
+  return { ...recipeFor(reading, file), size: file.size };
+}
+
+/** @returns undefined if the file has grown */
+export async function readSizedFile({ path, size }: SizedFile): Promise<WholeContent | undefined> {
   const file = openFile(path);
   try {
-    return file.stats.size > WHOLE_MAX_BYTES ? undefined : { bytes: await file.readWhole() };
+    return file.stats.size > size ? undefined : { bytes: await file.readWhole() };
   } finally {
     file.close();
   }
 }
+
+const reading = workerTask(import.meta.url, readSizedFile);
 
 async function* readFileInPieces(path: string): AsyncGenerator<Uint8Array> {
   const file = openFile(path);

@@ -8,8 +8,8 @@ import { SwingSnapError } from '../../errors.ts';
 import type { AheadLimits } from '../flow/ahead.ts';
 import type { QueueLimits } from '../flow/in-order.ts';
 import { errorOf, type Outcome } from './error-message.ts';
+import { following, outputThere, recipeFor, type Recipe } from './recipe.ts';
 import { bytesIn, ownBuffers, type WorkerTask } from './task.ts';
-import type { Order } from './worker.ts';
 
 export interface WorkerPool {
   /** Number of threads. 0 if there are none; then a task runs in the calling thread. */
@@ -17,12 +17,14 @@ export interface WorkerPool {
   /**
    * Runs a task.
    * @param gives bytes of `input` that the caller gives away and must not use again
+   * @param size bytes that the task works on; by default those in `input`
    * @throws the task's error; {@link SwingSnapError} `WORKER_FAILED` if its thread ended without a result
    */
   run<Input, Output>(
     task: WorkerTask<Input, Output>,
     input: Input,
     gives?: Iterable<Uint8Array>,
+    size?: number,
   ): Promise<Output>;
 }
 
@@ -31,6 +33,21 @@ export const inlinePool: WorkerPool = {
   concurrency: 0,
   run: async (task, input) => task.run(input),
 };
+
+/**
+ * Follows a recipe in a thread of the pool, unless its result is there already. Gives the recipe's bytes away.
+ * @param size bytes that it is about
+ * @throws what its task throws, or as {@link WorkerPool.run}
+ */
+export async function followIn<Output>(
+  pool: WorkerPool,
+  recipe: Recipe<Output>,
+  size: number,
+): Promise<Output> {
+  const there = outputThere(recipe);
+  if (there !== undefined) return there;
+  return (await pool.run(following, recipe, bytesIn(recipe.input), size)) as Output;
+}
 
 /** Bytes that may be under way at once, for any number of threads. */
 const AHEAD_BYTES = 48 * 1024 * 1024;
@@ -84,15 +101,15 @@ class ThreadPool implements WorkerPool {
     task: WorkerTask<Input, Output>,
     input: Input,
     gives: Iterable<Uint8Array> = [],
+    size?: number,
   ): Promise<Output> {
     if (this.#threads === undefined) {
-      for (const { byteLength } of bytesIn(input)) this.#inlineBytes += byteLength;
+      this.#inlineBytes += size ?? sizeOf(bytesIn(input));
       if (this.#inlineBytes <= INLINE_BYTES) return task.run(input);
     }
     this.#threads ??= this.#start();
     const threads = await this.#threads;
-    const order: Order = { module: task.module, name: task.name, input };
-    const outcome = await this.#outcome<Output>(threads, order, ownBuffers(gives));
+    const outcome = await this.#outcome(threads, recipeFor(task, input), ownBuffers(gives));
     if ('failure' in outcome) throw errorOf(outcome.failure);
     return outcome.output;
   }
@@ -116,14 +133,14 @@ class ThreadPool implements WorkerPool {
 
   async #outcome<Output>(
     threads: Piscina,
-    order: Order,
+    recipe: Recipe<Output>,
     transferList: ArrayBuffer[],
   ): Promise<Outcome<Output>> {
     try {
-      const run: Promise<unknown> = threads.run(order, { transferList });
+      const run: Promise<unknown> = threads.run(recipe, { transferList });
       return (await this.#ended(run)) as Outcome<Output>;
     } catch (cause) {
-      throw new SwingSnapError('WORKER_FAILED', `a worker thread failed at ${order.name}`, {
+      throw new SwingSnapError('WORKER_FAILED', `a worker thread failed at ${recipe.name}`, {
         found: cause instanceof Error ? cause.message : String(cause),
         hint: 'run it again with --concurrency 1, and with DEBUG=1 to see more',
         cause,
@@ -143,4 +160,10 @@ class ThreadPool implements WorkerPool {
     const threads = await this.#threads;
     await threads?.destroy();
   }
+}
+
+function sizeOf(parts: Iterable<Uint8Array>): number {
+  let bytes = 0;
+  for (const { byteLength } of parts) bytes += byteLength;
+  return bytes;
 }

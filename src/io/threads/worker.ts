@@ -1,29 +1,20 @@
-/** Runs in each worker of a pool: finds the task and returns its outcome. */
+/** Runs in each worker of a pool: follows a recipe and returns its outcome. */
 import { transferableSymbol, valueSymbol, move } from 'piscina';
 import { noteSpent } from '../flow/spent-memory.ts';
 import { failureOf, type Outcome } from './error-message.ts';
+import { follow, type Recipe } from './recipe.ts';
 import { bytesIn, ownBuffers } from './task.ts';
-
-/** A task as a message. */
-export interface Order {
-  readonly module: string;
-  readonly name: string;
-  readonly input: unknown;
-}
 
 /** Bytes of the input and output of the previous task. */
 let before = 0;
 
 /** The handler that piscina calls. */
-export async function work({ module, name, input }: Order): Promise<unknown> {
+export async function work(recipe: Recipe<unknown>): Promise<unknown> {
   noteSpent(before);
-  before = sizeOf(input);
+  before = sizeOf(recipe.input);
   let outcome: Outcome<unknown>;
   try {
-    const exported = (await import(module)) as Record<string, (input: unknown) => unknown>;
-    const run = exported[name];
-    if (run === undefined) throw new Error(`${module} exports no ${name}`);
-    outcome = { output: await run(input) };
+    outcome = { output: await follow(recipe) };
   } catch (error) {
     outcome = { failure: failureOf(error) };
   }

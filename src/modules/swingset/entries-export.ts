@@ -4,6 +4,7 @@ import { countLines } from '../../io/bytes/lines.ts';
 import { mapAhead } from '../../io/flow/ahead.ts';
 import type { ProgressTotal } from '../../io/progress.ts';
 import { aheadOf, type WorkerPool } from '../../io/threads/pool.ts';
+import { given } from '../../io/threads/recipe.ts';
 import { damaged, MIN_CHUNK_BYTES } from '../../snapshot/layout.ts';
 import type { SwingsetFields } from '../../snapshot/manifest.ts';
 import {
@@ -22,6 +23,7 @@ import {
   type ExportArtifact,
   type PromisedHashes,
   type SwingStoreExport,
+  type WholeRecipe,
 } from '../../swing-store-export/swing-store-export.ts';
 import { bytesOf, nameOf } from '../kit/entry.ts';
 import { MAX_PARTS } from '../kit/group.ts';
@@ -283,7 +285,11 @@ function wholeOf(parts: readonly Part[]): Pick<ExportArtifact, 'whole'> {
   const [part] = parts;
   if (parts.length !== 1 || part === undefined || part.size > WHOLE_MAX_BYTES) return {};
   const { size, sha256 } = part;
-  return { whole: { size, load: async () => ({ bytes: await part.load(), sha256 }) } };
+  const recipe = async (): Promise<WholeRecipe> => {
+    const bytes = await part.load();
+    return { ...given({ bytes, sha256 }), size: bytes.length };
+  };
+  return { whole: { size, recipe } };
 }
 
 /** Loads an entry. */

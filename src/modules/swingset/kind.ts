@@ -49,11 +49,10 @@ function readingFrom(stateDir: string): StateModule {
 }
 
 async function open(stateDir: string, context: ReadContext): Promise<ChunkedReadable> {
-  const { scratchDir, pool, progress } = context;
+  const { scratchDir, progress } = context;
   const store = await openSwingStore(stateDir, {
     artifactMode: 'operational',
     scratchDir,
-    pool,
     note: progress.note,
   });
   try {

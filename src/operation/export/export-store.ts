@@ -188,7 +188,7 @@ async function copyPinned(
     refuseNoSpace(exportDir, heapBytes(store, artifactMode), 'the export', '--export-dir');
     const sink = await writeExportDirectory(directory.path, header);
     return await withWorkerPool(options.concurrency, async (pool) => {
-      const source = exportOfPinned(store, artifactMode, pool);
+      const source = exportOfPinned(store, artifactMode);
       const copyOptions = { progress, signal, pool, withExportData };
       return copyUnverified(source, sink, artifactMode, copyOptions);
     });

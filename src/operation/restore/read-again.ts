@@ -19,10 +19,10 @@ export async function readAgain(
   },
 ): Promise<void> {
   const { note } = options.progress;
-  const { scratchDir, pool } = options;
+  const { scratchDir } = options;
   const { height } = written;
   const artifactMode = written.artifactMode;
-  const store = await openSwingStore(staging, { height, artifactMode, scratchDir, note, pool });
+  const store = await openSwingStore(staging, { height, artifactMode, scratchDir, note });
   try {
     const { summary } = await copyVerified(store, async () => nullSink(), options);
     const expected = written.hashes?.exportDataHash;

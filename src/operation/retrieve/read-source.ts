@@ -142,7 +142,7 @@ async function withStore<Result>(
       const store = await openStoreView(view, scratchDir, (awaitedHeight) => {
         lock.update({ awaitedHeight });
       });
-      const swingset = exportOfPinned(store, live.artifactMode, pool);
+      const swingset = exportOfPinned(store, live.artifactMode);
       try {
         // The pool has as many threads, which check and pack what the readers read.
         await store.startReaders(pool.concurrency);

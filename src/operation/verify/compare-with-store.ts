@@ -44,10 +44,10 @@ export async function compareWithStore(
   stateDir: string,
   options: VerifiedCopyOptions & { readonly scratchDir: string },
 ): Promise<{ summary: ExportSummary; store: StoreComparison }> {
-  const { progress = noProgress, signal, scratchDir, pool } = options;
+  const { progress = noProgress, signal, scratchDir } = options;
   const { note } = progress;
   const pinned = await PinnedStore.open(stateDir, { scratchDir, note });
-  const store = exportOfPinned(pinned, 'debug', pool);
+  const store = exportOfPinned(pinned, 'debug');
   const comparison = new Comparison(store.location, scratchDir);
   try {
     refuseOtherHeight(store, source.height);

@@ -30,7 +30,7 @@ export class ChunkReader {
   }
 
   #asChunk(planned: PlannedChunk): StateChunk {
-    let contents: Promise<Uint8Array[]> | undefined;
+    let contents: Promise<readonly Uint8Array[]> | undefined;
     const entries = planned.entries.map(({ name, size, sha256, artifact }, at) => ({
       name,
       size,
@@ -44,7 +44,7 @@ export class ChunkReader {
     return { entries };
   }
 
-  async #load(planned: PlannedChunk): Promise<Uint8Array[]> {
+  async #load(planned: PlannedChunk): Promise<readonly Uint8Array[]> {
     const { stored, codec, pool } = this.#snapshot;
     const loading = loadChunk(stored, codec, planned, pool, this.#limit);
     this.#loading.add(loading);

@@ -2,9 +2,11 @@
 import { NotFoundError } from '../../errors.ts';
 import type { ExpansionLimit } from '../../io/bytes/expansion-limit.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';
+import { given, type Recipe } from '../../io/threads/recipe.ts';
+import { bytesIn } from '../../io/threads/task.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
-import { unpacking } from '../chunk-file.ts';
+import { unpacking, type UnpackedChunk } from '../chunk-file.ts';
 import { refuseGone } from '../gone.ts';
 import { chunkFile, damaged, MAX_CHUNK_FILE_BYTES } from '../layout.ts';
 import { bytesOfEntries } from '../module-contract.ts';
@@ -13,7 +15,6 @@ import type { PlannedChunk } from './plan-chunks.ts';
 /**
  * Reads a chunk and checks all of it.
  * @param limit counts the bytes that go in and come out
- * @returns the contents of its entries, and the size of its file in bytes
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`, or as the codec and the storage
  */
 export async function loadChunk(
@@ -22,28 +23,35 @@ export async function loadChunk(
   { chunk, entries }: PlannedChunk,
   pool: WorkerPool,
   limit: ExpansionLimit,
-): Promise<{ contents: Uint8Array[]; fileBytes: number }> {
-  const { path, bytes } = await readChunkFile(snapshot, chunk);
-  const fileBytes = bytes.length;
-  limit.taken += fileBytes;
-  limit.give(bytesOfEntries(entries));
-  const file = { path, chunk, entries, bytes, codec: codec.name };
-  return { contents: await pool.run(unpacking, file, [bytes]), fileBytes };
+): Promise<UnpackedChunk> {
+  const path = pathOfChunk(snapshot, chunk);
+  const size = bytesOfEntries(entries);
+  const unpacked = await recipeOfChunk(snapshot, chunk)
+    .then(async (recipe) => {
+      const file = { path, chunk, entries, recipe, codec: codec.name };
+      return pool.run(unpacking, file, bytesIn(recipe.input), size);
+    })
+    .catch(missingChunk(snapshot, chunk));
+  limit.taken += unpacked.fileBytes;
+  limit.give(size);
+  return unpacked;
 }
 
-/**
- * The bytes of a chunk's file, unchecked, and its path.
- * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is missing, or as the storage
- */
-export async function readChunkFile(
+/** How a thread gets the bytes of a chunk's file, unchecked. Throws as the storage. */
+export async function recipeOfChunk(
   snapshot: StoredSnapshot,
   chunk: string,
-): Promise<{ path: string; bytes: Uint8Array }> {
-  const path = `${snapshot.location}/${chunkFile(chunk)}`;
-  const bytes = await snapshot
-    .read(chunkFile(chunk), MAX_CHUNK_FILE_BYTES)
-    .catch(missingChunk(snapshot, chunk));
-  return { path, bytes };
+): Promise<Recipe<Uint8Array>> {
+  const file = chunkFile(chunk);
+  return (
+    snapshot.recipe?.(file, MAX_CHUNK_FILE_BYTES) ??
+    given(await snapshot.read(file, MAX_CHUNK_FILE_BYTES))
+  );
+}
+
+/** Names a chunk in errors. */
+export function pathOfChunk(snapshot: StoredSnapshot, chunk: string): string {
+  return `${snapshot.location}/${chunkFile(chunk)}`;
 }
 
 /** Handles a storage's error for a chunk: if the chunk does not exist, it is missing or the snapshot is gone. */
@@ -55,7 +63,7 @@ export function missingChunk(
     if (!(cause instanceof NotFoundError)) throw cause;
     await refuseGone(snapshot, cause);
     return damaged('a chunk is missing', {
-      path: `${snapshot.location}/${chunkFile(chunk)}`,
+      path: pathOfChunk(snapshot, chunk),
       cause,
     });
   };

@@ -1,14 +1,15 @@
 /** Checks that all files of a snapshot exist, by hash or only by size, without unpacking the chunks. */
-import { hashing } from '../../io/bytes/digest.ts';
 import { mapAhead } from '../../io/flow/ahead.ts';
 import { noProgress } from '../../io/progress.ts';
 import { aheadOf, inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
+import { bytesIn } from '../../io/threads/task.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { CopyOptions } from '../../swing-store-export/copy-unverified.ts';
-import { chunkFile, damaged } from '../layout.ts';
+import { digestingFile } from '../chunk-file.ts';
+import { chunkFile, damaged, MAX_CHUNK_FILE_BYTES } from '../layout.ts';
 import { readSnapshotManifest, type SnapshotManifest } from '../manifest.ts';
-import { missingChunk, readChunkFile } from './load-chunk.ts';
+import { missingChunk, pathOfChunk, recipeOfChunk } from './load-chunk.ts';
 import { planChunks } from './plan-chunks.ts';
 
 /**
@@ -89,9 +90,12 @@ async function hashChunk(
   chunk: string,
   pool: WorkerPool,
 ): Promise<number> {
-  const { path, bytes } = await readChunkFile(snapshot, chunk);
-  const size = bytes.length;
-  const found = await pool.run(hashing, bytes, [bytes]);
-  if (found !== chunk) damaged('a chunk has the wrong hash', { path, expected: chunk, found });
-  return size;
+  const { size, sha256: found } = await recipeOfChunk(snapshot, chunk)
+    .then(async (recipe) =>
+      pool.run(digestingFile, recipe, bytesIn(recipe.input), MAX_CHUNK_FILE_BYTES),
+    )
+    .catch(missingChunk(snapshot, chunk));
+  if (found === chunk) return size;
+  const path = pathOfChunk(snapshot, chunk);
+  return damaged('a chunk has the wrong hash', { path, expected: chunk, found });
 }

@@ -3,13 +3,14 @@
  * Each module has a section of the list of entries, in the order of its chunks, whichever chunk is ready first.
  */
 import { SwingSnapError, VerificationError } from '../../errors.ts';
-import { hashing, hashingFile } from '../../io/bytes/digest.ts';
 import type { ExpansionLimit } from '../../io/bytes/expansion-limit.ts';
 import { InOrder } from '../../io/flow/in-order.ts';
 import { queueFor, type WorkerPool } from '../../io/threads/pool.ts';
+import type { Recipe } from '../../io/threads/recipe.ts';
+import { bytesIn } from '../../io/threads/task.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import type { ShownFile, StagedSnapshot } from '../../storage/contract.ts';
-import { digesting, packing } from '../chunk-file.ts';
+import type { StagedSnapshot } from '../../storage/contract.ts';
+import { digesting, digestingFile, packing } from '../chunk-file.ts';
 import { limitOfWriter } from '../expansion.ts';
 import { chunkFile, MAX_CHUNK_FILE_BYTES } from '../layout.ts';
 import {
@@ -144,10 +145,11 @@ export class ChunkWriter implements HeldState {
     }
     const chunk = earlier.chunkOf(signature);
     if (chunk === undefined) return undefined;
-    const accept = async (shown: ShownFile): Promise<boolean> =>
-      ('path' in shown
-        ? await pool.run(hashingFile, shown.path)
-        : await pool.run(hashing, shown.bytes, [shown.bytes])) === chunk;
+    const accept = async (file: Recipe<Uint8Array>): Promise<boolean> => {
+      const gives = bytesIn(file.input);
+      const { sha256 } = await pool.run(digestingFile, file, gives, MAX_CHUNK_FILE_BYTES);
+      return sha256 === chunk;
+    };
     const size = await this.#staged
       .adopt(chunkFile(chunk), earlier.stored, MAX_CHUNK_FILE_BYTES, recheck ? accept : undefined)
       .catch(refuseDuplicate(entries, artifacts));

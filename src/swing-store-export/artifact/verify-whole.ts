@@ -1,17 +1,18 @@
-/** Checks an artifact that is completely in memory; `verify-artifact.ts` has the rules. */
+/** Reads and checks a whole artifact in one visit of a thread; `verify-artifact.ts` has the rules. */
 import { VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/bytes/digest.ts';
 import { gather } from '../../io/bytes/pieces.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
-import { workerTask } from '../../io/threads/task.ts';
-import type { WholeContent } from '../swing-store-export.ts';
+import { follow, outputThere } from '../../io/threads/recipe.ts';
+import { bytesIn, workerTask } from '../../io/threads/task.ts';
+import type { WholeContent, WholeRecipe } from '../swing-store-export.ts';
 import type { ExpectedContent } from './expected-content.ts';
 import { verifyArtifact } from './verify-artifact.ts';
 
 interface WholeCheck {
   readonly name: string;
   readonly expected: ExpectedContent;
-  readonly content: WholeContent;
+  readonly recipe: WholeRecipe;
 }
 
 /** Content that matches its record. SHA-256 as hex. */
@@ -20,17 +21,17 @@ export interface CheckedWhole extends WholeContent {
 }
 
 /**
- * Checks an artifact against its record, in a worker if that takes long.
- * @returns its content as an exporter writes it, with its SHA-256
- * @throws {VerificationError} as `verifyArtifact`
+ * Reads an artifact and checks it against its record, in a worker if that takes long.
+ * @returns its content as an exporter writes it, with its SHA-256; undefined as the recipe
+ * @throws {VerificationError} as `verifyArtifact`, or what the recipe throws
  */
 export async function verifyWhole(
-  { name, expected, content }: WholeCheck,
+  { name, expected, recipe }: WholeCheck,
   pool: WorkerPool = inlinePool,
-): Promise<CheckedWhole> {
-  const { bytes, sha256 } = content;
-  if (expected.kind !== 'snapshot' || sha256 === undefined) {
-    return pool.run(checking, { name, expected, content }, [bytes]);
+): Promise<CheckedWhole | undefined> {
+  const { bytes, sha256 } = outputThere(recipe) ?? {};
+  if (expected.kind !== 'snapshot' || bytes === undefined || sha256 === undefined) {
+    return pool.run(checking, { name, expected, recipe }, bytesIn(recipe.input), recipe.size);
   }
   if (sha256 === expected.hash) return { bytes, sha256 };
   throw new VerificationError('ARTIFACT_MISMATCH', `heap snapshot ${name} has the wrong hash`, {
@@ -41,8 +42,10 @@ export async function verifyWhole(
 }
 
 /** The slow part of {@link verifyWhole}. */
-export async function checkWhole(check: WholeCheck): Promise<CheckedWhole> {
-  const { name, expected, content } = check;
+export async function checkWhole(check: WholeCheck): Promise<CheckedWhole | undefined> {
+  const { name, expected, recipe } = check;
+  const content = await follow(recipe);
+  if (content === undefined) return undefined;
   const bytes = await gather(verifyArtifact(name, expected, only(content.bytes)));
   if (expected.kind === 'snapshot') return { bytes, sha256: expected.hash };
   const isSame = bytes.length === content.bytes.length;

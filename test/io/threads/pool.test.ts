@@ -4,11 +4,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type * as Pool from '../../../src/io/threads/pool.ts';
+import type * as Recipes from '../../../src/io/threads/recipe.ts';
 import type * as Task from '../../../src/io/threads/task.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
 
 const built = (file: string): string => new URL(`../../../dist/${file}`, import.meta.url).href;
-const { withWorkerPool } = (await import(built('io/threads/pool.js'))) as typeof Pool;
+const { followIn, withWorkerPool } = (await import(built('io/threads/pool.js'))) as typeof Pool;
+const { given, recipeFor } = (await import(built('io/threads/recipe.js'))) as typeof Recipes;
 const { workerTask } = (await import(built('io/threads/task.js'))) as typeof Task;
 
 const tempDir = useTempDir();
@@ -51,6 +53,17 @@ function expectSame(found: unknown, sha256: string): void {
 }
 
 describe('a pool of threads', () => {
+  it('follows a recipe in a thread, whose size counts as work, unless its result is there', async () => {
+    const task = await tasks();
+    await withWorkerPool(2, async (pool) => {
+      const where = recipeFor(task('where'), {});
+      expect(await followIn(pool, where, 1)).toMatchObject({ isMainThread: true });
+      expect(await followIn(pool, where, LARGE)).toMatchObject({ isMainThread: false });
+      const there = { bytes: new Uint8Array(3) };
+      expect(await followIn(pool, given(there), LARGE)).toBe(there);
+    });
+  });
+
   it('runs a little work in this thread first, and the rest in threads', async () => {
     const task = await tasks();
     await withWorkerPool(2, async (pool) => {

@@ -4,6 +4,7 @@
  * Sources: agoric-sdk `golang/cosmos/x/swingset/keeper/extension_snapshotter.go`,
  * `proto/agoric/swingset/swingset.proto`.
  */
+import { given } from '../../../io/threads/recipe.ts';
 import {
   WHOLE_MAX_BYTES,
   type ExportArtifact,
@@ -30,7 +31,7 @@ export async function readArtifact(reader: ItemReader, size: number): Promise<Ex
       data: async function* data() {
         yield bytes;
       },
-      whole: { size: dataSize, load: async () => ({ bytes }) },
+      whole: { size: dataSize, recipe: async () => ({ ...given({ bytes }), size: dataSize }) },
     };
   }
   return {

@@ -1,7 +1,7 @@
 /** Opens a live SwingStore as an export, byte for byte that of the reference's `makeSwingStoreExporter`. */
 import { SwingSnapError } from '../../../errors.ts';
 import type { ProgressTotal } from '../../../io/progress.ts';
-import { inlinePool, type WorkerPool } from '../../../io/threads/pool.ts';
+import { given, recipeFor } from '../../../io/threads/recipe.ts';
 import type { ArtifactMode, RestoreMode } from '../../../swing-store-export/artifact-mode.ts';
 import { blocksOfLines } from '../../../swing-store-export/export-data/export-data.ts';
 import {
@@ -13,7 +13,7 @@ import {
   WHOLE_MAX_BYTES,
   type ExportArtifact,
   type SwingStoreExport,
-  type WholeContent,
+  type WholeRecipe,
 } from '../../../swing-store-export/swing-store-export.ts';
 import { findLack } from '../completeness.ts';
 import { unpackPieces, unpacking, type NamedBlob } from '../heap-blob.ts';
@@ -24,8 +24,6 @@ import { bundleBlocks, heapSnapshotBlob, spanBlocks, wholeOf } from './stored-co
 
 export interface OpenSwingStoreOptions extends PinOptions {
   readonly artifactMode: ArtifactMode;
-  /** Unpacks heap snapshots; defaults to the calling thread. */
-  readonly pool?: WorkerPool | undefined;
 }
 
 /**
@@ -37,19 +35,12 @@ export async function openSwingStore(
   options: OpenSwingStoreOptions,
 ): Promise<LiveSwingStore> {
   const pinned = await PinnedStore.open(stateDir, options);
-  return exportOfPinned(pinned, options.artifactMode, options.pool);
+  return exportOfPinned(pinned, options.artifactMode);
 }
 
-/**
- * A pinned store as an export. Closing the export closes the store.
- * @param pool unpacks heap snapshots
- */
-export function exportOfPinned(
-  pinned: PinnedStore,
-  artifactMode: ArtifactMode,
-  pool: WorkerPool = inlinePool,
-): LiveSwingStore {
-  return new PinnedExport(pinned, artifactMode, pool);
+/** A pinned store as an export. Closing the export closes the store. */
+export function exportOfPinned(pinned: PinnedStore, artifactMode: ArtifactMode): LiveSwingStore {
+  return new PinnedExport(pinned, artifactMode);
 }
 
 /** A live store as an export. */
@@ -81,12 +72,10 @@ const USUAL_BYTES = 1024 * 1024;
 class PinnedExport implements LiveSwingStore {
   readonly #pinned: PinnedStore;
   readonly artifactMode: ArtifactMode;
-  readonly #pool: WorkerPool;
 
-  constructor(pinned: PinnedStore, artifactMode: ArtifactMode, pool: WorkerPool) {
+  constructor(pinned: PinnedStore, artifactMode: ArtifactMode) {
     this.#pinned = pinned;
     this.artifactMode = artifactMode;
-    this.#pool = pool;
   }
 
   get location(): string {
@@ -186,14 +175,14 @@ class PinnedExport implements LiveSwingStore {
         const { vatID, snapPos, size } = row;
         const name = `snapshot.${vatID}.${snapPos}`;
         const named = (): NamedBlob => ({ name, blob: heapSnapshotBlob(this.#db, vatID, snapPos) });
-        const load = async (): Promise<WholeContent | undefined> => {
-          const blob = named();
-          return this.#pool.run(unpacking, blob, [blob.blob]);
-        };
+        const recipe = async (): Promise<WholeRecipe> => ({
+          ...recipeFor(unpacking, named()),
+          size,
+        });
         yield {
           name,
           data: () => unpackPieces(named()),
-          ...(size <= WHOLE_MAX_BYTES && { whole: { size, load } }),
+          ...(size <= WHOLE_MAX_BYTES && { whole: { size, recipe } }),
         };
       }
     }
@@ -224,5 +213,9 @@ function inBlocks(name: string, blocks: () => Iterable<Buffer>): ExportArtifact 
   async function* data(): AsyncGenerator<Uint8Array> {
     yield* blocks();
   }
-  return { name, data, whole: { size: USUAL_BYTES, load: async () => wholeOf(blocks()) } };
+  const recipe = async (): Promise<WholeRecipe | undefined> => {
+    const content = wholeOf(blocks());
+    return content && { ...given(content), size: content.bytes.length };
+  };
+  return { name, data, whole: { size: USUAL_BYTES, recipe } };
 }
