@@ -1,7 +1,7 @@
 /**
  * Names, sizes and limits of the snapshot format, version 1; `docs/snapshot-format.md` is its specification.
  */
-import { VerificationError } from '../errors.ts';
+import { VerificationError, type ErrorFacts } from '../errors.ts';
 
 export const MANIFEST_FILE = 'manifest.json';
 export const ENTRIES_FILE = 'entries.jsonl.zst';
@@ -56,16 +56,7 @@ export function heightsAmong(names: readonly string[]): number[] {
 }
 
 /** @throws {VerificationError} `SNAPSHOT_DAMAGED`, always */
-export function damaged(
-  message: string,
-  facts: {
-    path?: string | undefined;
-    expected?: string | number | undefined;
-    found?: string | number | undefined;
-    hint?: string;
-    cause?: unknown;
-  },
-): never {
+export function damaged(message: string, facts: ErrorFacts): never {
   throw new VerificationError('SNAPSHOT_DAMAGED', message, {
     hint: 'get the snapshot again, or another one',
     ...facts,

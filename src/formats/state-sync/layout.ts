@@ -6,7 +6,7 @@
  */
 import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { VerificationError } from '../../errors.ts';
+import { VerificationError, type ErrorFacts } from '../../errors.ts';
 
 /** Location of a state-sync snapshot. The height is only a label: the chunks do not contain it. */
 export interface FoundStateSync {
@@ -91,16 +91,7 @@ function isFile(path: string): boolean {
 }
 
 /** @throws {VerificationError} `STATE_SYNC_DAMAGED`, always */
-export function damaged(
-  message: string,
-  facts: {
-    path?: string | undefined;
-    expected?: string | number | undefined;
-    found?: string | number | undefined;
-    hint?: string;
-    cause?: unknown;
-  },
-): never {
+export function damaged(message: string, facts: ErrorFacts): never {
   throw new VerificationError('STATE_SYNC_DAMAGED', message, {
     hint: 'get the state-sync snapshot again, or another one',
     ...facts,

@@ -2,15 +2,12 @@
 import {
   ModuleHasher,
   noSuchSide,
-  outOfTurn,
-  refuseOtherState,
-  type ChunkedWritable,
-  type StateChunk,
+  type StateArtifact,
   type StateContext,
   type StateModule,
-  type WrittenState,
 } from '../../snapshot/module-contract.ts';
-import { ReceivedArtifacts, wrong, type ArtifactWriter } from '../kit/received-artifacts.ts';
+import { ArtifactsWritable, type ArtifactsTarget } from '../kit/artifacts-writable.ts';
+import { wrong, type ArtifactWriter } from '../kit/received-artifacts.ts';
 import { chunksOf, GeneratedReadable } from '../kit/sent-artifacts.ts';
 import type { ModuleKind, ModulePlace } from '../place.ts';
 import { installTree } from './install.ts';
@@ -42,7 +39,8 @@ export function filesModule(place: ModulePlace): StateModule {
       return new GeneratedReadable(name, context, chunks, hasher);
     },
     async beginWriteState(context) {
-      return new FilesWritable(name, context, await targetOf(place, context));
+      const target = await targetOf(place, context);
+      return new ArtifactsWritable(name, context, new ReceivedTree(name, target));
     },
   };
 }
@@ -56,47 +54,46 @@ async function targetOf(
   return purpose === 'compare' ? compareTree(dir) : installTree(dir, { replace, context });
 }
 
-class FilesWritable implements ChunkedWritable {
-  readonly #name: string;
-  readonly #context: StateContext;
-  readonly #target: TreeTarget;
-  readonly #received: ReceivedArtifacts;
+/** Receives a tree in the order of a walk. */
+class ReceivedTree implements ArtifactsTarget {
+  readonly #module: string;
+  readonly place: TreeTarget;
   readonly #order = new TreeOrder();
   readonly #hasher = new ModuleHasher(FILES);
-  #isDone = false;
 
-  constructor(name: string, context: StateContext, target: TreeTarget) {
-    this.#name = name;
-    this.#context = context;
-    this.#target = target;
-    this.#received = new ReceivedArtifacts(name, {
-      entryNameOf: (artifact) => {
-        const nameOf = identityOf(artifact).kind === 'file' ? fileEntryName : directoryEntryName;
-        return nameOf(name, artifact.name);
-      },
-      nameOfSplit: (entryName) =>
-        pathOfFileEntry(entryName) ??
-        wrong('an entry does not belong to a file', fileEntryName(name, '…'), entryName),
-      begin: async (path, identity) => this.#begin(path, identity),
-    });
+  constructor(module: string, place: TreeTarget) {
+    this.#module = module;
+    this.place = place;
   }
 
-  async #begin(path: string, identity: string | undefined): Promise<ArtifactWriter> {
+  entryNameOf(artifact: Pick<StateArtifact, 'name' | 'identity'>): string {
+    const nameOf = identityOf(artifact).kind === 'file' ? fileEntryName : directoryEntryName;
+    return nameOf(this.#module, artifact.name);
+  }
+
+  nameOfSplit(entryName: string): string {
+    const expected = fileEntryName(this.#module, '…');
+    return (
+      pathOfFileEntry(entryName) ?? wrong('an entry does not belong to a file', expected, entryName)
+    );
+  }
+
+  async begin(path: string, identity: string | undefined): Promise<ArtifactWriter> {
     refuseHostilePath(path);
     const what = identity === undefined ? undefined : identityOf({ name: path, identity });
     const mode = what?.kind === 'directory' ? what.mode : undefined;
-    for (const left of this.#order.next(path, mode)) await this.#target.leave(left.path, left.mode);
+    for (const left of this.#order.next(path, mode)) await this.place.leave(left.path, left.mode);
     if (mode !== undefined) {
-      await this.#target.directory(path);
+      await this.place.directory(path);
       return {
         write: async () => wrong('a directory has bytes', 0, 'some', path),
         finish: async (artifact) => {
           this.#hasher.add(artifact);
-          await this.#target.took(artifact);
+          await this.place.took(artifact);
         },
       };
     }
-    const file = await this.#target.file(path);
+    const file = await this.place.file(path);
     return {
       write: async (bytes) => file.write(bytes),
       finish: async (artifact) => {
@@ -106,30 +103,13 @@ class FilesWritable implements ChunkedWritable {
         }
         await file.finish(finished.mode);
         this.#hasher.add(artifact);
-        await this.#target.took(artifact);
+        await this.place.took(artifact);
       },
     };
   }
 
-  async writeChunk(chunk: StateChunk): Promise<void> {
-    if (this.#isDone) throw outOfTurn(this.#name, 'writeChunk');
-    await this.#received.writeChunk(chunk);
-  }
-
-  async done(): Promise<WrittenState> {
-    if (this.#isDone) throw outOfTurn(this.#name, 'done');
-    this.#isDone = true;
-    await this.#received.end();
-    for (const left of this.#order.end()) await this.#target.leave(left.path, left.mode);
-    const description = { height: this.#context.height, fields: { ...this.#hasher.fields() } };
-    refuseOtherState(this.#name, this.#context, description);
-    await this.#target.done();
-    return { description, install: async () => this.#target.install() };
-  }
-
-  async abort(error: unknown): Promise<void> {
-    this.#received.fail(error);
-    await this.#received.settled();
-    await this.#target.abort();
+  async end(): Promise<ModuleHasher> {
+    for (const left of this.#order.end()) await this.place.leave(left.path, left.mode);
+    return this.#hasher;
   }
 }

@@ -7,16 +7,11 @@ import {
   compareNames,
   ModuleHasher,
   noSuchSide,
-  outOfTurn,
-  refuseOtherState,
-  type ChunkedWritable,
   type StateArtifact,
-  type StateChunk,
-  type StateContext,
   type StateModule,
-  type WrittenState,
 } from '../../snapshot/module-contract.ts';
-import { ReceivedArtifacts, wrong, type ArtifactWriter } from '../kit/received-artifacts.ts';
+import { ArtifactsWritable, type ArtifactsTarget } from '../kit/artifacts-writable.ts';
+import { wrong, type ArtifactWriter } from '../kit/received-artifacts.ts';
 import { chunksOf, GeneratedReadable } from '../kit/sent-artifacts.ts';
 import type { ModuleKind, ModulePlace } from '../place.ts';
 import { isChecksum, WASM, wasmEntryName, wasmIdentity } from './layout.ts';
@@ -44,12 +39,13 @@ export function wasmModule({ name, dir, purpose }: ModulePlace): StateModule {
       return new GeneratedReadable(name, context, chunks, hasher);
     },
     async beginWriteState(context) {
-      return new WasmWritable(name, context, await targetOf(name, dir, purpose));
+      const place = await placeOf(name, dir, purpose);
+      return new ArtifactsWritable(name, context, new ReceivedByteCodes(name, place));
     },
   };
 }
 
-async function targetOf(
+async function placeOf(
   name: string,
   dir: string | undefined,
   purpose: ModulePlace['purpose'],
@@ -59,44 +55,37 @@ async function targetOf(
   return purpose === 'compare' ? compareByteCodes(dir) : installByteCodes(dir);
 }
 
-class WasmWritable implements ChunkedWritable {
-  readonly #name: string;
-  readonly #context: StateContext;
-  readonly #target: ByteCodeTarget;
-  readonly #received: ReceivedArtifacts;
-  /** One for each code of the chain. They come in any order, and are hashed in sorted order. */
+/** Receives byte codes in any order. */
+class ReceivedByteCodes implements ArtifactsTarget {
+  readonly #module: string;
+  readonly place: ByteCodeTarget;
+  /** One for each code of the chain, to be hashed in sorted order. */
   readonly #artifacts: StateArtifact[] = [];
   readonly #checksums = new Set<string>();
-  #isDone = false;
 
-  constructor(name: string, context: StateContext, target: ByteCodeTarget) {
-    this.#name = name;
-    this.#context = context;
-    this.#target = target;
-    this.#received = new ReceivedArtifacts(name, {
-      entryNameOf: ({ name: checksum, identity }) => {
-        if (!isChecksum(checksum) || identity !== wasmIdentity(checksum)) {
-          wrong('an artifact is not byte code', 'wasm: and a SHA-256', identity, checksum);
-        }
-        return wasmEntryName(name, checksum);
-      },
-      nameOfSplit: (entryName) => {
-        const checksum = entryName.slice(wasmEntryName(name, '').length);
-        if (isChecksum(checksum) && entryName === wasmEntryName(name, checksum)) return checksum;
-        return wrong(
-          'an entry does not belong to a byte code',
-          wasmEntryName(name, '…'),
-          entryName,
-        );
-      },
-      begin: async (checksum) => this.#begin(checksum),
-    });
+  constructor(module: string, place: ByteCodeTarget) {
+    this.#module = module;
+    this.place = place;
   }
 
-  async #begin(checksum: string): Promise<ArtifactWriter> {
+  entryNameOf({ name: checksum, identity }: Pick<StateArtifact, 'name' | 'identity'>): string {
+    if (!isChecksum(checksum) || identity !== wasmIdentity(checksum)) {
+      wrong('an artifact is not byte code', 'wasm: and a SHA-256', identity, checksum);
+    }
+    return wasmEntryName(this.#module, checksum);
+  }
+
+  nameOfSplit(entryName: string): string {
+    const checksum = entryName.slice(wasmEntryName(this.#module, '').length);
+    const expected = wasmEntryName(this.#module, isChecksum(checksum) ? checksum : '…');
+    if (entryName === expected) return checksum;
+    return wrong('an entry does not belong to a byte code', expected, entryName);
+  }
+
+  async begin(checksum: string): Promise<ArtifactWriter> {
     if (this.#checksums.has(checksum)) wrong('a byte code comes twice', 'once', 'twice', checksum);
     this.#checksums.add(checksum);
-    const writer = await this.#target.begin(checksum);
+    const writer = await this.place.begin(checksum);
     return {
       write: async (bytes) => writer.write(bytes),
       finish: async (artifact) => {
@@ -106,28 +95,11 @@ class WasmWritable implements ChunkedWritable {
     };
   }
 
-  async writeChunk(chunk: StateChunk): Promise<void> {
-    if (this.#isDone) throw outOfTurn(this.#name, 'writeChunk');
-    await this.#received.writeChunk(chunk);
-  }
-
-  async done(): Promise<WrittenState> {
-    if (this.#isDone) throw outOfTurn(this.#name, 'done');
-    this.#isDone = true;
-    await this.#received.end();
+  async end(): Promise<ModuleHasher> {
     const hasher = new ModuleHasher(WASM);
     for (const artifact of this.#artifacts.sort((a, b) => compareNames(a.name, b.name))) {
       hasher.add(artifact);
     }
-    const description = { height: this.#context.height, fields: { ...hasher.fields() } };
-    refuseOtherState(this.#name, this.#context, description);
-    await this.#target.done();
-    return { description, install: async () => this.#target.install() };
-  }
-
-  async abort(error: unknown): Promise<void> {
-    this.#received.fail(error);
-    await this.#received.settled();
-    await this.#target.abort();
+    return hasher;
   }
 }

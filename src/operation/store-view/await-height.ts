@@ -3,7 +3,7 @@
  * can compare one `operationalHash`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SwingSnapError, TimeoutError } from '../../errors.ts';
+import { SwingSnapError, TimeoutError, type ErrorFacts } from '../../errors.ts';
 import { databasePath } from '../../formats/swing-store/layout.ts';
 import { PinnedStore, type PinOptions } from '../../formats/swing-store/read/pinned-store.ts';
 import type { Progress } from '../../io/progress.ts';
@@ -42,22 +42,22 @@ export async function awaitHeight(
       'atHeight' in awaited
         ? awaited.atHeight
         : (Math.floor(start / awaited.every) + 1) * awaited.every;
-    if (start > target) throw past(stateDir, target, start);
+    if (start > target) throw past(store, target);
     options.onAwait?.(target);
     let told = -1;
     // The transaction that is kept is the very one whose first read was the height.
     while (store.height !== target) {
-      if (store.height > target) throw missed(stateDir, target, store.height);
+      if (store.height > target) throw missed(store, target);
       if (store.height !== told) {
         progress.phase(`waiting for height ${target}, now at ${store.height}`);
         told = store.height;
       }
-      if (store.isCopy) throw unwatchable(stateDir, target, store.height);
+      if (store.isCopy) throw unwatchable(store, target);
       const version = store.dataVersion();
       store.unpin();
       while (store.dataVersion() === version) {
         signal?.throwIfAborted();
-        if (performance.now() >= deadline) throw timedOut(stateDir, target, told);
+        if (performance.now() >= deadline) throw timedOut(store, target);
         refuseReplaced(store);
         await sleep(WATCH_MS);
       }
@@ -79,42 +79,33 @@ function refuseReplaced(store: PinnedStore): void {
   });
 }
 
-function past(stateDir: string, expected: number, found: number): SwingSnapError {
-  return new SwingSnapError('HEIGHT_PAST', 'the SwingStore is past the height', {
-    path: databasePath(stateDir),
-    expected,
-    found,
-    hint: 'name a later height, or use --every',
-  });
+/** Facts of an error about the height that is awaited. */
+function facts({ stateDir, height }: PinnedStore, expected: number, hint: string): ErrorFacts {
+  return { path: databasePath(stateDir), expected, found: height, hint };
 }
 
-function missed(stateDir: string, expected: number, found: number): SwingSnapError {
-  return new SwingSnapError('HEIGHT_MISSED', 'the SwingStore passed the height unseen', {
-    path: databasePath(stateDir),
-    expected,
-    found,
-    hint: 'the node commits faster than it can be watched: try a later height, once it has caught up',
-  });
+function past(store: PinnedStore, expected: number): SwingSnapError {
+  const hint = 'name a later height, or use --every';
+  const message = 'the SwingStore is past the height';
+  return new SwingSnapError('HEIGHT_PAST', message, facts(store, expected, hint));
 }
 
-function unwatchable(stateDir: string, expected: number, found: number): SwingSnapError {
-  return new SwingSnapError(
-    'NOT_WATCHABLE',
-    'a scratch copy of the SwingStore never changes its height',
-    {
-      path: databasePath(stateDir),
-      expected,
-      found,
-      hint: 'run it where the store can be opened in place, as a user with write rights on its directory',
-    },
-  );
+function missed(store: PinnedStore, expected: number): SwingSnapError {
+  const hint =
+    'the node commits faster than it can be watched: try a later height, once it has caught up';
+  const message = 'the SwingStore passed the height unseen';
+  return new SwingSnapError('HEIGHT_MISSED', message, facts(store, expected, hint));
 }
 
-function timedOut(stateDir: string, expected: number, found: number): TimeoutError {
-  return new TimeoutError('TIMEOUT', 'the SwingStore did not reach the height in time', {
-    path: databasePath(stateDir),
-    expected,
-    found,
-    hint: 'check that the node is running, or allow more time with --timeout',
-  });
+function unwatchable(store: PinnedStore, expected: number): SwingSnapError {
+  const hint =
+    'run it where the store can be opened in place, as a user with write rights on its directory';
+  const message = 'a scratch copy of the SwingStore never changes its height';
+  return new SwingSnapError('NOT_WATCHABLE', message, facts(store, expected, hint));
+}
+
+function timedOut(store: PinnedStore, expected: number): TimeoutError {
+  const hint = 'check that the node is running, or allow more time with --timeout';
+  const message = 'the SwingStore did not reach the height in time';
+  return new TimeoutError('TIMEOUT', message, facts(store, expected, hint));
 }
