@@ -32,7 +32,13 @@ beforeAll(async () => {
 async function write(
   dir: string,
   spec: MadeSpec,
-  options: { replace?: boolean; level?: number; signal?: AbortSignal } = {},
+  options: {
+    replace?: boolean;
+    level?: number;
+    signal?: AbortSignal;
+    madeBy?: string;
+    madeAt?: Date;
+  } = {},
 ) {
   const content = makeContent(spec);
   const { signal, ...others } = options;
@@ -54,6 +60,16 @@ describe('writing a snapshot where one of its height exists', () => {
       expect(second).toMatchObject({ manifest: first.manifest, written: false });
       expect(await listTree(dir)).toEqual(before);
     }
+  });
+
+  it('writes nothing if it is the same, whenever and by which version the existing one was made', async () => {
+    const dir = await tempDir();
+    const at = '2026-11-27T03:17:00.000Z';
+    const { manifest } = await write(dir, smallSpec, { madeAt: new Date(at) });
+    expect(manifest.made).toMatchObject({ by: 'a test', at });
+    // Without a belief, only a snapshot that needs no other proof is the same.
+    const later = { madeBy: 'a later test', madeAt: new Date('2026-11-28T03:17:00Z') };
+    expect(await write(dir, smallSpec, later)).toMatchObject({ manifest, written: false });
   });
 
   it('refuses if it differs, naming both hashes, and changes nothing', async () => {

@@ -1,8 +1,9 @@
 /** `retrieve`: packs an export directory, the live store itself, or any other source as a snapshot. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { removeHeldExport, type Removal } from '../../formats/export-directory/remove.ts';
+import { programName } from '../../io/program.ts';
 import { noProgress } from '../../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
 import { checkLevel, type ZstdCodec } from '../../io/zstd/codec.ts';
@@ -144,6 +145,7 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
       chunkBytes,
       replace,
       madeBy,
+      madeAt: new Date(),
       earlier,
       belief,
       recheck: options.recheck !== false || mayRemove(options.source),
@@ -245,11 +247,4 @@ async function removeSource(
   if (directory === undefined || !existsSync(source.exportDir)) return undefined;
   const remove = source.remove === 'always' || (await readRecord(directory.path)) !== undefined;
   return remove ? removeHeldExport(directory) : undefined;
-}
-
-/** In the form that manifests use: `swingsnap 0.1.0`. */
-function programName(): string {
-  const manifest = new URL('../../../package.json', import.meta.url);
-  const { name, version } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<string, string>;
-  return `${name ?? ''} ${version ?? ''}`;
 }

@@ -41,6 +41,8 @@ export interface WriteSnapshotOptions {
   readonly scratchDir?: string | undefined;
   /** Name and version of the program, for the manifest. */
   readonly madeBy: string;
+  /** For the manifest, which does not mention a time without it. */
+  readonly madeAt?: Date | undefined;
 }
 
 export interface WrittenSnapshot {
@@ -104,7 +106,7 @@ export class SnapshotBuilder {
    */
   async finish(states: Readonly<Record<string, StateDescription>>): Promise<WrittenSnapshot> {
     const { reused, ...written } = await this.#chunks.finish();
-    const { codec, level, height, madeBy, chunkBytes } = this.#options;
+    const { codec, level, height, madeBy, madeAt, chunkBytes } = this.#options;
     const encoded = encodeSnapshotManifest({
       format: 'swingsnap-snapshot',
       version: 1,
@@ -116,11 +118,17 @@ export class SnapshotBuilder {
           .map((name) => [name, states[name]?.fields]),
       ),
       ...written,
-      made: { by: madeBy, codec: codec.name, level, chunkSize: chunkBytes },
+      made: {
+        by: madeBy,
+        codec: codec.name,
+        level,
+        chunkSize: chunkBytes,
+        ...(madeAt !== undefined && { at: madeAt.toISOString() }),
+      },
     });
     // Publishes nothing that a reader would refuse.
     const manifest = decodeSnapshotManifest(encoded, MANIFEST_FILE);
-    const existing = await existingSnapshot(this.#storage, { manifest, encoded }, this.#options);
+    const existing = await existingSnapshot(this.#storage, manifest, this.#options);
     if (existing !== undefined) {
       await this.#staged.discard();
       return {

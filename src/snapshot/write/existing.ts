@@ -12,29 +12,34 @@ import {
   MAX_MANIFEST_BYTES,
   snapshotName,
 } from '../layout.ts';
-import { readManifestFile, type ManifestFile, type SnapshotManifest } from '../manifest.ts';
+import {
+  encodeSnapshotManifest,
+  readManifestFile,
+  type ManifestFile,
+  type SnapshotManifest,
+} from '../manifest.ts';
 import { hashChunks } from '../read/quick-verify.ts';
 
 export interface ExistingOptions {
   readonly replace: boolean;
   readonly codec: ZstdCodec;
   readonly pool?: WorkerPool | undefined;
-  /** Without it, only a snapshot with identical bytes counts as the same. */
+  /** Without it, only a snapshot with the same manifest, apart from `made`, counts as the same. */
   readonly belief?: Belief | undefined;
 }
 
 /**
  * The existing snapshot of the same height, if it is proved to be the same and its chunks are whole.
- * @param made the manifest of the new snapshot, and its bytes
+ * @param made the manifest of the new snapshot
  * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if the existing one differs and may not be replaced; as a
  *   {@link VerificationError} if it claims to be the same but is not
  */
 export async function existingSnapshot(
   storage: SnapshotStorage,
-  made: { readonly manifest: SnapshotManifest; readonly encoded: Uint8Array },
+  made: SnapshotManifest,
   options: ExistingOptions,
 ): Promise<ManifestFile | undefined> {
-  const { height, contentHash } = made.manifest;
+  const { height, contentHash } = made;
   const there = await storage.open(snapshotName(height)).catch((error: unknown) => {
     if (error instanceof NotFoundError) return undefined;
     throw error;
@@ -47,7 +52,7 @@ export async function existingSnapshot(
     old = await readManifestFile(there);
     if (old.manifest.contentHash === contentHash) {
       // With the same list as the new snapshot, the hashes of the chunks are proof enough.
-      if (old.sha256 !== sha256Hex(made.encoded)) await refuseUnproved(there, old, options.belief);
+      if (!isSame(old, made)) await refuseUnproved(there, old, options.belief);
       await hashChunks(there, old.manifest, options.codec, { pool: options.pool });
       return old;
     }
@@ -69,6 +74,11 @@ export async function existingSnapshot(
     found: old.manifest.contentHash,
     hint: 'compare the two, then replace the existing one with --replace',
   });
+}
+
+/** Whether two manifests have the same bytes but for how, when and by which version their snapshots were made. */
+function isSame({ manifest, sha256 }: ManifestFile, made: SnapshotManifest): boolean {
+  return sha256Hex(encodeSnapshotManifest({ ...made, made: manifest.made })) === sha256;
 }
 
 /** @throws {VerificationError} if the snapshot is neither known to be true nor proved now */
