@@ -2,7 +2,8 @@
  * What all commands share: flags, progress, signals, and one way to print a result or an error and to exit.
  *
  * A command declares its `flags` and `args`, does its work in `execute`, and returns the lines for people from
- * `render`. Under `--json`, stdout holds exactly one JSON object on one line: the result plus `notes`, or `error`.
+ * `render`. Under `--json`, stdout holds exactly one JSON object on one line: the result plus `notes`, or `error`; and
+ * the time, version and duration of the run.
  */
 
 import { Command } from '@oclif/core/command';
@@ -13,14 +14,16 @@ import { listenForSignals } from './exit/signals.ts';
 import { tellError, type Telling } from './exit/tell-error.ts';
 import { baseFlags } from './flags/flags.ts';
 import { linesProgress, silentProgress, type CommandProgress } from './progress/progress.ts';
+import { runFacts, type RunFacts } from './run-facts.ts';
 import { writeLines } from './text/output.ts';
 import { formatJson, formatLine } from './text/printable.ts';
 
 type CommandFlags<C extends typeof Command> = InferredFlags<typeof baseFlags & C['flags']>;
 type CommandArgs<C extends typeof Command> = InferredArgs<C['args']>;
 
-/** A result that `--json` prints: plain data. The base command owns the fields `notes` and `error`. */
-export type CommandResult = object & { readonly notes?: never; readonly error?: never };
+/** A result that `--json` prints: plain data. The base command owns the fields named here. */
+export type CommandResult = object &
+  Readonly<Partial<Record<'notes' | 'error' | keyof RunFacts, never>>>;
 
 /** Extend as `class Export extends BaseCommand<typeof Export, ExportResult>`. */
 export abstract class BaseCommand<
@@ -89,7 +92,7 @@ export abstract class BaseCommand<
     this.progress.finish('done');
     const { json, notes } = this.#telling;
     if (json) {
-      await writeLines(process.stdout, [formatJson({ ...result, notes })]);
+      await writeLines(process.stdout, [formatJson({ ...result, notes, ...runFacts() })]);
       return;
     }
     const silent = this.#asked('--quiet', '-q');

@@ -11,6 +11,7 @@ import {
   UsageError,
   VerificationError,
 } from '../../src/errors.ts';
+import { programFacts } from '../../src/io/program.ts';
 import { runFake, thrown } from './fake-command.ts';
 
 const FAKE_PROCESS = fileURLToPath(new URL('fake-process.ts', import.meta.url));
@@ -29,6 +30,16 @@ async function runFakeProcess(rest: string): Promise<{ stderr: string; exitCode:
   return { stderr, exitCode };
 }
 
+/** A printed object without what every object says of its run, which must be right. */
+function ofRun(stdout: string): object {
+  const { at, version, seconds, ...rest } = JSON.parse(stdout) as Record<string, unknown>;
+  expect(Math.abs(Date.now() - Date.parse(String(at)))).toBeLessThan(30_000);
+  expect(at).toBe(new Date(String(at)).toISOString());
+  expect(version).toBe(programFacts().version);
+  expect(seconds).toBeGreaterThan(0);
+  return rest;
+}
+
 afterEach(() => {
   thrown.clear();
   vi.unstubAllEnvs();
@@ -44,7 +55,7 @@ describe('a command that succeeds', () => {
 
   it('prints only one JSON object, with the notes in it, under --json', async () => {
     const { stdout, stderr, exitCode } = await runFake('here', '--json');
-    expect(JSON.parse(stdout)).toEqual({
+    expect(ofRun(stdout)).toEqual({
       source: 'here',
       height: null,
       notes: ['the store was copied'],
@@ -132,7 +143,7 @@ describe('a command that is used wrongly', () => {
       exitCode: 2,
     });
     const json = await runFake(...argv, '--json');
-    expect(JSON.parse(json.stdout)).toEqual({
+    expect(ofRun(json.stdout)).toEqual({
       error: { code: 'USAGE', message, exitCode: 2, hint: 'swingsnap fake --help' },
     });
     expect(json.exitCode).toBe(2);

@@ -1,5 +1,6 @@
 /** Reports an error in the requested form, and sets the exit code. */
 
+import { runFacts } from '../run-facts.ts';
 import { writeLines } from '../text/output.ts';
 import { formatJson } from '../text/printable.ts';
 import { debugLines, errorLines, reportError } from './exit.ts';
@@ -28,7 +29,7 @@ export async function tellError(
   const stack = debugLines(cause, process.env);
   try {
     if (json) {
-      const object = { error: report, ...(notes.length > 0 ? { notes } : {}) };
+      const object = { error: report, ...(notes.length > 0 ? { notes } : {}), ...runFacts() };
       await writeLines(process.stdout, [formatJson(object)]);
       await writeLines(process.stderr, stack);
       return;
