@@ -84,7 +84,7 @@ export {
   copyVerified,
   type Copied,
   type VerifiedCopyOptions,
-} from './swing-store-export/copy-export.ts';
+} from './swing-store-export/copy-verified.ts';
 export { nullSink } from './swing-store-export/null-sink.ts';
 export type {
   ArtifactDigest,

@@ -1,4 +1,4 @@
-/** The hash that identifies an export independently of its form; see DESIGN, "Hashes". */
+/** The hash that identifies an export independently of its form; see "Hashes" in docs/snapshot-format.md. */
 import { createHash, type Hash } from 'node:crypto';
 import type { PresentArtifact } from './export-data/record-index.ts';
 

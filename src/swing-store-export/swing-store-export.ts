@@ -1,9 +1,9 @@
 /**
  * An export of a SwingStore, independent of its form. A form (live store, export directory, snapshot) opens as a
- * {@link SwingStoreExport}, is built through an {@link ExportSink}, or both. Every command is one copy between two
- * forms (`copy-export.ts`).
+ * {@link SwingStoreExport}, is built through an {@link ExportSink}, or both. A transfer is one copy between two forms
+ * (`copy-verified.ts`, `copy-unverified.ts`).
  *
- * An export is read once, in order: all of the export data, then the artifacts.
+ * An export is read in order: all of the export data, then the artifacts.
  */
 import type { ProgressTotal } from '../io/progress.ts';
 import type { Recipe } from '../io/threads/recipe.ts';
@@ -157,7 +157,7 @@ export interface ExportSummary {
   readonly hashes?: ExportHashes;
 }
 
-/** Hashes that identify an export independently of its form; see DESIGN, "Hashes". */
+/** Hashes that identify an export independently of its form; see "Hashes" in docs/snapshot-format.md. */
 export interface ExportHashes {
   readonly exportDataHash: string;
   readonly operationalHash: string;

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { artifactIdentity } from '../../src/swing-store-export/artifact/expected-content.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { ExportDataHasher } from '../../src/swing-store-export/export-data/export-data-hasher.ts';
 import { RecordIndex } from '../../src/swing-store-export/export-data/record-index.ts';
 import { parseArtifactName } from '../../src/swing-store-export/names.ts';

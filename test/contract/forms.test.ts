@@ -12,8 +12,8 @@ import { DEFAULT_CHUNK_BYTES, snapshotName } from '../../src/snapshot/layout.ts'
 import type { SnapshotStorage } from '../../src/storage/contract.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
 import { memoryStorage } from '../../src/storage/memory.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
 import { copyUnverified } from '../../src/swing-store-export/copy-unverified.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { writeGoExportDirectory } from '../fixtures/go-export-directory.ts';
 import { buildStore, closeReference, referenceExport } from '../fixtures/reference.ts';

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { ArtifactMode } from '../../src/swing-store-export/artifact-mode.ts';
 import { computeContentHash } from '../../src/swing-store-export/content-hash.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { NotCanonicalError } from '../../src/swing-store-export/export-data/canonical-blocks.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import type { SwingStoreExport } from '../../src/swing-store-export/swing-store-export.ts';

@@ -8,7 +8,7 @@ import { openExportDirectory } from '../../src/formats/export-directory/open.ts'
 import { openSwingStore } from '../../src/formats/swing-store/read/open.ts';
 import { openDatabase } from '../../src/io/sqlite.ts';
 import { RESTORE_MODES, type RestoreMode } from '../../src/swing-store-export/artifact-mode.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import type {
   ExportHashes,

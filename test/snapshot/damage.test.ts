@@ -12,7 +12,7 @@ import {
 } from '../../src/snapshot/manifest.ts';
 import type { StoredSnapshot } from '../../src/storage/contract.ts';
 import { directoryStorage, storedDirectory } from '../../src/storage/directory.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { makeContent, openContent, smallSpec, type MadeSpec } from './made-export.ts';
 import { restore, verify, verifyQuickly } from './refusal.ts';

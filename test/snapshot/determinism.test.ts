@@ -7,7 +7,7 @@ import { readEntries } from '../../src/snapshot/entries.ts';
 import type { SnapshotStorage } from '../../src/storage/contract.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
 import { memoryStorage } from '../../src/storage/memory.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { availableCodecs } from '../io/zstd/available-codecs.ts';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
 import { openSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { makeContent, noise, openContent } from './made-export.ts';

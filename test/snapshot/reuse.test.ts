@@ -12,7 +12,7 @@ import { openSnapshot } from '../../src/modules/swingset/snapshot-form.ts';
 import type { Belief } from '../../src/snapshot/belief.ts';
 import { EarlierSnapshot } from '../../src/snapshot/write/earlier.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import type {
   ExportArtifact,

@@ -1,6 +1,6 @@
 /** A snapshot of only a SwingStore as the target of a copy, for tests that check the copy. */
-import { ChunkExport } from '../../src/modules/swingset/chunk-export.ts';
 import { describeExport } from '../../src/modules/swingset/description.ts';
+import { ChunkExport } from '../../src/modules/swingset/export-to-chunks.ts';
 import { SWINGSET } from '../../src/modules/swingset/layout.ts';
 import {
   SnapshotBuilder,

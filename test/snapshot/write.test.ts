@@ -8,8 +8,8 @@ import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
 import { retrieve, type RetrieveOptions } from '../../src/operation/retrieve/retrieve.ts';
 import { directoryStorage } from '../../src/storage/directory.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
 import { copyUnverified } from '../../src/swing-store-export/copy-unverified.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import {
   makeContent,

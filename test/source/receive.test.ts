@@ -10,7 +10,7 @@ import type { StoreDestination } from '../../src/modules/swingset/destinations.t
 import { wasmModule } from '../../src/modules/wasm/module.ts';
 import { receive } from '../../src/source/receive.ts';
 import { stateSyncSource } from '../../src/source/state-sync.ts';
-import { copyVerified } from '../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
 import { nullSink } from '../../src/swing-store-export/null-sink.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import {

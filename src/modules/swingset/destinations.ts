@@ -7,7 +7,7 @@ import {
 import type { InstalledStore } from '../../formats/swing-store/build/install.ts';
 import type { InstalledState, StateDescription } from '../../snapshot/module-contract.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
-import { copyVerified, type VerifiedCopyOptions } from '../../swing-store-export/copy-export.ts';
+import { copyVerified, type VerifiedCopyOptions } from '../../swing-store-export/copy-verified.ts';
 import { nullSink } from '../../swing-store-export/null-sink.ts';
 import type {
   ExportSink,

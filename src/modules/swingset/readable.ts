@@ -8,11 +8,11 @@ import {
   type StateChunk,
   type StateDescription,
 } from '../../snapshot/module-contract.ts';
-import { copyVerified } from '../../swing-store-export/copy-export.ts';
+import { copyVerified } from '../../swing-store-export/copy-verified.ts';
 import type { SwingStoreExport } from '../../swing-store-export/swing-store-export.ts';
 import { Handoff } from '../kit/handoff.ts';
-import { ChunkExport } from './chunk-export.ts';
 import { describeExport } from './description.ts';
+import { ChunkExport } from './export-to-chunks.ts';
 import { SWINGSET } from './layout.ts';
 
 export class SwingsetReadable implements ChunkedReadable {

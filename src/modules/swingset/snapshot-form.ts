@@ -3,7 +3,7 @@ import { ChunkReader } from '../../snapshot/read/chunk-reader.ts';
 import { OpenedSnapshot, type OpenSnapshotOptions } from '../../snapshot/read/opened-snapshot.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { SwingStoreExport } from '../../swing-store-export/swing-store-export.ts';
-import { EntriesExport } from './entries-export.ts';
+import { EntriesExport } from './export-of-chunks.ts';
 import { SWINGSET } from './layout.ts';
 
 /**

@@ -12,7 +12,7 @@ import {
 import { refuseWrongChunk } from '../kit/entry.ts';
 import { Handoff } from '../kit/handoff.ts';
 import { takeExport, type DescribedStore, type StoreDestination } from './destinations.ts';
-import { EntriesExport } from './entries-export.ts';
+import { EntriesExport } from './export-of-chunks.ts';
 import { SWINGSET } from './layout.ts';
 
 export interface SwingsetTarget<Installed extends InstalledState = InstalledState> {

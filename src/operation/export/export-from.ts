@@ -11,7 +11,7 @@ import { noProgress } from '../../io/progress.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';
 import type { Source, SourceForm } from '../../source/source.ts';
 import { maySatisfy, type ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
-import { copyVerified } from '../../swing-store-export/copy-export.ts';
+import { copyVerified } from '../../swing-store-export/copy-verified.ts';
 import type {
   ExportSummary,
   SwingStoreExport,

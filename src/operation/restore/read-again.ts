@@ -3,7 +3,7 @@ import { VerificationError } from '../../errors.ts';
 import { openSwingStore } from '../../formats/swing-store/read/open.ts';
 import type { Progress } from '../../io/progress.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';
-import { copyVerified } from '../../swing-store-export/copy-export.ts';
+import { copyVerified } from '../../swing-store-export/copy-verified.ts';
 import { nullSink } from '../../swing-store-export/null-sink.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
 

@@ -1,4 +1,4 @@
-/** `restore`: builds a SwingStore from a source. */
+/** `restore`: builds a SwingStore from a source, and installs it together with the other modules of the source. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../../errors.ts';
@@ -38,7 +38,7 @@ export interface RestoreOptions extends SourceOptions {
   readonly artifactMode?: RestoreMode | undefined;
   /** The content hash that the source must have. */
   readonly expect?: string | undefined;
-  /** Moves an existing store aside instead of refusing. */
+  /** Moves an existing store, and existing trees of modules, aside instead of refusing. */
   readonly replace?: boolean | undefined;
   /** Refuses a restore that nothing proves. */
   readonly requireProof?: boolean | undefined;
@@ -83,14 +83,16 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
 }
 
 /**
- * Builds a SwingStore in `stateDir`, verifies every byte as it is written, and moves the complete store into place.
+ * Builds a SwingStore in `stateDir` and writes the other modules, verifies every byte on the way, and installs all of
+ * them when they are complete.
  * @throws {VerificationError} if the source fails verification; nothing is left behind
- * @throws {SwingSnapError} `STORE_EXISTS`; `HEIGHT`
+ * @throws {SwingSnapError} `STORE_EXISTS`; `HEIGHT`; `MODE`; {@link UsageError} `NO_PROOF`
  * @throws {BusyError} `BUSY` if an operation on that store is in progress; `STORE_OPEN` if a process has it open
  */
 export async function restore(options: RestoreOptions): Promise<Restored> {
   const stateDir = resolve(options.stateDir);
-  // Runs even if `prepare` then refuses an existing store: a killed restore may have made that store.
+  // Runs even if `prepare` then refuses an existing store: a killed restore may have installed that store, and left a
+  // second name of its file, which readers of the store refuse.
   removeDeadBuilds(stateDir);
   const scratchDir = await prepare(options);
   return withSource(options, { scratchDir, needsExportData: true }, async (source, pool) => {
@@ -173,8 +175,9 @@ async function prepare(options: RestoreOptions): Promise<string> {
     });
   }
   const stateDir = resolve(options.stateDir);
-  // These checks run before half an hour of building, and again before the old store is moved.
-  // The lock comes first: a swingsnap operation also has the store open, but only `BUSY` names it and how to end it.
+  // These checks run before half an hour of building. Those of the lock, the existing store and open handles are made
+  // again later. The lock is only tried and given back. It comes first: a swingsnap operation also has the store open,
+  // but only `BUSY` names it and how to end it.
   lockOperation(lockedPathsOf(stateDir), { operation: 'restore', stateDir }).release();
   if (!replace) await refuseExistingStore(stateDir);
   else if (existsSync(databasePath(stateDir))) await refuseOpenDatabase(databasePath(stateDir));
@@ -191,7 +194,8 @@ async function refuseUnfit(source: Source, options: RestoreOptions): Promise<Res
   await refuseLargeBundles(source);
   const { swingset } = source;
   const artifactMode = chooseMode(swingset, options.artifactMode);
-  // About what the export data takes in a database. How far heap snapshots compress is not known.
+  // A database needs about this for the export data. How far heap snapshots compress is not known before, so `most` is
+  // what it needs if they do not.
   const bytes = swingset.estimate('export data').bytes ?? 0;
   refuseNoSpace(resolve(options.stateDir), bytes, 'the new SwingStore', '--state-dir');
   const most = bytes + (swingset.estimate('artifacts').bytes ?? 0);
@@ -204,13 +208,14 @@ async function refuseUnfit(source: Source, options: RestoreOptions): Promise<Res
   return artifactMode;
 }
 
-/** Bundles are stored unchanged, so a bundle too large for SQLite is refused before anything is built. */
+/** Bundles are not compressed in a store, so a bundle too large for SQLite is refused before anything is built. */
 async function refuseLargeBundles(source: Source): Promise<void> {
   for await (const { name, size } of source.artifactSizes()) {
     if (name.startsWith('bundle.') && size > MAX_BLOB_BYTES) throw blobTooLarge(name, size);
   }
 }
 
+/** A store cannot be without artifacts: an export of mode `none` becomes an operational store if nothing is missing. */
 function chooseMode(source: SwingStoreExport, asked: RestoreMode | undefined): RestoreMode {
   const held = source.artifactMode;
   const mode = asked ?? (held === undefined || held === 'none' ? 'operational' : held);

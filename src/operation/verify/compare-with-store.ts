@@ -10,7 +10,7 @@ import { noProgress, type Progress } from '../../io/progress.ts';
 import type { Database } from '../../io/sqlite.ts';
 import { differences, type Differences } from '../../modules/kit/differences.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
-import { copyVerified, type VerifiedCopyOptions } from '../../swing-store-export/copy-export.ts';
+import { copyVerified, type VerifiedCopyOptions } from '../../swing-store-export/copy-verified.ts';
 import { entriesOfBlock } from '../../swing-store-export/export-data/export-data.ts';
 import type { RecordIndex } from '../../swing-store-export/export-data/record-index.ts';
 import { parseArtifactName } from '../../swing-store-export/names.ts';

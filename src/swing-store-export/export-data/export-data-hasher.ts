@@ -1,4 +1,4 @@
-/** The two hashes of export data; see DESIGN, "Hashes". */
+/** The two hashes of export data; see "Hashes" in docs/snapshot-format.md. */
 import { createHash, type Hash } from 'node:crypto';
 import { countLines, refuseLongLines } from '../../io/bytes/lines.ts';
 import { endOfKVLines, entriesOfBlock, formatLine, refuseHostKey } from './export-data.ts';

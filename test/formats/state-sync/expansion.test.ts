@@ -7,7 +7,7 @@ import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
 import { computeAppHash } from '../../../src/formats/state-sync/proof/app-hash.ts';
 import { ItemReader } from '../../../src/formats/state-sync/stream/items.ts';
-import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../../src/swing-store-export/copy-verified.ts';
 import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
 import {

@@ -9,7 +9,7 @@ import { proveAppHash, type StoreRoot } from '../../../src/formats/state-sync/pr
 import { nodesIn } from '../../../src/formats/state-sync/proof/hash-nodes.ts';
 import { IavlHasher } from '../../../src/formats/state-sync/proof/iavl.ts';
 import { ItemReader } from '../../../src/formats/state-sync/stream/items.ts';
-import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../../src/swing-store-export/copy-verified.ts';
 import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
 import {

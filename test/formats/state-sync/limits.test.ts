@@ -8,7 +8,7 @@ import { pack } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
 import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
-import { copyVerified } from '../../../src/swing-store-export/copy-export.ts';
+import { copyVerified } from '../../../src/swing-store-export/copy-verified.ts';
 import { nullSink } from '../../../src/swing-store-export/null-sink.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
 import {

@@ -2,7 +2,10 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { UsageError } from '../../../errors.ts';
-import { copyVerified, type VerifiedCopyOptions } from '../../../swing-store-export/copy-export.ts';
+import {
+  copyVerified,
+  type VerifiedCopyOptions,
+} from '../../../swing-store-export/copy-verified.ts';
 import type {
   ExportSummary,
   SwingStoreExport,

@@ -1,6 +1,4 @@
-/**
- * What every command does: copy an export from its present form to the wanted form.
- */
+/** The verified copy of an export, from its present form to the wanted one. */
 import { VerificationError } from '../errors.ts';
 import { DigestTap } from '../io/bytes/digest.ts';
 import { defaultScratchDir } from '../io/files/scratch.ts';
