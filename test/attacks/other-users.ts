@@ -40,6 +40,7 @@ async function programRoot(): Promise<string> {
     'package.json',
     'node_modules',
     'oclif.manifest.json',
+    'test/fixtures/reference',
   ]) {
     await cp(path.join(root, name), path.join(copy, name), {
       recursive: true,
@@ -96,10 +97,23 @@ export async function runAs(
   return { exitCode, ...texts };
 }
 
+/** The words that run a script of the checkout, `<file> <args>`, for a user who may not read the checkout. */
+async function scriptWords(file: string, args: readonly string[]): Promise<string[]> {
+  readable ??= programRoot();
+  return [path.join(await readable, file), ...args];
+}
+
 /** The words that run `swingsnap <args>` for a user who may not read the checkout. */
 export async function swingsnapWords(...args: readonly string[]): Promise<string[]> {
-  readable ??= programRoot();
-  return [process.execPath, path.join(await readable, 'bin', 'run.js'), ...args];
+  return [process.execPath, ...(await scriptWords('bin/run.js', args))];
+}
+
+/** Commits a block at this height with the reference library, as the node of the user `uid` would. */
+export async function commitAs(uid: number, stateDir: string, height: number): Promise<Ended> {
+  const [sameSqlite = ''] = await scriptWords('test/fixtures/reference/same-sqlite.js', []);
+  const args = [stateDir, `${height}`];
+  const words = await scriptWords('test/fixtures/reference/commit-block.js', args);
+  return runAs(uid, [process.execPath, '--import', sameSqlite, ...words]);
 }
 
 /** Runs the built `swingsnap <args>` as the user `uid` (0: root). */

@@ -1,4 +1,4 @@
-/** Scratch copy of a SwingStore that cannot be opened in place (read-only file system, or read rights only). */
+/** Scratch copy of a SwingStore that cannot be opened in place (read-only file system, another user's at rest). */
 import { accessSync, constants, existsSync, realpathSync } from 'node:fs';
 import { chmod, copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -9,6 +9,7 @@ import { statIfThere } from '../../../io/files/stat-if-there.ts';
 import { WorkDirectory } from '../../../io/files/work-directory.ts';
 import { secretDatabaseName } from '../../../io/sqlite.ts';
 import { databasePath, SIDE_FILES } from '../layout.ts';
+import type { Obstacle } from './pin.ts';
 import { refuseSuperJournal } from './side-files.ts';
 
 export interface CopiedStore {
@@ -24,7 +25,7 @@ const COPIED = ['-journal', '-wal', ''] as const;
 /**
  * Copies the database of `stateDir`, with its `-wal` or `-journal`, into a new directory under `scratchDir`.
  * @param note receives one line: the reason, the size and the destination
- * @param hasJournal whether the store cannot be opened because its journal must be rolled back
+ * @param why what keeps the store from being opened in place
  * @throws {StorageError} `NO_SPACE`; `STORE_CHANGED` if the store was written to during the copy
  * @throws {VerificationError} `SUPER_JOURNAL`
  */
@@ -32,13 +33,13 @@ export async function copyStore(
   stateDir: string,
   scratchDir: string,
   note: (message: string) => void,
-  hasJournal: boolean,
+  why: Obstacle['why'],
 ): Promise<CopiedStore> {
   // SQLite looks for the side files next to the target of a link.
   const database = realpathSync(databasePath(stateDir));
   const before = fingerprint(database);
   refuseNoSpace(scratchDir, before.bytes, 'a scratch copy of the SwingStore', '--scratch-dir');
-  const { reason, advice } = hasJournal ? UNFINISHED : obstacle(dirname(database));
+  const { reason, advice } = REASONS[why] ?? whyNotInPlace(dirname(database));
   const what = `copying ${before.bytes} bytes to ${scratchDir} to read them there`;
   note(`swingstore.sqlite ${[`${reason}: ${what}`, ...advice].join('; ')}`);
   const work = WorkDirectory.make(scratchDir, `${TEMPORARY_PREFIX}store-`);
@@ -68,20 +69,30 @@ export async function copyStore(
   return { databasePath: copied, hasJournal: existsSync(`${copied}-journal`), remove };
 }
 
-interface Obstacle {
+interface Reason {
   /** Follows the name of the database. */
   readonly reason: string;
   /** Further clauses: how to get the store read in place. */
   readonly advice: readonly string[];
 }
 
-const UNFINISHED: Obstacle = {
-  reason: 'has a journal of an unfinished transaction that a reader must not roll back',
-  advice: [],
+const TO_READ_IN_PLACE = 'to have it read in place, run this as its owner, or while the node runs';
+
+const REASONS: Readonly<Record<Obstacle['why'], Reason | undefined>> = {
+  'cannot open': undefined,
+  journal: {
+    reason: 'has a journal of an unfinished transaction that a reader must not roll back',
+    advice: [],
+  },
+  'side files': {
+    reason:
+      'belongs to another user, and a reader would leave a -wal or -shm that its owner cannot write',
+    advice: [TO_READ_IN_PLACE],
+  },
 };
 
 /** Why SQLite cannot make the `-shm` that a WAL database needs. */
-function obstacle(dir: string): Obstacle {
+function whyNotInPlace(dir: string): Reason {
   try {
     accessSync(dir, constants.W_OK | constants.X_OK);
     return { reason: 'cannot be opened in place', advice: [] };
@@ -90,7 +101,7 @@ function obstacle(dir: string): Obstacle {
       ? { reason: 'is on a read-only file system, where SQLite cannot open it', advice: [] }
       : {
           reason: 'cannot be opened with only read rights while no node has it open',
-          advice: ['to have it read in place, run this as its owner, or while the node runs'],
+          advice: [TO_READ_IN_PLACE],
         };
   }
 }

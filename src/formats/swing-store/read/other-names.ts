@@ -3,21 +3,12 @@
  * under a name other than the node's, the last commits are missing, or the database is torn. Unused names do no harm.
  * A killed restore leaves them, and `cp -al` of a store at rest makes them.
  */
-import {
-  closeSync,
-  constants,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-  statSync,
-  type BigIntStats,
-} from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync, statSync, type BigIntStats } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { SwingSnapError } from '../../../errors.ts';
 import { fileId, isHeld } from '../../../io/files/held-files.ts';
 import { lockHolders } from '../posix-locks.ts';
+import { isInWalMode } from './side-files.ts';
 
 /**
  * @param database a path without links; the caller has no connection to this file
@@ -134,16 +125,4 @@ function otherNames(database: string, found: BigIntStats): string[] {
 function nameId(path: string): string {
   const dir = find(dirname(path));
   return `${dir === undefined ? '' : fileId(dir)}/${basename(path)}`;
-}
-
-function isInWalMode(database: string): boolean {
-  const file = openSync(database, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-  try {
-    // Write and read version, see https://www.sqlite.org/fileformat2.html
-    const versions = Buffer.alloc(2);
-    readSync(file, versions, 0, 2, 18);
-    return versions.includes(2);
-  } finally {
-    closeSync(file);
-  }
 }

@@ -6,7 +6,7 @@ import { openDatabase, type Database } from '../../../io/sqlite.ts';
 import { haveOpened, lookAt, type Sight } from './open-files.ts';
 import { refuseOtherNameInUse } from './other-names.ts';
 import { findOtherSchema } from './schema.ts';
-import { refuseOddSideFiles } from './side-files.ts';
+import { refuseOddSideFiles, wouldLeaveSideFiles } from './side-files.ts';
 
 /** A view of one commit. SQLite pins it at the first read. */
 export interface Pin {
@@ -70,22 +70,28 @@ export const CONNECTIONS = 2;
 const CANNOT_OPEN_IN_PLACE = /^SQLITE_(CANTOPEN|READONLY|PERM)/u;
 const NO_STORE = /^SQLITE_(ERROR|CORRUPT|NOTADB|FORMAT|SCHEMA)/u;
 
-/** Whether {@link tryPin} failed because of a journal that must be rolled back. */
-export function hasJournal(error: Error): boolean {
-  return (error as { code?: unknown }).code === 'SQLITE_READONLY_ROLLBACK';
+/**
+ * Why only a copy of a database can be opened: SQLite cannot open it, a reader must not roll back its journal, or
+ * SQLite would leave side files that its owner cannot write.
+ */
+export interface Obstacle {
+  readonly why: 'cannot open' | 'journal' | 'side files';
+  /** What SQLite said, if it was asked. */
+  readonly cause?: Error;
 }
 
 /**
- * Pins the database, or returns the error if only a copy of it can be opened.
+ * Pins the database, or tells why only a copy of it can be opened.
  * @param path may contain links
  */
-export function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Error {
+export function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Obstacle {
   let db: Database | undefined;
   let commits: CommitWatch | undefined;
   try {
     const database = realpathSync(path);
     refuseOddSideFiles(database);
     refuseOtherNameInUse(database);
+    if (wouldLeaveSideFiles(database)) return { why: 'side files' };
     const before = lookAt(database);
     db = openStoreDatabase(database, readonly);
     commits = new CommitWatch(database, readonly);
@@ -103,7 +109,10 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
     if (!(error instanceof Error) || typeof code !== 'string') throw error;
     // It existed a moment ago.
     if (code === 'ENOENT' || code === 'ENOTDIR') throw replaced(reportedAs, error);
-    if (CANNOT_OPEN_IN_PLACE.test(code)) return error;
+    if (CANNOT_OPEN_IN_PLACE.test(code)) {
+      const why = code === 'SQLITE_READONLY_ROLLBACK' ? 'journal' : 'cannot open';
+      return { why, cause: error };
+    }
     if (NO_STORE.test(code)) throw notAStore(reportedAs, error.message, error);
     if (/^SQLITE_(BUSY|LOCKED)/u.test(code)) {
       throw new BusyError('STORE_LOCKED', 'another process has locked the SwingStore', {

@@ -10,15 +10,7 @@ import { isDatabaseLocked } from '../open-handles.ts';
 import { copyStore, type CopiedStore } from './copied-store.ts';
 import { KVReaders } from './kv-readers.ts';
 import { haveOpened, idAt, lookAt } from './open-files.ts';
-import {
-  beginAtHeight,
-  CONNECTIONS,
-  hasJournal,
-  notAStore,
-  replaced,
-  tryPin,
-  type Pin,
-} from './pin.ts';
+import { beginAtHeight, CONNECTIONS, notAStore, replaced, tryPin, type Pin } from './pin.ts';
 
 export interface PinOptions {
   /** The height that the store must be at. */
@@ -57,7 +49,8 @@ export class PinnedStore {
 
   /**
    * Opens and pins the store in `stateDir`. If SQLite cannot open it without writing (it must make a `-shm` file, or
-   * roll back a journal), the store is copied to the scratch directory first, with a note.
+   * roll back a journal), or would leave side files that the owner cannot write, the store is copied to the scratch
+   * directory first, with a note.
    * @throws {NotFoundError} `STORE_MISSING`
    * @throws {StorageError} `STORE_UNREADABLE`
    * @throws {BusyError} `STORE_LOCKED` if a process locks out all readers
@@ -68,20 +61,19 @@ export class PinnedStore {
     const path = databasePath(stateDir);
     refuseUnreadable(path);
     const inPlace = tryPin(path);
-    if (!(inPlace instanceof Error))
-      return PinnedStore.#checked(stateDir, inPlace, undefined, options);
+    if (!('why' in inPlace)) return PinnedStore.#checked(stateDir, inPlace, undefined, options);
 
     const { scratchDir, note } = options;
-    const copy = await copyStore(stateDir, scratchDir, note, hasJournal(inPlace));
+    const copy = await copyStore(stateDir, scratchDir, note, inPlace.why);
     try {
       // The first connection rolls the journal back, so it must be able to write.
       const readonly = !copy.hasJournal;
       const pinned = tryPin(copy.databasePath, { reportedAs: path, readonly });
-      if (pinned instanceof Error) {
+      if ('why' in pinned) {
         throw new StorageError('STORE_UNREADABLE', 'cannot open the SwingStore', {
           path,
-          found: pinned.message,
-          cause: pinned,
+          found: pinned.cause?.message,
+          cause: pinned.cause,
         });
       }
       return PinnedStore.#checked(stateDir, pinned, copy, options);

@@ -3,16 +3,19 @@
  * pipe in place of a side file would block SQLite forever.
  */
 import {
+  accessSync,
   closeSync,
   constants,
   fstatSync,
   lstatSync,
   openSync,
+  readFileSync,
   readSync,
   type Stats,
 } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { VerificationError } from '../../../errors.ts';
+import { isHeld } from '../../../io/files/held-files.ts';
 import { DATABASE_FILE, SIDE_FILES } from '../layout.ts';
 
 /** The last bytes of a journal that names a super-journal. */
@@ -55,6 +58,56 @@ function refuseChosenName(database: string): void {
       hint: 'run it as the user that owns the store',
     },
   );
+}
+
+/**
+ * Whether SQLite would make a missing `-wal` or `-shm` beside the database of another user, which would belong to this
+ * user. They have the database's mode and stay after a read, so the owner's node could no longer write to its store.
+ * @param database a path without links, of an existing file that can be read
+ */
+export function wouldLeaveSideFiles(database: string): boolean {
+  const found = lstatSync(database, { bigint: true });
+  if (found.uid === BigInt(process.geteuid?.() ?? 0) || givesSideFilesAway()) return false;
+  if (!mayMakeFilesIn(dirname(database))) return false;
+  // A file that we already hold must not be opened here. It was checked when it was first opened.
+  if (isHeld(found) || !isInWalMode(database)) return false;
+  return ['-wal', '-shm'].some((suffix) => lstatIfThere(database + suffix) === undefined);
+}
+
+/** Whether SQLite gives new side files to the database's owner: it does so as root, if root may change owners. */
+function givesSideFilesAway(): boolean {
+  if (process.geteuid?.() !== 0) return false;
+  try {
+    const capabilities = /^CapEff:\s*([0-9a-f]+)$/mu.exec(
+      readFileSync('/proc/self/status', 'utf8'),
+    );
+    // Bit 0 is CAP_CHOWN, which containers often lack.
+    return capabilities?.[1] === undefined || (BigInt(`0x${capabilities[1]}`) & 1n) === 1n;
+  } catch {
+    return true;
+  }
+}
+
+function mayMakeFilesIn(dir: string): boolean {
+  try {
+    accessSync(dir, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @param database a path without links, of a file that no connection of this process has open */
+export function isInWalMode(database: string): boolean {
+  const file = openSync(database, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  try {
+    // Write and read version, see https://www.sqlite.org/fileformat2.html
+    const versions = Buffer.alloc(2);
+    readSync(file, versions, 0, 2, 18);
+    return versions.includes(2);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /**
