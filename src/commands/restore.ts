@@ -18,8 +18,12 @@ import { moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
 import { renderChecks, type CheckResult, renderModules, proofLine } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
-import { checkRestore, restore, type Proof } from '../operation/restore/restore.ts';
-import type { ModuleResult } from '../source/receive.ts';
+import {
+  checkRestore,
+  restore,
+  type Proof,
+  type RestoredModule,
+} from '../operation/restore/restore.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface RestoreResult extends ExportSummary {
@@ -31,7 +35,7 @@ interface RestoreResult extends ExportSummary {
   readonly proved: Proof;
   readonly heightProved: boolean;
   /** The modules that were restored or only verified. */
-  readonly modules: readonly ModuleResult[];
+  readonly modules: readonly RestoredModule[];
   /** If there was an old store: where it is now, and the command that brings it back. */
   readonly replaced?: { readonly movedTo: string; readonly undo: string };
 }
@@ -113,6 +117,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       `  database     ${formatBytes(result.databaseSize)}`,
       ...(hashes?.contentHash === undefined ? [] : [`  contentHash  ${hashes.contentHash}`]),
       ...renderModules(result.modules, 'restored'),
+      ...renderOwners(result.modules),
       ...(replaced === undefined
         ? []
         : [`the old store is in ${replaced.movedTo}`, `to undo: ${replaced.undo}`]),
@@ -121,6 +126,18 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       `this store starts only beside a Cosmos multistore at exactly height ${height}`,
     ];
   }
+}
+
+/** What root has made: one line for each owner. Other users own what they make. */
+function renderOwners(modules: readonly RestoredModule[]): string[] {
+  if (process.geteuid?.() !== 0) return [];
+  const owned = new Map<string, string[]>();
+  for (const { name, owner } of modules) {
+    if (owner === undefined) continue;
+    const text = `user ${owner.uid}, group ${owner.gid}`;
+    owned.set(text, [...(owned.get(text) ?? []), name]);
+  }
+  return [...owned].map(([text, names]) => `  owner        ${text}: ${names.join(', ')}`);
 }
 
 function undo(stateDir: string, movedTo: string): string {

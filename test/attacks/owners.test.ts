@@ -1,5 +1,6 @@
 /** Files of one user that a command of another makes: the node's user must be able to go on with all of them. */
-import { chmod, chown, cp, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, chown, cp, lstat, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { useTempDir } from '../fixtures/directories.ts';
@@ -93,5 +94,64 @@ describe('a store at rest of another user', () => {
     expect(exitCode).toBe(0);
     expect(await readdir(at.S)).toEqual(['swingstore.sqlite']);
     expect(await commitAs(ALICE, at.S, 1001)).toMatchObject({ exitCode: 0, stderr: '' });
+  });
+});
+
+/** Every file and directory below `dir`, and `dir` itself, with its owner and group. */
+async function ownersIn(dir: string): Promise<Record<string, string>> {
+  const owners: Record<string, string> = {};
+  for (const name of ['', ...(await readdir(dir, { recursive: true }))]) {
+    const { uid, gid } = await lstat(join(dir, name));
+    owners[name] = `${uid}:${gid}`;
+  }
+  return owners;
+}
+
+/** A snapshot with all kinds of modules, and a home that has only what the node's user made before. */
+async function snapshotAndHome(owner: number, group: number) {
+  const dir = await fileDir();
+  await chmod(dir, 0o755);
+  const at = (...names: string[]): string => join(dir, ...names);
+  await cp(join(stores, 'closed'), at('S'), { recursive: true });
+  const code = Buffer.from('\0asm\x01\0\0\0');
+  await mkdir(at('wasm'));
+  await writeFile(at('wasm', createHash('sha256').update(code).digest('hex')), code);
+  await mkdir(at('tree', 'inner'), { recursive: true });
+  await writeFile(at('tree', 'inner', 'file'), 'content');
+  const read = ['--module', `wasm=wasm:${at('wasm')}`, '--module', `more=files:${at('tree')}`];
+  const made = await swingsnapAs(0, [
+    ...['retrieve', '--state-dir', at('S'), '--snapshot-dir', at('D'), '--json'],
+    ...read,
+  ]);
+  expect(made).toMatchObject({ exitCode: 0 });
+  await mkdir(at('home', 'data'), { recursive: true });
+  for (const name of ['', 'data']) await chown(at('home', name), owner, group);
+  return { source: at('D'), home: at('home'), stateDir: at('home', 'data', 'agoric') };
+}
+
+describe('what root restores', () => {
+  it.each([
+    ['user', ALICE],
+    ['group alone', 0],
+  ])("belongs to the node's %s in all modules, and the output says so", async (_, owner) => {
+    const { source, home, stateDir } = await snapshotAndHome(owner, ALICE);
+    const args = ['restore', source, '--home', home];
+    const more = ['--module', `more=files:${join(home, 'state', 'more')}`];
+    const { exitCode, stdout } = await swingsnapAs(0, [...args, ...more]);
+    expect(exitCode).toBe(0);
+    const who = `user ${owner}, group ${ALICE}`;
+    expect(stdout).toContain(`\n  owner        ${who}: wasm, more, swingset\n`);
+    const owners = await ownersIn(home);
+    expect(Object.keys(owners).filter((name) => name.includes('wasm'))).not.toEqual([]);
+    expect(new Set(Object.values(owners))).toEqual(new Set([`${owner}:${ALICE}`]));
+    if (owner === ALICE) {
+      expect(await commitAs(ALICE, stateDir, 1001)).toMatchObject({ exitCode: 0, stderr: '' });
+    }
+    const again = await swingsnapAs(0, [...args, ...more, '--replace', '--json']);
+    const { modules } = JSON.parse(again.stdout) as { modules: { owner: unknown }[] };
+    expect(modules.map((module) => module.owner)).toEqual(
+      Array.from({ length: 3 }, () => ({ uid: owner, gid: ALICE })),
+    );
+    expect(new Set(Object.values(await ownersIn(home)))).toEqual(new Set([`${owner}:${ALICE}`]));
   });
 });

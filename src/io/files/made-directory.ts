@@ -12,7 +12,7 @@ export interface MadeDirectory {
 }
 
 export interface MakeDirectoryOptions {
-  /** Whether root gives new directories to the owner of the parent directory. */
+  /** Whether root gives new directories to the owner and group of the parent directory. */
   readonly ownedAsAbove?: boolean;
 }
 
@@ -78,10 +78,12 @@ async function makeIn(
 }
 
 function giveAsAbove(directory: HeldDirectory, above: HeldDirectory): void {
+  if (process.geteuid?.() !== 0) return;
   const { uid, gid } = above.stat;
+  const own = directory.stat;
+  if (own.uid === uid && own.gid === gid) return;
   // The parent's owner may have put another directory of root's in place of the new one, which is empty.
-  if (process.geteuid?.() !== 0 || uid === 0 || readdirSync(directory.path).length > 0) return;
-  directory.chown(uid, gid);
+  if (readdirSync(directory.path).length === 0) directory.chown(uid, gid);
 }
 
 /** Removes directories that `makeDirectory` made, if they are empty and still in place. */

@@ -1,5 +1,5 @@
 /** `restore`: builds a SwingStore from a source, and installs it together with the other modules of the source. */
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../../errors.ts';
 import { removeDeadBuilds } from '../../formats/swing-store/build/build.ts';
@@ -60,7 +60,12 @@ export interface Restored {
   readonly proved: Proof;
   /** Whether the caller's content hash proves the height. An AppHash does not: the height is then only a label. */
   readonly heightProved: boolean;
-  readonly modules: readonly ModuleResult[];
+  readonly modules: readonly RestoredModule[];
+}
+
+/** A module, and who owns what was restored of it; undefined if it was only verified. */
+export interface RestoredModule extends ModuleResult {
+  readonly owner?: { readonly uid: number; readonly gid: number };
 }
 
 /** Checks whether {@link restore} could start, without making anything. Throws the same errors. */
@@ -159,8 +164,14 @@ async function build(source: Source, options: BuildOptions): Promise<Restored> {
     summary,
     proved: source.proof?.isProved === true ? 'app hash' : byExpect,
     heightProved: expect !== undefined,
-    modules,
+    modules: modules.map(withOwner),
   };
+}
+
+function withOwner(module: ModuleResult): RestoredModule {
+  if (module.path === undefined) return module;
+  const { uid, gid } = lstatSync(module.path);
+  return { ...module, owner: { uid, gid } };
 }
 
 /**
