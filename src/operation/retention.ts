@@ -1,4 +1,5 @@
 /** `--keep-last`: removes old heights once a new one is durable. */
+import { isNotPermitted } from '../io/files/system-error.ts';
 import type { ZstdCodec } from '../io/zstd/codec.ts';
 import { isFaultOfStored } from '../snapshot/gone.ts';
 import { heightsAmong, snapshotName } from '../snapshot/layout.ts';
@@ -12,7 +13,7 @@ export interface RetentionOptions {
   /** The height just made. It stays even if there are higher ones. */
   readonly height: number;
   readonly codec: ZstdCodec;
-  /** Reports what is kept because it is not whole. */
+  /** Reports what is kept because it is not whole, or cannot be removed. */
   readonly note: (message: string) => void;
 }
 
@@ -33,9 +34,27 @@ export async function keepLast(
       heights.push(found);
     }
   }
-  const removed = heights.slice(keep).filter((found) => found !== height);
-  for (const old of removed) await storage.remove(snapshotName(old));
+  const removed: number[] = [];
+  for (const old of heights.slice(keep).filter((found) => found !== height)) {
+    if (await isRemoved(storage, snapshotName(old), options)) removed.push(old);
+  }
   return removed;
+}
+
+/** The snapshot of another user, which this user may read, may be one that this user may not remove. */
+async function isRemoved(
+  storage: SnapshotStorage,
+  name: string,
+  { note }: RetentionOptions,
+): Promise<boolean> {
+  try {
+    await storage.remove(name);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Error && isNotPermitted(error))) throw error;
+    note(`${storage.location}/${name} is not removed: ${error.message}`);
+    return false;
+  }
 }
 
 /** Silently skips what is not a snapshot: unrelated directories may have numbers for names. */

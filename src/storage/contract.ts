@@ -34,7 +34,10 @@ export interface StoredSnapshot {
   read(file: string, maxBytes: number): Promise<Uint8Array>;
   /** How any thread can {@link read} a file. A storage that other threads cannot use has none. */
   recipe?(file: string, maxBytes: number): Recipe<Uint8Array>;
-  /** The size of a file in bytes, without reading it. Throws `FILE_MISSING` and `NOT_A_FILE` as {@link read}. */
+  /**
+   * The size in bytes of a file that can be read, without reading it. Throws `FILE_MISSING` and `NOT_A_FILE` as
+   * {@link read}, and the system's error if this user may not read the file.
+   */
   size(file: string): Promise<number>;
   /** A file in pieces of bounded size. Throws as {@link read}, on the first piece. */
   stream(file: string): AsyncIterable<Uint8Array>;
@@ -52,7 +55,7 @@ export interface StagedSnapshot {
    * could change the file, it is copied, so that neither changes with the other.
    * @param accept checks the file, if it has at most `maxBytes`, and returns whether it is the expected one; if
    *   undefined, the file is not checked. The recipe gives its bytes
-   * @returns its size in bytes; undefined if it is missing or not accepted, and nothing was added
+   * @returns its size in bytes; undefined if it is missing, not readable or not accepted, and nothing was added
    * @throws {SwingSnapError} `FILE_EXISTS` as {@link put}
    */
   adopt(

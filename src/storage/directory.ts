@@ -1,6 +1,6 @@
 /** A storage in a directory: one subdirectory per snapshot, built under a temporary name and then renamed. */
-import { existsSync, renameSync } from 'node:fs';
-import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { constants, existsSync, renameSync } from 'node:fs';
+import { access, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import { withShownPaths } from '../io/files/descriptor-names.ts';
@@ -13,7 +13,7 @@ import {
 } from '../io/files/made-directory.ts';
 import { syncDirectory, writeDurably, writeFully } from '../io/files/publish-file.ts';
 import { SourceFile } from '../io/files/source-file.ts';
-import { isMissing } from '../io/files/system-error.ts';
+import { isMissing, isNotPermitted } from '../io/files/system-error.ts';
 import { WorkDirectory, type Rescue } from '../io/files/work-directory.ts';
 import { recipeFor, type Recipe } from '../io/threads/recipe.ts';
 import { workerTask } from '../io/threads/task.ts';
@@ -144,8 +144,9 @@ class StoredDirectory implements StoredSnapshot {
     const found = await stat(path).catch((error: unknown) => {
       throw fileMissing(path, error);
     });
-    if (found.isFile()) return found.size;
-    throw notAFile(path);
+    if (!found.isFile()) throw notAFile(path);
+    await access(path, constants.R_OK);
+    return found.size;
   }
 
   async *stream(file: string): AsyncGenerator<Uint8Array> {
@@ -238,8 +239,7 @@ class StagedDirectory implements StagedSnapshot {
     // It gets its new name first: then the checked file is the file that stays, even if the other snapshot is
     // removed.
     const size = await adopted(join(from.location, file), path, maxBytes);
-    if (size === undefined || accept === undefined || (await accept(recipeOf(path, maxBytes))))
-      return size;
+    if (size === undefined || (await isUsable(path, maxBytes, accept))) return size;
     await rm(path);
     return undefined;
   }
@@ -319,12 +319,28 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** As {@link adoptFile}; also undefined if `from` does not exist. */
+/** As {@link adoptFile}; also undefined if `from` does not exist or cannot be read. */
 async function adopted(from: string, to: string, maxBytes: number): Promise<number | undefined> {
   return adoptFile(from, to, maxBytes).catch((error: unknown) => {
-    if (isMissing(error)) return undefined;
+    if (isMissing(error) || isNotPermitted(error)) return undefined;
     throw isThere(error) ? fileExists(to, error) : error;
   });
+}
+
+/** Whether an adopted file is accepted; without `accept`, whether it can be read. */
+async function isUsable(
+  path: string,
+  maxBytes: number,
+  accept: ((file: Recipe<Uint8Array>) => Promise<boolean>) | undefined,
+): Promise<boolean> {
+  try {
+    if (accept !== undefined) return await accept(recipeOf(path, maxBytes));
+    await access(path, constants.R_OK);
+    return true;
+  } catch (error) {
+    if (isNotPermitted(error)) return false;
+    throw error;
+  }
 }
 
 function snapshotExists(path: string, cause?: unknown): SwingSnapError {

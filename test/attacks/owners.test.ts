@@ -18,6 +18,14 @@ beforeAll(async () => {
   stores = await fileDir();
   await buildStore(join(stores, 'closed'), tinySpec);
   await buildStore(join(stores, 'last-commit'), { ...tinySpec, leaveWal: 'last-commit' });
+  for (const height of [1000, 1001, 1002]) {
+    const generatedKeys = [{ count: 300, valueBytes: 300, seed: 1 }];
+    await buildStore(join(stores, `${height}`), { ...tinySpec, height, generatedKeys });
+    for (const name of ['', 'swingstore.sqlite']) {
+      await chown(join(stores, `${height}`, name), BACKUP, BACKUP);
+    }
+  }
+  await chmod(stores, 0o755);
 });
 afterAll(closeReference);
 
@@ -153,5 +161,71 @@ describe('what root restores', () => {
       Array.from({ length: 3 }, () => ({ uid: owner, gid: ALICE })),
     );
     expect(new Set(Object.values(await ownersIn(home)))).toEqual(new Set([`${owner}:${ALICE}`]));
+  });
+});
+
+/** A snapshot dir of the user who makes backups, and what makes a backup in it. */
+async function snapshotDir() {
+  const dir = await fileDir();
+  await chmod(dir, 0o755);
+  const [D, state] = [join(dir, 'D'), join(dir, 'state')];
+  for (const made of [D, state]) {
+    await mkdir(made, { mode: 0o700 });
+    await chown(made, BACKUP, BACKUP);
+  }
+  const backUp = async (height: number, ...more: string[]) => {
+    const args = ['--state-dir', join(stores, `${height}`), '--snapshot-dir', D, ...more];
+    const env = { SWINGSNAP_STATE_DIR: state };
+    return swingsnapAs(BACKUP, ['retrieve', ...args, '--json'], { env });
+  };
+  return { D, backUp };
+}
+
+describe('an older height of another user', () => {
+  const parts: Record<string, (height: string) => Promise<string[]>> = {
+    'its directory': async (height) => [height],
+    'its manifest': async (height) => [join(height, 'manifest.json')],
+    'its list': async (height) => [join(height, 'entries.jsonl.zst')],
+    'the directory of its chunks': async (height) => [join(height, 'chunks')],
+    'all of its chunks': async (height) =>
+      (await readdir(join(height, 'chunks'))).map((name) => join(height, 'chunks', name)),
+  };
+
+  it.each(Object.keys(parts).flatMap((part) => [BACKUP, 0].map((owner) => [part, owner] as const)))(
+    'is noted, neither reused nor counted, and stops no backup, if this user cannot read %s (user %i)',
+    async (part, owner) => {
+      const { D, backUp } = await snapshotDir();
+      // Each with chunks of its own.
+      for (const height of [1000, 1001]) {
+        expect(await backUp(height, '--no-reuse')).toMatchObject({ exitCode: 0 });
+      }
+      for (const path of (await parts[part]?.(join(D, '1001'))) ?? []) {
+        await chown(path, owner, owner);
+        await chmod(path, 0);
+      }
+      const { exitCode, stdout, stderr } = await backUp(1002, '--keep-last', '2');
+      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+      const told = JSON.parse(stdout) as { notes: string[]; removedHeights: number[] };
+      expect(told.removedHeights).toEqual([]);
+      expect(told.notes).toEqual([
+        expect.stringMatching(/1001(: EACCES| is not whole)/u),
+        expect.stringMatching(/1001 is not counted, and is kept: EACCES/u),
+      ]);
+      expect((await readdir(D)).sort()).toEqual(['1000', '1001', '1002']);
+      expect(await swingsnapAs(BACKUP, ['verify', join(D, '1002')])).toMatchObject({ exitCode: 0 });
+    },
+  );
+
+  it('is noted, and stops no backup, if this user cannot remove it', async () => {
+    const { D, backUp } = await snapshotDir();
+    for (const height of [1000, 1001]) expect(await backUp(height)).toMatchObject({ exitCode: 0 });
+    await chown(join(D, '1000'), 0, 0);
+    const { exitCode, stdout, stderr } = await backUp(1002, '--keep-last', '2');
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toMatchObject({
+      removedHeights: [],
+      notes: [expect.stringMatching(/1000 is not removed: (EACCES|EPERM)/u)],
+    });
+    expect((await readdir(D)).sort()).toEqual(['1000', '1001', '1002']);
   });
 });

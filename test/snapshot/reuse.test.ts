@@ -213,8 +213,10 @@ describe('a snapshot after another', () => {
       await rm(file);
       await writeFile(file, bytes);
     }
-    const { manifest, reused } = await write(dir, after, { pool: latePool });
+    const notes: string[] = [];
+    const { manifest, reused } = await write(dir, after, { pool: latePool, notes });
     expect(reused).toEqual({ chunks: 0, size: 0, rechecked: 0 });
+    expect(notes).toEqual([expect.stringContaining(`${dir}/7 is not whole: chunks/`)]);
     expect(await verify(dir, '8')).toBe(manifest.contentHash);
     expect(await readdir(dir)).toEqual(['7', '8']);
   });

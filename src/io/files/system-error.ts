@@ -43,6 +43,11 @@ export function isMissing(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
+/** Whether this user lacks the permission for a path, or the disk cannot give its content. */
+export function isNotPermitted(error: unknown): boolean {
+  return /^(EACCES|EPERM|EIO)$/u.test(systemCode(error) ?? '');
+}
+
 /** The `code` that Node and better-sqlite3 give their errors. */
 export function systemCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;

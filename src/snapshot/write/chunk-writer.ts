@@ -153,7 +153,10 @@ export class ChunkWriter implements HeldState {
     const size = await this.#staged
       .adopt(chunkFile(chunk), earlier.stored, MAX_CHUNK_FILE_BYTES, recheck ? accept : undefined)
       .catch(refuseDuplicate(entries, artifacts));
-    if (size === undefined) return undefined;
+    if (size === undefined) {
+      earlier.tellUnusable(chunk);
+      return undefined;
+    }
     const digests = entries.map(({ name, size, sha256 }) => ({ name, size, sha256 }));
     return { chunk, size, isReused: true, entries: digests, artifacts };
   }

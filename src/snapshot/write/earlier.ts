@@ -11,7 +11,7 @@ import type { SnapshotStorage, StoredSnapshot } from '../../storage/contract.ts'
 import type { Belief } from '../belief.ts';
 import type { SnapshotEntry } from '../entries.ts';
 import { isFaultOfStored } from '../gone.ts';
-import { heightsAmong } from '../layout.ts';
+import { chunkFile, heightsAmong } from '../layout.ts';
 import { readManifestFile, type ManifestFile, type SnapshotManifest } from '../manifest.ts';
 import { moduleOf, type EntryDigest, type HeldArtifact } from '../module-contract.ts';
 import { planChunks } from '../read/plan-chunks.ts';
@@ -41,11 +41,19 @@ export class EarlierSnapshot {
   readonly #db: Database;
   readonly #findArtifact: Statement;
   readonly #findChunk: Statement;
+  readonly #note: (message: string) => void;
+  #isUnusableTold = false;
 
-  private constructor(stored: StoredSnapshot, height: number, db: Database) {
+  private constructor(
+    stored: StoredSnapshot,
+    height: number,
+    db: Database,
+    note: (message: string) => void,
+  ) {
     this.stored = stored;
     this.height = height;
     this.#db = db;
+    this.#note = note;
     this.#findArtifact = db
       .prepare('SELECT held FROM artifacts WHERE module = ? AND identity = ?')
       .pluck();
@@ -115,7 +123,7 @@ export class EarlierSnapshot {
         CREATE TABLE chunks (entries BLOB PRIMARY KEY, chunk TEXT) WITHOUT ROWID;
       `);
       await index(db, stored, manifest, options);
-      return new EarlierSnapshot(stored, manifest.height, db);
+      return new EarlierSnapshot(stored, manifest.height, db, options.note);
     } catch (error) {
       db.close();
       throw error;
@@ -131,6 +139,15 @@ export class EarlierSnapshot {
   /** The chunk that holds exactly the entries of this {@link signatureOf}, as the SHA-256 of its file. */
   chunkOf(signature: string): string | undefined {
     return this.#findChunk.get(Buffer.from(signature, 'hex')) as string | undefined;
+  }
+
+  /** Call this for a chunk of it that could not be reused. Only the first one is noted. */
+  tellUnusable(chunk: string): void {
+    if (this.#isUnusableTold) return;
+    this.#isUnusableTold = true;
+    this.#note(
+      `${this.stored.location} is not whole: ${chunkFile(chunk)}, and perhaps more, is missing, damaged or not readable, and is packed anew`,
+    );
   }
 
   close(): void {
