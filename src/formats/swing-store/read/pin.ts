@@ -5,16 +5,23 @@ import { holdFiles } from '../../../io/files/held-files.ts';
 import { openDatabase, type Database } from '../../../io/sqlite.ts';
 import { haveOpened, lookAt, type Sight } from './open-files.ts';
 import { refuseOtherNameInUse } from './other-names.ts';
-import { findOtherSchema } from './schema.ts';
+import { findOtherSchema, standInForMissingTables } from './schema.ts';
 import { refuseOddSideFiles, wouldLeaveSideFiles } from './side-files.ts';
 
+/** What a pinned view begins with. */
+interface Begun {
+  /** The value of `host.height`. */
+  readonly rawHeight: unknown;
+  /** Tables that the store's schema lacks. They are read as empty. */
+  readonly missingTables: readonly string[];
+}
+
 /** A view of one commit. SQLite pins it at the first read. */
-export interface Pin {
+export interface Pin extends Begun {
   /** Path of the database without links; later connections use it. */
   readonly database: string;
   readonly db: Database;
   readonly commits: CommitWatch;
-  readonly rawHeight: unknown;
   /** The files before any connection was opened. */
   readonly before: Sight;
   /** The files when the view was pinned. */
@@ -96,12 +103,12 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
     db = openStoreDatabase(database, readonly);
     commits = new CommitWatch(database, readonly);
     commits.begin();
-    const rawHeight = beginAtHeight(db, reportedAs);
+    const begun = beginAtHeight(db, reportedAs);
     // SQLite opens each file by name: if the directory was swapped, the -wal may be missing or belong to another
     // store.
     const sight = lookAt(database);
     if (!haveOpened(CONNECTIONS, before, sight)) throw replaced(reportedAs);
-    return pinOf({ database, db, commits, rawHeight, before, sight });
+    return pinOf({ database, db, commits, ...begun, before, sight });
   } catch (error) {
     commits?.close();
     db?.close();
@@ -141,13 +148,17 @@ function pinOf(pin: Omit<Pin, 'close'>): Pin {
 
 /**
  * Begins a transaction and pins the view by reading the schema, then reads the height.
- * @throws {VerificationError} `NOT_A_STORE` if the tables are not those of a SwingStore
+ * @throws {VerificationError} `NOT_A_STORE` if the tables are not those of a SwingStore, or its text is not UTF-8
  */
-export function beginAtHeight(db: Database, reportedAs: string): unknown {
+export function beginAtHeight(db: Database, reportedAs: string): Begun {
   db.exec('BEGIN');
   const other = findOtherSchema(db);
-  if (other !== undefined) throw notAStore(reportedAs, other);
-  return db.prepare(`SELECT value FROM kvStore WHERE key = 'host.height'`).pluck().get();
+  if (other !== undefined) throw otherSchema(reportedAs, other);
+  const encoding = db.pragma('encoding', { simple: true });
+  if (encoding !== 'UTF-8') throw otherEncoding(reportedAs, String(encoding));
+  const missingTables = standInForMissingTables(db);
+  const height = db.prepare(`SELECT value FROM kvStore WHERE key = 'host.height'`).pluck();
+  return { rawHeight: height.get(), missingTables };
 }
 
 export function replaced(path: string, cause?: unknown): SwingSnapError {
@@ -169,5 +180,24 @@ export function notAStore(path: string, found: string, cause?: unknown): Verific
     found,
     hint: 'name another store with --state-dir, or restore one with: swingsnap restore SOURCE --state-dir <dir> --replace',
     cause,
+  });
+}
+
+function otherSchema(path: string, found: string): VerificationError {
+  return new VerificationError('NOT_A_STORE', 'not a SwingStore that can be read', {
+    path,
+    expected: 'the tables that @agoric/swing-store 0.9.0 and later make (schema 1A or 1B)',
+    found,
+    hint: 'name another store with --state-dir; if it is of an older version, export it with the software that made it, and use that export',
+  });
+}
+
+/** Bytes of keys and values are read without conversion, and in the order of their bytes. */
+function otherEncoding(path: string, found: string): VerificationError {
+  return new VerificationError('NOT_A_STORE', 'the text in the SwingStore is not in UTF-8', {
+    path,
+    expected: 'UTF-8, as in every database that a node makes (PRAGMA encoding)',
+    found,
+    hint: 'name another store with --state-dir, or restore one with: swingsnap restore SOURCE --state-dir <dir> --replace',
   });
 }

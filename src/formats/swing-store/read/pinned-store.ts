@@ -99,6 +99,10 @@ export class PinnedStore {
           hint: 'leave out --height, or name the height that the store is at',
         });
       }
+      if (pin.missingTables.length > 0) {
+        const names = pin.missingTables.join(', ');
+        options.note(`swingstore.sqlite has no table ${names} (an older schema): read as empty`);
+      }
       return new PinnedStore(stateDir, pin, height, copy, options.note);
     } catch (error) {
       pin.close();
@@ -127,7 +131,8 @@ export class PinnedStore {
 
   /** Releases the view, so that the node's `-wal` may shrink. */
   unpin(): void {
-    this.db.exec('ROLLBACK');
+    // Not a rollback, which would end the tables that stand in for missing ones.
+    this.db.exec('COMMIT');
   }
 
   /**
@@ -137,7 +142,8 @@ export class PinnedStore {
   pin(): void {
     if (this.isReplaced) throw replaced(databasePath(this.stateDir));
     this.#pin.commits.begin();
-    this.#height = heightOf(beginAtHeight(this.db, databasePath(this.stateDir)), this.stateDir);
+    const { rawHeight } = beginAtHeight(this.db, databasePath(this.stateDir));
+    this.#height = heightOf(rawHeight, this.stateDir);
   }
 
   /** Whether another file has replaced the database: no node uses this one any more. */
