@@ -69,8 +69,14 @@ function isAlive({ pid, host }: Notice): boolean {
   }
 }
 
+/** @returns undefined if the user has no entry in passwd, or there is no passwd, as in some containers */
 function homeOf(uid: number): string | undefined {
-  const entries = readFileSync('/etc/passwd', 'utf8').split('\n');
-  const fields = entries.map((line) => line.split(':'));
+  let passwd: string;
+  try {
+    passwd = readFileSync('/etc/passwd', 'utf8');
+  } catch {
+    return undefined;
+  }
+  const fields = passwd.split('\n').map((line) => line.split(':'));
   return fields.find((entry) => entry[2] === String(uid))?.[5];
 }
