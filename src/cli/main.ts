@@ -1,5 +1,7 @@
 /** Entry point of the binary: finds the command and runs it. */
 
+// First, because what follows throws at its import for a user without a home.
+import './without-home.ts';
 // Loaded early, because it adds the stdout listener that `main` replaces.
 import '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';

@@ -37,10 +37,9 @@ beforeEach(async () => {
   await chmod(locks, 0o1777);
 });
 
-/** oclif asks passwd for the shell of a user who names none. */
 function envOf(uid: number): Record<string, string> {
   const state = join(dir, `state-${uid}`);
-  return { SHELL: '/bin/sh', SWINGSNAP_LOCK_DIR: locks, SWINGSNAP_STATE_DIR: state };
+  return { SWINGSNAP_LOCK_DIR: locks, SWINGSNAP_STATE_DIR: state };
 }
 
 async function swingsnap(uid: number, ...args: readonly string[]): Promise<Ended> {

@@ -31,9 +31,6 @@ async function giveTo(uid: number, dir: string): Promise<void> {
   }
 }
 
-/** Users without an entry in passwd are asked for it. */
-const SHELL = { SHELL: '/bin/sh' };
-
 interface Told {
   readonly exitCode: number | null;
   readonly notes?: readonly string[];
@@ -54,7 +51,7 @@ async function place() {
     await chown(stateOf(uid), uid, uid);
   }
   const run = async (uid: number, args: readonly string[], state = stateOf(uid)): Promise<Told> => {
-    const env = { SWINGSNAP_STATE_DIR: state, ...SHELL };
+    const env = { SWINGSNAP_STATE_DIR: state };
     const { exitCode, stdout } = await swingsnapAs(uid, [...args, '--json'], { env });
     return { ...(JSON.parse(stdout) as Told), exitCode };
   };

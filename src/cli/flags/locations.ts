@@ -3,6 +3,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
+import { NO_HOME } from '../without-home.ts';
 
 /** The flags as given, without the environment. */
 export interface StateDirFlags {
@@ -10,19 +11,35 @@ export interface StateDirFlags {
   readonly home?: string | undefined;
 }
 
-/** The state dir: `--state-dir`, else `data/agoric` in `--home`, `AGORIC_HOME` or `~/.agoric`. */
+/**
+ * The state dir: `--state-dir`, else `data/agoric` in `--home`, `AGORIC_HOME` or `~/.agoric`.
+ * @throws {UsageError} `NO_HOME` if none is named and the user has no home
+ */
 export function locateStateDir(flags: StateDirFlags, env: NodeJS.ProcessEnv = process.env): string {
   if (flags['state-dir'] !== undefined) return resolve(flags['state-dir']);
   return join(locateHome(flags, env) ?? '', 'data', 'agoric');
 }
 
-/** The home of the node: `--home`, else `AGORIC_HOME`, else `~/.agoric`. Undefined if `--state-dir` is given. */
+/**
+ * The home of the node: `--home`, else `AGORIC_HOME`, else `~/.agoric`. Undefined if `--state-dir` is given.
+ * @throws {UsageError} `NO_HOME` if none is named and the user has no home
+ */
 export function locateHome(
   flags: StateDirFlags,
   env: NodeJS.ProcessEnv = process.env,
 ): string | undefined {
   if (flags['state-dir'] !== undefined) return undefined;
-  return resolve(flags.home ?? variable(env, 'AGORIC_HOME') ?? join(homedir(), '.agoric'));
+  return resolve(flags.home ?? variable(env, 'AGORIC_HOME') ?? usualHome());
+}
+
+function usualHome(): string {
+  const ofUser = homedir();
+  if (ofUser !== NO_HOME) return join(ofUser, '.agoric');
+  throw new UsageError('NO_HOME', 'no node is named, and the user has no home to look for it', {
+    expected: "--home, --state-dir or AGORIC_HOME, or the user's home in HOME or in passwd",
+    found: `user ${process.geteuid?.() ?? 'unknown'} without a home`,
+    hint: "name the node's home with --home <dir>, or the directory of its swingstore.sqlite with --state-dir <dir>",
+  });
 }
 
 /** The state dir, only if a flag names one. For commands where it is optional: the environment alone does not count. */

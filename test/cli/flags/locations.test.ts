@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { chooseSource, locateStateDir, namedStateDir } from '../../../src/cli/flags/locations.ts';
 import { UsageError } from '../../../src/errors.ts';
 
@@ -14,6 +14,14 @@ describe('the state dir', () => {
     const usual = join(homedir(), '.agoric', 'data', 'agoric');
     expect(locateStateDir({}, {})).toBe(usual);
     expect(locateStateDir({}, { AGORIC_HOME: '' })).toBe(usual);
+  });
+
+  it('must be named by a user without a home', () => {
+    vi.stubEnv('HOME', '/nonexistent');
+    expect(() => locateStateDir({}, {})).toThrow(expect.objectContaining({ code: 'NO_HOME' }));
+    expect(locateStateDir({ home: '/h' }, {})).toBe('/h/data/agoric');
+    expect(locateStateDir({}, env)).toBe('/env/home/data/agoric');
+    vi.unstubAllEnvs();
   });
 
   it('is named only by a flag', () => {
