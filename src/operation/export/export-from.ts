@@ -21,6 +21,7 @@ import { ProgressMeter } from '../lock/progress-meter.ts';
 import { RecordKeeper } from '../lock/record-keeper.ts';
 import type { SourceOptions } from '../options.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
+import type { Lookout } from '../store-view/bounds.ts';
 import { withSource } from '../with-source.ts';
 import {
   inExportDirectory,
@@ -74,7 +75,8 @@ export async function exportFrom(options: ExportFromOptions): Promise<ExportedFr
         stop.abort(lookout.signal.reason);
       });
       try {
-        return await exportLocked({ ...options, ...target, signal }, source, { lock, directory });
+        const held = { lock, directory, lookout };
+        return await exportLocked({ ...options, ...target, signal }, source, held);
       } finally {
         lookout.end();
       }
@@ -130,12 +132,13 @@ function refuseMode(source: SwingStoreExport, asked: ArtifactMode | undefined): 
 interface Held {
   readonly lock: OperationLock;
   readonly directory: HeldDirectory;
+  readonly lookout: Lookout;
 }
 
 async function exportLocked(
   options: ExportFromOptions & Target,
   { swingset, path, height }: Source,
-  { lock, directory }: Held,
+  { lock, directory, lookout }: Held,
 ): Promise<ExportSummary> {
   const { exportDir, artifactMode, scratchDir, pool, signal } = options;
   const progress = new ProgressMeter(options.progress ?? noProgress);
@@ -167,6 +170,7 @@ async function exportLocked(
       async () => writeExportDirectory(directory.path, header),
       { progress, signal, pool, scratchDir, artifactMode },
     );
+    lookout.throwIfDue();
     await keeper.stopFollowing();
     await keeper.write({
       state: 'done',

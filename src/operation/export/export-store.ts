@@ -143,6 +143,7 @@ async function exportLocked(
     options.onStarted?.(height);
     keeper.follow(progress);
     const summary = await copyPinned(store, options, signal);
+    lookout.throwIfDue();
     await keeper.stopFollowing();
     const endedAt = new Date().toISOString();
     await keeper.write({
@@ -157,7 +158,7 @@ async function exportLocked(
     const failure = { error: reportOf(error), endedAt: new Date().toISOString() };
     try {
       await rm(directory.at(STOP_FILE), { force: true });
-      // The export is complete, but its record could not be written: it must not pass for done.
+      // The export is complete, but it was discarded or its record could not be written: it must not pass for done.
       if (existsSync(directory.at(MANIFEST_FILE))) {
         await removeHeldExport(directory, { keepDirectory: true });
       }

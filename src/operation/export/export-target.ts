@@ -14,7 +14,7 @@ import type { OperationLock } from '../lock/lock.ts';
 import { readRecord, type OperationRecord } from '../lock/record.ts';
 import { withLock } from '../lock/with-lock.ts';
 import { checkWritable } from '../preflight.ts';
-import { lookOut } from '../store-view/bounds.ts';
+import { lookOut, type Lookout } from '../store-view/bounds.ts';
 
 /**
  * Makes the export directory if it is missing, locks it, removes what a dead swingsnap operation left in it, and runs
@@ -79,11 +79,14 @@ function isOfMaking(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).syscall === 'mkdir';
 }
 
-/** A lookout for a `discard` that asks the operation in `exportDir` to stop. */
+/**
+ * A lookout for a `discard` that asks the operation in `exportDir` to stop. An export looks a last time between its
+ * manifest and its success: a discard that began before is then not missed, and one that begins later finds an export.
+ */
 export function lookOutForDiscard(
   exportDir: Pick<HeldDirectory, 'path'>,
   signal: AbortSignal | undefined,
-): ReturnType<typeof lookOut> {
+): Lookout {
   const stopFile = join(exportDir.path, STOP_FILE);
   // Anything by that name counts, even a dangling link.
   const isAsked = (): boolean => lstatSync(stopFile, { throwIfNoEntry: false }) !== undefined;

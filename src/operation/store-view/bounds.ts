@@ -17,6 +17,8 @@ const LOOK_EVERY_MS = 50;
 /** A signal that a regular check may abort. */
 export interface Lookout {
   readonly signal: AbortSignal;
+  /** Checks once more, and throws what would abort the signal: a process may have stood still between two checks. */
+  readonly throwIfDue: () => void;
   /** Ends the checks, without aborting the signal. */
   end(): void;
 }
@@ -36,6 +38,10 @@ export function lookOut(
   }, LOOK_EVERY_MS);
   return {
     signal: signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]),
+    throwIfDue: () => {
+      const error = look();
+      if (error !== undefined) throw error;
+    },
     end: () => {
       clearInterval(timer);
     },
