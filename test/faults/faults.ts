@@ -101,6 +101,21 @@ export function plainEnv(place: Place): Record<string, string> {
   return { SWINGSNAP_FAULT_MARK: place.mark };
 }
 
+/** The environment in which all processes of a command have the hook. */
+export function faultyEnv(
+  place: Place,
+  fault?: Fault,
+  { shadow = false } = {},
+): Record<string, string> {
+  const { root, log } = place;
+  const plan = { root, log, fault, ...(shadow ? { shadow: place.shadow } : {}) };
+  return {
+    ...plainEnv(place),
+    NODE_OPTIONS: `--import ${hook}`,
+    SWINGSNAP_FAULT: JSON.stringify(plan),
+  };
+}
+
 export async function runFaulty(
   place: Place,
   args: readonly string[],
@@ -109,13 +124,8 @@ export async function runFaulty(
 ): Promise<FaultyRun> {
   await rm(place.log, { force: true });
   const { root, log } = place;
-  const plan = { root, log, fault, ...(shadow ? { shadow: place.shadow } : {}) };
   const result = await runCli(args, {
-    env: {
-      ...plainEnv(place),
-      NODE_OPTIONS: `--import ${hook}`,
-      SWINGSNAP_FAULT: JSON.stringify(plan),
-    },
+    env: faultyEnv(place, fault, { shadow }),
     cwd: root,
     signal: AbortSignal.timeout(PATIENCE_MS),
   });

@@ -21,6 +21,9 @@ export interface Told {
   readonly state?: string;
   readonly path?: string;
   readonly ended?: boolean;
+  readonly gone?: boolean;
+  readonly exportDir?: string;
+  readonly notes?: readonly string[];
   readonly error?: {
     readonly code: string;
     readonly message: string;
@@ -41,10 +44,16 @@ export interface Command {
 /**
  * Starts `swingsnap <args> --json`.
  * @param wrap words before it, for instance of unshare(1)
+ * @param more of the environment
  */
-export function start(args: readonly string[], wrap: readonly string[] = [], cwd = '/'): Command {
+export function start(
+  args: readonly string[],
+  wrap: readonly string[] = [],
+  cwd = '/',
+  more: Readonly<Record<string, string>> = {},
+): Command {
   const [command, ...rest] = [...wrap, process.execPath, runPath, ...args, '--json'];
-  const env = { ...process.env, NO_COLOR: '1', HOME: '/nonexistent' };
+  const env = { ...process.env, NO_COLOR: '1', HOME: '/nonexistent', ...more };
   const child = spawn(command, rest, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

@@ -1,5 +1,5 @@
 /** Removes an export directory, but keeps all files that do not belong to the export. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VerificationError } from '../../errors.ts';
@@ -28,9 +28,11 @@ export interface Removal {
 
 /** Whether `exportDir` is an export, or the remains of an unfinished or partly removed one. */
 export function isExportDirectory(exportDir: string): boolean {
-  return [MANIFEST_FILE, DISCARDED_MANIFEST_FILE, RECORD_FILE, JOURNAL_FILE].some((file) =>
-    existsSync(join(exportDir, file)),
-  );
+  const files = [MANIFEST_FILE, DISCARDED_MANIFEST_FILE, RECORD_FILE, JOURNAL_FILE];
+  if (files.some((file) => existsSync(join(exportDir, file)))) return true;
+  // Of a run that was killed before it had written its record.
+  const names = readdirSync(exportDir);
+  return names.length > 0 && names.every(isTemporary);
 }
 
 /** The manifest of an export whose removal started but did not finish. */

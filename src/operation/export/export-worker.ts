@@ -2,9 +2,11 @@
  * The process that exports. Without `--detach`, it stops when the channel to its command closes, however the command
  * ended. With `--detach`, it runs on its own once it has started.
  */
+import { Worker } from 'node:worker_threads';
 import { InterruptedError, SwingSnapError } from '../../errors.ts';
 import type { Progress } from '../../io/progress.ts';
 import { reportOf } from '../lock/record.ts';
+import { CLEAN_UP_MS } from './end-worker.ts';
 import { exportStore, type ExportRequest } from './export-store.ts';
 import type { FromWorker, ToWorker } from './worker-protocol.ts';
 
@@ -12,6 +14,10 @@ import type { FromWorker, ToWorker } from './worker-protocol.ts';
 const TELL_EVERY_MS = 100;
 
 const stop = new AbortController();
+stop.signal.addEventListener('abort', () => {
+  // A call that a disk never answers keeps the process alive, also within `process.exit`.
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), CLEAN_UP_MS).unref();
+});
 
 process.on('message', (message: ToWorker) => {
   if (message.type === 'stop') stop.abort(new InterruptedError(message.signal));
@@ -32,6 +38,7 @@ async function work(request: ExportRequest): Promise<void> {
       stop.abort(new SwingSnapError('ORPHANED', 'the command that started the export is gone'));
     });
     if (!process.connected) return;
+    watchForOrphan();
   }
   const progress = tellingProgress();
   try {
@@ -50,6 +57,15 @@ async function work(request: ExportRequest): Promise<void> {
     tell({ type: 'failed', error: reportOf(error) });
   }
   if (process.connected) process.disconnect();
+}
+
+function watchForOrphan(): void {
+  // A thread cannot load TypeScript.
+  if (import.meta.url.endsWith('.ts')) return;
+  const watch = new Worker(new URL('orphan-watch.js', import.meta.url), {
+    workerData: process.ppid,
+  });
+  watch.unref();
 }
 
 function tell(message: FromWorker): void {

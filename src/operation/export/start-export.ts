@@ -8,9 +8,11 @@ import { InterruptedError, SwingSnapError } from '../../errors.ts';
 import { removeExportDirectory } from '../../formats/export-directory/remove.ts';
 import { removeEmptyDirectories } from '../../io/files/made-directory.ts';
 import type { Progress } from '../../io/progress.ts';
+import { shellQuote } from '../../io/shell-quote.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
 import { hasEnded, readRecord, ReportedError } from '../lock/record.ts';
 import { withLock } from '../lock/with-lock.ts';
+import { GONE_AFTER_MS, KILL_AFTER_MS, workerStuck } from './end-worker.ts';
 import type { ExportRequest } from './export-store.ts';
 import type { FromWorker, ToWorker } from './worker-protocol.ts';
 
@@ -32,6 +34,7 @@ export interface StartedExport {
 /**
  * Exports in a worker process, and waits for the process to end.
  * @throws as `exportStore`; {@link SwingSnapError} `WORKER_DIED`. The export directory is then as it was.
+ * @throws {StorageError} `WORKER_STUCK` if it is aborted and even SIGKILL does not end the worker
  */
 export async function runExport(options: StartExportOptions): Promise<ExportSummary> {
   const { exportDir } = options.request;
@@ -41,7 +44,7 @@ export async function runExport(options: StartExportOptions): Promise<ExportSumm
     return await worker.done;
   } catch (error) {
     await worker.gone;
-    await clearUpAfter(error, worker.pid, exportDir, missing);
+    await clearUpAfter(error, worker, exportDir, missing);
     throw error;
   }
 }
@@ -61,19 +64,19 @@ export async function startDetachedExport(options: StartExportOptions): Promise<
     return started;
   } catch (error) {
     await worker.gone;
-    await clearUpAfter(error, worker.pid, request.exportDir, missing);
+    await clearUpAfter(error, worker, request.exportDir, missing);
     throw error;
   }
 }
 
-/** Removes what a killed worker could not remove itself. */
+/** Removes what a killed worker could not remove itself; not after our own kill, since the disk may not answer. */
 async function clearUpAfter(
   error: unknown,
-  pid: number,
+  { pid, isKilled }: Worker,
   exportDir: string,
   missing: readonly string[],
 ): Promise<void> {
-  if (!(error instanceof SwingSnapError) || error.code !== WORKER_DIED) return;
+  if (!(error instanceof SwingSnapError) || error.code !== WORKER_DIED || isKilled) return;
   // If another operation is already at work there, it cleans up instead.
   await clearUp(pid, exportDir, missing).catch(() => undefined);
 }
@@ -97,10 +100,17 @@ function missingDirectories(dir: string): string[] {
 
 class Worker {
   readonly #child: ChildProcess;
+  readonly #request: ExportRequest;
+  readonly #progress: Progress;
   /** Resolves when the view is pinned, and rejects if the worker ends before that. */
   readonly started: Promise<StartedExport>;
   readonly done: Promise<ExportSummary>;
+  /** Resolves when the process has ended, or is given up. */
   readonly gone: Promise<void>;
+  /** Whether it had to be killed, because it did not stop when asked. */
+  isKilled = false;
+  /** Fails both promises, and ends the wait for the process. */
+  readonly #stuck = new AbortController();
 
   constructor({ request, progress, signal }: StartExportOptions) {
     // The worker is next to this module, in the sources and in the build.
@@ -113,6 +123,8 @@ class Worker {
       stdio: ['ignore', 'ignore', detached ? 'ignore' : 'inherit', 'ipc'],
     });
     this.#child = child;
+    this.#request = request;
+    this.#progress = progress;
     this.gone = new Promise((resolve) => {
       child.once('exit', () => {
         resolve();
@@ -121,12 +133,16 @@ class Worker {
       child.once('error', () => {
         if (child.pid === undefined) resolve();
       });
+      this.#stuck.signal.addEventListener('abort', () => {
+        resolve();
+      });
     });
     const onAbort = (): void => {
       const reason: unknown = signal?.reason;
       const name =
         reason instanceof InterruptedError && reason.exitCode === 143 ? 'SIGTERM' : 'SIGINT';
       this.#tell({ type: 'stop', signal: name });
+      this.#killLater();
     };
     this.started = new Promise((resolve, reject) => {
       child.on('message', (message: FromWorker) => {
@@ -157,6 +173,9 @@ class Worker {
     this.#child.on('message', (message: FromWorker) => {
       if (message.type === 'failed') reject(new ReportedError(message.error));
     });
+    this.#stuck.signal.addEventListener('abort', () => {
+      reject(this.#stuck.signal.reason as SwingSnapError);
+    });
     this.#child.once('error', (cause) => {
       reject(
         new SwingSnapError('WORKER', 'the export worker cannot be started', {
@@ -175,6 +194,29 @@ class Worker {
     });
   }
 
+  /** Kills a worker that has not stopped after a while, and gives up one that not even this ends. */
+  #killLater(): void {
+    const { exportDir } = this.#request;
+    const kill = setTimeout(() => {
+      this.isKilled = true;
+      this.#child.kill('SIGKILL');
+      this.#progress.note(
+        `killed process ${this.pid} of the export, which did not stop; to remove what it left: swingsnap discard --export-dir ${shellQuote(exportDir)}`,
+      );
+    }, KILL_AFTER_MS);
+    const giveUp = setTimeout(() => {
+      const error = workerStuck(this.pid, exportDir);
+      // The command reports its signal, not this error.
+      this.#progress.note(`${error.message}: ${error.found ?? ''}`);
+      this.letGo();
+      this.#stuck.abort(error);
+    }, KILL_AFTER_MS + GONE_AFTER_MS);
+    void this.gone.then(() => {
+      clearTimeout(kill);
+      clearTimeout(giveUp);
+    });
+  }
+
   #tell(message: ToWorker): void {
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
@@ -185,7 +227,7 @@ class Worker {
 
   /** Lets the worker continue on its own. */
   letGo(): void {
-    this.#child.disconnect();
+    if (this.#child.connected) this.#child.disconnect();
     this.#child.unref();
   }
 }

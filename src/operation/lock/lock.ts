@@ -9,7 +9,7 @@ import { isMissing } from '../../io/files/system-error.ts';
 import { DirectoryLock } from '../../io/locks/directory-lock.ts';
 import { shellQuote } from '../../io/shell-quote.ts';
 import { holderOf, type Holder } from './holder.ts';
-import { PublishedNotice, type Notice } from './notice.ts';
+import { ownNotices, PublishedNotice, type Notice } from './notice.ts';
 
 /** What the caller of {@link lockOperation} knows of the operation. */
 export type NoticeFacts = Omit<Notice, 'pid' | 'host' | 'since'>;
@@ -126,6 +126,19 @@ function ifThere<Result>(look: () => Result): Result | undefined {
 export function operationOn(...paths: readonly string[]): Holder | undefined {
   const held = directoriesOf(paths).find(({ dir }) => ifThere(() => DirectoryLock.isHeldAt(dir)));
   return held && holderOf(held.stat);
+}
+
+/**
+ * The export of this user that is to be made in `exportDir`, as the lock of its store tells: it may not have made the
+ * directory yet, or its disk may not answer. Does not touch `exportDir`.
+ */
+export function exportInto(exportDir: string): Holder | undefined {
+  for (const notice of ownNotices()) {
+    if (notice.exportDir !== exportDir || notice.stateDir === undefined) continue;
+    const holder = operationOn(...lockedPathsOf(notice.stateDir));
+    if (holder?.operation === 'export' && holder.exportDir === exportDir) return holder;
+  }
+  return undefined;
 }
 
 function busy(path: string, holder: Holder): BusyError {

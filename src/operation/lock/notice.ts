@@ -148,8 +148,12 @@ export function readNotice(
   uid: number,
   locked: Identity,
 ): Notice | undefined {
-  if (stateDir === undefined) return undefined;
-  const file = join(stateDir, SUBDIRECTORY, nameFor(locked));
+  return stateDir === undefined
+    ? undefined
+    : readAt(join(stateDir, SUBDIRECTORY, nameFor(locked)), uid);
+}
+
+function readAt(file: string, uid: number): Notice | undefined {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const text = readOwn(file, uid);
     if (text === undefined) return undefined;
@@ -160,6 +164,23 @@ export function readNotice(
     }
   }
   return undefined;
+}
+
+/** All notices of this user, those of dead operations too. */
+export function ownNotices(): Notice[] {
+  const uid = process.geteuid?.();
+  const stateDir = userStateDir();
+  if (stateDir === undefined || uid === undefined) return [];
+  const dir = join(stateDir, SUBDIRECTORY);
+  return namesIn(dir).flatMap((name) => readAt(join(dir, name), uid) ?? []);
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
+  }
 }
 
 function readOwn(file: string, uid: number): string | undefined {
