@@ -36,6 +36,26 @@ export function flockHolders(
         .flatMap((pid) => holderOf(pid) ?? []);
 }
 
+/** Linux. Node has no constant for it. */
+const O_CLOEXEC = 0o2_000_000;
+
+/**
+ * The descriptors above stderr that a program that this process starts would inherit. Node and SQLite close theirs, and
+ * Node also those that it was started with, but only up to 15. Empty if that cannot be known.
+ */
+export function inheritedDescriptors(): number[] {
+  return descriptorsOf('self')
+    .map(Number)
+    .filter((fd) => fd > 2 && !isClosedInPrograms(fd));
+}
+
+function isClosedInPrograms(fd: number): boolean {
+  const text = readOr(() => readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'), '');
+  const flags = /^flags:\t(\d+)$/mu.exec(text)?.[1];
+  // The descriptor of this very look is gone by now.
+  return flags === undefined || (Number.parseInt(flags, 8) & O_CLOEXEC) !== 0;
+}
+
 function processes(): number[] | undefined {
   const names = readOr(() => readdirSync('/proc'), []);
   return names.includes('self')
@@ -43,7 +63,7 @@ function processes(): number[] | undefined {
     : undefined;
 }
 
-function descriptorsOf(pid: number): string[] {
+function descriptorsOf(pid: number | 'self'): string[] {
   return readOr(() => readdirSync(`/proc/${pid}/fd`), []);
 }
 

@@ -1,12 +1,13 @@
 /** `export`: starts a worker process, and waits for it or detaches it. */
 import { fork, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InterruptedError, SwingSnapError } from '../../errors.ts';
 import { removeExportDirectory } from '../../formats/export-directory/remove.ts';
 import { removeEmptyDirectories } from '../../io/files/made-directory.ts';
+import { inheritedDescriptors } from '../../io/files/open-files.ts';
 import type { Progress } from '../../io/progress.ts';
 import { shellQuote } from '../../io/shell-quote.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
@@ -98,6 +99,26 @@ function missingDirectories(dir: string): string[] {
   return missing;
 }
 
+type Stdio = 'ignore' | 'inherit' | 'ipc' | number;
+
+/**
+ * Starts a worker without the descriptors that a wrapper of the command has left open, such as one that holds a lock
+ * (`exec 200>lock; flock 200`): a detached worker would hold it on. Each is replaced by an empty one.
+ */
+function withoutInherited<Child>(own: readonly Stdio[], start: (stdio: Stdio[]) => Child): Child {
+  const stdio = [...own];
+  const empty = openSync('/dev/null', 'r');
+  try {
+    for (const fd of inheritedDescriptors()) {
+      while (stdio.length < fd) stdio.push('ignore');
+      if (fd >= own.length) stdio[fd] = empty;
+    }
+    return start(stdio);
+  } finally {
+    closeSync(empty);
+  }
+}
+
 class Worker {
   readonly #child: ChildProcess;
   readonly #request: ExportRequest;
@@ -118,10 +139,10 @@ class Worker {
       new URL(`export-worker${extname(import.meta.url)}`, import.meta.url),
     );
     const { detached } = request;
-    const child = fork(path, [], {
-      detached,
-      stdio: ['ignore', 'ignore', detached ? 'ignore' : 'inherit', 'ipc'],
-    });
+    const child = withoutInherited(
+      ['ignore', 'ignore', detached ? 'ignore' : 'inherit', 'ipc'],
+      (stdio) => fork(path, [], { detached, stdio }),
+    );
     this.#child = child;
     this.#request = request;
     this.#progress = progress;

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -122,6 +122,31 @@ describe('a detached export', { timeout: 180_000 }, () => {
     setHeight(S, 1001);
     await awaitExport(E, { wait: true, progress: noProgress });
     expect(await status({ exportDir: E })).toMatchObject({ state: 'done', height: 1001 });
+  });
+
+  it('does not hold the lock of a script that has started it', async () => {
+    const { dir, S, E } = await scene('small');
+    const lock = join(dir, 'lock');
+    const script = 'exec 18>"$0.other" 200>"$0" && flock -n 200 && exec "$@"';
+    const flags = ['--detach', '--at-height', '1001'];
+    const args = ['export', '--state-dir', S, '--export-dir', E, ...flags];
+    const { child } = start(args, ['bash', '-c', script, lock]);
+    const { record } = await until(async () => {
+      const found = await fateOf(E);
+      return found?.record.awaitedHeight === undefined ? undefined : found;
+    });
+    const isHeld = (): boolean => spawnSync('flock', ['-n', lock, 'true']).status !== 0;
+    expect(isHeld()).toBe(true);
+    child.kill('SIGKILL');
+    await untilGone(child.pid ?? 0);
+    expect(isRunning(record.pid)).toBe(true);
+    expect(isHeld()).toBe(false);
+    expect(
+      readdirSync(`/proc/${record.pid}/fd`).map((fd) =>
+        readlinkSync(`/proc/${record.pid}/fd/${fd}`),
+      ),
+    ).not.toContain(`${lock}.other`);
+    await discard(E);
   });
 
   it('leaves a record of a failure that its command could not report', async () => {
