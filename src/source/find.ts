@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../errors.ts';
 import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../formats/export-directory/layout.ts';
 import { findStateSync, type FoundStateSync } from '../formats/state-sync/layout.ts';
-import { statIfThere } from '../io/files/stat-if-there.ts';
+import { kindOf, statIfThere } from '../io/files/stat-if-there.ts';
 import {
   CHUNKS_DIR,
   ENTRIES_FILE,
@@ -62,6 +62,7 @@ export function findSource(source: string): FoundSource {
   }
   throw new NotFoundError('NO_SNAPSHOT', 'neither a snapshot nor an export directory', {
     path,
+    found: stat.isDirectory() ? undefined : kindOf(stat),
     expected: `${SNAPSHOT_MANIFEST_FILE}, ${EXPORT_MANIFEST_FILE}, or directories named by heights`,
     hint: 'make one with: swingsnap retrieve --snapshot-dir <dir> --home <node home>',
   });

@@ -67,6 +67,35 @@ describe('directories that are not what their names say', () => {
     });
   });
 
+  it.each([
+    ['verify', ['verify', 'E'], 'export-manifest.json', 'MANIFEST', 3],
+    [
+      'retrieve',
+      ['retrieve', '--export-dir', 'E', '--snapshot-dir', 'D'],
+      'export-manifest.json',
+      'MANIFEST',
+      3,
+    ],
+    ['discard', ['discard', '--export-dir', 'E'], 'export-manifest.json', 'MANIFEST', 3],
+    [
+      'export',
+      ['export', '--state-dir', 'E', '--export-dir', 'X'],
+      'swingstore.sqlite',
+      'STORE_MISSING',
+      5,
+    ],
+    ['verify of one', ['verify', 'E/pipe'], 'pipe', 'NO_SNAPSHOT', 5],
+  ] as const)('do not block %s, which names a pipe', async (_, args, name, code, exitCode) => {
+    const cwd = await tempDir();
+    await mkdir(join(cwd, 'E'));
+    execFileSync('mkfifo', [join(cwd, 'E', name)]);
+    const signal = AbortSignal.timeout(20_000);
+    expect(await runCli([...args, '--json'], { cwd, signal })).toMatchObject({
+      ...{ exitCode, signal: null },
+      json: { error: { code, path: join(cwd, 'E', name), found: 'a pipe' } },
+    });
+  });
+
   it('are reported as a removed export if the manifest disappears during the read', async () => {
     const E = await tempDir();
     await referenceExport(S, E);

@@ -2,10 +2,12 @@
  * `export-manifest.json`, as `export-kernel-db` and the node's Go side write it (`StateSyncManifest` in
  * `cosmic-swingset/src/export-kernel-db.js`, `exportManifest` in `swing_store_exports_handler.go`).
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { NotFoundError, VerificationError } from '../../errors.ts';
+import { SourceFile } from '../../io/files/source-file.ts';
+import { kindOf } from '../../io/files/stat-if-there.ts';
+import { isMissing } from '../../io/files/system-error.ts';
 import { ARTIFACT_MODES, type ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { UNTRUSTED_EXPORT_DATA } from '../../swing-store-export/names.ts';
 import { MANIFEST_FILE } from './layout.ts';
@@ -67,21 +69,38 @@ export function decodeExportManifest(text: string, path: string): ExportManifest
 /**
  * Reads the manifest of an export directory.
  * @throws {NotFoundError} `NO_EXPORT` if there is none
- * @throws {VerificationError} what {@link decodeExportManifest} throws
+ * @throws {VerificationError} what {@link readManifestAt} throws
  */
 export async function readExportManifest(exportDir: string): Promise<ExportManifest> {
   const path = join(exportDir, MANIFEST_FILE);
-  let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    return await readManifestAt(path);
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw cause;
+    if (!isMissing(cause)) throw cause;
     throw new NotFoundError('NO_EXPORT', 'no export in this directory', {
       path,
       hint: 'make one with: swingsnap export --export-dir <dir>',
       cause,
     });
   }
-  return decodeExportManifest(text, path);
+}
+
+/**
+ * Reads the manifest at `path`. Does not wait for a pipe.
+ * @throws {VerificationError} `MANIFEST`, also if it is not a regular file; what {@link decodeExportManifest} throws;
+ *   system errors
+ */
+export async function readManifestAt(path: string): Promise<ExportManifest> {
+  const file = SourceFile.open(path);
+  try {
+    if (!file.stats.isFile()) {
+      throw new VerificationError('MANIFEST', 'the export manifest is not a regular file', {
+        path,
+        found: kindOf(file.stats),
+      });
+    }
+    return decodeExportManifest((await file.readWhole()).toString(), path);
+  } finally {
+    file.close();
+  }
 }

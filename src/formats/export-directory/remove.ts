@@ -1,6 +1,6 @@
 /** Removes an export directory, but keeps all files that do not belong to the export. */
 import { existsSync, readdirSync } from 'node:fs';
-import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { lstat, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 import { inDirectory, type HeldDirectory } from '../../io/files/held-directory.ts';
@@ -8,7 +8,7 @@ import { syncDirectory } from '../../io/files/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/files/scratch.ts';
 import { isExportFile, readJournal } from './journal.ts';
 import { JOURNAL_FILE, MANIFEST_FILE, RECORD_FILE, STOP_FILE } from './layout.ts';
-import { decodeExportManifest, type ExportManifest } from './manifest.ts';
+import { readManifestAt, type ExportManifest } from './manifest.ts';
 
 /**
  * Name of the manifest while its files are being removed: it still lists them, but the directory is no longer an
@@ -39,7 +39,7 @@ export function isExportDirectory(exportDir: string): boolean {
 export async function discardedManifest(exportDir: string): Promise<ExportManifest | undefined> {
   const path = join(exportDir, DISCARDED_MANIFEST_FILE);
   if (!existsSync(path) || existsSync(join(exportDir, MANIFEST_FILE))) return undefined;
-  return decodeExportManifest(await readFile(path, 'utf8'), path);
+  return readManifestAt(path);
 }
 
 /**
@@ -47,7 +47,7 @@ export async function discardedManifest(exportDir: string): Promise<ExportManife
  * It can be called again after a kill. If the manifest is damaged but our record exists, it removes every file whose
  * name an export uses.
  * @param keepDirectory keep the empty directory
- * @throws {VerificationError} what {@link decodeExportManifest} throws, for a damaged manifest without our record;
+ * @throws {VerificationError} what {@link readManifestAt} throws, for a damaged manifest without our record;
  *   nothing is changed then
  */
 export async function removeHeldExport(
@@ -106,7 +106,7 @@ async function filesOfManifest(exportDir: string): Promise<string[]> {
     .find((file) => existsSync(file));
   if (path === undefined) return [];
   try {
-    const { artifacts, data } = decodeExportManifest(await readFile(path, 'utf8'), path);
+    const { artifacts, data } = await readManifestAt(path);
     return [...artifacts.map(([, file]) => file), ...(data === undefined ? [] : [data])];
   } catch (error) {
     if (!(error instanceof VerificationError)) throw error;

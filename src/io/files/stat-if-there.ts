@@ -13,3 +13,11 @@ export function statIfThere(path: string): Stats | undefined {
     throw error;
   }
 }
+
+/** What it is, for messages: `a pipe`. */
+export function kindOf(found: Stats): string {
+  if (found.isFile()) return 'a regular file';
+  if (found.isDirectory()) return 'a directory';
+  if (found.isFIFO()) return 'a pipe';
+  return found.isSocket() ? 'a socket' : 'a device';
+}

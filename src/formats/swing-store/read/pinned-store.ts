@@ -3,7 +3,7 @@
  */
 import { accessSync, constants } from 'node:fs';
 import { NotFoundError, StorageError, SwingSnapError, VerificationError } from '../../../errors.ts';
-import { statIfThere } from '../../../io/files/stat-if-there.ts';
+import { kindOf, statIfThere } from '../../../io/files/stat-if-there.ts';
 import type { Database } from '../../../io/sqlite.ts';
 import { databasePath } from '../layout.ts';
 import { isDatabaseLocked } from '../open-handles.ts';
@@ -208,6 +208,7 @@ function refuseUnreadable(path: string): void {
   if (stat?.isFile() !== true) {
     throw new NotFoundError('STORE_MISSING', 'no SwingStore there', {
       path,
+      found: stat && kindOf(stat),
       hint: 'name the directory that holds swingstore.sqlite with --state-dir, or the node with --home',
     });
   }
