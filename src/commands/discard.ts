@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
-import { directory, stateDirFlags } from '../cli/flags/flags.ts';
+import { silentDirectory, stateDirFlags } from '../cli/flags/flags.ts';
 import { namedSource } from '../cli/flags/locations.ts';
 import { UsageError } from '../errors.ts';
 import { discard, discardExportOf, type Discarded } from '../operation/discard.ts';
@@ -25,7 +25,7 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
   ];
 
   static override flags = {
-    'export-dir': directory({
+    'export-dir': silentDirectory({
       summary: 'Export directory. [env: SWINGSNAP_EXPORT_DIR]',
       exclusive: ['state-dir', 'home'],
       helpValue: 'DIR',

@@ -34,7 +34,7 @@ function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
 export function reportError(error: unknown, command: string): ErrorReport {
   if (error instanceof SwingSnapError) {
     const { code, exitCode } = error;
-    const message = shown(error.message);
+    const message = shown(withoutParser(error.message));
     const path = error.path === undefined ? undefined : shownFact(error.path);
     const [expected, found] = [error.expected, error.found].map(shownFact);
     const hint = error.hint ?? fallbackHint(exitCode, `${command} --help`);
@@ -92,6 +92,11 @@ export function debugLines(error: unknown, env: NodeJS.ProcessEnv): string[] {
     lines.push(stack.split('\n').map(formatLine).join('\n'));
   }
   return lines;
+}
+
+/** oclif adds to the message of what a flag's `parse` throws. Our errors tell the path, and where the help is. */
+function withoutParser(message: string): string {
+  return message.replace(/^Parsing --\S+\s+(?<own>.*)\nSee more help with --help$/su, '$<own>');
 }
 
 /**

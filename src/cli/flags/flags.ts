@@ -9,6 +9,7 @@ import { CLIError } from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import { EXIT_CODES, UsageError } from '../../errors.ts';
 import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
+import { refuseSilent } from '../../io/files/answering.ts';
 import type { AwaitedHeight } from '../../operation/store-view/await-height.ts';
 import { ARTIFACT_MODES, RESTORE_MODES } from '../../swing-store-export/artifact-mode.ts';
 
@@ -67,8 +68,18 @@ const parsePath = async (input: string): Promise<string> => {
   throw new CLIError('expected a path, found nothing', { exit: EXIT_CODES.usage });
 };
 
+/** Rejects a path on a disk that does not answer: a call to it could not be ended. */
+const parseAnswering = async (input: string): Promise<string> => {
+  const path = await parsePath(input);
+  await refuseSilent(path);
+  return path;
+};
+
 /** A path of a directory or a file. */
-export const directory = Flags.custom({ parse: parsePath });
+export const directory = Flags.custom({ parse: parseAnswering });
+
+/** The same for a command that can do something about a disk that does not answer. */
+export const silentDirectory = Flags.custom({ parse: parsePath });
 
 /** Where the SwingStore is: resolve with `locateStateDir`. */
 export const stateDirFlags = {
@@ -190,7 +201,7 @@ export const sourceArg = Args.string({
     'its chunks, the data/snapshots of a node, or an archive made by `snapshots dump`.',
   required: true,
   ignoreStdin: true,
-  parse: parsePath,
+  parse: parseAnswering,
 });
 
 /** A time with its unit: `90s`, `30m`, `2h`; plain digits are seconds. Parsed to milliseconds. */

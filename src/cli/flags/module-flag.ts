@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { CLIError } from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import { EXIT_CODES, UsageError } from '../../errors.ts';
+import { refuseSilent } from '../../io/files/answering.ts';
 import { findWasmDir, holdsByteCode, usualWasmDir, WASM } from '../../modules/wasm/layout.ts';
 import type { NamedPlace } from '../../operation/places.ts';
 import { isModuleName, MODULE_NAMES } from '../../snapshot/module-contract.ts';
@@ -15,11 +16,12 @@ export const moduleFlag = Flags.custom<NamedPlace>({
     'State beside the SwingStore: wasm for contract byte code, files for any directory; may be repeated.',
   helpValue: 'NAME=KIND:DIR',
   multiple: true,
-  parse: (input) => {
+  parse: async (input) => {
     const [, name = '', kind = '', dir = ''] = /^([^=]*)=([^:]*):(.+)$/su.exec(input) ?? [];
     const isKnown = KINDS.some((known) => known === kind);
     if (isKnown && isModuleName(name) && name !== 'swingset') {
-      return Promise.resolve({ name, kind, dir: resolve(dir) });
+      await refuseSilent(dir);
+      return { name, kind, dir: resolve(dir) };
     }
     throw new CLIError(
       `expected NAME=wasm:DIR or NAME=files:DIR with a name of ${MODULE_NAMES} other than swingset, found ${input}`,

@@ -3,6 +3,7 @@
  * be ended: it blocks its thread, and Node waits for its threads before it exits. So another process calls first.
  */
 import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import { StorageError } from '../../errors.ts';
 
 /** In milliseconds. A disk that has to spin up answers within some ten seconds. */
@@ -14,16 +15,16 @@ const PATIENCE_MS = 15_000;
  */
 export async function answers(path: string, patience = PATIENCE_MS): Promise<boolean> {
   const child = spawn('test', ['-e', path], { stdio: 'ignore' });
-  return new Promise((resolve) => {
+  return new Promise((tell) => {
     const timer = setTimeout(() => {
       // It may be beyond the reach of signals: nothing here waits for it any more.
       child.kill('SIGKILL');
       child.unref();
-      resolve(false);
+      tell(false);
     }, patience);
     const answered = (): void => {
       clearTimeout(timer);
-      resolve(true);
+      tell(true);
     };
     child.once('exit', answered);
     child.once('error', answered);
@@ -37,7 +38,7 @@ export async function answers(path: string, patience = PATIENCE_MS): Promise<boo
 export async function refuseSilent(path: string, patience = PATIENCE_MS): Promise<void> {
   if (await answers(path, patience)) return;
   throw new StorageError('NO_ANSWER', 'the file system does not answer', {
-    path,
+    path: resolve(path),
     expected: `an answer within ${patience / 1000} seconds`,
     hint: 'check the disk or the file server that is mounted there, then run it again',
   });
