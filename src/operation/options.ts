@@ -15,8 +15,8 @@ export interface OperationOptions {
 
 /** For an operation that reads a source. */
 export interface SourceOptions extends OperationOptions, Trust {
-  /** Path of a snapshot, a snapshot dir (its newest height is read), an export directory or a state-sync snapshot. */
+  /** Path of a snapshot, a directory of several heights (the newest is read), an export directory or a state-sync snapshot. */
   readonly source: string;
-  /** The height that the source must be at. */
+  /** The height to take from a directory of several; any other source must be at it. */
   readonly height?: number | undefined;
 }

@@ -1,5 +1,5 @@
 /** Runs an operation on a source. */
-import { SwingSnapError } from '../errors.ts';
+import { NotFoundError } from '../errors.ts';
 import { noProgress } from '../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../io/threads/pool.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
@@ -35,14 +35,14 @@ export async function withSource<Result>(
 
 /**
  * Finds and opens a source, which the caller closes.
- * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`; {@link SwingSnapError} `HEIGHT`
+ * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`, `HEIGHT`
  * @throws as `openSource`
  */
 export async function openSourceAt(
   options: SourceOptions,
   { refuse, ...needs }: SourceNeeds & { readonly pool: WorkerPool },
 ): Promise<Source> {
-  const found = findSource(options.source);
+  const found = findSource(options.source, options.height);
   await refuse?.(found);
   const { note } = options.progress ?? noProgress;
   const codec = await loadZstdCodec();
@@ -56,13 +56,13 @@ export async function openSourceAt(
   }
 }
 
-/** @throws {SwingSnapError} `HEIGHT` if a height is expected and the source is at another */
+/** @throws {NotFoundError} `HEIGHT` if a height is expected and the source is at another */
 export function refuseHeight(
   { height, path }: Pick<Source, 'height' | 'path'>,
   expected: number | undefined,
 ): void {
   if (expected === undefined || height === expected) return;
-  throw new SwingSnapError('HEIGHT', 'the source is at another height', {
+  throw new NotFoundError('HEIGHT', 'the source is at another height', {
     path,
     expected,
     found: height,

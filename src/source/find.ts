@@ -3,13 +3,19 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../errors.ts';
 import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../formats/export-directory/layout.ts';
-import { findStateSync, type FoundStateSync } from '../formats/state-sync/layout.ts';
+import {
+  findStateSync,
+  stateSyncHeights,
+  type FoundStateSync,
+} from '../formats/state-sync/layout.ts';
 import { kindOf, statIfThere } from '../io/files/stat-if-there.ts';
+import { listed } from '../io/listed.ts';
 import {
   CHUNKS_DIR,
   ENTRIES_FILE,
   heightsAmong,
   MANIFEST_FILE as SNAPSHOT_MANIFEST_FILE,
+  snapshotName,
 } from '../snapshot/layout.ts';
 import type { StoredSnapshot } from '../storage/contract.ts';
 import { storedDirectory } from '../storage/directory.ts';
@@ -25,11 +31,12 @@ export type FoundSource =
     };
 
 /**
- * @param source a snapshot, a snapshot dir (its newest height is taken), an export directory, or a state-sync snapshot
- * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`
+ * @param source a snapshot, an export directory, a state-sync snapshot, or a directory of several heights
+ * @param height which of several heights to take, by default the newest; ignored where the source is one height
+ * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`; `HEIGHT` if none of several heights is the wanted one
  * @throws {UsageError} `AMBIGUOUS_SOURCE`
  */
-export function findSource(source: string): FoundSource {
+export function findSource(source: string, height?: number): FoundSource {
   const path = resolve(source);
   const stat = statIfThere(path);
   if (stat === undefined) {
@@ -52,14 +59,17 @@ export function findSource(source: string): FoundSource {
     return { form: 'snapshot', path, snapshot: storedDirectory(path) };
   }
   if (isExport) return { form: 'export directory', path };
-  const stateSync = findStateSync(path);
+  const stateSync = findStateSync(path, height);
   if (stateSync !== undefined)
     return { form: 'state-sync snapshot', path: stateSync.path, stateSync };
-  const newest = stat.isDirectory() ? newestHeight(path) : undefined;
-  if (newest !== undefined) {
-    const found = join(path, String(newest));
+  const heights = stat.isDirectory() ? snapshotHeights(path) : [];
+  const taken = height === undefined ? heights[0] : heights.find((each) => each === height);
+  if (taken !== undefined) {
+    const found = join(path, snapshotName(taken));
     return { form: 'snapshot', path: found, snapshot: storedDirectory(found) };
   }
+  if (height !== undefined)
+    refuseOtherHeights(path, height, [...heights, ...stateSyncHeights(path)]);
   throw new NotFoundError('NO_SNAPSHOT', 'neither a snapshot nor an export directory', {
     path,
     found: stat.isDirectory() ? undefined : kindOf(stat),
@@ -68,12 +78,23 @@ export function findSource(source: string): FoundSource {
   });
 }
 
-/** Does not skip a damaged height for an older one: the reader reports the damage. */
-function newestHeight(dir: string): number | undefined {
+/** Highest first. Does not skip a damaged height for an older one: the reader reports the damage. */
+function snapshotHeights(dir: string): number[] {
   const names = readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
     .map(({ name }) => name);
-  return heightsAmong(names).find((height) => !isNoSnapshot(join(dir, String(height))));
+  return heightsAmong(names).filter((height) => !isNoSnapshot(join(dir, snapshotName(height))));
+}
+
+/** @throws {NotFoundError} `HEIGHT` if there are heights, of which none is the wanted one */
+export function refuseOtherHeights(path: string, wanted: number, heights: readonly number[]): void {
+  if (heights.length === 0) return;
+  throw new NotFoundError('HEIGHT', 'there is no such height', {
+    path,
+    expected: wanted,
+    found: listed(heights),
+    hint: 'name one of these heights with --height, or leave it out for the newest',
+  });
 }
 
 /** Whether `dir` visibly holds no file of a snapshot: unrelated directories may have numbers for names. */

@@ -178,7 +178,7 @@ describe('export --from', () => {
     ).toMatchObject({ exitCode: 2, error: { code: 'EXPORT_DIR' } });
     expect(
       await swingsnap('export', '--from', ARCHIVE, ...to, '--height', '7', '--check'),
-    ).toMatchObject({ exitCode: 1, error: { code: 'HEIGHT' } });
+    ).toMatchObject({ exitCode: 5, error: { code: 'HEIGHT' } });
     expect(await swingsnap('export', '--app-hash', APP_HASH, ...to)).toMatchObject({ exitCode: 2 });
     expect(await readdir(dir)).toEqual([]);
   });

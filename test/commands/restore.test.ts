@@ -82,7 +82,7 @@ describe.concurrent('restore', () => {
     ]);
   });
 
-  it('takes the highest height by number, and any other by its path', async () => {
+  it('takes the highest height by number, and any other by its path or by --height', async () => {
     const [one, two] = [join(await fileDir(), 'S'), join(await fileDir(), 'S')];
     expect(await told('restore', snapshots(), '--state-dir', one)).toMatchObject({
       height: 1000,
@@ -91,6 +91,10 @@ describe.concurrent('restore', () => {
     expect(
       await told('restore', join(snapshots(), '900'), '--state-dir', two, '--height', '900'),
     ).toMatchObject({ exitCode: 0, height: 900 });
+    const three = join(await fileDir(), 'S');
+    expect(
+      await told('restore', snapshots(), '--state-dir', three, '--height', '900'),
+    ).toMatchObject({ exitCode: 0, height: 900, source: join(snapshots(), '900') });
   });
 
   it('leaves one file that the reference opens, in WAL mode and owned like its directory', async () => {
@@ -158,8 +162,8 @@ describe.concurrent('restore', () => {
       error: { expected: '0'.repeat(64), found: contentHash },
     });
     expect(await told(...restore, '--height', '999')).toMatchObject({
-      exitCode: 1,
-      error: { code: 'HEIGHT', expected: 999, found: 1000 },
+      exitCode: 5,
+      error: { code: 'HEIGHT', expected: 999, found: '1000, 900' },
     });
     expect(await told(...restore, '--artifact-mode', 'archival')).toMatchObject({
       exitCode: 1,

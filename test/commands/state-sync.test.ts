@@ -96,6 +96,26 @@ describe('a state-sync snapshot', () => {
     expect(covered.stdout).toContain('proved: app hash, and the height by the expected hash');
   });
 
+  it('is taken from a directory of several by --height, which otherwise names those that are there', async () => {
+    const dir = await tempDir();
+    for (const height of [9, 12, 1000]) {
+      await writeChunks(dir, height, 3, [streamOf([storeItem('bank')])]);
+    }
+    const place = join(dir, 'data', 'snapshots');
+    const verify = async (...args: string[]) => swingsnap('verify', place, '--check', ...args);
+    expect(await verify()).toMatchObject({ checked: [{ path: join(place, '1000', '3') }, {}, {}] });
+    expect(await verify('--height', '12')).toMatchObject({
+      exitCode: 0,
+      checked: [{ path: join(place, '12', '3') }, {}, {}],
+    });
+    const none = { code: 'HEIGHT', path: place, expected: 7, found: '1000, 12, 9' };
+    expect(await verify('--height', '7')).toMatchObject({ exitCode: 5, error: none });
+    const stores = ['--format', 'state-sync', '--stores-from', place, '--snapshot-dir', dir];
+    expect(
+      await swingsnap('retrieve', ...stores, '--from', join(fixtures, 'export'), '--height', '7'),
+    ).toMatchObject({ exitCode: 5, error: none });
+  });
+
   it('under the name of a later height gets a note, and is refused by the content hash', async () => {
     const dir = await tempDir();
     const [honest, later] = ['1000', '1001'].map((height) => join(dir, height));
@@ -176,7 +196,7 @@ describe('a state-sync snapshot', () => {
     });
     expect(await swingsnap('verify', ARCHIVE, '--app-hash', 'abc')).toMatchObject({ exitCode: 2 });
     expect(await swingsnap('verify', ARCHIVE, '--quick')).toMatchObject({ exitCode: 2 });
-    expect(await swingsnap('verify', ARCHIVE, '--height', '7')).toMatchObject({ exitCode: 1 });
+    expect(await swingsnap('verify', ARCHIVE, '--height', '7')).toMatchObject({ exitCode: 5 });
     await writeFile(join(dir, '5-3.tar.gz'), 'no archive');
     expect(await swingsnap('verify', join(dir, '5-3.tar.gz'))).toMatchObject({
       exitCode: 3,

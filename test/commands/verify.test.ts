@@ -208,7 +208,7 @@ describe.concurrent('verify', () => {
       exitCode: 3,
       error: { expected: '1'.repeat(64), found: contentHash },
     });
-    expect(await quick('--height', '1')).toMatchObject({ exitCode: 1, error: { expected: 1 } });
+    expect(await quick('--height', '1')).toMatchObject({ exitCode: 5, error: { expected: 1 } });
   });
 
   it('finds and names a missing, changed or truncated chunk, quickly and fully', async () => {
@@ -235,19 +235,33 @@ describe.concurrent('verify', () => {
     }
   });
 
-  it('takes the highest height by number, follows a symlink to a height, and refuses an unexpected height', async () => {
+  it('takes the highest height by number, follows a symlink to a height, and takes any other by --height', async () => {
     const D = await fileDir();
     await symlink(join(operational(), '1000'), join(D, '1000'));
     await cp(operational(), join(D, 'other'), { recursive: true });
     await mkdir(join(D, '.1001-building'));
     expect(await told('verify', D)).toMatchObject({ exitCode: 0, source: join(D, '1000') });
     expect(await told('verify', D, '--height', '1001')).toMatchObject({
-      exitCode: 1,
+      exitCode: 5,
+      error: { code: 'HEIGHT', path: D, expected: 1001, found: '1000' },
+    });
+    expect(await told('verify', join(D, '1000'), '--height', '1001')).toMatchObject({
+      exitCode: 5,
       error: { code: 'HEIGHT', expected: 1001, found: 1000 },
     });
     // Compared as text, 999 is greater.
     await cp(join(operational(), '1000'), join(D, '999'), { recursive: true });
     expect(await told('verify', D)).toMatchObject({ exitCode: 0, source: join(D, '1000') });
+    // The manifest of the copy still says 1000: this is the one that was taken.
+    expect(await told('verify', D, '--height', '999')).toMatchObject({
+      exitCode: 3,
+      error: { path: join(D, '999') },
+    });
+    for (let height = 1; height < 12; height += 1)
+      await mkdir(join(D, String(height), 'chunks'), { recursive: true });
+    expect((await told('verify', D, '--height', '7000')).error?.found).toMatch(
+      /^1000, 999, 11, (?:\d+, ){6}4 and 3 more$/u,
+    );
     // Nothing in there belongs to a snapshot.
     await mkdir(join(D, '2024', 'photos'), { recursive: true });
     expect(await told('verify', D)).toMatchObject({ exitCode: 0, source: join(D, '1000') });

@@ -24,9 +24,10 @@ const ARCHIVE = /^([1-9]\d{0,14})-(\d{1,4})\.tar\.gz$/u;
 /**
  * Finds the state-sync snapshot at a path: an archive, a directory of chunks, of formats, or of heights. If there are
  * several, it returns the newest.
+ * @param height of the snapshot to take from a directory of heights, instead of the newest
  * @returns undefined if there is none
  */
-export function findStateSync(path: string): FoundStateSync | undefined {
+export function findStateSync(path: string, height?: number): FoundStateSync | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isFile() === true) {
     const [, height, format] = ARCHIVE.exec(basename(path)) ?? [];
@@ -34,8 +35,16 @@ export function findStateSync(path: string): FoundStateSync | undefined {
     return { kind: 'archive', path, height: Number(height), format: Number(format) };
   }
   if (stat?.isDirectory() !== true) return undefined;
-  return (
-    findChunks(path) ?? newestBelow(path, (dir) => findChunks(dir) ?? newestBelow(dir, findChunks))
+  const found = findChunks(path) ?? newestBelow(path, findChunks);
+  if (found !== undefined) return found;
+  if (height !== undefined) return newestBelow(join(path, String(height)), findChunks);
+  return newestBelow(path, (dir) => newestBelow(dir, findChunks));
+}
+
+/** The heights in a directory of state-sync snapshots (a node's `data/snapshots`), highest first. */
+export function stateSyncHeights(dir: string): number[] {
+  return numbersBelow(dir).filter(
+    (height) => newestBelow(join(dir, String(height)), findChunks) !== undefined,
   );
 }
 
@@ -52,15 +61,20 @@ function newestBelow(
   dir: string,
   find: (dir: string) => FoundStateSync | undefined,
 ): FoundStateSync | undefined {
-  const numbers = readdirSync(dir, { withFileTypes: true })
-    .filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && NUMBER.test(entry.name))
-    .map(({ name }) => Number(name))
-    .sort((a, b) => b - a);
-  for (const number of numbers) {
+  for (const number of numbersBelow(dir)) {
     const found = find(join(dir, String(number)));
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** The directories in `dir` that are named by numbers, highest first; none if `dir` is not a directory. */
+function numbersBelow(dir: string): number[] {
+  if (statSync(dir, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
+  return readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && NUMBER.test(entry.name))
+    .map(({ name }) => Number(name))
+    .sort((a, b) => b - a);
 }
 
 /**

@@ -61,7 +61,8 @@ export async function checkExportFrom(options: ExportFromOptions): Promise<Check
  * Writes the contents of the source into `exportDir`, as the node's own tools do, and proves on the way that the source
  * is complete and matches its records.
  * @throws {VerificationError} if it does not; the export directory is then as it was
- * @throws {SwingSnapError} `EXPORT_DIR` if that is not empty; `HEIGHT`; `MODE` if the source holds less than requested
+ * @throws {SwingSnapError} `EXPORT_DIR` if that is not empty; `MODE` if the source holds less than requested
+ * @throws {NotFoundError} `HEIGHT`
  * @throws {BusyError} `BUSY` if an operation on the export directory is in progress
  */
 export async function exportFrom(options: ExportFromOptions): Promise<ExportedFrom> {

@@ -91,7 +91,7 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
  * Builds a SwingStore in `stateDir` and writes the other modules, verifies every byte on the way, and installs all of
  * them when they are complete.
  * @throws {VerificationError} if the source fails verification; nothing is left behind
- * @throws {SwingSnapError} `STORE_EXISTS`; `HEIGHT`; `MODE`; {@link UsageError} `NO_PROOF`
+ * @throws {SwingSnapError} `STORE_EXISTS`; `MODE`; {@link NotFoundError} `HEIGHT`; {@link UsageError} `NO_PROOF`
  * @throws {BusyError} `BUSY` if an operation on that store is in progress; `STORE_OPEN` if a process has it open
  */
 export async function restore(options: RestoreOptions): Promise<Restored> {

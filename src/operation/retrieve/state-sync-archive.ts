@@ -2,7 +2,11 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../../errors.ts';
-import { findStateSync, type FoundStateSync } from '../../formats/state-sync/layout.ts';
+import {
+  findStateSync,
+  stateSyncHeights,
+  type FoundStateSync,
+} from '../../formats/state-sync/layout.ts';
 import { repackStateSync, type Repacked } from '../../formats/state-sync/write/repack.ts';
 import { archiveName } from '../../formats/state-sync/write/write-archive.ts';
 import { refuseNoSpace } from '../../io/files/free-space.ts';
@@ -10,7 +14,7 @@ import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.
 import { statIfThere } from '../../io/files/stat-if-there.ts';
 import { noProgress } from '../../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
-import { findSource } from '../../source/find.ts';
+import { findSource, refuseOtherHeights } from '../../source/find.ts';
 import type { Trust } from '../../source/open.ts';
 import type { OperationOptions } from '../options.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
@@ -32,7 +36,7 @@ export interface RetrieveStateSyncOptions extends OperationOptions, Trust {
   readonly wasmDir?: string | undefined;
   /** The directory for the archive. */
   readonly snapshotDir: string;
-  /** The height that both must be at. */
+  /** The height to take from directories of several; both sources must be at it. */
   readonly height?: number | undefined;
   /** Whether to replace another archive of that height. */
   readonly replace?: boolean | undefined;
@@ -66,7 +70,7 @@ export async function checkRetrieveStateSync(options: RetrieveStateSyncOptions):
 
 /**
  * Writes `<snapshotDir>/<height>-<format>.tar.gz`, an archive that `snapshots load` accepts.
- * @throws {NotFoundError} `SOURCE_MISSING`, {@link UsageError} `NO_STORES` if `storesFrom` is not a state-sync snapshot
+ * @throws {NotFoundError} `SOURCE_MISSING`, `HEIGHT`; {@link UsageError} `NO_STORES` if `storesFrom` is not a state-sync snapshot
  * @throws as `repackStateSync` and `withRetrieveSource`; nothing is published then
  */
 export async function retrieveStateSync(
@@ -117,7 +121,7 @@ interface Prepared extends ReadContext {
 
 function prepare(options: RetrieveStateSyncOptions, pool: WorkerPool): Prepared {
   const { storesFrom, snapshotDir, wasmDir, height, progress = noProgress, signal } = options;
-  const found = findStores(storesFrom);
+  const found = findStores(storesFrom, height);
   refuseHeight(found, height);
   if (wasmDir !== undefined && statIfThere(wasmDir)?.isDirectory() !== true) {
     throw new UsageError('NOT_A_DIRECTORY', 'the directory of byte code does not exist', {
@@ -133,10 +137,11 @@ function prepare(options: RetrieveStateSyncOptions, pool: WorkerPool): Prepared 
   return { found, scratchDir, height, pool, progress, signal };
 }
 
-function findStores(storesFrom: string): FoundStateSync {
+function findStores(storesFrom: string, height: number | undefined): FoundStateSync {
   const path = resolve(storesFrom);
-  const found = findStateSync(path);
+  const found = findStateSync(path, height);
   if (found !== undefined) return found;
+  if (height !== undefined) refuseOtherHeights(path, height, stateSyncHeights(path));
   if (statIfThere(path) === undefined) {
     throw new NotFoundError('SOURCE_MISSING', 'nothing there', {
       path,
@@ -156,9 +161,14 @@ function bytesOf({ kind, path }: FoundStateSync): number {
 }
 
 /** The source of the artifacts. A state-sync snapshot is checked against the same AppHash as the stores. */
-function artifactsOf({ source, appHash, memStores }: RetrieveStateSyncOptions): RetrieveSource {
+function artifactsOf({
+  source,
+  height,
+  appHash,
+  memStores,
+}: RetrieveStateSyncOptions): RetrieveSource {
   if (!('from' in source)) return source;
   const { from } = source;
-  const isStateSync = findSource(from).form === 'state-sync snapshot';
+  const isStateSync = findSource(from, height).form === 'state-sync snapshot';
   return isStateSync ? { from, appHash, memStores } : { from };
 }

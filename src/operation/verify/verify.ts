@@ -118,7 +118,7 @@ export interface QuicklyVerified extends HashedChunks {
 /**
  * Only checks that all chunks of a snapshot exist and have the right hash. It compares what the caller expects with
  * what the manifest declares, so it detects a wrong snapshot, but not a forged one.
- * @throws {VerificationError} `SNAPSHOT_DAMAGED`, `HASH_MISMATCH`; {@link SwingSnapError} `HEIGHT`
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED`, `HASH_MISMATCH`; {@link NotFoundError} `HEIGHT`
  * @throws {UsageError} `NO_CHUNKS` for an export directory, whose files have no hashes of their own
  */
 export async function quicklyVerify(options: QuicklyVerifyOptions): Promise<QuicklyVerified> {

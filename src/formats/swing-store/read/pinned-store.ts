@@ -55,7 +55,8 @@ export class PinnedStore {
    * @throws {StorageError} `STORE_UNREADABLE`
    * @throws {BusyError} `STORE_LOCKED` if a process locks out all readers
    * @throws {VerificationError} `NOT_A_STORE`, `SIDE_FILE`, `SUPER_JOURNAL`
-   * @throws {SwingSnapError} `HEIGHT` if it is not at the requested height; `STORE_REPLACED`; `OTHER_NAME`
+   * @throws {NotFoundError} `HEIGHT` if it is not at the requested height
+   * @throws {SwingSnapError} `STORE_REPLACED`; `OTHER_NAME`
    */
   static async open(stateDir: string, options: PinOptions): Promise<PinnedStore> {
     const path = databasePath(stateDir);
@@ -92,7 +93,7 @@ export class PinnedStore {
     try {
       const height = heightOf(pin.rawHeight, stateDir);
       if (options.height !== undefined && height !== options.height) {
-        throw new SwingSnapError('HEIGHT', 'the SwingStore is at another height', {
+        throw new NotFoundError('HEIGHT', 'the SwingStore is at another height', {
           path: databasePath(stateDir),
           expected: options.height,
           found: height,
@@ -229,10 +230,14 @@ function refuseUnreadable(path: string): void {
 function heightOf(raw: unknown, stateDir: string): number {
   const height = Number(raw) || 0;
   if (Number.isSafeInteger(height) && height >= 0) return height;
-  throw new VerificationError('HEIGHT', 'host.height of the SwingStore is not a block height', {
-    path: databasePath(stateDir),
-    expected: 'a whole number from 0 on',
-    found: String(raw).slice(0, 100),
-    hint: 'the store is damaged; restore it with: swingsnap restore SOURCE --state-dir <dir> --replace',
-  });
+  throw new VerificationError(
+    'HOST_HEIGHT',
+    'host.height of the SwingStore is not a block height',
+    {
+      path: databasePath(stateDir),
+      expected: 'a whole number from 0 on',
+      found: String(raw).slice(0, 100),
+      hint: 'the store is damaged; restore it with: swingsnap restore SOURCE --state-dir <dir> --replace',
+    },
+  );
 }

@@ -395,7 +395,7 @@ if (canMount) {
         { surroundings, more: [...more, '--height', '1'] },
       );
       expect({ exitCode: other.exitCode, code: other.error?.code }).toEqual({
-        exitCode: 1,
+        exitCode: 5,
         code: 'HEIGHT',
       });
       await truncate(db, (await stat(db)).size / 2);
@@ -459,7 +459,7 @@ describe.concurrent('the height of a store', () => {
     'is refused if no block can have it: %s',
     async (value) => {
       await expect(heightOf(value)).rejects.toMatchObject({
-        code: 'HEIGHT',
+        code: 'HOST_HEIGHT',
         found: value,
         exitCode: 3,
       });
@@ -470,7 +470,7 @@ describe.concurrent('the height of a store', () => {
     const { S, out } = await place();
     for (const command of COMMANDS) {
       const { exitCode, error } = await run(command, { S, out }, { more: ['--height', '0'] });
-      expect(exitCode).toBe(1);
+      expect(exitCode).toBe(5);
       expect(error).toMatchObject({ code: 'HEIGHT', expected: 0, found: 1000 });
     }
     expect(await run('export', { S, out }, { more: ['--height', '1000'] })).toMatchObject({
