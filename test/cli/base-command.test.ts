@@ -117,7 +117,7 @@ describe('a command that fails', () => {
 
 describe('a command that is used wrongly', () => {
   it.each([
-    ['Missing 1 required arg: source', []],
+    ['SOURCE is missing', []],
     ['Nonexistent flag: --nope', ['x', '--nope']],
     ['Unexpected argument: y', ['x', 'y']],
     ['--height: expected a whole number of at least 0, found -3', ['x', '--height', '-3']],

@@ -56,11 +56,12 @@ describe.concurrent('wrong usage', () => {
     ['retrieve --snapshot-dir D --state-dir S --level 99', 'level'],
     ['retrieve --snapshot-dir D --state-dir S --keep-last x', 'x'],
     ['discard', 'export-dir'],
-    ['restore --state-dir S', 'source'],
+    ['restore --state-dir S', 'SOURCE is missing'],
+    ['restore --module a=files:D --mem-store m --state-dir S', 'SOURCE is missing'],
     ['restore D --state-dir S --expect 123', '123'],
     ['restore D --state-dir S --artifact-mode none', 'operational'],
     ['restore D --state-dir S --require-proof', 'prove'],
-    ['verify', 'source'],
+    ['verify', 'SOURCE is missing'],
     ['verify D --quick --state-dir S', '--quick'],
     ['verify D --state-dir=', 'nothing'],
     ['discard --export-dir=', 'nothing'],
@@ -89,6 +90,20 @@ describe.concurrent('wrong usage', () => {
       expect(await readdir(cwd)).toEqual([]);
     },
   );
+});
+
+describe.concurrent('a flag that may be repeated', () => {
+  it.each([
+    ['--module', 'a=files:A'],
+    ['--mem-store', 'm'],
+  ])('takes one value each time, and leaves SOURCE to the command: %s', async (flag, value) => {
+    const missing = join(await testDir(), 'missing');
+    const { exitCode, stderr } = await runCli(['verify', flag, value, missing]);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 5,
+      stderr: expect.stringContaining(missing) as unknown,
+    });
+  });
 });
 
 describe.concurrent('an error', () => {

@@ -108,7 +108,13 @@ function parserMessage(message: string): string {
     stripVTControlCharacters(message)
       .replace(/\nSee more help with --help/g, '')
       .replace(/^The following errors? occurred:/, '')
+      // The note on flags that take several values: ours take one each time.
+      .replace(/\n\nNote: --[^]*$/, '')
       .replace(/^ {4,}.*\n?/gm, '')
+      .replace(
+        /^Missing 1 required arg:\n(\w+).*$/gm,
+        (_, name: string) => `${name.toUpperCase()} is missing`,
+      )
       .replace(/^(\w+) {2,}.*$/gm, '$1')
       .replace(/^Parsing (--\S+)\s+/, '$1: ')
       .trim(),

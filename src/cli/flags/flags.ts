@@ -149,7 +149,7 @@ export const restoreModeFlag = Flags.option({
 });
 
 export const heightFlag = wholeNumber({
-  summary: 'Fail unless the source is at this block height.',
+  summary: 'Block height: which of several to take; otherwise fail unless the source is at it.',
   helpValue: 'N',
 });
 
@@ -190,6 +190,7 @@ export const trustFlags = {
     summary: 'Memory store that the chain includes in its AppHash; may be repeated.',
     helpValue: 'NAME',
     multiple: true,
+    multipleNonGreedy: true,
   }),
 };
 

@@ -16,6 +16,7 @@ export const moduleFlag = Flags.custom<NamedPlace>({
     'State beside the SwingStore: wasm for contract byte code, files for any directory; may be repeated.',
   helpValue: 'NAME=KIND:DIR',
   multiple: true,
+  multipleNonGreedy: true,
   parse: async (input) => {
     const [, name = '', kind = '', dir = ''] = /^([^=]*)=([^:]*):(.+)$/su.exec(input) ?? [];
     const isKnown = KINDS.some((known) => known === kind);
