@@ -25,12 +25,8 @@ export {
 } from './operation/export/export-store.ts';
 export type { OperationOptions, SourceOptions } from './operation/options.ts';
 export type { NamedPlace } from './operation/places.ts';
-export {
-  restore,
-  type Proof,
-  type Restored,
-  type RestoreOptions,
-} from './operation/restore/restore.ts';
+export type { Proof, ProofOptions } from './operation/proof.ts';
+export { restore, type Restored, type RestoreOptions } from './operation/restore/restore.ts';
 export type {
   ExportDirectorySource,
   LiveStoreSource,

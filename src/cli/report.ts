@@ -2,7 +2,7 @@
 import { appHashQuery } from '../formats/state-sync/open.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
 import type { Check } from '../operation/preflight.ts';
-import type { Proof } from '../operation/restore/restore.ts';
+import type { Proof } from '../operation/proof.ts';
 import type { ModuleResult } from '../source/receive.ts';
 import { formatBytes } from './text/format.ts';
 

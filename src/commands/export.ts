@@ -9,6 +9,7 @@ import {
   exportDirFlag,
   exportFromFlag,
   heightFlag,
+  requireProofFlag,
   scratchDirFlag,
   stateDirFlags,
   storeView,
@@ -54,6 +55,7 @@ interface SourceResult extends ExportSummary {
 
 type Result = ExportResult | SourceResult | StartedResult | CheckResult;
 
+const TRUST_FLAGS = ['app-hash', 'mem-store', 'require-proof'] as const;
 const STORE_FLAGS = ['detach', 'at-height', 'every', 'timeout', 'max-wal', 'max-time'] as const;
 
 export default class Export extends BaseCommand<typeof Export, Result> {
@@ -80,6 +82,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     ...stateDirFlags,
     from: exportFromFlag,
     ...trustFlags,
+    'require-proof': requireProofFlag,
     height: heightFlag,
     'artifact-mode': artifactModeFlag({
       summary:
@@ -104,7 +107,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
     if (flags.from !== undefined) return this.#exportFrom(flags.from);
-    this.refuseFlags(['app-hash', 'mem-store'], '--from', 'the source is a store');
+    this.refuseFlags(TRUST_FLAGS, '--from', 'the source is a store');
     const stateDir = locateStateDir(flags);
     const exportDir = resolve(flags['export-dir']);
     const scratchDir = flags['scratch-dir'];
@@ -146,6 +149,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
       height: flags.height,
       appHash: flags['app-hash'],
       memStores: flags['mem-store'],
+      requireProof: flags['require-proof'],
       scratchDir: flags['scratch-dir'],
       concurrency: flags.concurrency,
       progress,

@@ -6,6 +6,7 @@ import {
   concurrencyFlag,
   gzipLevelFlag,
   heightFlag,
+  requireProofFlag,
   restoreModeFlag,
   scratchDirFlag,
   sourceArg,
@@ -14,16 +15,12 @@ import {
   expectFlag,
 } from '../cli/flags/flags.ts';
 import { locateHome, locateStateDir } from '../cli/flags/locations.ts';
-import { moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
+import { leaveModuleFlag, moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
 import { renderChecks, type CheckResult, renderModules, proofLine } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
-import {
-  checkRestore,
-  restore,
-  type Proof,
-  type RestoredModule,
-} from '../operation/restore/restore.ts';
+import type { Proof } from '../operation/proof.ts';
+import { checkRestore, restore, type RestoredModule } from '../operation/restore/restore.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
 interface RestoreResult extends ExportSummary {
@@ -60,6 +57,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
   static override flags = {
     ...stateDirFlags,
     module: moduleFlag(),
+    'leave-module': leaveModuleFlag,
     'artifact-mode': restoreModeFlag({
       summary:
         'Which artifacts the store must contain. [default: those of the source, else operational]',
@@ -70,7 +68,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     replace: Flags.boolean({
       summary: 'Move an existing store aside, and print the command that brings it back.',
     }),
-    'require-proof': Flags.boolean({ summary: 'Fail if nothing proves the restored state.' }),
+    'require-proof': requireProofFlag,
     paranoid: Flags.boolean({ summary: 'Read the new store again before installing it.' }),
     'scratch-dir': scratchDirFlag,
     'gzip-level': gzipLevelFlag,
@@ -85,6 +83,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       source: this.args.source,
       stateDir,
       modules: placesOf(flags.module, locateHome(flags), 'install'),
+      leaveModules: flags['leave-module'],
       artifactMode: flags['artifact-mode'],
       height: flags.height,
       expect: flags.expect,

@@ -9,6 +9,7 @@ import {
   exportDirOrStoreFlag,
   fromFlag,
   heightFlag,
+  requireProofFlag,
   scratchDirFlag,
   snapshotDirFlag,
   stateDirFlags,
@@ -59,7 +60,7 @@ interface RetrieveResult {
 }
 
 const EXPORT_DIRECTORY_FLAGS = ['keep-export', 'delete-export', 'no-wait'] as const;
-const TRUST_FLAGS = ['app-hash', 'mem-store'] as const;
+const TRUST_FLAGS = ['app-hash', 'mem-store', 'require-proof'] as const;
 const STATE_SYNC_FLAGS = ['stores-from', 'wasm-dir'] as const;
 /** Flags that mean nothing for an archive, or that would remove its sources. */
 const SNAPSHOT_FLAGS = [
@@ -106,6 +107,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     from: fromFlag,
     module: moduleFlag(),
     ...trustFlags,
+    'require-proof': requireProofFlag,
     ...stateSyncFlags,
     height: heightFlag,
     'artifact-mode': artifactModeFlag({
@@ -212,6 +214,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       height: flags.height,
       appHash: flags['app-hash'],
       memStores: flags['mem-store'],
+      requireProof: flags['require-proof'],
       replace: flags.replace,
       scratchDir: flags['scratch-dir'],
       concurrency: flags.concurrency,
@@ -225,10 +228,11 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
   #source(): RetrieveSource {
     const { flags } = this;
     const { from, 'app-hash': appHash, 'mem-store': memStores } = flags;
+    const requireProof = flags['require-proof'];
     if (from !== undefined) {
       this.refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', '--from is given');
       this.refuseFlags(LIVE_STORE_FLAGS, 'a live store', '--from is given');
-      return { from, appHash, memStores };
+      return { from, appHash, memStores, requireProof };
     }
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {

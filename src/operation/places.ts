@@ -11,7 +11,7 @@ import type { ModulePlace } from '../modules/place.ts';
 import { moduleRegistry, type ModuleRegistry } from '../modules/registry.ts';
 import { WASM } from '../modules/wasm/layout.ts';
 import type { StateModule } from '../snapshot/module-contract.ts';
-import type { NamedState } from '../source/source.ts';
+import type { NamedState, Source } from '../source/source.ts';
 import { checkWritable, type Check } from './preflight.ts';
 
 /** Where the state of a module is read or written. */
@@ -67,23 +67,33 @@ export function modulesToRead(
 /**
  * Refuses what can be known to be wrong with places before a source is read.
  * @param mayHold the states that the source may hold beside the SwingStore
+ * @param options the places; and the modules that need none
  * @throws {NotFoundError} `MODULE_MISSING` for a place whose module the source cannot hold
- * @throws {UsageError} `MODULE_KIND` for a place of another kind; {@link VerificationError} `UNKNOWN_MODULE`
+ * @throws {UsageError} `MODULE_KIND` for a place of another kind, `NO_PLACE` for a module without one;
+ *   {@link VerificationError} `UNKNOWN_MODULE`
  */
 export function refuseWrongPlaces(
-  mayHold: readonly NamedState[],
-  places: readonly NamedPlace[],
+  mayHold: Source['mayHold'],
+  {
+    modules: places = [],
+    leaveModules = [],
+  }: {
+    readonly modules?: readonly NamedPlace[] | undefined;
+    readonly leaveModules?: readonly string[] | undefined;
+  },
   registry: ModuleRegistry = moduleRegistry(),
 ): void {
   refuseMissing(mayHold, places);
   for (const state of mayHold) {
-    placeOf(state, places);
+    const place = placeOf(state, places);
+    if (place === undefined && state.isGuess !== true) refuseNoPlace(state, leaveModules);
     registry.make(state.kind, { name: state.name, purpose: 'verify' });
   }
 }
 
 /**
- * Makes a module for each state of a source except `swingset`. A state without a place is only verified, with a note.
+ * Makes a module for each state of a source except `swingset`. A state without a place is only verified, with a note; if
+ * states are installed, it must be one of `leave`.
  * @throws as {@link refuseWrongPlaces}, `checkWritable`
  */
 export function modulesToWrite(
@@ -92,9 +102,11 @@ export function modulesToWrite(
   {
     purpose,
     replace,
+    leave = [],
     note,
     registry = moduleRegistry(),
   }: Pick<ModulePlace, 'purpose' | 'replace'> & {
+    readonly leave?: readonly string[] | undefined;
     readonly note: (message: string) => void;
     readonly registry?: ModuleRegistry;
   },
@@ -103,8 +115,9 @@ export function modulesToWrite(
   return held.map(({ name, kind }) => {
     const place = placeOf({ name, kind }, places);
     if (place === undefined) {
-      if (purpose !== 'verify') {
-        note(`module ${name} (${kind}) has no place to go, and is only verified: see --module`);
+      if (purpose === 'install') refuseNoPlace({ name, kind }, leave);
+      if (purpose === 'compare') {
+        note(`module ${name} (${kind}) has no place here, and is only verified: see --module`);
       }
       return registry.make(kind, { name, purpose: 'verify' });
     }
@@ -124,6 +137,15 @@ function placeOf(
     expected: kind,
     found: place.kind,
     hint: `name its place with --module ${shellQuote(`${name}=${kind}:${place.dir}`)}`,
+  });
+}
+
+/** @throws {UsageError} `NO_PLACE` unless the module may be left out */
+function refuseNoPlace({ name, kind }: NamedState, leave: readonly string[]): void {
+  if (leave.includes(name)) return;
+  throw new UsageError('NO_PLACE', `module ${name} (${kind}) has no place to go`, {
+    expected: `--module ${name}=${kind}:DIR`,
+    hint: `name its directory with --module ${name}=${kind}:DIR, or leave it out with --leave-module ${name}`,
   });
 }
 

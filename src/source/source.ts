@@ -32,7 +32,10 @@ export interface Source {
   /** Its SwingStore, for a verb that needs nothing else. */
   readonly swingset: SwingStoreExport;
   /** The states that it may hold beside the SwingStore, as far as is known on opening. */
-  readonly mayHold: readonly NamedState[];
+  readonly mayHold: readonly (NamedState & {
+    /** Whether only {@link others} knows if it does. */
+    readonly isGuess?: boolean;
+  })[];
   /** What the AppHash proves. Only a state-sync snapshot has it, once its stores are read. */
   readonly proof: AppHashProof | undefined;
   /** The byte code that was read. Only a state-sync snapshot with a store `wasm` has it. */

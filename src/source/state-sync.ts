@@ -41,7 +41,7 @@ class StateSyncSource implements Source {
   readonly path: string;
   readonly height: number;
   readonly swingset: StateSyncExport;
-  readonly mayHold = [BYTE_CODE];
+  readonly mayHold = [{ ...BYTE_CODE, isGuess: true }];
   readonly contentHash = undefined;
   readonly artifactSizes = noSizes;
   readonly #staged: StagedCodes;

@@ -177,24 +177,25 @@ describe('restore', () => {
 
   it('prints what was restored and where', async () => {
     const node = await freshNode();
-    const args = ['restore', snapshots(), '--home', node.home];
-    const { stdout, stderr } = await runCli(args);
+    const args = ['restore', snapshots(), '--home', node.home, '--leave-module', 'ibc'];
+    const { stdout } = await runCli(args);
     expect(stdout).toContain(`  module wasm (wasm)  restored: ${join(node.home, ...WASM)}`);
     expect(stdout).toContain('  module ibc (files)  verified');
-    expect(stderr).toContain('module ibc (files) has no place to go');
   });
 
-  it('verifies a module without a place, and does not install it', async () => {
+  it('refuses a module without a place, unless told to leave it: then it is only verified', async () => {
     const node = await freshNode();
     const S = join(node.dir, 'S');
-    const { exitCode, modules, notes } = await told('restore', snapshots(), '--state-dir', S);
-    expect({ exitCode, notes }).toEqual({
-      exitCode: 0,
-      notes: [
-        expect.stringContaining('module ibc (files)'),
-        expect.stringContaining('module wasm (wasm)'),
-      ] as unknown,
-    });
+    const restore = ['restore', '--leave-module', 'wasm', snapshots(), '--state-dir', S];
+    for (const more of [[], ['--check']]) {
+      expect(await told(...restore, ...more)).toMatchObject({
+        exitCode: 2,
+        error: { code: 'NO_PLACE', expected: '--module ibc=files:DIR' },
+      });
+    }
+    expect(await readdir(node.dir)).toEqual([]);
+    const { exitCode, modules, notes } = await told(...restore, '--leave-module', 'ibc');
+    expect({ exitCode, notes }).toEqual({ exitCode: 0, notes: [] });
     expect(modules).toMatchObject([{ name: 'wasm' }, { name: 'ibc' }, { name: 'swingset' }]);
     expect(await readdir(node.dir)).toEqual(['S']);
   });
@@ -207,7 +208,14 @@ describe('restore', () => {
     await writeFile(join(older, sha256(code!)), code!);
     await writeFile(join(older, sha256('one more')), 'one more');
     const before = (await listTree(older))[sha256('one more')];
-    const { exitCode } = await told('restore', snapshots(), '--home', node.home);
+    const { exitCode } = await told(
+      'restore',
+      snapshots(),
+      '--home',
+      node.home,
+      '--leave-module',
+      'ibc',
+    );
     expect(exitCode).toBe(0);
     const after = await listTree(older);
     expect(Object.keys(after)).toHaveLength(4);

@@ -97,16 +97,19 @@ describe('restore', () => {
     expect((await readdir(place)).sort()).toEqual(checksums.toSorted());
   });
 
-  it('verifies byte code without a place, and does not install it', async () => {
+  it('refuses byte code without a place, unless told to leave it: then it is only verified', async () => {
     const node = await freshNode();
     const S = join(node.dir, 'S');
-    const restored = await told('restore', right, '--state-dir', S);
+    expect(await told('restore', right, '--state-dir', S)).toMatchObject({
+      exitCode: 2,
+      error: { code: 'NO_PLACE', expected: '--module wasm=wasm:DIR' },
+    });
+    expect(await readdir(node.dir)).toEqual([]);
+    const leave = ['--leave-module', 'wasm'];
+    const restored = await told('restore', right, '--state-dir', S, ...leave);
     expect(restored).toMatchObject({
       exitCode: 0,
-      notes: [
-        expect.stringContaining('nothing was proved'),
-        expect.stringContaining('module wasm'),
-      ],
+      notes: [expect.stringContaining('nothing was proved')],
     });
     expect(restored.modules?.[0]).toEqual({ name: 'wasm', kind: 'wasm' });
     expect(await readdir(node.dir)).toEqual(['S']);
@@ -286,7 +289,7 @@ describe('retrieve', () => {
       const verified = await told('verify', source, ...expected);
       expect(verified).toMatchObject({ exitCode: 0, hashes: { contentHash: packed.contentHash } });
     }
-    const S = ['--state-dir', join(node.dir, 'S')];
+    const S = ['--leave-module', 'wasm', '--state-dir', join(node.dir, 'S')];
     const restored = await told('restore', right, ...S, ...expected);
     expect(restored).toMatchObject({ exitCode: 0, proved: 'expected hash' });
     expect(restored.hashes?.contentHash).toBe(packed.contentHash);

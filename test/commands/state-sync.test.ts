@@ -153,6 +153,23 @@ describe('a state-sync snapshot', () => {
       exitCode: 2,
       error: { code: 'NO_PROOF' },
     });
+    const required = ['--require-proof', '--check'];
+    const snapshotDir = ['--snapshot-dir', join(dir, 'D')];
+    for (const command of [
+      ['verify', ARCHIVE],
+      ['export', '--from', ARCHIVE, '--export-dir', join(dir, 'E')],
+      ['retrieve', '--from', ARCHIVE, ...snapshotDir],
+      ['retrieve', '--format', 'state-sync', '--stores-from', ARCHIVE]
+        .concat(['--from', join(fixtures, 'export')])
+        .concat(snapshotDir),
+    ]) {
+      expect(await swingsnap(...command, ...required)).toMatchObject({
+        exitCode: 2,
+        error: { code: 'NO_PROOF' },
+      });
+      const proof = ['--app-hash', APP_HASH];
+      expect(await swingsnap(...command, ...required, ...proof)).toMatchObject({ exitCode: 0 });
+    }
     const from = ['--from', BAD_ARCHIVE, '--app-hash', APP_HASH];
     expect(await swingsnap('retrieve', ...from, '--snapshot-dir', join(dir, 'D'))).toMatchObject({
       exitCode: 3,

@@ -194,6 +194,10 @@ export const trustFlags = {
   }),
 };
 
+export const requireProofFlag = Flags.boolean({
+  summary: 'Fail unless a trusted hash proves the source: --expect or --app-hash.',
+});
+
 /** SOURCE of restore and verify. Never read from stdin: under cron, stdin is a pipe that nothing writes to. */
 export const sourceArg = Args.string({
   name: 'source',

@@ -31,6 +31,14 @@ export const moduleFlag = Flags.custom<NamedPlace>({
   },
 });
 
+/** For restore, where a module without a place is an error. */
+export const leaveModuleFlag = Flags.string({
+  summary: 'Module of the source to verify only, and not to restore; may be repeated.',
+  helpValue: 'NAME',
+  multiple: true,
+  multipleNonGreedy: true,
+});
+
 /**
  * The named places, plus the wasm directory of a node's home.
  * @param home the node's home, if its parts are meant

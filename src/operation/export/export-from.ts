@@ -21,6 +21,7 @@ import { ProgressMeter } from '../lock/progress-meter.ts';
 import { RecordKeeper } from '../lock/record-keeper.ts';
 import type { SourceOptions } from '../options.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
+import { refuseUnproved, type ProofOptions } from '../proof.ts';
 import type { Lookout } from '../store-view/bounds.ts';
 import { withSource } from '../with-source.ts';
 import {
@@ -30,7 +31,7 @@ import {
   refuseOccupied,
 } from './export-target.ts';
 
-export interface ExportFromOptions extends SourceOptions {
+export interface ExportFromOptions extends SourceOptions, Omit<ProofOptions, 'expect'> {
   readonly exportDir: string;
   /** Which artifacts to take; by default those of the source. */
   readonly artifactMode?: ArtifactMode | undefined;
@@ -100,6 +101,7 @@ async function withTarget<Result>(
   work: (source: Source, target: Target) => Promise<Result>,
 ): Promise<Result> {
   const { artifactMode } = options;
+  refuseUnproved(options, 'the AppHash');
   const exportDir = resolve(options.exportDir);
   const needs = {
     scratchDir: chooseScratchDir(options.scratchDir, exportDir),

@@ -1,7 +1,7 @@
 /** `restore`: builds a SwingStore from a source, and installs it together with the other modules of the source. */
 import { existsSync, lstatSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { BusyError, SwingSnapError, UsageError } from '../../errors.ts';
+import { BusyError, SwingSnapError } from '../../errors.ts';
 import { removeDeadBuilds } from '../../formats/swing-store/build/build.ts';
 import {
   refuseExistingStore,
@@ -27,29 +27,25 @@ import { withLock } from '../lock/with-lock.ts';
 import type { SourceOptions } from '../options.ts';
 import { modulesToWrite, refuseWrongPlaces, type NamedPlace } from '../places.ts';
 import { checkWritable, chooseScratchDir, refuseForeignOwner, type Check } from '../preflight.ts';
+import { refuseUnproved, type Proof, type ProofOptions } from '../proof.ts';
 import { withSource } from '../with-source.ts';
 import { readAgain } from './read-again.ts';
 
-export interface RestoreOptions extends SourceOptions {
+export interface RestoreOptions extends SourceOptions, ProofOptions {
   readonly stateDir: string;
   /** Destinations for the states of other modules. */
   readonly modules?: readonly NamedPlace[] | undefined;
+  /** Names of modules that may be without a destination: their states are only verified. */
+  readonly leaveModules?: readonly string[] | undefined;
   /** By default the mode of the source, else `operational`. */
   readonly artifactMode?: RestoreMode | undefined;
-  /** The content hash that the source must have. */
-  readonly expect?: string | undefined;
   /** Moves an existing store, and existing trees of modules, aside instead of refusing. */
   readonly replace?: boolean | undefined;
-  /** Refuses a restore that nothing proves. */
-  readonly requireProof?: boolean | undefined;
   /** Reads the whole new store once more before installing it. */
   readonly paranoid?: boolean | undefined;
   /** zlib level of heap snapshots in the new store, 1 to 9. */
   readonly gzipLevel?: number | undefined;
 }
-
-/** What proves a restored store: the AppHash or the content hash that the caller named, or nothing. */
-export type Proof = 'app hash' | 'expected hash' | 'nothing';
 
 export interface Restored {
   readonly form: SourceForm;
@@ -152,6 +148,7 @@ async function build(source: Source, options: BuildOptions): Promise<Restored> {
   const others = modulesToWrite(await source.others(progress), places, {
     purpose: 'install',
     replace,
+    leave: options.leaveModules,
     note: progress.note,
   });
   const received = await receive(source, destination, others, { ...working, expect });
@@ -179,12 +176,8 @@ function withOwner(module: ModuleResult): RestoredModule {
  * @returns the scratch dir
  */
 async function prepare(options: RestoreOptions): Promise<string> {
-  const { requireProof = false, replace = false, expect, appHash } = options;
-  if (requireProof && expect === undefined && appHash === undefined) {
-    throw new UsageError('NO_PROOF', 'nothing would prove this restore', {
-      hint: 'pass the content hash that retrieve printed (from a source that you trust) with --expect, or the AppHash of a state-sync snapshot with --app-hash',
-    });
-  }
+  const { replace = false } = options;
+  refuseUnproved(options);
   const stateDir = resolve(options.stateDir);
   // These checks run before half an hour of building. Those of the lock, the existing store and open handles are made
   // again later. The lock is only tried and given back. It comes first: a swingsnap operation also has the store open,
@@ -215,7 +208,7 @@ async function refuseUnfit(source: Source, options: RestoreOptions): Promise<Res
       `the new SwingStore may need up to ${most} bytes, but fewer are free at ${resolve(options.stateDir)}`,
     );
   }
-  refuseWrongPlaces(source.mayHold, options.modules ?? []);
+  refuseWrongPlaces(source.mayHold, options);
   return artifactMode;
 }
 

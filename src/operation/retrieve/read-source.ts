@@ -15,6 +15,7 @@ import { awaitExport } from '../export/await-export.ts';
 import { lockedPathsOf } from '../lock/lock.ts';
 import { withLock } from '../lock/with-lock.ts';
 import type { AwaitedHeight } from '../store-view/await-height.ts';
+import { refuseUnproved, type ProofOptions } from '../proof.ts';
 import { watchPin, type PinBounds } from '../store-view/bounds.ts';
 import { openStoreView } from '../store-view/open.ts';
 import { openSourceAt, refuseHeight } from '../with-source.ts';
@@ -37,7 +38,7 @@ export interface LiveStoreSource extends PinBounds {
 }
 
 /** Any readable form. It is not changed. */
-export interface OtherSource extends Trust {
+export interface OtherSource extends Trust, Omit<ProofOptions, 'expect'> {
   readonly from: string;
 }
 
@@ -87,10 +88,11 @@ export async function withRetrieveSource<Result>(
 }
 
 async function withOther<Result>(
-  { from, ...trust }: OtherSource,
+  { from, requireProof, ...trust }: OtherSource,
   context: ReadContext,
   work: Work<Result>,
 ): Promise<Result> {
+  refuseUnproved({ requireProof, ...trust }, 'the AppHash');
   const { scratchDir, pool, progress, signal } = context;
   const needs = { scratchDir, pool, needsExportData: true };
   const source = await openSourceAt({ ...context, ...trust, source: from }, needs);

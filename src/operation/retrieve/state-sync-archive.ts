@@ -18,6 +18,7 @@ import { findSource, refuseOtherHeights } from '../../source/find.ts';
 import type { Trust } from '../../source/open.ts';
 import type { OperationOptions } from '../options.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
+import { refuseUnproved, type ProofOptions } from '../proof.ts';
 import { refuseHeight } from '../with-source.ts';
 import {
   unhurried,
@@ -27,7 +28,8 @@ import {
   type RetrieveSource,
 } from './read-source.ts';
 
-export interface RetrieveStateSyncOptions extends OperationOptions, Trust {
+export interface RetrieveStateSyncOptions
+  extends OperationOptions, Trust, Omit<ProofOptions, 'expect'> {
   /** Provides the artifacts. It is not changed. */
   readonly source: RetrieveSource;
   /** The state-sync snapshot whose stores are taken. */
@@ -121,6 +123,7 @@ interface Prepared extends ReadContext {
 
 function prepare(options: RetrieveStateSyncOptions, pool: WorkerPool): Prepared {
   const { storesFrom, snapshotDir, wasmDir, height, progress = noProgress, signal } = options;
+  refuseUnproved(options, 'the AppHash');
   const found = findStores(storesFrom, height);
   refuseHeight(found, height);
   if (wasmDir !== undefined && statIfThere(wasmDir)?.isDirectory() !== true) {

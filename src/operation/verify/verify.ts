@@ -19,18 +19,17 @@ import { KnownSnapshots } from '../known-snapshots.ts';
 import type { SourceOptions } from '../options.ts';
 import { modulesToWrite, type NamedPlace } from '../places.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
+import { refuseUnproved, type ProofOptions } from '../proof.ts';
 import { withSource } from '../with-source.ts';
 import { compareWithStore, type StoreComparison } from './compare-with-store.ts';
 
-export interface VerifyOptions extends SourceOptions {
+export interface VerifyOptions extends SourceOptions, ProofOptions {
   /** A state dir whose store must hold the export. */
   readonly stateDir?: string | undefined;
   /** Where the states of other modules are, to compare them. */
   readonly modules?: readonly NamedPlace[] | undefined;
   /** By default the mode of the source. */
   readonly artifactMode?: ArtifactMode | undefined;
-  /** The content hash that the source must have. */
-  readonly expect?: string | undefined;
 }
 
 export interface Verified {
@@ -55,6 +54,7 @@ export interface Verified {
  */
 export async function verify(options: VerifyOptions): Promise<Verified> {
   const { progress = noProgress, signal, expect, artifactMode, modules: places = [] } = options;
+  refuseUnproved(options);
   const scratchDir = chooseScratchDir(options.scratchDir);
   return withSource(options, { scratchDir }, async (source, pool) => {
     const purpose = places.length > 0 ? 'compare' : 'verify';
@@ -99,6 +99,7 @@ function destinationOf(
 
 /** Checks whether {@link verify} could start, without reading more than a manifest. Throws the same errors. */
 export async function checkVerify(options: VerifyOptions): Promise<Check[]> {
+  refuseUnproved(options);
   const scratchDir = chooseScratchDir(options.scratchDir);
   const silent = { ...options, progress: noProgress };
   return withSource(silent, { scratchDir }, async (source) => [
@@ -108,7 +109,10 @@ export async function checkVerify(options: VerifyOptions): Promise<Check[]> {
   ]);
 }
 
-export type QuicklyVerifyOptions = Omit<VerifyOptions, 'stateDir' | 'modules' | 'artifactMode'>;
+export type QuicklyVerifyOptions = Omit<
+  VerifyOptions,
+  'stateDir' | 'modules' | 'artifactMode' | 'requireProof'
+>;
 
 export interface QuicklyVerified extends HashedChunks {
   readonly form: SourceForm;
