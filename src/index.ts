@@ -54,7 +54,8 @@ export type { ModuleResult } from './source/receive.ts';
 // The forms of an export, and the copy between them.
 export { openExportDirectory } from './formats/export-directory/open.ts';
 export { writeExportDirectory } from './formats/export-directory/write.ts';
-export { findStateSync, type FoundStateSync } from './formats/state-sync/layout.ts';
+export { findStateSync } from './formats/state-sync/find.ts';
+export type { FoundStateSync } from './formats/state-sync/layout.ts';
 export {
   appHashQuery,
   openStateSync,

@@ -15,7 +15,7 @@ export interface OperationOptions {
 
 /** For an operation that reads a source. */
 export interface SourceOptions extends OperationOptions, Trust {
-  /** Path of a snapshot, a directory of several heights (the newest is read), an export directory or a state-sync snapshot. */
+  /** Path of a snapshot, a directory of several heights (the newest is read), an export directory, a state-sync snapshot or a node's home. */
   readonly source: string;
   /** The height to take from a directory of several; any other source must be at it. */
   readonly height?: number | undefined;

@@ -3,12 +3,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../errors.ts';
 import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../formats/export-directory/layout.ts';
-import {
-  findStateSync,
-  stateSyncHeights,
-  type FoundStateSync,
-} from '../formats/state-sync/layout.ts';
-import { kindOf, statIfThere } from '../io/files/stat-if-there.ts';
+import { findStateSync, stateSyncHeights } from '../formats/state-sync/find.ts';
+import type { FoundStateSync } from '../formats/state-sync/layout.ts';
+import { statIfThere } from '../io/files/stat-if-there.ts';
 import { listed } from '../io/listed.ts';
 import {
   CHUNKS_DIR,
@@ -19,6 +16,7 @@ import {
 } from '../snapshot/layout.ts';
 import type { StoredSnapshot } from '../storage/contract.ts';
 import { storedDirectory } from '../storage/directory.ts';
+import { describe, FORMS } from './describe.ts';
 
 /** The source found at a path. `path` is absolute. */
 export type FoundSource =
@@ -42,7 +40,7 @@ export function findSource(source: string, height?: number): FoundSource {
   if (stat === undefined) {
     throw new NotFoundError('SOURCE_MISSING', 'nothing there', {
       path,
-      hint: 'name a snapshot, a snapshot dir, an export directory or a state-sync snapshot',
+      hint: `name ${FORMS}`,
     });
   }
   const isSnapshot = existsSync(join(path, SNAPSHOT_MANIFEST_FILE));
@@ -68,14 +66,28 @@ export function findSource(source: string, height?: number): FoundSource {
     const found = join(path, snapshotName(taken));
     return { form: 'snapshot', path: found, snapshot: storedDirectory(found) };
   }
+  const ofNode = stat.isDirectory() ? findInNode(path, height) : undefined;
+  if (ofNode !== undefined)
+    return { form: 'state-sync snapshot', path: ofNode.path, stateSync: ofNode };
   if (height !== undefined)
     refuseOtherHeights(path, height, [...heights, ...stateSyncHeights(path)]);
-  throw new NotFoundError('NO_SNAPSHOT', 'neither a snapshot nor an export directory', {
+  const { what, hint } = describe(path, stat);
+  throw new NotFoundError('NO_SNAPSHOT', 'no snapshot, and no other source', {
     path,
-    found: stat.isDirectory() ? undefined : kindOf(stat),
-    expected: `${SNAPSHOT_MANIFEST_FILE}, ${EXPORT_MANIFEST_FILE}, or directories named by heights`,
-    hint: 'make one with: swingsnap retrieve --snapshot-dir <dir> --home <node home>',
+    expected: FORMS,
+    found: what,
+    hint,
   });
+}
+
+/** The state-sync snapshots of a node, by its home or its data directory. */
+function findInNode(path: string, height: number | undefined): FoundStateSync | undefined {
+  for (const place of [join(path, 'data', 'snapshots'), join(path, 'snapshots')]) {
+    const found = findStateSync(place, height);
+    if (found !== undefined) return found;
+    if (height !== undefined) refuseOtherHeights(place, height, stateSyncHeights(place));
+  }
+  return undefined;
 }
 
 /** Highest first. Does not skip a damaged height for an older one: the reader reports the damage. */

@@ -216,8 +216,8 @@ describe('a state-sync snapshot', () => {
     expect(await swingsnap('verify', ARCHIVE, '--height', '7')).toMatchObject({ exitCode: 5 });
     await writeFile(join(dir, '5-3.tar.gz'), 'no archive');
     expect(await swingsnap('verify', join(dir, '5-3.tar.gz'))).toMatchObject({
-      exitCode: 3,
-      error: { code: 'STATE_SYNC_DAMAGED' },
+      exitCode: 5,
+      error: { code: 'NO_SNAPSHOT', found: 'a text file' },
     });
     await mkdir(join(dir, 'snapshots', '12', '3'), { recursive: true });
     expect(await swingsnap('verify', join(dir, 'snapshots', '12', '3'))).toMatchObject({

@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { findStateSync } from '../../src/formats/state-sync/layout.ts';
+import { findStateSync } from '../../src/formats/state-sync/find.ts';
 import { noProgress } from '../../src/io/progress.ts';
 import { inlinePool } from '../../src/io/threads/pool.ts';
 import type { StoreDestination } from '../../src/modules/swingset/destinations.ts';

@@ -2,11 +2,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../../errors.ts';
-import {
-  findStateSync,
-  stateSyncHeights,
-  type FoundStateSync,
-} from '../../formats/state-sync/layout.ts';
+import { findStateSync, stateSyncHeights } from '../../formats/state-sync/find.ts';
+import type { FoundStateSync } from '../../formats/state-sync/layout.ts';
 import { repackStateSync, type Repacked } from '../../formats/state-sync/write/repack.ts';
 import { archiveName } from '../../formats/state-sync/write/write-archive.ts';
 import { refuseNoSpace } from '../../io/files/free-space.ts';
@@ -153,7 +150,7 @@ function findStores(storesFrom: string, height: number | undefined): FoundStateS
   }
   throw new UsageError('NO_STORES', 'only a state-sync snapshot has the stores of a chain', {
     path,
-    expected: 'the chunks of one, the data/snapshots of a node, or <height>-<format>.tar.gz',
+    expected: 'the chunks of one, the data/snapshots of a node, or an archive of snapshots dump',
     hint: 'name one with --stores-from',
   });
 }

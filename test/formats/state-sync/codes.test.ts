@@ -4,7 +4,7 @@ import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
+import { findStateSync } from '../../../src/formats/state-sync/find.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
 import type { ByteCode } from '../../../src/formats/state-sync/payload/code-payload.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-verified.ts';

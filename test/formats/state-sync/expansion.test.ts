@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
+import { findStateSync } from '../../../src/formats/state-sync/find.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
 import { computeAppHash } from '../../../src/formats/state-sync/proof/app-hash.ts';
 import { ItemReader } from '../../../src/formats/state-sync/stream/items.ts';

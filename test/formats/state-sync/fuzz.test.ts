@@ -3,7 +3,7 @@ import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { VerificationError } from '../../../src/errors.ts';
-import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
+import { findStateSync } from '../../../src/formats/state-sync/find.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
 import { proveAppHash, type StoreRoot } from '../../../src/formats/state-sync/proof/app-hash.ts';
 import { nodesIn } from '../../../src/formats/state-sync/proof/hash-nodes.ts';

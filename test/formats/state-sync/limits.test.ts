@@ -6,7 +6,7 @@ import path from 'node:path';
 import { deflateSync, gzipSync, inflateSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
-import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
+import { findStateSync } from '../../../src/formats/state-sync/find.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
 import { copyVerified } from '../../../src/swing-store-export/copy-verified.ts';
 import { nullSink } from '../../../src/swing-store-export/null-sink.ts';

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { findStateSync } from '../../../src/formats/state-sync/layout.ts';
+import { findStateSync } from '../../../src/formats/state-sync/find.ts';
 import { openStateSync } from '../../../src/formats/state-sync/open.ts';
 import { computeAppHash, merkleRoot } from '../../../src/formats/state-sync/proof/app-hash.ts';
 import { nodesIn } from '../../../src/formats/state-sync/proof/hash-nodes.ts';

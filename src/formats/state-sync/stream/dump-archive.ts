@@ -1,29 +1,23 @@
 /**
- * Reads archives of `snapshots dump`: a gzipped tar of `_snapshot`, then the chunks `0`, `1`, … in order. Its hashes
+ * Reads archives of `snapshots dump`: a tar, gzipped unless it was unpacked since, of `_snapshot`, then the chunks `0`, `1`, … in order. Its hashes
  * protect only the transport, because the author of the archive computes them.
  *
- * Source: cosmos-sdk `client/snapshot/dump.go`, `load.go`, `snapshots/types/snapshot.pb.go`.
+ * Source: cosmos-sdk `client/snapshot/dump.go`, `load.go`.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { VerificationError } from '../../../errors.ts';
-import { systemTrouble } from '../../../io/files/system-error.ts';
-import { damaged, type FoundStateSync } from '../layout.ts';
+import { HEAD_BYTES, kindOf } from '../../../io/bytes/known-bytes.ts';
+import { readHead } from '../../../io/files/file-head.ts';
+import { systemCode, systemTrouble } from '../../../io/files/system-error.ts';
+import { damaged, endsEarly, type FoundStateSync } from '../layout.ts';
+import { DESCRIPTION_FILE, decodeDescription, type Description } from './description.ts';
 import { archiveLimit } from './expansion.ts';
-import { ProtoReader } from './proto.ts';
 
 /** Limit of `_snapshot`. The hash of each chunk takes 34 bytes, so this is enough for 300 GB of chunks. */
 const MAX_DESCRIPTION_BYTES = 1024 * 1024;
-
-interface Description {
-  readonly height: number;
-  readonly format: number;
-  readonly chunks: number;
-  readonly hash: string;
-  readonly chunkHashes: readonly string[];
-}
 
 /**
  * The bytes of all chunks of an archive, in order. Each chunk is checked at its end.
@@ -35,13 +29,17 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
   const tar = extract();
   const file = createReadStream(path, { highWaterMark: 1024 * 1024 });
   const gunzip = createGunzip({ chunkSize: 1024 * 1024 });
-  for (const [from, to] of [
-    [file, gunzip],
-    [gunzip, tar],
-  ] as const) {
+  const isGzipped = kindOf(readHead(path, HEAD_BYTES).bytes) === 'gzip';
+  const steps = isGzipped
+    ? ([
+        [file, gunzip],
+        [gunzip, tar],
+      ] as const)
+    : ([[file, tar]] as const);
+  for (const [from, to] of steps) {
     from.on('error', (error: Error) => to.destroy(error));
+    from.pipe(to);
   }
-  file.pipe(gunzip).pipe(tar);
   const limit = archiveLimit(path);
   gunzip.on('data', ({ length }: Buffer) => {
     limit.taken = gunzip.bytesWritten;
@@ -57,7 +55,7 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
   try {
     for await (const entry of tar) {
       const { name, type } = entry.header;
-      const expected = description === undefined ? '_snapshot' : String(next);
+      const expected = description === undefined ? DESCRIPTION_FILE : String(next);
       // Check this first: tar-stream never ends the content of a directory whose header gives a size.
       if (name !== expected || type !== 'file') {
         damaged('the archive holds an unexpected entry', {
@@ -81,6 +79,8 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
     }
   } catch (cause) {
     if (cause instanceof VerificationError || systemTrouble(cause) !== undefined) throw cause;
+    const { chunks } = description ?? {};
+    if (isEarlyEnd(cause)) endsInChunk(path, file.bytesRead, chunks, next, cause);
     damaged('the archive cannot be read', { path, cause, found: messageOf(cause) });
   } finally {
     file.destroy();
@@ -88,6 +88,8 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
     tar.destroy();
   }
   if (next !== description?.chunks) {
+    // A tar without gzip that was cut between two entries.
+    if (!isGzipped) endsInChunk(path, file.bytesRead, description?.chunks, next);
     damaged('the archive lacks chunks', {
       path,
       expected: description?.chunks,
@@ -96,6 +98,23 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
   }
   refuseOther(path, description.hash, whole.digest('hex'));
   return description.hash;
+}
+
+/** Whether gzip or tar say that their input ended too soon. */
+function isEarlyEnd(error: unknown): boolean {
+  return systemCode(error) === 'Z_BUF_ERROR' || messageOf(error) === 'Unexpected end of data';
+}
+
+function endsInChunk(
+  path: string,
+  bytes: number,
+  chunks: number | undefined,
+  whole: number,
+  cause?: unknown,
+): never {
+  const expected = chunks === undefined ? undefined : `${chunks} chunks`;
+  const found = chunks === undefined ? undefined : `${whole} whole chunks`;
+  return endsEarly('the archive', path, bytes, { expected, found, cause });
 }
 
 /**
@@ -108,49 +127,6 @@ export async function readArchiveHash(found: FoundStateSync): Promise<string> {
     const next = await chunks.next();
     if (next.done === true) return next.value;
   }
-}
-
-function decodeDescription(bytes: Buffer, { path, height, format }: FoundStateSync): Description {
-  const where = `${path}: _snapshot`;
-  const reader = new ProtoReader(bytes, where);
-  const description = { height: 0, format: 0, chunks: 0, hash: '', chunkHashes: [] as string[] };
-  while (!reader.isAtEnd) {
-    const field = reader.field({ 1: 0, 2: 0, 3: 0, 4: 2, 5: 2 });
-    if (field === 1) description.height = reader.nonZero();
-    else if (field === 2) description.format = reader.nonZero();
-    else if (field === 3) description.chunks = reader.nonZero();
-    else if (field === 4) description.hash = Buffer.from(reader.lengthDelimited()).toString('hex');
-    else description.chunkHashes = decodeHashes(reader.lengthDelimited(), where);
-  }
-  if (description.height !== height || description.format !== format) {
-    damaged('the archive does not hold the snapshot that it is named after', {
-      path,
-      expected: `${height}-${format}`,
-      found: `${description.height}-${description.format}`,
-      hint: 'rename it if only the name is wrong; otherwise get it again',
-    });
-  }
-  if (description.chunks !== description.chunkHashes.length) {
-    damaged('the number of chunks in the archive differs from its number of hashes', {
-      path,
-      expected: description.chunks,
-      found: description.chunkHashes.length,
-    });
-  }
-  return description;
-}
-
-/** Decodes `Metadata`, whose only field repeats once per chunk. */
-function decodeHashes(bytes: Buffer, where: string): string[] {
-  const hashes: string[] = [];
-  let at = 0;
-  while (at < bytes.length) {
-    const reader = new ProtoReader(bytes, where, at);
-    reader.field({ 1: 2 });
-    hashes.push(Buffer.from(reader.lengthDelimited()).toString('hex'));
-    at = reader.at;
-  }
-  return hashes;
 }
 
 async function readSmall(entry: AsyncIterable<unknown>, path: string): Promise<Buffer> {

@@ -2,8 +2,8 @@
 import { createInflate, type Inflate, type ZlibOptions } from 'node:zlib';
 import { VerificationError } from '../../../errors.ts';
 import type { ExpansionLimit } from '../../../io/bytes/expansion-limit.ts';
-import { systemTrouble } from '../../../io/files/system-error.ts';
-import { damaged } from '../layout.ts';
+import { systemCode, systemTrouble } from '../../../io/files/system-error.ts';
+import { damaged, endsEarly } from '../layout.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 /** Large enough to keep inflating while this thread hashes. */
@@ -47,6 +47,9 @@ export async function* inflate(
     behind((await feeding) - stream.bytesWritten);
   } catch (cause) {
     if (cause instanceof VerificationError || systemTrouble(cause) !== undefined) throw cause;
+    if (systemCode(cause) === 'Z_BUF_ERROR') {
+      endsEarly('its chunks', location, stream.bytesWritten, { cause });
+    }
     damaged('the chunks are not one complete zlib stream', {
       path: location,
       found: cause instanceof Error ? cause.message : String(cause),

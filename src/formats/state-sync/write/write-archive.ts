@@ -9,7 +9,7 @@ import { syncDirectory, writeDurably, writeFully } from '../../../io/files/publi
 import { TEMPORARY_PREFIX } from '../../../io/files/scratch.ts';
 import { statIfThere } from '../../../io/files/stat-if-there.ts';
 import { WorkDirectory } from '../../../io/files/work-directory.ts';
-import { findStateSync } from '../layout.ts';
+import { findStateSync } from '../find.ts';
 import type { Chunks, ChunkStream } from '../stream/chunk-stream.ts';
 import { readArchiveHash } from '../stream/dump-archive.ts';
 import { bytesField, numberField } from '../stream/encode-item.ts';
@@ -23,7 +23,7 @@ export interface ArchiveContent {
   readonly chunks: Chunks;
 }
 
-/** The file name by which `findStateSync` recognizes an archive. */
+/** The usual file name of an archive. */
 export function archiveName(height: number, format: number): string {
   return `${height}-${format}.tar.gz`;
 }
@@ -75,10 +75,9 @@ async function writeArchive(file: FileHandle, content: ArchiveContent): Promise<
 
 /** @returns undefined if the archive is damaged */
 async function hashOfArchive(path: string): Promise<string | undefined> {
-  const found = findStateSync(path);
-  if (found === undefined) return undefined;
   try {
-    return await readArchiveHash(found);
+    const found = findStateSync(path);
+    return found?.kind === 'archive' ? await readArchiveHash(found) : undefined;
   } catch (error) {
     if (error instanceof VerificationError) return undefined;
     throw error;
