@@ -85,9 +85,9 @@ export function refuseWrongPlaces(
 ): void {
   refuseMissing(mayHold, places);
   for (const state of mayHold) {
+    registry.make(state.kind, { name: state.name, purpose: 'verify' });
     const place = placeOf(state, places);
     if (place === undefined && state.isGuess !== true) refuseNoPlace(state, leaveModules);
-    registry.make(state.kind, { name: state.name, purpose: 'verify' });
   }
 }
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { databasePath } from '../formats/swing-store/layout.ts';
 import { firstTarEntry, gunzipHead, HEAD_BYTES, kindOf } from '../io/bytes/known-bytes.ts';
 import { readHead } from '../io/files/file-head.ts';
-import { statIfThere } from '../io/files/stat-if-there.ts';
+import { kindOf as specialKindOf, statIfThere } from '../io/files/stat-if-there.ts';
 import { listed } from '../io/listed.ts';
 import { shellQuote } from '../io/shell-quote.ts';
 
@@ -25,8 +25,7 @@ const RESTIC_FILES = ['config', 'data', 'index', 'keys', 'snapshots'];
 export function describe(path: string, stat: Stats): Description {
   if (stat.isDirectory()) return describeDirectory(path);
   if (stat.isFile()) return describeFile(path);
-  const special = stat.isFIFO() ? 'a pipe' : stat.isSocket() ? 'a socket' : 'a device';
-  return { what: special, hint: `a source is read more than once: ${NAME_ONE}` };
+  return { what: specialKindOf(stat), hint: `a source is read more than once: ${NAME_ONE}` };
 }
 
 function describeDirectory(path: string): Description {

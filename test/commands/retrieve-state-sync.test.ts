@@ -278,7 +278,7 @@ describe('nothing is written', () => {
     const source = ['--export-dir', EXPORT];
     const other = ['--app-hash', '00'.repeat(32)];
     await refused('APP_HASH', 3, ...storesFrom, ...source, ...other);
-    await refused('HEIGHT', 1, ...storesFrom, ...source, '--height', '7');
+    await refused('HEIGHT', 5, ...storesFrom, ...source, '--height', '7');
     const bare = makeChain(HEIGHT, { bank: someLeaves(9, 1) });
     const without = await chunksWith([], bare);
     await refused('NO_EXPORT_DATA', 3, '--stores-from', without, ...source);

@@ -2,7 +2,7 @@
  * Opens a SwingStore's database for reading, pinned at one commit, without changing a byte of it.
  */
 import { accessSync, constants } from 'node:fs';
-import { NotFoundError, StorageError, SwingSnapError, VerificationError } from '../../../errors.ts';
+import { NotFoundError, StorageError, VerificationError } from '../../../errors.ts';
 import { kindOf, statIfThere } from '../../../io/files/stat-if-there.ts';
 import type { Database } from '../../../io/sqlite.ts';
 import { databasePath } from '../layout.ts';
