@@ -22,7 +22,7 @@ const items = fc.array(
 );
 const heap = fc.record({ size: fc.integer({ min: 0, max: 400 }), seed: fc.nat(1000) });
 
-/** A heap snapshot is taken between two spans, so the last one of an incarnation has none. */
+/** A heap snapshot is taken between two spans, so the last span of an incarnation has none. */
 const incarnation: fc.Arbitrary<IncarnationSpec> = fc
   .record(
     {
@@ -34,12 +34,14 @@ const incarnation: fc.Arbitrary<IncarnationSpec> = fc
     { requiredKeys: ['before', 'last'] },
   )
   .map(({ before, last, ...keep }) => {
-    // Two heap snapshots at one position would be one.
+    // The added item keeps two heap snapshots from having one position, where they would be one.
     const spans: SpanSpec[] = before.map((span) => ({ ...span, items: [...span.items, '{}'] }));
     return { spans: [...spans, last], ...keep };
   });
 
-/** An upgrade starts a span where the last one ended: that one must hold something, or both begin alike. */
+/**
+ * An upgrade starts a span where the last one ended. That one must hold an item, or both would start at one position.
+ */
 const upgradable = ({ spans, ...keep }: IncarnationSpec): IncarnationSpec => ({
   ...keep,
   spans: spans.map((span, i) =>

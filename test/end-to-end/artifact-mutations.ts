@@ -16,7 +16,7 @@ const flip = (bytes: Buffer): Buffer => {
 const firstBundle = (names: Iterable<string>): string =>
   [...names].find((name) => name.startsWith('bundle.'))!;
 
-/** The same change in a mode that needs the artifact, and in one that does not. */
+/** The same change of an artifact in use, and of a historical one in a mode that needs it and in one that does not. */
 const neededAndNot = (
   what: string,
   needed: string,
@@ -74,7 +74,7 @@ const content: Mutation[] = [
   ...neededAndNot('span emptied', SPAN, OLD_SPAN, (f, n) => {
     f.artifact(n, () => '');
   }),
-  ...neededAndNot('span with two items exchanged', SPAN, OLD_SPAN, (f, n) => {
+  ...neededAndNot('span with two items swapped', SPAN, OLD_SPAN, (f, n) => {
     f.artifact(n, (b) => `${b.toString().split('\n').slice(0, -1).reverse().join('\n')}\n`);
   }),
   ...neededAndNot('span with a blank line at its end', SPAN, OLD_SPAN, (f, n) => {
@@ -107,7 +107,7 @@ const content: Mutation[] = [
     },
   })),
   ...['\u0000', '\u0085', '\u200b', '\u007f'].map((notSpace): Mutation => ({
-    what: `span whose lines end in ${JSON.stringify(notSpace)}, which is no white space`,
+    what: `span whose lines end in ${JSON.stringify(notSpace)}, which is not white space`,
     verdict: 'refused',
     change: (f) => {
       f.artifact(SPAN, (b) => b.toString().replaceAll('\n', `${notSpace}\n`));
@@ -135,7 +135,7 @@ const content: Mutation[] = [
     },
   },
   {
-    what: 'two heap snapshots exchanged',
+    what: 'two heap snapshots swapped',
     verdict: 'refused',
     change: (f) => {
       f.refileArtifact(HEAP, 'snapshot.v2.1');
@@ -181,7 +181,7 @@ const presence: Mutation[] = [
       },
     },
     {
-      what: `${name} not listed, its file there`,
+      what: `${name} not listed, its file present`,
       verdict: 'refused',
       change: (f) => {
         const bytes = f.files.get(name)!;
@@ -283,7 +283,7 @@ const names: Mutation[] = [
   extra('of an unknown kind', 'module.v1.1'),
   extra('with no kind', ''),
   extra('called UNTRUSTED-EXPORT-DATA', 'UNTRUSTED-EXPORT-DATA'),
-  extra('called by an integer', '7'),
+  extra('whose name is an integer', '7'),
   extra('called __proto__', '__proto__'),
   extra('with too few parts', 'snapshot.v1'),
   extra('with too few parts: a span', 'transcript.v1.9'),
@@ -311,7 +311,7 @@ const names: Mutation[] = [
     },
   },
   {
-    what: 'two heap snapshots with exchanged names',
+    what: 'two heap snapshots with swapped names',
     verdict: 'refused',
     change: (f) => {
       f.renameArtifact(HEAP, 'x');

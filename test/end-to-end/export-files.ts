@@ -1,4 +1,4 @@
-/** An export directory in memory, for tests that change one thing in it and ask who still takes it. */
+/** An export directory in memory, for tests that change one thing in it and ask who still accepts it. */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -11,7 +11,7 @@ export class ExportFiles {
   /** Written as JSON, unless {@link rawManifest} is set. */
   manifest: LooseManifest;
   rawManifest: string | Buffer | undefined;
-  /** By file name; without the manifest. */
+  /** By file name, without the manifest. */
   readonly files: Map<string, Buffer>;
 
   private constructor(manifest: LooseManifest, files: Map<string, Buffer>) {
@@ -68,7 +68,7 @@ export class ExportFiles {
     this.lines = [...lines, ...this.lines];
   }
 
-  /** Appends entries; a value of undefined gives a pair without one. */
+  /** Appends entries. An entry whose value is undefined becomes a list of its key alone. */
   add(...entries: readonly (readonly [key: string, value?: unknown])[]): void {
     this.append(...entries.map((entry) => JSON.stringify(entry)));
   }
@@ -116,24 +116,24 @@ export class ExportFiles {
     this.files.set(name, Buffer.from(change(bytes)));
   }
 
-  /** Takes an artifact out of the manifest, and its file away. */
+  /** Removes an artifact from the manifest, and its file. */
   dropArtifact(name: string): void {
     if (!this.files.delete(name)) throw new Error(`the export has no artifact ${name}`);
     this.manifest.artifacts = this.manifest.artifacts.filter(([other]) => other !== name);
   }
 
-  /** Lists an artifact; its file has the same name unless `file` says otherwise. */
+  /** Adds an artifact to the manifest, and its file. By default the file has the name of the artifact. */
   addArtifact(name: string, bytes: Buffer | string, file = name): void {
     this.files.set(file, Buffer.from(bytes));
     this.manifest.artifacts.push([name, file]);
   }
 
-  /** Gives an artifact another name in the manifest; its file stays. */
+  /** Gives an artifact another name in the manifest. Its file stays. */
   renameArtifact(name: string, to: string): void {
     this.#listed(name)[0] = to;
   }
 
-  /** Has the manifest name another file for an artifact. */
+  /** Makes the manifest name another file for an artifact. */
   refileArtifact(name: string, file: string): void {
     this.#listed(name)[1] = file;
   }

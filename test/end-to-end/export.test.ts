@@ -1,4 +1,4 @@
-/** `export`, held against the reference's `export-kernel-db`: the same files, bytes and refusals. */
+/** Compares `export` with the reference's `export-kernel-db`: the same files, bytes and refusals. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -50,7 +50,7 @@ beforeAll(async () => {
   }
 });
 
-/** What is in an export directory, without our own record; or that the export was refused. */
+/** The files of an export directory, without our own record; or that the export was refused. */
 type Outcome = Readonly<Record<string, TreeEntry>> | 'refused';
 
 async function exportByUs(
@@ -88,7 +88,7 @@ async function exportByReference(
   return listTree(exportDir);
 }
 
-/** Ours first: the reference folds a `-wal` into the database. */
+/** Ours runs first: the reference merges a `-wal` into the database. */
 async function exportBoth(stateDir: string, options: ExportAsked) {
   const ours = path.join(await tempDir(), 'E');
   const reference = await tempDir();
@@ -110,14 +110,14 @@ const cases = Object.keys(SPECS).flatMap((name) =>
 
 describe('an export', () => {
   it.each(cases)(
-    'is that of the reference: $name, mode $artifactMode, export data $exportDataMode',
+    'equals that of the reference: $name, mode $artifactMode, export data $exportDataMode',
     async ({ name, ...options }) => {
       const { ours, reference } = await exportBoth(built.get(name)!, options);
       expect(ours).toEqual(reference);
     },
   );
 
-  it('is refused for the history that a pruned store lacks, and only for that', async () => {
+  it('is refused only if it needs history that a pruned store lacks', async () => {
     const verdicts: Record<string, string[]> = {};
     for (const name of ['pruned', 'replayable', 'rich']) {
       for (const artifactMode of ARTIFACT_MODES) {
@@ -129,7 +129,7 @@ describe('an export', () => {
     expect(verdicts).toEqual({ pruned: ['replay', 'archival'], replayable: ['archival'] });
   });
 
-  it('gives two runs the same bytes', async () => {
+  it('has the same bytes in two runs', async () => {
     const [one, other] = [path.join(await tempDir(), 'E'), path.join(await tempDir(), 'E')];
     const options = { artifactMode: 'debug' } as const;
     const stateDir = built.get('rich')!;
@@ -139,16 +139,16 @@ describe('an export', () => {
   });
 
   it.each([
-    ['the height it is at', 1000],
+    ['the height of the store', 1000],
     ['another height', 999],
-  ])('agrees when it is asked for %s', async (_what, height) => {
+  ])('agrees with that of the reference when asked for %s', async (_what, height) => {
     const options = { artifactMode: 'operational', height } as const;
     const { ours, reference } = await exportBoth(built.get('tiny')!, options);
     expect(ours === 'refused').toBe(height !== 1000);
     expect(ours).toEqual(reference);
   });
 
-  it('checks a height of 0, which the reference does not', async () => {
+  it('checks a requested height of 0, unlike the reference', async () => {
     const options = { artifactMode: 'operational', height: 0 } as const;
     const atZero = await exportBoth(built.get('empty')!, options);
     expect(atZero.ours).toEqual(atZero.reference);
@@ -157,7 +157,7 @@ describe('an export', () => {
     expect(reference).not.toBe('refused');
   });
 
-  it('takes a store without a height for one at 0', async () => {
+  it('has height 0 if the store has no height', async () => {
     const { oursDir } = await exportBoth(built.get('tiny, without a height')!, {
       artifactMode: 'none',
     });

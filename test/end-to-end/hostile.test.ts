@@ -1,4 +1,4 @@
-/** Stores and export directories that were made to do harm, or that no export can carry. */
+/** Stores and export directories that are made to do harm, and stores that no export can carry. */
 import { createHash } from 'node:crypto';
 import { mkdir, rename, symlink } from 'node:fs/promises';
 import path from 'node:path';
@@ -99,7 +99,7 @@ describe('a store that no export can carry', () => {
   ];
 
   it.each(cases)(
-    'exports as the reference does; retrieve and restore refuse it by name: %s',
+    'is exported as by the reference; retrieve and restore refuse it and name the artifact: %s',
     async (_, artifact, build) => {
       const stateDir = await build();
       const parent = await tempDir();
@@ -126,7 +126,7 @@ describe('a store that no export can carry', () => {
 });
 
 describe('symbolic links', () => {
-  it('are followed in an export that is read, as the reference does', async () => {
+  it('are followed when an export is read, as by the reference', async () => {
     const parent = await tempDir();
     const exportDir = path.join(parent, 'E');
     await mkdir(exportDir);
@@ -142,7 +142,7 @@ describe('symbolic links', () => {
     expect(ours).toEqual(reference);
   });
 
-  it('do not lead an export into the store', async () => {
+  it('cannot make an export write into the store', async () => {
     const stateDir = await built();
     const before = await listTree(stateDir);
     const link = path.join(await tempDir(), 'link');

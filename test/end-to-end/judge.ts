@@ -8,7 +8,7 @@ import { dumpStore, type StoreDump } from '../fixtures/dump-store.ts';
 import { ReferenceRefusal, referenceImport } from '../fixtures/reference.ts';
 import { restore } from './operations.ts';
 
-/** What became of an import: the store's content, or the refusal. */
+/** The result of an import: the store's content, or why it was refused. */
 export type Verdict =
   | { readonly accepted: true; readonly dump: StoreDump }
   | { readonly accepted: false; readonly why: string };
@@ -22,7 +22,7 @@ export function tellVerdict(verdict: Verdict): string {
   return verdict.accepted ? 'accepted' : `refused: ${verdict.why}`;
 }
 
-/** A stream of the reference without a listener fails the process when its file cannot be read. */
+/** Some streams of the reference have no listener for errors: the process fails when it cannot read their file. */
 function isCrash(error: unknown): error is Error {
   return error instanceof Error && error.message === CRASH;
 }
@@ -30,7 +30,7 @@ const CRASH = 'the reference process ended: code 255, signal null';
 
 let lastTurn: Promise<unknown> = Promise.resolve();
 
-/** One at a time: a crash fails every call that the process was given. */
+/** One call at a time: a crash fails every call that the process has. */
 export async function judgeByReference(
   exportDir: string,
   stateDir: string,
@@ -55,7 +55,7 @@ async function askReference(
   return { accepted: true, dump: await dumpStore(stateDir) };
 }
 
-/** Also asserts that a refusal is one of our own errors and leaves nothing. */
+/** Also asserts that a refusal is one of our own errors and leaves nothing behind. */
 export async function judgeByUs(
   source: string,
   stateDir: string,

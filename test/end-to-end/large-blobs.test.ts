@@ -14,7 +14,7 @@ describe('a blob that SQLite cannot keep', () => {
   const tempDir = useTempDir();
   afterAll(closeReference);
 
-  it('is refused by name before anything is built', async () => {
+  it('is refused before anything is built, and the error names it', async () => {
     const dir = await tempDir();
     const [S, E, R] = ['S', 'E', 'R'].map((name) => join(dir, name)) as [string, string, string];
     await buildStore(S, tinySpec);
@@ -24,7 +24,7 @@ describe('a blob that SQLite cannot keep', () => {
       artifacts: [string, string][];
     };
     const [name, file] = manifest.artifacts.find(([found]) => found.startsWith('bundle.'))!;
-    // All of it but its first bytes is a hole.
+    // All but its first bytes is a hole.
     await truncate(join(E, file), 1_000_000_001);
     const restored = restore({
       source: E,
@@ -57,7 +57,7 @@ describe('gzip into one buffer', () => {
     tooLarge: (bytes: number) => new Error(`${bytes} are too many`),
   });
 
-  it('gives back all of what went in, also when it goes through the scratch file', async () => {
+  it('keeps every byte, also when it goes through the scratch file', async () => {
     const scratchFile = join(await tempDir(), 'gz');
     const whole = await gzipWhole(pieces(), options(scratchFile, 1e9));
     expect(whole.length).toBeGreaterThan(16 * 1024 * 1024);
@@ -65,13 +65,13 @@ describe('gzip into one buffer', () => {
     expect(existsSync(scratchFile)).toBe(false);
   });
 
-  it('ends at its limit, and leaves no scratch file', async () => {
+  it('fails at its limit, and leaves no scratch file', async () => {
     const scratchFile = join(await tempDir(), 'gz');
     await expect(gzipWhole(pieces(), options(scratchFile, 17_000_000))).rejects.toThrow('too many');
     expect(existsSync(scratchFile)).toBe(false);
   });
 
-  it('passes on what went wrong before it', async () => {
+  it('passes on an error of its source', async () => {
     const dir = await tempDir();
     async function* broken(): AsyncGenerator<Buffer> {
       yield Buffer.from('x');

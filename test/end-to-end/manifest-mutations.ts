@@ -1,4 +1,4 @@
-/** Changes of the manifest, and of the mode that is asked for. */
+/** Changes of the manifest, and of the requested mode. */
 import { RESTORE_MODES } from '../../src/swing-store-export/artifact-mode.ts';
 import type { ExportFiles } from './export-files.ts';
 import type { Mutation } from './mutation.ts';
@@ -6,7 +6,7 @@ import type { Mutation } from './mutation.ts';
 const HEAP = 'snapshot.v1.9';
 const OLD_HEAP = 'snapshot.v1.7';
 
-/** Gives a file another name, or path, and has the manifest say so. */
+/** Moves a file, and makes the manifest say so. */
 const moveArtifact = (f: ExportFiles, name: string, file: string, says = file): void => {
   f.files.set(file, f.files.get(name)!);
   f.files.delete(name);
@@ -76,7 +76,7 @@ const data: Mutation[] = [
   field('data', '../E/export-data.jsonl', accepted),
   field('data', '../export-data.jsonl', refused),
   {
-    what: 'data in a directory beside that begins alike',
+    what: 'data in a sibling directory whose name begins alike',
     exception: 'path outside the export',
     change: (f) => {
       f.files.set('../E-evil/export-data.jsonl', f.data);
@@ -145,7 +145,7 @@ const lists: Mutation[] = [
     },
   },
   {
-    what: 'a list entry whose missing file is not read',
+    what: 'a list entry with a missing file that is not read',
     ...accepted,
     change: (f) => {
       f.manifest.artifacts.push([OLD_HEAP, 'missing']);
@@ -180,7 +180,7 @@ const lists: Mutation[] = [
     },
   },
   {
-    what: 'a file in a directory beside that begins alike',
+    what: 'a file in a sibling directory whose name begins alike',
     exception: 'path outside the export',
     change: (f) => {
       moveArtifact(f, HEAP, '../E-evil/heap');
@@ -194,7 +194,7 @@ const lists: Mutation[] = [
     },
   },
   ...['../x', '/etc/passwd', 'x\0', '../E-evil/x'].map((file): Mutation => ({
-    what: `an artifact that is not read in ${JSON.stringify(file)}`,
+    what: `an artifact that is not read, in ${JSON.stringify(file)}`,
     exception: 'path outside the export',
     change: (f) => {
       f.manifest.artifacts.push([OLD_HEAP, file]);
@@ -242,7 +242,7 @@ const texts: Mutation[] = [
     },
   },
   {
-    what: 'manifest with a repeated key, of which the last counts',
+    what: 'manifest with a repeated key: the last one counts',
     ...accepted,
     change: (f) => {
       f.rawManifest = JSON.stringify(f.manifest).replace('{', '{"blockHeight":5,');
@@ -250,7 +250,7 @@ const texts: Mutation[] = [
   },
 ];
 
-/** What needs no artifacts: records of a terminated vat may stay, and so may a bundle of nothing. */
+/** Exports that need no artifacts: keys, and records of a terminated vat. */
 const keysOnly: Mutation[] = (['none', 'operational'] as const).flatMap((base): Mutation[] =>
   [undefined, null, []].map((artifacts) => ({
     what: `keys only, artifacts ${artifacts === undefined ? 'absent' : JSON.stringify(artifacts)}, mode ${base}`,

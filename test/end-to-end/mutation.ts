@@ -5,25 +5,25 @@ import type { ExceptionName } from './exceptions.ts';
 import type { ExportFiles } from './export-files.ts';
 
 export interface Mutation {
-  /** What is changed, in words: unique in its table. */
+  /** What is changed, in words. Unique in its table. */
   readonly what: string;
-  /** The artifact mode of the export that is changed; default `operational`. */
+  /** The artifact mode of the changed export. By default `operational`. */
   readonly base?: RestoreMode | 'none';
-  /** The artifact mode that is asked of the restore; default: none is asked. */
+  /** The artifact mode that the restore asks for. By default it asks for none. */
   readonly mode?: RestoreMode;
   readonly change: (files: ExportFiles) => void;
-  /** What both must say; without it they must only agree. */
+  /** The verdict that both must give. Without it, they must only agree. */
   readonly verdict?: 'accepted' | 'refused';
-  /** Why they differ; without it they must agree. */
+  /** Why they differ. Without it, they must agree. */
   readonly exception?: ExceptionName;
 }
 
 const item = (n: number): string => `{"n":${n}}`;
 
 /**
- * Small, with one of each: `v1` has spans at 0, 3 (incarnation 0), 5, 7 and 9 (current, incarnation 1) and heap
- * snapshots at 3, 7 and 9 (in use); `v2` has an empty current span at 1 and a heap snapshot at 1; `v3` is
- * terminated, with spans at 0 and 1 and a heap snapshot at 1; all history is there.
+ * A small store with one of each. `v1` has spans at 0, 3 (incarnation 0), 5, 7 and 9 (current, incarnation 1), and heap
+ * snapshots at 3, 7 and 9 (in use). `v2` has an empty current span at 1 and a heap snapshot at 1. `v3` is terminated,
+ * with spans at 0 and 1 and a heap snapshot at 1. All history is there.
  */
 export const mutationSpec: StoreSpec = {
   height: 77,

@@ -1,6 +1,6 @@
 /**
- * One thing in an export directory is changed, and the reference importer and swingsnap are asked: what one refuses
- * the other refuses, what both accept becomes the same store; except as `exceptions.ts` says.
+ * Each test changes one thing in an export directory, and asks the reference importer and swingsnap. What one refuses,
+ * the other refuses. What both accept becomes the same store. `exceptions.ts` lists the exceptions.
  */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -35,7 +35,7 @@ interface Judged {
 
 const fileDir = useTempDir('file');
 const judged = new Map<Mutation, Promise<Judged>>();
-/** Mutations are judged ahead of their tests: what one waits for on the disk, another can use. */
+/** How many mutations are judged at once, ahead of their tests: while one waits for the disk, another can run. */
 const AHEAD = 4;
 
 beforeAll(async () => {

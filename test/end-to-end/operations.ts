@@ -1,4 +1,4 @@
-/** The operations as these tests use them: with nothing special asked. */
+/** The operations as these tests use them: without special options. */
 import { noProgress } from '../../src/io/progress.ts';
 import { exportStore } from '../../src/operation/export/export-store.ts';
 import { restore as restoreStore } from '../../src/operation/restore/restore.ts';

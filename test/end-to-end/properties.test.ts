@@ -1,4 +1,4 @@
-/** What holds of every store, on generated ones. */
+/** What is true of every store, tested on generated ones. */
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
@@ -57,7 +57,7 @@ async function hashesOfStore(stateDir: string, artifactMode: RestoreMode): Promi
   return hashesOf(await openSwingStore(stateDir, options), scratchDir);
 }
 
-/** Fisher and Yates, on a seed. */
+/** The shuffle of Fisher and Yates, with a seed. */
 function shuffled<T>(values: readonly T[], seed: number): T[] {
   const result = [...values];
   let state = seed + 1;
@@ -96,7 +96,7 @@ async function exportedBy<T>(work: Promise<T>): Promise<T | 'refused'> {
 }
 
 describe('every store', () => {
-  it('comes back from export and restore as the reference would have it, in any order of rows and lines', async () => {
+  it('is exported and restored as by the reference, with the same hashes in any order of rows and lines', async () => {
     const modes = fc.constantFrom(...RESTORE_MODES);
     await fc.assert(
       fc.asyncProperty(arbitraryStore, modes, fc.nat(), async (spec, artifactMode, seed) => {
@@ -137,7 +137,7 @@ describe('every store', () => {
     );
   });
 
-  it('has the same hashes whatever the order of its rows: the rich one', async () => {
+  it('has the same hashes in any order of its rows: the rich store', async () => {
     await inNewDir(async (dir) => {
       const stateDir = path.join(dir, 'S');
       await buildStore(stateDir, richSpec);

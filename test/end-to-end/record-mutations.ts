@@ -21,7 +21,7 @@ const differs = (exception: NonNullable<Mutation['exception']>, what: string, ch
   change,
 });
 
-/** What a property of a record is changed to, and what both say. */
+/** A change of a record's properties, and the verdict of both or the exception. */
 type PropertyCase = readonly [
   verdict: 'accepted' | 'refused' | NonNullable<Mutation['exception']>,
   key: string,
@@ -161,7 +161,7 @@ const texts: Mutation[] = [HEAP, SPAN, OLD_SPAN].flatMap((key) => [
   accepted(`${key} with spaces`, (f) => {
     f.recordText(key, (text) => JSON.stringify(JSON.parse(text), null, 2));
   }),
-  accepted(`${key} with a repeated property, of which the last counts`, (f) => {
+  accepted(`${key} with a repeated property: the last one counts`, (f) => {
     f.recordText(key, (text) => text.replace('{', '{"hash":"x",'));
   }),
   accepted(`${key} with numbers in other spellings`, (f) => {
@@ -187,10 +187,10 @@ const texts: Mutation[] = [HEAP, SPAN, OLD_SPAN].flatMap((key) => [
     const value = f.value(key);
     f.add([key, null], [key, value]);
   }),
-  refused(`${key} wrong at its end`, (f) => {
+  refused(`${key} again at the end, with a wrong value`, (f) => {
     f.add([key, '{}']);
   }),
-  accepted(`${key} wrong at first`, (f) => {
+  accepted(`${key} first with a wrong value`, (f) => {
     f.prepend(JSON.stringify([key, '{}']));
   }),
   differs('another type', `${key} as an array of its text`, (f) => {
@@ -208,10 +208,10 @@ const current: Mutation[] = [
   accepted('.current of a heap snapshot that is empty', (f) => {
     f.set('snapshot.v1.current', '');
   }),
-  accepted('.current of a heap snapshot of no vat', (f) => {
+  accepted('.current of a heap snapshot of an unknown vat', (f) => {
     f.add(['snapshot.v99.current', 'snapshot.v99.1']);
   }),
-  accepted('.current of a heap snapshot with more behind it', (f) => {
+  accepted('.current of a heap snapshot with more parts after it', (f) => {
     f.add(['snapshot.v99.current.x', 'whatever']);
   }),
   accepted('a heap snapshot under another key', (f) => {
@@ -231,7 +231,7 @@ const current: Mutation[] = [
     f.record(OLD_HEAP, { inUse: 1 });
     f.addArtifact('snapshot.v1.7', '');
   }),
-  accepted('no heap snapshot of the vat in use', (f) => {
+  accepted('a vat without a heap snapshot in use', (f) => {
     f.record(HEAP, { inUse: 0 });
     f.drop('snapshot.v1.current');
   }),
@@ -264,7 +264,7 @@ const current: Mutation[] = [
     f.drop(OLD_SPAN);
     f.add(['transcript.v1.05', value]);
   }),
-  accepted('a historical span with more behind its key', (f) => {
+  accepted('a historical span whose key has more parts', (f) => {
     const value = f.value(OLD_SPAN);
     f.drop(OLD_SPAN);
     f.add(['transcript.v1.5.x.y', value]);
@@ -279,13 +279,13 @@ const current: Mutation[] = [
     f.drop('transcript.v1.0');
     f.add(['transcript.v1.', value]);
   }),
-  refused('a span under a key of no vat', (f) => {
+  refused('a span under a key without a vat', (f) => {
     f.add(['transcript', f.value(OLD_SPAN)]);
   }),
   refused('a historical span under two keys', (f) => {
     f.add(['transcript.v1.05', f.value(OLD_SPAN)]);
   }),
-  refused('a current span of no items without its start', (f) => {
+  refused('an empty current span with another start', (f) => {
     f.record('transcript.v2.current', { startPos: 0 });
   }),
   {

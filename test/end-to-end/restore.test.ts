@@ -1,6 +1,6 @@
 /**
- * `restore`, held against the reference importer: equal stores from every form of an export, on which execution
- * continues in the same way, and which the reference's own exporter gives back.
+ * Compares `restore` with the reference importer. Every form of an export gives an equal store. Execution continues on
+ * it in the same way, and the reference's own exporter gives the export back.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -86,7 +86,7 @@ async function restored(source: string, mode?: RestoreMode) {
   return { stateDir, dump: await dumpStore(stateDir), result };
 }
 
-/** A heap snapshot that went out of use keeps its compressed size, which depends on who compressed it. */
+/** A heap snapshot that is no longer in use keeps its compressed size, which depends on the compressor. */
 function withoutOldSizes(dump: StoreDump): StoreDump {
   const snapshots = dump.snapshots.map((row) => (row[6] === null ? row.with(5, null) : row));
   return { ...dump, snapshots };
@@ -94,7 +94,7 @@ function withoutOldSizes(dump: StoreDump): StoreDump {
 
 describe('a restored store', () => {
   it.each(cases)(
-    'is the one that the reference imports, and gives the export back: $name, $mode',
+    'equals the one that the reference imports, and gives the export back: $name, $mode',
     async ({ name, mode }) => {
       const exportDir = await exportByReference(samples.get(name)!.stateDir, mode);
       const theirs = await imported(exportDir);
@@ -116,9 +116,9 @@ describe('a restored store', () => {
     { name: 'rich', mode: 'debug', vatIDs: ['v10', 'v3'] },
     { name: 'pruned', mode: 'operational', vatIDs: ['v1', 'v3'] },
   ] as const)(
-    'goes on as the source and as the copy of the reference do: $name, $mode',
+    'continues like the source, and like the copy of the reference: $name, $mode',
     async ({ name, mode, vatIDs }) => {
-      // Continuing changes a store, so the source is built anew.
+      // Continuing changes a store, so the source is built again.
       const { spec } = samples.get(name)!;
       const source = await newStateDir();
       const { bundleIDs } = await buildStore(source, spec);
@@ -162,7 +162,7 @@ describe('a restored store', () => {
         snapshotDir,
         liveDir,
       })) {
-        // Only the Go side's has no label: it is restored as operational unless more is asked.
+        // Only the directory of the Go side names no mode: it is restored as operational unless more is asked for.
         const { dump, result } = await restored(source, form === 'goDir' ? mode : undefined);
         expect(dump, form).toEqual(expected);
         hashes.add(JSON.stringify(result.summary.hashes));
@@ -185,7 +185,7 @@ describe('an export directory of the Go side', () => {
       ? Rest
       : never;
 
-  it('has no mode, so the artifacts that are asked for decide', async () => {
+  it('names no mode, so the requested mode decides', async () => {
     const { goDir, exportDir } = await goExport('rich', 'archival');
     expect((await restored(goDir)).dump).toEqual((await restored(exportDir, 'operational')).dump);
     expect((await restored(goDir, 'archival')).dump).toEqual((await restored(exportDir)).dump);
@@ -197,20 +197,20 @@ describe('an export directory of the Go side', () => {
     );
   });
 
-  it('is of height 0 when it names none', async () => {
+  it('has height 0 if it names no height', async () => {
     const { goDir } = await goExport('tiny', 'operational', { blockHeight: 0 });
     const { dump } = await restored(goDir);
     expect(dump.kvStore).toContainEqual(['host.height', '0']);
   });
 
-  it('is refused when its artifacts are null and its records ask for some', async () => {
+  it('is refused when its artifacts are null and its records need some', async () => {
     const { goDir } = await goExport('tiny', 'operational', { artifactsNull: true });
     const stateDir = await newStateDir();
     await expect(restore(goDir, stateDir)).rejects.toMatchObject({ code: 'INCOMPLETE' });
     expect(await listTree(path.dirname(stateDir))).toEqual({});
   });
 
-  it('is refused when it holds untrusted export data only', async () => {
+  it('is refused when it holds only untrusted export data', async () => {
     const { goDir } = await goExport('tiny', 'operational', { untrustedExportData: 'only' });
     await expect(restore(goDir, await newStateDir())).rejects.toMatchObject({
       code: 'NO_EXPORT_DATA',
@@ -258,7 +258,7 @@ describe('an export of keys alone', () => {
     }
   });
 
-  it('is no way to restore records without their artifacts', async () => {
+  it('is refused when it has records that need artifacts', async () => {
     const exportDir = await tempDir();
     await referenceExport(samples.get('tiny')!.stateDir, exportDir, { artifactMode: 'none' });
     await expect(restore(exportDir, await newStateDir())).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-/** One store in every form: whichever it is read from, it means the same and becomes the same store. */
+/** One store in every form. All forms have the same hashes, and each is restored as the same store. */
 import { cp, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -82,7 +82,7 @@ describe.each<[string, StoreSpec]>([
     for (const found of hashes.values()) expect(found).toEqual(hashes.get('export directory'));
   });
 
-  it('becomes the same store from every form, which the reference exports again and runs on', async () => {
+  it('becomes the same store from every form; the reference exports it again and continues it', async () => {
     const expected = path.join(base, 'imported');
     await referenceImport(forms['export directory']!, expected);
     const dump = await dumpStore(expected);
