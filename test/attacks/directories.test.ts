@@ -1,4 +1,4 @@
-/** A user plays with links in a directory of his own, while root works in it. */
+/** Another user swaps links into a directory of his own while root works in it. */
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, chown, cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
@@ -16,7 +16,10 @@ const ROOT = 0;
 const TRIES = 2;
 const DATABASE = 'swingstore.sqlite';
 
-/** Holds `store`, `E` (its export), `D/900` and `D/1000`, and `tree`, a module of theirs; all root's. */
+/**
+ * Holds `store`, its export `E`, its snapshots `D/900` and `D/1000`, and `tree`, the state of their module. Root owns
+ * everything.
+ */
 let base: string;
 
 async function root(...args: string[]): Promise<Ended> {
@@ -47,9 +50,9 @@ beforeAll(async () => {
 afterAll(closeReference);
 
 interface Scene {
-  /** Of Mallory. */
+  /** A directory of Mallory. */
   readonly theirs: string;
-  /** Root's, which Mallory may go through and not write to. */
+  /** A directory of root, which Mallory may enter but not write to. */
   readonly victim: string;
   readonly before: unknown;
 }
@@ -81,8 +84,8 @@ async function scene(): Promise<Scene> {
 type Exchange = 'link' | 'directory' | 'late directory';
 
 /**
- * Puts something else in the place of whatever appears in a directory under a hidden name: a link to the victim, or a
- * directory with links to what is in it; at once, or at some later moment.
+ * Replaces whatever appears in a directory under a hidden name, at once or at a later moment. The replacement is a link
+ * to the victim, or a directory with links to what is in the victim.
  */
 const EXCHANGE = `
   const fs = require('node:fs');
@@ -127,7 +130,7 @@ async function exchanging<Result>(
   }
 }
 
-describe('nothing of root is removed, changed or given away', () => {
+describe('no file of root is removed, changed or given away', () => {
   const restores = (theirs: string): readonly string[][] => [
     ['restore', join(base, 'D'), '--state-dir', theirs],
     ['restore', join(base, 'E'), '--state-dir', theirs, '--replace', '--paranoid'],
@@ -150,7 +153,7 @@ describe('nothing of root is removed, changed or given away', () => {
     ['a retrieve', 'link', retrieves],
     ['a retrieve', 'directory', retrieves],
     ['a retrieve', 'late directory', retrieves],
-  ] as const)('while %s finds a %s in the place of its own', async (_, how, commands) => {
+  ] as const)('while %s finds a %s in place of its own directory', async (_, how, commands) => {
     for (let n = 0; n < TRIES; n += 1) {
       const s = await scene();
       await chmod(s.victim, 0o755);
@@ -165,7 +168,7 @@ describe('nothing of root is removed, changed or given away', () => {
   it.each([
     ['discard', ['discard', '--export-dir']],
     ['retrieve', ['retrieve', '--snapshot-dir', 'D', '--export-dir']],
-  ])('while the directory that %s is about becomes a link to an export', async (_, words) => {
+  ])('while the directory that %s works on becomes a link to an export', async (_, words) => {
     for (let n = 0; n < TRIES; n += 1) {
       const { theirs } = await scene();
       const victim = join(theirs, '..', 'E');
@@ -198,8 +201,8 @@ describe('nothing of root is removed, changed or given away', () => {
   });
 });
 
-describe('root goes on to work for another user', () => {
-  it('restores into what is theirs from what only root may read', async () => {
+describe('root can still work for another user', () => {
+  it('restores into their home from a snapshot that only root may read', async () => {
     const dir = await fileDir();
     await chmod(dir, 0o711);
     const home = join(dir, 'home');
@@ -222,7 +225,7 @@ describe('root goes on to work for another user', () => {
     expect(again.stdout).toBe('');
   });
 
-  it('publishes, replaces and removes heights in a directory of theirs', async () => {
+  it('publishes, replaces and removes heights in their directory', async () => {
     const dir = await fileDir();
     await chmod(dir, 0o711);
     const D = join(dir, 'D');
@@ -236,7 +239,7 @@ describe('root goes on to work for another user', () => {
     expect(read.stdout).toContain('manifest.json');
   });
 
-  it('discards an export of theirs, and takes it over into a snapshot', async () => {
+  it('discards their export, and retrieves it into a snapshot', async () => {
     const dir = await fileDir();
     await chmod(dir, 0o711);
     for (const words of [['discard'], ['retrieve', '--snapshot-dir', join(dir, 'D')]]) {
@@ -249,8 +252,8 @@ describe('root goes on to work for another user', () => {
   });
 });
 
-describe('what another user has put there', () => {
-  it('is not made by discard, whose stop file is a dangling link', async () => {
+describe('what another user has planted', () => {
+  it('does not make discard create the target of a stop file that is a dangling link', async () => {
     const { theirs } = await scene();
     const E = join(theirs, 'E');
     const made = join(theirs, '..', 'made');

@@ -15,10 +15,10 @@ const ROOT = 0;
 const fileDir = useTempDir('file');
 const tempDir = useTempDir();
 let store: string;
-/** A directory that all may enter, with a store S that root owns and all may read. */
+/** A directory that all users may enter, with a store S that root owns and all users may read. */
 let dir: string;
 let S: string;
-/** Where version 0.1.0 had its locks. */
+/** The directory in which version 0.1.0 had its locks. */
 let locks: string;
 
 beforeAll(async () => {
@@ -46,7 +46,7 @@ async function swingsnap(uid: number, ...args: readonly string[]): Promise<Ended
   return swingsnapAs(uid, args, { env: envOf(uid) });
 }
 
-/** A name that another user gives to files among the locks of version 0.1.0, as that would for `locked`. */
+/** The path of the file that version 0.1.0 used as a lock on `locked`. Here another user plants it. */
 function planted(locked: string, suffix: string): string {
   const { dev, ino }: Stats = statSync(locked);
   return join(locks, `${dev}-${ino}${suffix}`);
@@ -58,7 +58,7 @@ async function plant(path: string, bytes: Uint8Array | string, mode: number): Pr
   lchownSync(path, MALLORY, MALLORY);
 }
 
-/** A journal that SQLite rolls back, and then removes the file that it names as its super-journal. */
+/** A journal that SQLite rolls back. SQLite then removes the file that the journal names as its super-journal. */
 function hotJournal(superJournal: string): Buffer {
   const magic = Buffer.from('d9d505f920a163d7', 'hex');
   const [sector, page] = [512, 4096];
@@ -84,7 +84,7 @@ async function onePage(): Promise<Buffer> {
   return (await readFile(path)).subarray(0, 4096);
 }
 
-/** Mallory holds whatever he can: the lock on S, and the one of version 0.1.0. */
+/** Mallory holds every lock that he can: the one on S, and the one of version 0.1.0. */
 async function hold(): Promise<ChildProcess> {
   const [, program = ''] = await swingsnapWords();
   const sqlite = join(dirname(program), '..', 'dist', 'io', 'sqlite.js');
@@ -113,7 +113,7 @@ async function end(child: ChildProcess): Promise<void> {
 
 describe('a database that another user has planted as a lock', () => {
   it.each(['status', 'export', 'retrieve', 'restore'])(
-    'makes %s of root remove nothing',
+    'does not make %s of root remove a file',
     async (command) => {
       const secret = join(dir, 'secret');
       await mkdir(secret, { mode: 0o700 });
@@ -136,11 +136,11 @@ describe('a database that another user has planted as a lock', () => {
   );
 });
 
-describe('files that another user has made first', () => {
+describe('files that another user has planted among the locks', () => {
   it.each([
-    ['that only he may open', 0o600, ''],
-    ['with rubbish in it', 0o666, 'rubbish '.repeat(1000)],
-  ])('among the locks, one %s, keep neither root nor the owner out', async (_what, mode, text) => {
+    ['files that only he may open', 0o600, ''],
+    ['files with rubbish in them', 0o666, 'rubbish '.repeat(1000)],
+  ])('keep out neither root nor the owner: %s', async (_what, mode, text) => {
     await chown(S, ALICE, ALICE);
     for (const name of await readdir(S)) await chown(join(S, name), ALICE, ALICE);
     await chmod(dir, 0o777);
@@ -153,7 +153,7 @@ describe('files that another user has made first', () => {
     }
   });
 
-  it('among the locks, a directory of the attacker, keeps no operation out', async () => {
+  it('keep out no operation if he also owns the directory of the locks', async () => {
     await chown(locks, MALLORY, MALLORY);
     const E = join(dir, 'E');
     const ended = await swingsnap(ROOT, 'export', '--state-dir', S, '--export-dir', E);
@@ -162,7 +162,7 @@ describe('files that another user has made first', () => {
 });
 
 describe('another user who holds a lock', () => {
-  it('is named to root as an operation in progress, with what ends it', async () => {
+  it('is shown to root as an operation in progress, with how to end it', async () => {
     const mallory = await hold();
     try {
       const args = ['--state-dir', S, '--json'];
@@ -189,7 +189,7 @@ describe('another user who holds a lock', () => {
     });
   });
 
-  it('is not taken for damage by a user who may not see his process', async () => {
+  it('is not mistaken for damage by a user who may not see his process', async () => {
     await chmod(dir, 0o777);
     const mallory = await hold();
     try {
@@ -208,7 +208,7 @@ describe('another user who holds a lock', () => {
     }
   });
 
-  it('has no word in what root is advised to do', async () => {
+  it('cannot put words into the advice that root gets', async () => {
     const mallory = await hold();
     try {
       const notice = JSON.stringify({
@@ -252,7 +252,7 @@ describe('two users on one store', () => {
       const told = await swingsnap(ROOT, 'restore', store, '--state-dir', S, '--replace', '--json');
       expect(told.exitCode).toBe(4);
       expect(told.stdout).toContain(`of user ${ALICE}`);
-      // Nothing but its record tells root what it is.
+      // Only the record in the directory tells root what the directory is.
       const discarded = await swingsnap(ROOT, 'discard', '--export-dir', join(dir, 'E'), '--json');
       expect(JSON.parse(discarded.stdout)).toMatchObject({ ended: true });
       if (alice.exitCode === null) await once(alice, 'close');

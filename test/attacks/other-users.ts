@@ -1,6 +1,6 @@
 /**
- * Acts as other users of the machine, which needs root and `setpriv` of util-linux: `npm run attacks`. Each test
- * performs an attack as one of them, and runs swingsnap as root or as the other.
+ * Acts as other users of the machine: `npm run attacks`. This needs root and `setpriv` of util-linux. Each test attacks
+ * as one of them, and runs swingsnap as root or as the other.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { access, chmod, cp, mkdtemp } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-/** Two users who own nothing, and have no entry in passwd. */
+/** Two users who own nothing and have no entry in passwd. */
 export const ALICE = 54_321;
 export const MALLORY = 54_322;
 
@@ -21,7 +21,7 @@ function argumentsFor(uid: number): string[] {
 
 let readable: Promise<string> | undefined;
 
-/** Where the program is that other users may read: the checkout, or a copy of what runs. */
+/** A directory with the program that other users may read: the checkout, or a copy of what runs. */
 async function programRoot(): Promise<string> {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   try {

@@ -38,7 +38,7 @@ interface Told {
   readonly reused?: { readonly from?: number; readonly chunks: number };
 }
 
-/** A snapshot dir that all users may write to, as a shared backup disk is; each may remove only what is his. */
+/** A snapshot dir that all users may write to, like a shared backup disk. Each user may remove only his own files. */
 async function place() {
   const dir = await fileDir();
   await chmod(dir, 0o755);
@@ -75,7 +75,7 @@ async function place() {
 }
 
 describe('another user who can write to the snapshot dir', () => {
-  it('cannot have rubbish taken over from a height of his', async () => {
+  it('cannot get rubbish reused from a height of his', async () => {
     const { D, at, retrieve, run } = await place();
     const made = ['retrieve', '--state-dir', path.join(base, 'S7'), '--snapshot-dir', D];
     await run(0, made);
@@ -95,7 +95,7 @@ describe('another user who can write to the snapshot dir', () => {
     const records = path.join(stateOf(MALLORY), 'believed');
     const [record = ''] = await readdir(records);
     expect(record).toMatch(/^[0-9a-f]{64}$/u);
-    // What he knows is his; and a directory that he offers is no other user's state dir.
+    // His beliefs count only for him, and a directory of his is not accepted as the state dir of another user.
     const told = await run(
       ALICE,
       ['retrieve', '--state-dir', path.join(base, 'S8'), '--snapshot-dir', D],
@@ -110,7 +110,7 @@ describe('another user who can write to the snapshot dir', () => {
     expect((await retrieve(8)).notes?.join('\n')).toContain(`all of ${D}/7 is verified`);
   });
 
-  it('cannot have an export removed, or heights, for what is not whole', async () => {
+  it('cannot get an export or heights removed in favour of incomplete snapshots', async () => {
     const { D, E, at, retrieve, run } = await place();
     await retrieve(7);
     await retrieve(8);

@@ -1,4 +1,4 @@
-/** The owner of a state dir against root, who reads the store in it. */
+/** The owner of a state dir attacks root, who reads the store in it. */
 import {
   chmod,
   chown,
@@ -20,7 +20,7 @@ import { tinySpec } from '../fixtures/specs.ts';
 import { MALLORY, runAs, startAs, swingsnapAs } from './other-users.ts';
 
 const fileDir = useTempDir('file');
-/** Two stores, which differ. */
+/** A directory with two different stores. */
 let stores: string;
 
 beforeAll(async () => {
@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(closeReference);
 
-/** A directory of Mallory's, with a copy of each store, and one of root's that no other user may enter. */
+/** Makes a directory of Mallory's with a copy of each store, and one of root's that no other user may enter. */
 async function place() {
   const dir = await fileDir();
   await chmod(dir, 0o755);
@@ -51,7 +51,7 @@ async function give(dir: string): Promise<void> {
 }
 
 describe('a state dir of another user that root reads', () => {
-  it('removes no file of root by what its journal names', async () => {
+  it('cannot make root remove the file that its journal names', async () => {
     const { theirs, ours } = await place();
     const victim = join(ours, 'victim');
     await writeFile(victim, 'precious');
@@ -72,7 +72,7 @@ describe('a state dir of another user that root reads', () => {
     expect((await readdir(ours)).filter((name) => name !== 'retrieve')).toEqual(['victim']);
   });
 
-  it('gives one store or an error while its owner exchanges it all the time', async () => {
+  it('gives one of two stores or an error while its owner keeps swapping them', async () => {
     const { theirs, ours } = await place();
     await give(theirs);
     const hashOf = async (S: string, to: string): Promise<string | undefined> => {
@@ -100,7 +100,7 @@ describe('a state dir of another user that root reads', () => {
   it('does not choose the names of the side files that SQLite makes', async () => {
     const { theirs, ours } = await place();
     const S = join(theirs, 'A');
-    // What another directory would run, if `run-wal` came there.
+    // A `run-wal` in another directory might be run there.
     await rename(join(S, 'swingstore.sqlite'), join(S, 'run'));
     await symlink('run', join(S, 'swingstore.sqlite'));
     await give(theirs);

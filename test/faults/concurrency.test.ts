@@ -1,4 +1,4 @@
-/** Two commands at the same moment on the same paths: one wins, the other says why not, and nothing is left. */
+/** Two commands run at once on the same paths. Each succeeds or says why it did not, and nothing is left behind. */
 import { cp, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -36,7 +36,10 @@ beforeAll(async () => {
 });
 afterAll(closeReference);
 
-/** What is there when two commands meet: a store S, an export E of ours, snapshots to restore from; D is empty. */
+/**
+ * Where two commands meet: a store S, in half of the rounds our export E of it, and D, an empty snapshot dir. Restores
+ * read a snapshot elsewhere.
+ */
 interface Place {
   readonly dir: string;
   readonly S: string;
@@ -49,7 +52,7 @@ async function makePlace(): Promise<Place> {
   await mkdir(dir);
   const place = { dir, S: join(dir, 'S'), E: join(dir, 'E'), D: join(dir, 'D') };
   await cp(join(base, 'S'), place.S, { recursive: true });
-  // One half of the rounds begins with an export that is done, the other with none.
+  // Half of the rounds begin with a finished export, the others with none.
   if (random() < 0.5) await cp(join(base, 'E'), place.E, { recursive: true });
   return place;
 }
@@ -66,7 +69,7 @@ const commands: Readonly<Record<string, (place: Place) => readonly string[]>> = 
 const names = Object.keys(commands);
 const pairs = names.flatMap((one, i) => names.slice(i).map((other) => [one, other] as const));
 
-/** Success, or one error with its code and where to go from there. */
+/** What is wrong, unless the command succeeded, or told one error with its code and what to do next. */
 function troubleIn(name: string, { exitCode, stdout, stderr }: CliResult): string[] {
   if (exitCode === 0) return [];
   const told = JSON.parse(stdout) as { error?: { code?: string; message?: string; hint?: string } };
@@ -81,10 +84,13 @@ function troubleIn(name: string, { exitCode, stdout, stderr }: CliResult): strin
   return isClean ? [] : [`${name}: exit ${exitCode}: ${stdout}${stderr}`];
 }
 
-/** Whatever came of it: the store opens, what has a user's name is whole, nothing else is there, no lock is held. */
+/**
+ * What is wrong afterwards. However the commands ended, the store opens, what has a name for users is whole, nothing
+ * else is there, and no lock is held.
+ */
 async function troubleAt({ dir, S, E, D }: Place): Promise<string[]> {
   const wrong: string[] = [];
-  // A detached export may still be at work, and its lock goes a moment after its last word.
+  // A detached export may still run, and it releases its lock a moment after its last message.
   for (let i = 0; i < 200 && [S, E].some((path) => operationOn(path) !== undefined); i += 1) {
     await sleep(25);
   }
@@ -136,12 +142,9 @@ async function meet(one: string, other: string): Promise<string[]> {
 }
 
 describe(`two commands at once (seed ${seed})`, { timeout: 600_000 }, () => {
-  it.each(pairs)(
-    '%s and %s: one of them at least says clearly how it ended',
-    async (one, other) => {
-      const wrong: string[] = [];
-      for (let round = 0; round < ROUNDS; round += 1) wrong.push(...(await meet(one, other)));
-      expect(wrong).toEqual([]);
-    },
-  );
+  it.each(pairs)('%s and %s: each succeeds or tells a clear error', async (one, other) => {
+    const wrong: string[] = [];
+    for (let round = 0; round < ROUNDS; round += 1) wrong.push(...(await meet(one, other)));
+    expect(wrong).toEqual([]);
+  });
 });

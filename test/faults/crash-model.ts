@@ -1,10 +1,10 @@
 /**
- * A model of a file system that loses its power: what was synced is there, what was not may be there or not.
+ * A model of a file system that loses power: what was synced is there, and what was not synced may be there or not.
  *
- * Two things are kept for each file and directory: what a process sees, and what is safe. A file's bytes are safe as
- * of its last sync, a directory's names as of the directory's. After a crash a directory may show its safe names or,
- * since a file system writes names when it likes, those that a process saw; a file shows its safe bytes only, which
- * for one that was never synced are none.
+ * The model keeps two things for each file and directory: what a process sees, and what is safe. A file's bytes are
+ * safe as of the file's last sync, and a directory's names as of the directory's last sync. After a crash, a directory
+ * shows its safe names, or the names that a process saw, since a file system may write names at any time. A file shows
+ * only its safe bytes. A file that was never synced has none.
  */
 import { copyFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
@@ -12,7 +12,7 @@ import type { Step, StepEnd } from './faults.ts';
 
 interface FileNode {
   readonly kind: 'file';
-  /** Where a copy of its safe bytes is. */
+  /** Path of a copy of its safe bytes. */
   safe: string | undefined;
 }
 
@@ -24,7 +24,9 @@ interface DirectoryNode {
 
 type Node = FileNode | DirectoryNode;
 
-/** Files of a state after a crash, by path: where a copy of the bytes is, `''` for none. Directories end in `/`. */
+/**
+ * The files after a crash: by path, the path of a copy of the bytes, or `''` if there are none. Directories end in `/`.
+ */
 export type CrashState = ReadonlyMap<string, string>;
 
 export class CrashModel {
@@ -42,14 +44,15 @@ export class CrashModel {
     this.#root = loadDirectory(before);
   }
 
-  /** Takes all steps, and gives after each line of the log the number of lines taken so far. */
+  /** Applies all steps. After each line of the log, yields the number of lines so far. */
   *replay(log: readonly (Step | StepEnd)[]): Generator<number> {
     const key = ({ role, n }: Step | StepEnd): string => `${role} ${n}`;
     const steps = new Map(log.filter((line) => !('end' in line)).map((line) => [key(line), line]));
     const succeeded = new Set(log.filter((line) => 'end' in line).map(key));
     for (const [taken, line] of log.entries()) {
       const step = steps.get(key(line)) as Step;
-      // What a step does to names may be seen as soon as it has begun, what it makes safe is so when it has ended.
+      // A step's change of names may be seen as soon as the step begins. What a step makes safe is safe when the step
+      // ends.
       if (!('end' in line)) {
         if (succeeded.has(key(line))) this.#change(step);
       } else if (step.call === 'sync') {
@@ -79,7 +82,7 @@ export class CrashModel {
     }
   }
 
-  /** Of a database that SQLite makes, its sync is the first that is heard. */
+  /** The log does not say when SQLite makes a database: the first step on that file is its sync. */
   #makeFile(path: string): FileNode {
     const file: FileNode = { kind: 'file', safe: undefined };
     this.#parent(path).names.set(basename(path), file);
@@ -117,14 +120,14 @@ export class CrashModel {
     return node;
   }
 
-  /** Names directly below the root, of then and now. */
+  /** Names directly below the root, both safe and seen. */
   get topNames(): string[] {
     return [...new Set([...this.#root.names.keys(), ...this.#root.safe.keys()])];
   }
 
   /**
    * What is there after a crash at this moment.
-   * @param eager names below the root, `''` for the root itself, whose directories show what a process saw
+   * @param eager names below the root whose directories show what a process saw; `''` is the root itself
    */
   crash(eager: ReadonlySet<string>): CrashState {
     const state = new Map<string, string>();
@@ -154,7 +157,7 @@ function loadDirectory(dir: string): DirectoryNode {
   return { kind: 'directory', names, safe: new Map(names) };
 }
 
-/** Makes a crash state real below `dir`. */
+/** Writes the files of a crash state below `dir`. */
 export function makeReal(state: CrashState, dir: string): void {
   mkdirSync(dir, { recursive: true });
   for (const [path, copy] of state) {

@@ -1,4 +1,7 @@
-/** Runs swingsnap with `hook.js` in its processes: what a run did, step by step, and what went wrong where we wanted. */
+/**
+ * Runs swingsnap with `hook.js` in its processes. The hook logs every step, and makes something go wrong where a test
+ * wants it.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,21 +9,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DirectoryLock } from '../../src/io/locks/directory-lock.ts';
 import { runCli, type CliResult } from '../fixtures/run-cli.ts';
 
-/** A process, or a thread of one, which counts its own steps. */
+/** A process, or one of its threads. Each counts its own steps. */
 export type Role = Process | `${Process} thread ${number}`;
 
 export type Process = 'command' | 'worker';
 
-/** Whether a step is taken by a thread other than the first of a process. */
+/** Whether a thread of a process, other than its first, takes the step. */
 export function isThreadOf(process: Process, { role }: Pick<Step, 'role'>): boolean {
   return role.startsWith(`${process} thread `);
 }
 
 interface Where {
   readonly role: Role;
-  /** Number of the step in that process, from 1 on. */
+  /** Number of the step in that process, counted from 1. */
   readonly at?: number;
-  /** Every step from that number on, instead. */
+  /** Instead: every step from that number on. */
   readonly from?: number;
   readonly when: 'before' | 'after';
   /** Only if the step is one of these calls. */
@@ -32,24 +35,24 @@ export type Fault = Where &
   (
     | { readonly type: 'kill'; readonly who: 'self' | 'parent' | 'both' }
     | { readonly type: 'error'; readonly code: string }
-    /** Calls of `node:fs`, with the names of the synchronous ones. */
+    /** Calls of `node:fs`, by the names of the synchronous ones. */
     | {
         readonly type: 'run';
         readonly steps: readonly (readonly [verb: string, ...args: unknown[]])[];
       }
   );
 
-/** A step that changes something below the root, as the hook logs it before it is taken. */
+/** A step that changes something below the root. The hook logs it before it is taken. */
 export interface Step {
   readonly n: number;
   readonly role: Role;
   readonly call: string;
   readonly path: string;
-  /** Of a rename, a link or a copy. */
+  /** Target of a rename, a link or a copy. */
   readonly to?: string;
-  /** Of an open: whether the file was made. */
+  /** Whether an open made the file. */
   readonly made?: boolean;
-  /** Of a sync: name of the copy of the file's bytes in the shadow directory. */
+  /** For a sync: name of the copy of the file's bytes in the shadow directory. */
   readonly copy?: string;
   readonly directory?: boolean;
 }
@@ -66,16 +69,16 @@ export interface FaultyRun extends CliResult {
   readonly steps: readonly Step[];
 }
 
-/** A directory for one run: `root` has what the user knows, the rest is ours. */
+/** A directory for one run: `root` holds what the user knows, the rest is ours. */
 export interface Place {
   readonly root: string;
   readonly shadow: string;
   readonly log: string;
-  /** In the environment of every process that was started here. */
+  /** A value in the environment of every process that is started here. */
   readonly mark: string;
 }
 
-/** A command that is not done by then hangs, and is ended. */
+/** A command that runs longer hangs, and is ended. */
 const PATIENCE_MS = 60_000;
 
 const hook = new URL('./hook.js', import.meta.url).href;
@@ -137,7 +140,7 @@ export async function runFaulty(
   return { ...result, log: lines, steps: lines.filter((line): line is Step => !('end' in line)) };
 }
 
-/** Ids of living processes that were started at the place. */
+/** Ids of running processes that were started at the place. */
 export function processesOf(place: Place): number[] {
   const mark = `SWINGSNAP_FAULT_MARK=${place.mark}\0`;
   return readdirSync('/proc')
@@ -153,7 +156,7 @@ export function processesOf(place: Place): number[] {
 }
 
 /**
- * Runs a command, without any hook, and kills of its processes those that are there after a while.
+ * Runs a command without any hook, and after a while kills those of its processes that `who` names.
  * @param options `delay` in milliseconds
  */
 export async function runKilled(
@@ -168,13 +171,13 @@ export async function runKilled(
       const isWorker = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('export-worker.js');
       if (who === 'all' || (who === 'worker') === isWorker) process.kill(pid, 'SIGKILL');
     } catch {
-      // It has just ended by itself.
+      // The process has just ended by itself.
     }
   }
   return result;
 }
 
-/** Waits until no process of the place is left; gives those that stay. */
+/** Waits until no process of the place is left. Returns those that stay. */
 export async function processesLeft(place: Place, patience = 15_000): Promise<number[]> {
   const deadline = Date.now() + patience;
   for (;;) {
@@ -192,7 +195,7 @@ export function locksLeft(place: Place): string[] {
   return [place.root, ...below].filter((dir) => DirectoryLock.isHeldAt(dir));
 }
 
-/** Names of ours, below the root, for what is not finished; an export's record is no such thing. */
+/** Our names below the root for unfinished files. The record of an export is not one of them. */
 export function temporariesLeft(place: Place): string[] {
   return readdirSync(place.root, { recursive: true, encoding: 'utf8' }).filter((path) => {
     const name = path.split('/').at(-1) ?? '';

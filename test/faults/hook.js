@@ -1,7 +1,7 @@
 /**
  * Loaded into a process of swingsnap with `NODE_OPTIONS=--import`: numbers every step that changes something below
- * `root`, logs it, and does there what the plan in `SWINGSNAP_FAULT` asks for. The program knows nothing of it.
- * See `faults.ts` for what a plan and a log line are.
+ * `root`, logs it, and does there what the plan in `SWINGSNAP_FAULT` asks for. The program does not know of it.
+ * `faults.ts` has the types of plans and log lines.
  */
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
@@ -15,7 +15,7 @@ if (SWINGSNAP_FAULT !== undefined) await install(JSON.parse(SWINGSNAP_FAULT));
 async function install(plan) {
   const original = { ...fs };
   const program = process.argv[1]?.endsWith('export-worker.js') ? 'worker' : 'command';
-  // Each thread counts for itself.
+  // Each thread counts its own steps.
   const role = isMainThread ? program : `${program} thread ${threadId}`;
   const log = original.openSync(plan.log, 'a');
   const isHere = plan.fault !== undefined && plan.fault.role === role;
@@ -46,7 +46,7 @@ async function install(plan) {
     }
   }
 
-  /** The path by name, of one that leads into a directory by its descriptor. */
+  /** Replaces a directory's descriptor at the start of a path with the path of the directory. */
   const named = (file) =>
     file.replace(/^\/proc\/self\/fd\/\d+(?=\/|$)/u, (link) => {
       try {
@@ -75,7 +75,7 @@ async function install(plan) {
     strike(n, call, 'after');
   }
 
-  /** Runs a step on `file`; elsewhere than below the root it is none. */
+  /** Runs a step on `file`. Outside the root it is not a step. */
   function stepSync(call, file, facts, run) {
     const full = inRoot(file);
     if (full === undefined) return run();
@@ -114,7 +114,7 @@ async function install(plan) {
     fs[`${call}Sync`] = (...args) => stepSync(call, args[0], factsOf(...args), () => sync(...args));
   }
 
-  // What is there already is not made: `mkdir -p` of it changes nothing.
+  // `mkdir -p` of an existing directory changes nothing, so it is not a step.
   const mkdirSync = original.mkdirSync;
   fs.mkdirSync = (file, options) =>
     original.existsSync(file)
@@ -126,7 +126,7 @@ async function install(plan) {
       ? mkdir(file, options)
       : step('mkdir', file, {}, () => mkdir(file, options));
 
-  // Each name that a recursive removal takes is a step of its own.
+  // In a recursive removal, each removed name is a step of its own.
   fs.rmSync = (file, options = {}) => {
     const stat = original.lstatSync(file, { throwIfNoEntry: false });
     if (inRoot(file) === undefined || stat === undefined) return original.rmSync(file, options);
@@ -177,7 +177,7 @@ async function install(plan) {
     };
   }
 
-  /** What of a file is safe once it is synced: a copy of it, under the number of the step. */
+  /** Copies the bytes that a sync makes safe. The copy is named after the role and the number of the step. */
   function synced(file) {
     const full = inRoot(file);
     if (plan.shadow === undefined || full === undefined) return {};

@@ -6,10 +6,10 @@ import { isThreadOf, runFaulty, runKilled, type Fault, type Step } from './fault
 import { eachOf, killAt, pickSteps, troublesAfter, type KillReport } from './kills.ts';
 import { makeTemplate, scenes, setScene, type Template } from './scenes.ts';
 
-/** All steps in a soak; in a test run as many of each scene as there is time for. */
+/** A soak kills at every step, a test run at as many of each scene as there is time for. */
 const isSoak = process.env['SWINGSNAP_SOAK'] !== undefined;
 const AT_MOST = isSoak ? Infinity : 9;
-/** Of threads, the last ones: in those before, a database is filled that is not visible yet. */
+/** The last steps of threads. Those before fill a database that is not visible yet. */
 const THREAD_STEPS = isSoak ? Infinity : 4;
 const LANES = 2;
 const TIMEOUT = isSoak ? 3_600_000 : 120_000;
@@ -33,7 +33,7 @@ describe.each(scenes)('$name, killed', (scene) => {
   const victims =
     scene.role === 'worker' ? (['self', 'parent', 'both'] as const) : (['self'] as const);
   it.each(victims)(
-    'at any step (%s), leaves old, nothing or new, and run again succeeds',
+    'at any step (%s), leaves old, nothing or new, and succeeds when run again',
     async (who) => {
       const place = await setScene(join(dir, 'dry'), scene, template);
       const dry = await runFaulty(place, scene.args);
@@ -46,7 +46,7 @@ describe.each(scenes)('$name, killed', (scene) => {
         step: steps[at - 1]!,
         fault: { type: 'kill', role: scene.role, at, when: 'before', who },
       }));
-      // The threads of a process end with it, wherever they are.
+      // The threads of a process end with it, at any step of their own.
       const inThreads = dry.steps.filter((step) => isThreadOf(scene.role, step));
       for (const step of inThreads.slice(-THREAD_STEPS)) {
         const fault = { type: 'kill', role: step.role, at: step.n, when: 'before', who } as const;
@@ -75,7 +75,7 @@ it.each([
   ['restore with modules', ['link', 'link', 'link', 'rename', 'link']],
   ['restore of a state-sync snapshot', ['link', 'link', 'link', 'link']],
 ])(
-  '%s that is killed between two installs is completed by running it again',
+  '%s, killed between two installs, completes when run again',
   async (title, calls) => {
     const scene = scenes.find(({ name }) => name === title)!;
     const place = await setScene(join(dir, 'installs'), scene, template);
@@ -104,7 +104,7 @@ it.each([
   TIMEOUT,
 );
 
-/** mulberry32: a small generator of numbers from 0 to 1, the same for the same seed. */
+/** mulberry32, a small generator: the same seed gives the same numbers from 0 to 1. */
 function randomNumbers(seed: number): () => number {
   let state = seed;
   return () => {
@@ -119,7 +119,7 @@ describe('killed at a random time', () => {
   const seeds = isSoak ? Array.from({ length: 150 }, (_, i) => i + 1) : [1, 2, 3, 4, 5, 6, 7, 8];
 
   it(
-    'commands and workers leave old, nothing or new, and run again succeed',
+    'commands and workers leave old, nothing or new, and succeed when run again',
     async () => {
       const reports: KillReport[] = [];
       await eachOf(seeds, LANES, async (seed, lane) => {

@@ -18,7 +18,7 @@ export interface KillReport {
   readonly wrong: readonly string[];
 }
 
-/** Everything that has to hold after a kill, and after the same command was run again. */
+/** What is wrong after a kill, and after a second run of the same command. */
 export async function troublesAfter(
   place: Place,
   scene: Scene,
@@ -74,7 +74,7 @@ export async function killAt(
 const TURNING_POINTS = new Set(['rename', 'link', 'mkdir', 'rmdir']);
 
 /**
- * Of a run's steps those where it turns, the first, the last, and of the rest as many as `atMost` leaves room for.
+ * Picks steps of a run: turning points, the first, the last, and as many of the rest as `atMost` leaves room for.
  * @returns numbers of steps, in order
  */
 export function pickSteps(steps: readonly Step[], atMost: number): number[] {
@@ -96,7 +96,7 @@ function thinned(numbers: readonly number[], atMost: number): number[] {
   );
 }
 
-/** Does `work` for each item, `atATime` of them together. */
+/** Does `work` for each item, with `atATime` of them at once. */
 export async function eachOf<Item>(
   items: readonly Item[],
   atATime: number,

@@ -1,4 +1,4 @@
-/** Exports beside a node that goes on committing: each is one commit, whole, and the node does not notice. */
+/** Exports beside a node that keeps committing. Each is one whole commit, and the node does not notice. */
 import { copyFile, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -55,7 +55,7 @@ async function swingsnap(...args: string[]): Promise<Told> {
   return { ...(json as Told), exitCode };
 }
 
-/** Proves that what is at `path` is the whole commit of one height, the given one. */
+/** Proves that `path` holds the whole commit of the given height, and nothing else. */
 async function expectOneCommit(path: string, height: number): Promise<void> {
   const { summary } = await verify({ source: path, progress: noProgress });
   expect(summary.height).toBe(height);
@@ -110,11 +110,11 @@ describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
       await expectOneCommit(told.at, told.height);
       heights.push(told.height);
     }
-    // The node has gone on in between.
+    // The node committed between the exports.
     expect(new Set(heights).size).toBe(EXPORTS);
   });
 
-  it('never takes another height than the one that was asked for, at any pace', async () => {
+  it('never takes a height other than the requested one, at any pace', async () => {
     writer.setPause(0);
     for (let i = 0; i < (isSoak ? 12 : 2); i += 1) {
       const wanted = (await writer.height()) + 100 + Math.floor(random() * 300);
@@ -129,7 +129,7 @@ describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
     }
   });
 
-  it('never takes a height that is no multiple, at any pace', async () => {
+  it('takes only heights that are multiples, at any pace', async () => {
     for (let i = 0; i < (isSoak ? 12 : 2); i += 1) {
       const told = await take(i + 1, '--every', '40');
       if (told.exitCode === 0) {
@@ -141,7 +141,7 @@ describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
     }
   });
 
-  it('never misses a height of a node that takes its time', async () => {
+  it('never misses a height of a slow node', async () => {
     writer.setPause(500);
     for (let i = 0; i < (isSoak ? 12 : 2); i += 1) {
       let ahead = 4;
@@ -150,7 +150,7 @@ describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
       do {
         wanted = (await writer.height()) + ahead;
         told = await take(i, '--at-height', String(wanted));
-        // On a busy machine the command itself may start too late, and says so.
+        // On a busy machine the command may start too late, and says so.
         ahead *= 2;
       } while (told.error?.code === 'HEIGHT_PAST');
       expect(told).toMatchObject({ exitCode: 0, height: wanted });
@@ -182,7 +182,7 @@ describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
     for (const [, , at] of shown) expect(Number(at)).toBeLessThan(wanted);
   });
 
-  it('keeps its view whole while a tree of files that holds the store is asked for', async () => {
+  it('keeps its view whole while a tree of files that holds the store is refused', async () => {
     writer.setPause(0);
     const note = (): void => undefined;
     const options = { artifactMode: 'none', scratchDir: dir, note } as const;
@@ -205,7 +205,7 @@ describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
     }
   });
 
-  it('never kept the writer waiting, and left it a store that it goes on with', async () => {
+  it('never kept the writer waiting, and left a store that can be continued', async () => {
     const stats = await writer.stop();
     expect(stats).toMatchObject({ busy: 0, errors: [] });
     expect(stats.commits).toBe(await writer.height());
@@ -218,13 +218,13 @@ describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
 });
 
 describe('a store at rest', () => {
-  it('has the height that is asked for', async () => {
+  it('is exported if it has the requested height', async () => {
     const { height } = await attached(join(dir, 'E-rest'));
     const again = await attached(join(dir, 'E-again'), '--at-height', String(height));
     expect(again).toMatchObject({ exitCode: 0, height });
   });
 
-  it('is waited for until the time is over, strictly for the next multiple', async () => {
+  it('is waited for until the timeout if it is at a multiple, since only the next one counts', async () => {
     const { height } = await attached(join(dir, 'E-now'));
     const E = join(dir, 'E-late');
     const told = await attached(E, '--every', String(height), '--timeout', '300ms');
@@ -235,7 +235,7 @@ describe('a store at rest', () => {
     expect(await readdir(dir)).not.toContain('E-late');
   });
 
-  it('is not waited for once another store stands in its place', async () => {
+  it('is no longer waited for once another store replaces it', async () => {
     const db = join(writer.stateDir, 'swingstore.sqlite');
     await mkdir(join(dir, 'other'));
     await copyFile(db, join(dir, 'other', 'swingstore.sqlite'));

@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(closeReference);
 
-/** What of a state a user may know; the rest has hidden names. */
+/** The part of a state that a user sees; the rest has hidden names. */
 function visiblePart(state: CrashState): string {
   return [...state]
     .filter(([path]) => !path.split('/').some((name) => name.startsWith('.')))
@@ -51,7 +51,7 @@ function subsetsOf(names: readonly string[]): Set<string>[] {
 const sceneNamed = (name: string): Scene => scenes.find((scene) => scene.name === name)!;
 
 describe('after a power loss at any moment', () => {
-  it.each(scenes)('of $name, old, nothing or new is there', async (scene) => {
+  it.each(scenes)('$name leaves old, nothing or new', async (scene) => {
     const { run, place, before } = await recorded(scene);
     const model = new CrashModel(place.root, before, place.shadow);
     const seen = new Set<string>();
@@ -77,13 +77,13 @@ describe('after a power loss at any moment', () => {
         await rm(join(dir, 'after'), { recursive: true });
       }
     }
-    // Where the run made something, the model saw it come.
+    // The model saw what the run made, and at least one earlier state.
     expect(found).toContain(scene.makes);
     expect(found.size).toBeGreaterThan(1);
   });
 });
 
-/** Where in the log steps begin and end. */
+/** Finds where steps begin and end in the log. */
 function timeline({ log, steps }: FaultyRun) {
   const begins = (step: Step): number => log.indexOf(step);
   const ends = ({ n, role }: Step): number =>
@@ -109,7 +109,7 @@ function timeline({ log, steps }: FaultyRun) {
   };
 }
 
-describe('what refers to something is visible only after that is durable', () => {
+describe('nothing is visible before what it refers to is durable', () => {
   it('in an export: files, their names, the manifest, its name', async () => {
     const { run, place } = await recorded(sceneNamed('export'));
     const { only, isSyncedBefore, isSyncedBetween } = timeline(run);
@@ -144,7 +144,7 @@ describe('what refers to something is visible only after that is durable', () =>
     }
   });
 
-  it('in a retrieve: chunks and entries, the manifest, the name, and then the export may go', async () => {
+  it('in a retrieve: chunks and entries, the manifest, the name, then the removal of the export', async () => {
     const { run, place } = await recorded(sceneNamed('retrieve from an export directory'));
     const { only, begins, isSyncedBefore, isSyncedBetween } = timeline(run);
     const snapshots = join(place.root, 'snapshots');
@@ -172,7 +172,7 @@ describe('what refers to something is visible only after that is durable', () =>
     const { only, ends, begins, isSyncedBetween } = timeline(run);
     const stateDir = join(place.root, 'restored');
     const installed = only('link', ({ to }) => to === join(stateDir, 'swingstore.sqlite'));
-    // While it is filled it has another name.
+    // The database has another name while it is filled.
     const named = only('rename', ({ to }) => to === installed.path);
     const writes = run.steps.filter(
       ({ call, path }) => call.startsWith('sqlite') && path === named.path,

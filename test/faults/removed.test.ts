@@ -33,7 +33,7 @@ const sceneNamed = (name: string): Scene => scenes.find((scene) => scene.name ==
 
 type Verb = readonly [verb: string, ...args: unknown[]];
 
-/** Does something to the files of a run before each of its steps in turn, and says what was wrong afterwards. */
+/** Disturbs the files of a run before each of its steps in turn, and fails with what is wrong afterwards. */
 async function disturb(
   scene: Scene,
   name: string,
@@ -46,7 +46,7 @@ async function disturb(
   );
   expect(dry.exitCode, dry.stderr).toBe(0);
   const own = dry.steps.filter(({ role }) => role === scene.role);
-  // What happens before the store is opened only decides which store that is.
+  // A disturbance before the store is opened only decides which store is read.
   const opened = own.findIndex(
     ({ call, path }) => call === 'sqlite exec' && path.includes('/state/'),
   );
@@ -86,9 +86,9 @@ const removals = [
   { sceneName: 'discard', target: 'export' },
 ];
 
-describe('a directory removed under our feet', () => {
+describe('a directory removed while a command uses it', () => {
   it.each(removals)(
-    '($target) lets $sceneName fail cleanly, or succeed whole',
+    '($target) makes $sceneName fail cleanly, or lets it succeed as usual',
     async ({ sceneName, target }) => {
       const scene = sceneNamed(sceneName);
       const name = `${sceneName}-${target}`.replaceAll(' ', '-');
@@ -134,7 +134,7 @@ const replacements: readonly { how: string; steps: (root: string) => readonly Ve
 
 describe.each(replacements)('a source store replaced while it is read ($how)', ({ steps, how }) => {
   it.each(['export', 'retrieve from the store'])(
-    'is still what %s gives, or a clean error',
+    'makes %s fail cleanly, or is still what it reads',
     async (sceneName) => {
       const scene = sceneNamed(sceneName);
       const name = `replaced-${sceneName}-${how}`.replaceAll(/[ ,]/gu, '-');

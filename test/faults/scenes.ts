@@ -1,4 +1,4 @@
-/** Commands on small stores, what each may leave when it is cut short, and what it must have made in the end. */
+/** Commands on small stores, with what each may leave when it is interrupted, and what it must have made in the end. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
@@ -39,37 +39,41 @@ const smallSpec: StoreSpec = {
   bundles: [{ format: 'b1', size: 1500, seed: 1 }],
 };
 
-/** What a path that the user knows holds. */
+/** What the target of a command holds. */
 export type Holding = 'old' | 'nothing' | 'new';
 
 export interface Scene {
   readonly name: string;
-  /** Where the steps are taken. */
+  /** The process that takes the steps. */
   readonly role: Process;
   readonly args: readonly string[];
   /** Paths below the root that the template must have. */
   readonly needs: readonly string[];
-  /** What the target holds; throws if that is neither whole nor nothing. */
+  /** What the target holds. Throws if that is something incomplete. */
   readonly holds: (place: Place, stores: Template) => Promise<Holding>;
-  /** Exit codes of the same command run again that are right where all was as it had to become already. */
+  /** Exit codes that a second run may have if the first one had already done everything. */
   readonly refusedWhenDone: readonly number[];
   /** What the target holds when the command has succeeded. */
   readonly makes: Holding;
 }
 
-/** All that scenes start from; made once, copied for each run. */
+/** Everything that scenes start from. It is made once, and copied for each run. */
 export interface Template {
   readonly dir: string;
-  /** Content hash of what is exported from `state`. */
+  /** Content hash of an export of `state`. */
   readonly contentHash: string;
-  /** The same of `other`, a store of the same height. */
+  /** Content hash of an export of `other`, a store of the same height. */
   readonly otherHash: string;
 }
 
 /**
- * Below `dir`: the stores `state` (with a `-wal`), `other` and `old` (with a `-wal`, for `restored`); `export`, an
- * export of `state`; `chain`, the home of a node with a state-sync snapshot of the same height; `wasm` and `ibc`, what
- * modules have; `chain-with`, the same with all artifacts and `wasm`; snapshot dirs `snapshots-with` (all of it), `snapshots-new`, `snapshots-other` and `snapshots-many`.
+ * Makes, below `dir`:
+ * - the stores `state` (with a `-wal`), `other` and `old` (with a `-wal`, for `restored`)
+ * - `export`, an export of `state`
+ * - `chain`, the home of a node with a state-sync snapshot of the same height
+ * - `wasm` and `ibc`, the states of modules
+ * - `chain-with`, the same as `chain` with all artifacts and `wasm`
+ * - the snapshot dirs `snapshots-with` (with all of it), `snapshots-new`, `snapshots-other` and `snapshots-many`
  */
 export async function makeTemplate(dir: string): Promise<Template> {
   const place = await makePlace(dir);
@@ -108,7 +112,7 @@ export async function makeTemplate(dir: string): Promise<Template> {
 
 const CODES = ['one code', 'another code', ''].map((text) => Buffer.from(text));
 
-/** `wasm` and `ibc`, what the modules of a node have. */
+/** Makes `wasm` and `ibc`, the states of a node's modules. */
 async function makeModules(at: (name: string) => string): Promise<void> {
   await mkdir(at('wasm'));
   for (const code of CODES) await writeFile(join(at('wasm'), sha256(code)), code);
@@ -119,7 +123,7 @@ async function makeModules(at: (name: string) => string): Promise<void> {
 
 const modules = ['--module', 'wasm=wasm:wasm', '--module', 'ibc=files:ibc'];
 
-/** What a template's names are called where a scene runs. */
+/** Names in a template that are different where a scene runs. */
 const RENAMED: Readonly<Record<string, string>> = {
   'snapshots-other': 'snapshots',
   'snapshots-many': 'snapshots',
@@ -161,7 +165,7 @@ async function snapshotHolds({ root }: Place, template: Template): Promise<Holdi
 function archiveHolds({ root }: Place): Promise<Holding> {
   const file = join(root, 'archives', '1000-3.tar.gz');
   if (!existsSync(file)) return Promise.resolve('nothing');
-  // Throws if it is not whole.
+  // Throws if the archive is incomplete.
   return Promise.resolve(loadArchive(file).height === 1000 ? 'new' : 'old');
 }
 
@@ -183,7 +187,7 @@ async function storeHolds(place: Place, template: Template): Promise<Holding> {
   if (!existsSync(database)) return 'nothing';
   const old = join(template.dir, 'old');
   if (bytesOfStore(dir) === bytesOfStore(old)) return 'old';
-  // A look at it leaves SQLite's own files beside it: look at a copy.
+  // Opening the store leaves SQLite's own files beside it, so a copy is opened.
   const copy = join(place.shadow, 'look');
   await rm(copy, { recursive: true, force: true });
   await mkdir(copy, { recursive: true });
@@ -211,7 +215,7 @@ const PLACES = [
   { name: 'ibc', kind: 'files' },
 ] as const;
 
-/** Modules are each whole or not there, and all there when the store is. */
+/** Each module is whole or absent, and all are there if the store is. */
 async function nodeHolds(
   place: Place,
   template: Template,
@@ -240,7 +244,7 @@ async function nodeHolds(
   return held;
 }
 
-/** The snapshot holds what modules have at these places. */
+/** Throws unless the snapshot, if there is one, holds the states of modules at these places. */
 async function snapshotOfModulesHolds(
   { root }: Place,
   held: readonly (typeof PLACES)[number][],
@@ -394,7 +398,7 @@ export const scenes: readonly Scene[] = [
     args: ['discard', '--export-dir', 'export'],
     needs: ['state', 'export'],
     holds: exportHolds,
-    // Killed before the directory goes, which is empty then, and no export.
+    // A kill before the removal of the directory leaves it empty, and an empty directory is no export.
     refusedWhenDone: [1],
     makes: 'nothing',
   },

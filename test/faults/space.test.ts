@@ -30,10 +30,10 @@ beforeAll(async () => {
 });
 afterAll(closeReference);
 
-/** An error as people are told it, after whatever notes and progress. */
+/** An error as the command line prints it, after any notes and progress. */
 const CLEAN = /^swingsnap: .+\n( .+\n)*hint: .+\n$/mu;
 
-/** What SQLite may write into beside the source while it is read. */
+/** Leaves out the files beside the source that SQLite may write while it reads. */
 function withoutReaderFiles(tree: Awaited<ReturnType<typeof listTree>>): typeof tree {
   return Object.fromEntries(Object.entries(tree).filter(([path]) => !path.endsWith('-shm')));
 }
@@ -43,12 +43,12 @@ async function troublesOfFull(place: Place, scene: Scene, fault: Fault): Promise
   const before = withoutReaderFiles(await listTree(place.root));
   const { exitCode, stderr } = await runFaulty(place, scene.args, fault);
   if (exitCode === 0 && (await scene.holds(place, template)) === scene.makes) {
-    // What could not be written was only told, not kept.
+    // The command only tells what it could not write, and leaves nothing of it.
     return temporariesLeft(place);
   }
   if (exitCode !== 6) wrong.push(`exit ${exitCode}: ${stderr}`);
   if (!CLEAN.test(stderr)) wrong.push(`not a clean error: ${stderr}`);
-  // Where only what comes after the new thing failed, that is to stay.
+  // If only something after the new thing failed, the new thing stays.
   const isMade = (await scene.holds(place, template)) === scene.makes;
   const after = isMade ? before : withoutReaderFiles(await listTree(place.root));
   for (const path of new Set([...Object.keys(before), ...Object.keys(after)])) {
@@ -70,7 +70,7 @@ const writing = scenes.filter(({ makes }) => makes === 'new');
 
 describe('with no space left from some step on', () => {
   it.each(writing)(
-    '$name exits 6, changes and leaves nothing, and succeeds with space',
+    '$name exits 6, changes nothing, leaves nothing, and succeeds with space',
     async (scene) => {
       const dry = await runFaulty(await setScene(join(dir, 'dry'), scene, template), scene.args);
       expect(dry.exitCode, dry.stderr).toBe(0);
@@ -89,7 +89,7 @@ describe('with no space left from some step on', () => {
           code: 'ENOSPC',
           role: scene.role,
           when: 'before',
-          // A disk stays full, but one sync that failed is no sign for the next.
+          // A full disk stays full, but one failed sync says nothing about the next.
           ...(call === 'sync' ? { at, calls: ['sync'] } : { from: at, calls: NEEDS_SPACE }),
         });
         if (wrong.length > 0) reports.push({ step: `${at} ${call} ${path}`, wrong });
@@ -111,7 +111,7 @@ function canMount(): boolean {
   }
 }
 
-/** A file system of its own in `at`, until the end of the test. */
+/** Mount points of the test, each with a file system of its own. They are unmounted after it. */
 const mounted: string[] = [];
 async function mountTmpfs(at: string, options: string): Promise<void> {
   await mkdir(at, { recursive: true });
@@ -168,7 +168,7 @@ describe.runIf(canMount())('on a file system of its own', () => {
     expect(temporariesLeft(place)).toEqual([]);
   });
 
-  it('an export elsewhere than the snapshot dir is retrieved and removed', async () => {
+  it('an export on another file system than the snapshot dir is retrieved and removed', async () => {
     const scene = scenes.find(({ name }) => name === 'retrieve from an export directory')!;
     const place = await setScene(join(dir, 'elsewhere'), { ...scene, needs: ['state'] }, template);
     const exportDir = join(place.root, 'export');
