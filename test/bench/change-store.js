@@ -1,6 +1,7 @@
 /**
- * Runs a store on to its next height, as a kernel does: `vats` changes all that two vats have (keys, heap snapshots,
- * transcripts), `keys` every hundredth key. `node change-store.js vats|keys STATE_DIR`, in a process of its own.
+ * Advances a store to its next height, as a kernel does. `vats` changes everything of two vats (keys, heap snapshots,
+ * transcripts), `keys` changes every hundredth key. `node change-store.js vats|keys STATE_DIR`, in a process of its
+ * own.
  */
 import '@endo/init';
 

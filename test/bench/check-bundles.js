@@ -1,4 +1,4 @@
-/** Checks the b1 bundles of an export directory, and tells how long it took: `node check-bundles.js EXPORT_DIR`. */
+/** Checks the b1 bundles of an export directory, and prints how long it took: `node check-bundles.js EXPORT_DIR`. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkBundle } from '../../dist/swing-store-export/bundle/check-bundle.js';

@@ -1,7 +1,7 @@
 /**
- * What the machine can do: each kind of work that our commands are made of, alone on one thread, and zstd on two
- * threads at once. `node floors.js STATE_DIR EXPORT_DIR SCRATCH_DIR` prints MB/s as JSON; the content is that of the
- * store, from memory, except where a disk is meant.
+ * Measures what the machine can do: each kind of work that our commands do, alone on one thread, and zstd on two
+ * threads at once. `node floors.js STATE_DIR EXPORT_DIR SCRATCH_DIR` prints MB/s as JSON. The content is that of the
+ * store, from memory, unless a disk is measured.
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';

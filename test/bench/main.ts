@@ -1,8 +1,8 @@
 /**
  * The benchmark:
  * `npm run bench -- [--size 1x] [--runs 5] [--growth 3x,10x] [--only TEXT] [--json FILE] [--write] [--smoke]`.
- * `--growth` runs ours alone, once, on larger stores. `--smoke` is tiny stores and one run: it shows that the
- * benchmark works, and no more. `--write` writes docs/performance.md, and keeps what a person wrote at its end.
+ * `--growth` runs only our commands, once, on larger stores. `--smoke` runs once on tiny stores: it only shows that the
+ * benchmark works. `--write` writes docs/performance.md, and keeps what a person wrote at its end.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -41,7 +41,7 @@ const runs = values.smoke ? 1 : Number(values.runs);
 const name = values.smoke ? 'tiny' : values.size;
 const larger = values.smoke ? ['0.1x'] : values.growth.split(',').filter((size) => size !== '');
 
-/** Readies the ground for the races on a store of some size. */
+/** Prepares the directories for races on a store of the given size. */
 async function onGround<Made>(
   size: string,
   race: (ground: Ground) => Promise<Made>,
@@ -83,7 +83,7 @@ interface Raced {
 async function raceOn(ground: Ground): Promise<Raced> {
   const results: Result[] = [];
   for (const race of [...racesOn(ground), ...(await stateSyncRaces(name))]) {
-    // A race that is left out is still run once, since later ones build on what it makes.
+    // A race that is left out still runs once, since later ones need what it makes.
     const wanted = race.title.includes(values.only);
     const result = await runRace(race, wanted ? runs : 1);
     if (!wanted) continue;

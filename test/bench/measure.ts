@@ -1,9 +1,11 @@
-/** Runs a command and says what it took. */
+/** Runs a command and measures what it takes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Node's start alone is 40 MB; a peak between two looks is not missed, since the kernel keeps each process's own. */
+/**
+ * Starting Node alone takes 40 MB. A peak between two looks is not missed: the kernel keeps the peak of each process.
+ */
 const LOOK_EVERY_MS = 25;
 
 export interface Run {
@@ -13,7 +15,7 @@ export interface Run {
   readonly stdout: string;
 }
 
-/** `argv` is one process; a string is a line for bash, with `pipefail`. */
+/** An array is one process; a string is a line for bash, with `pipefail`. */
 export type Command = readonly string[] | string;
 
 /** @throws {Error} with its standard error if the command fails */
@@ -49,7 +51,7 @@ export async function measure(
   return { seconds, peakBytes, stdout: Buffer.concat(stdout).toString() };
 }
 
-/** Notes the high-water mark of a process and its descendants; Linux only, elsewhere nothing is noted. */
+/** Notes the peak memory of a process and its descendants. Notes nothing on systems other than Linux. */
 function notePeaks(pid: number, peaks: Map<number, number>): void {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
@@ -62,6 +64,6 @@ function notePeaks(pid: number, peaks: Map<number, number>): void {
       }
     }
   } catch {
-    // It ended meanwhile.
+    // The process has ended meanwhile.
   }
 }

@@ -1,18 +1,18 @@
-/** What is raced: each of our commands beside what does the same work without us, and what readies the ground. */
+/** The races: each of our commands beside a command that does the same work without us, and the preparations. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SAME_SQLITE } from '../fixtures/same-sqlite.ts';
 import type { Command } from './measure.ts';
 
-/** Directories of one benchmark: the store, and what the runs make of it. */
+/** Directories of one benchmark: the store, and what the runs make from it. */
 export interface Ground {
   readonly store: string;
-  /** Stores of the next height, with so much changed. */
+  /** Copies of the store at its next height, with everything of two vats changed, or every hundredth key. */
   readonly changedVats: string;
   readonly changedKeys: string;
   readonly emptyStore: string;
-  /** Where the rest of them are, and what else a run makes. */
+  /** The directory of the following ones, and of what else a run makes. */
   readonly work: string;
   /** A snapshot dir with a very small snapshot in it. */
   readonly tinySnapshots: string;
@@ -28,12 +28,12 @@ export interface Ground {
 export interface Contender {
   readonly name: string;
   readonly command: Command;
-  /** What is not measured of a run. */
+  /** Commands before and after a run that are not measured. */
   readonly before?: Command;
   readonly after?: Command;
-  /** What the run makes: removed before the run, and its size is told. */
+  /** What the run makes. It is removed before the run, and its size is reported. */
   readonly makes?: string;
-  /** Tells another size instead. */
+  /** Measures another size instead. */
   readonly madeBytes?: () => Promise<number>;
 }
 
@@ -41,7 +41,7 @@ export interface Race {
   readonly title: string;
   readonly ours: Contender;
   readonly rival: Contender;
-  /** Our time over the rival's, at most; undefined where it is only told. */
+  /** The greatest ratio of our time to the rival's; undefined if the ratio is only reported. */
   readonly target: number | undefined;
 }
 
@@ -53,8 +53,8 @@ const quoted = (parts: readonly string[]): string =>
   parts.map((part) => `'${part.replaceAll("'", `'\\''`)}'`).join(' ');
 
 /**
- * In an order in which each race finds what earlier ones made: the export directory, the snapshot and the tarball are
- * those of the last run before.
+ * In an order in which each race finds what earlier ones made. The export directory, the snapshot and the tarball come
+ * from the last run before it.
  */
 export function racesOn(ground: Ground): readonly Race[] {
   const { store, snapshots, restored, tarball, unpacked } = ground;
@@ -218,17 +218,17 @@ async function newBytes(first: string, second: string): Promise<number> {
   return bytes;
 }
 
-/** Makes the snapshot that the start of `verify` is measured with. */
+/** Makes the snapshot on which the start of `verify` is measured. */
 export function makeTinySnapshot(store: string, snapshotDir: string): Command {
   return [...SWINGSNAP, 'retrieve', '--state-dir', store, '--snapshot-dir', snapshotDir, '--json'];
 }
 
-/** Checks the `b1` bundles of an export directory, and tells bytes and milliseconds as JSON. */
+/** Checks the `b1` bundles of an export directory, and prints bytes and milliseconds as JSON. */
 export function checkBundles(exportDir: string): Command {
   return [process.execPath, pathOf('./check-bundles.js'), exportDir];
 }
 
-/** Measures what the machine can do with the content of a store, and tells it as JSON. */
+/** Measures what the machine can do with the content of a store, and prints it as JSON. */
 export function measureFloors(stateDir: string, exportDir: string, scratchDir: string): Command {
   return [process.execPath, pathOf('./floors.js'), stateDir, exportDir, scratchDir];
 }

@@ -12,21 +12,21 @@ export interface Report {
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly runs: number;
-  /** Name of the size of the store that was raced on. */
+  /** Name of the size of the store in the races. */
   readonly size: string;
   readonly results: readonly Result[];
   /** Bytes and milliseconds of the check of b1 bundles. */
   readonly bundles: { readonly bytes: number; readonly milliseconds: number };
   readonly floors: Floors;
-  /** Ours alone, by size of the store. */
+  /** Our commands alone, by size of the store. */
   readonly sizes: Readonly<Record<string, readonly Alone[]>>;
 }
 
-/** What the machine can do, as `floors.js` tells it. */
+/** What the machine can do, as `floors.js` prints it. */
 export interface Floors {
   /** MB/s on one thread, by kind of work. */
   readonly rates: Readonly<Record<string, number>>;
-  /** How much more two threads do at once. */
+  /** How much two threads do at once, as a multiple of one thread. */
   readonly twoThreads: number;
 }
 
@@ -78,7 +78,7 @@ export function table(results: readonly Result[]): string {
   return [...HEADER, ...results.map(row)].join('\n');
 }
 
-/** How time and memory of ours grow from the first size to the others. */
+/** How the time and memory of our commands grow from the first size to the others. */
 export function growth(sizes: Report['sizes']): string {
   const names = Object.keys(sizes);
   const [first = []] = Object.values(sizes);
@@ -113,12 +113,12 @@ export function bundleLine({ bytes, milliseconds }: Report['bundles']): string {
   return `The check of the ${megabytes(bytes)} MB of \`b1\` bundles takes ${milliseconds.toFixed(0)} ms of one thread: ${rate.toFixed(0)} MB/s.`;
 }
 
-/** What a person writes below it is kept from one run to the next. */
+/** Text that a person writes below this heading is kept from one run to the next. */
 const BY_HAND = '## Where a target is missed, and why';
 
 /**
  * The whole of `docs/performance.md`.
- * @param before the one that it replaces
+ * @param before the text that it replaces
  */
 export function document(report: Report, before: string): string {
   const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`);

@@ -1,4 +1,4 @@
-/** Runs a race: both contenders in turn, so that whatever else the machine does falls on both. */
+/** Runs a race: both contenders in turn, so that other work of the machine affects both. */
 import { existsSync } from 'node:fs';
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ export interface Result {
   readonly rival: Figures;
   /** The median of the ratios of neighbouring runs, our time over the rival's. */
   readonly ratio: number;
-  /** Undefined where there is none. */
+  /** Undefined if the race has none. */
   readonly target: number | undefined;
 }
 
@@ -32,7 +32,7 @@ interface Lap {
   readonly peakBytes: number;
 }
 
-/** Our laps of a race alone. */
+/** Runs only our side of a race. */
 export async function runAlone(race: Race): Promise<Figures> {
   const { ours } = race;
   const only = await lap(ours);
@@ -63,7 +63,7 @@ export async function runRace(race: Race, runs: number): Promise<Result> {
 async function lap({ before, command, after, makes }: Contender): Promise<Lap> {
   if (makes !== undefined) await rm(makes, { recursive: true, force: true });
   if (before !== undefined) await measure(before);
-  // No run waits for a disk that still writes what another run has left.
+  // No run may wait for a disk that still writes what an earlier run left.
   await measure(['sync']);
   const run = await measure(command);
   if (after !== undefined) await measure(after);

@@ -1,4 +1,4 @@
-/** The race on a state-sync snapshot, which is made once from the store of a size and kept beside it. */
+/** The race on a state-sync snapshot. The snapshot is made once from the store of a size, and kept beside it. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -24,16 +24,19 @@ import { BENCH_DIR, storeOfSize } from './stores.ts';
 const CHUNK_BYTES = 10_000_000;
 const HEIGHT = 1_000_001;
 const SWINGSNAP = [process.execPath, fileURLToPath(new URL('../../bin/run.js', import.meta.url))];
-/** Bytes of the whole stream, by the size of the store: of its artifacts and export data, and of other stores. */
+/**
+ * Bytes of the whole stream, by the size of the store. The stream holds the artifacts and export data of the store, and
+ * other stores.
+ */
 const STREAM_BYTES: Readonly<Record<string, number>> = { tiny: 10_000_000, '1x': 1_000_000_000 };
 
 export interface StateSyncSnapshot {
-  /** Its chunks. */
+  /** The directory of its chunks. */
   readonly dir: string;
   readonly appHash: string;
 }
 
-/** The race that belongs to the store of a size; none where no snapshot is made of it. */
+/** The race for the store of a size, or none if no snapshot is made of that store. */
 export async function stateSyncRaces(size: string): Promise<readonly Race[]> {
   const bytes = STREAM_BYTES[size];
   if (bytes === undefined) return [];
@@ -109,7 +112,7 @@ async function make(home: string, store: string, bytes: number): Promise<void> {
 const itemsOf = (name: string, tree: TreeNode): Buffer[] =>
   [storeItem(name), ...wireNodes(tree).map(nodeItem)].map(sized);
 
-/** A leaf such as chains have: a short key, some hundred bytes that compress by half. */
+/** A leaf like those of chains: a short key, and some hundred bytes that compress by half. */
 function leafOf(store: string, number: number): Leaf {
   const hash = createHash('sha256').update(`${store} ${number}`).digest();
   const text = hash.toString('hex');
@@ -119,7 +122,7 @@ function leafOf(store: string, number: number): Leaf {
   ];
 }
 
-/** The tree that has all of its leaves in order, and is as flat as it can be. */
+/** The tree of the leaves in order, as flat as possible. */
 function treeOf(leaves: readonly Leaf[]): TreeNode {
   const sorted = leaves.toSorted(([a], [b]) => Buffer.compare(a, b));
   const grow = (from: number, to: number): TreeNode => {

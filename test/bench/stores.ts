@@ -1,4 +1,4 @@
-/** The stores that are measured: made by the reference library once, and kept outside the repository. */
+/** The stores that are measured. The reference library makes each once, and it is kept outside the repository. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, rename, rm } from 'node:fs/promises';
@@ -22,13 +22,13 @@ const TINY: StoreSize = {
   b1Share: 0.5,
 };
 
-/** `BENCHMARK_SIZE` with so many times as much of everything but the size of a single blob. */
+/** `BENCHMARK_SIZE` with `factor` times as much of everything. A single blob keeps its size. */
 function times(factor: number): StoreSize {
   const { keys, vats, bundles } = BENCHMARK_SIZE;
   return { ...BENCHMARK_SIZE, keys: keys * factor, vats: vats * factor, bundles: bundles * factor };
 }
 
-/** As little as a store can hold that a node has started. */
+/** The least that a store can hold once a node has started on it. */
 const EMPTY: StoreSize = { ...TINY, keys: 1, vats: 1, heapBytes: 1_000, items: 2, bundles: 0 };
 
 /** By the name that `--size` takes. */
@@ -41,10 +41,10 @@ export const SIZES: Readonly<Record<string, StoreSize>> = {
   '10x': times(10),
 };
 
-/** Where stores are kept and what a run makes is put: `SWINGSNAP_BENCH_DIR`, else under the temporary directory. */
+/** The directory of the stores and of what a run makes: `SWINGSNAP_BENCH_DIR`, else under the temporary directory. */
 export const BENCH_DIR = process.env['SWINGSNAP_BENCH_DIR'] ?? join(tmpdir(), 'swingsnap-bench');
 
-/** The state dir of the store of a size, which is built if it is not there yet. */
+/** The state dir of the store of a size. The store is built if it is not there yet. */
 export async function storeOfSize(name: string): Promise<string> {
   const size = SIZES[name];
   if (size === undefined) {

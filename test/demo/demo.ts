@@ -1,6 +1,6 @@
 /**
- * The whole job on a small SwingStore, as an operator would see it: `npm run demo`. The store is built and, at the
- * end, judged by `@agoric/swing-store`; everything between is the real command line. Exits 1 if anything fails.
+ * The whole job on a small SwingStore, as an operator sees it: `npm run demo`. `@agoric/swing-store` builds the store
+ * and judges it at the end. Everything between is the real command line. Exits 1 if anything fails.
  */
 import { spawn } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
@@ -43,7 +43,7 @@ async function swingsnap(dir: string, ...args: readonly string[]): Promise<void>
   stop.signal.throwIfAborted();
   say(`$ swingsnap ${args.join(' ')}`);
   const env = { ...process.env };
-  // Set for the user's own node, these would lead a command of the demo to it.
+  // If these are set, they may lead a command of the demo to the user's own node.
   for (const name of Object.keys(env)) {
     if (name === 'AGORIC_HOME' || name.startsWith('SWINGSNAP_')) Reflect.deleteProperty(env, name);
   }
@@ -63,7 +63,7 @@ async function contentHashOf(snapshot: string): Promise<string> {
   return manifest.contentHash;
 }
 
-/** Runs the original store and the restored one on through the same blocks. */
+/** Continues the original store and the restored one with the same blocks. */
 async function continueBoth(original: string, restored: string): Promise<string> {
   const script: readonly ContinueStep[] = nextBlocks(HEIGHT, VATS);
   const expected = await referenceContinue(original, script);
@@ -105,7 +105,7 @@ async function demo(dir: string): Promise<void> {
   say(`  both end with activity hash ${activityhash}`);
 }
 
-/** A signal lets the step under way end, so that what was made is removed. */
+/** After a signal the current step still ends, so that what was made is removed. */
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {

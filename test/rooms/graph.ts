@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import ts from 'typescript';
 
-/** An import of one file of the tree by another; paths are below the root, with `/`. Imports of types count. */
+/** An import of one file of the tree by another. Paths are relative to the root, with `/`. Imports of types count. */
 export interface Import {
   readonly from: string;
   readonly to: string;
@@ -62,7 +62,7 @@ export function foldersOf(files: readonly string[]): string[] {
   return [...folders].sort();
 }
 
-/** A way through rooms that ends where it begins; undefined if there is none. */
+/** A path through rooms that ends where it begins; undefined if there is none. */
 export function findCircle(neighbours: Neighbours): string[] | undefined {
   const done = new Set<string>();
   const visit = (room: string, way: readonly string[]): string[] | undefined => {

@@ -1,4 +1,6 @@
-/** `npm run rooms`: prints the rooms of src/ with what each imports, and fails where they import each other in a circle. */
+/**
+ * `npm run rooms`: prints the rooms of src/ with what each imports, and fails if they import each other in a circle.
+ */
 import { filesBelow, findCircle, foldersOf, importsBelow, inOrder, neighboursIn } from './graph.ts';
 
 const root = new URL('../../src', import.meta.url).pathname;

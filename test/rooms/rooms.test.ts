@@ -1,4 +1,4 @@
-/** The architecture is what the folders say, and what docs/design.md says of them. */
+/** The architecture is what the folders say, and what docs/design.md says about them. */
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { filesBelow, findCircle, foldersOf, importsBelow, inOrder, neighboursIn } from './graph.ts';
@@ -31,7 +31,7 @@ it('docs/design.md names every folder of src/, and no other', () => {
   expect(named.sort()).toEqual(foldersOf(files).filter((folder) => folder !== ''));
 });
 
-it('a circle is found where there is one, and rooms are ordered where there is none', () => {
+it('a circle is found if there is one, and rooms are ordered if there is none', () => {
   const of = (...imports: [string, string][]) =>
     neighboursIn(
       '',

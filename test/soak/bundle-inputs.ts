@@ -1,4 +1,4 @@
-/** Bundles whose checks may cost much. */
+/** Bundles whose checks may be expensive. */
 import { createHash } from 'node:crypto';
 import { sha512 } from '../swing-store-export/bundle/bundle-cases.ts';
 import { rawZip } from '../swing-store-export/bundle/raw-zip.ts';
@@ -37,7 +37,7 @@ function archive(
   };
 }
 
-/** @param random from 0 to below 1 */
+/** @param random gives numbers from 0 to below 1 */
 export function bundles(random: () => number): readonly BundleInput[] {
   const about = (size: number): number => Math.ceil(size * (0.7 + 0.6 * random()));
   const parser = 'pre-cjs-json';
@@ -84,7 +84,7 @@ export function bundles(random: () => number): readonly BundleInput[] {
       ),
     ),
     archive(
-      'with a program that is nested',
+      'with a nested program',
       { './a': { location: 'a', parser: 'pre-mjs-json' } },
       {
         'c/a': `{"imports":[],"__syncModuleProgram__":${nested}}`,
@@ -110,7 +110,7 @@ export function bundles(random: () => number): readonly BundleInput[] {
       bytes: () => Buffer.from(b0),
     },
     {
-      name: 'of nested evaluation, of nested parts',
+      name: 'of nested evaluation, with nested parts',
       id: `b0-${'0'.repeat(64)}`,
       bytes: () => Buffer.from(`{"source":${'['.repeat(400_000)}${']'.repeat(400_000)}}`),
     },

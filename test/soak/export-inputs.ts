@@ -1,4 +1,4 @@
-/** Export directories and records of operations that are small, and may cost much to read. */
+/** Small export directories and records of operations whose reading may be expensive. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundles } from './bundle-inputs.ts';
@@ -17,7 +17,7 @@ async function write(
   const path = join(dir, 'export');
   await mkdir(path);
   await writeFile(join(path, 'export-data.jsonl'), lines);
-  // Thousands of artifacts may be one file.
+  // Thousands of artifacts may share a file.
   for (const [name, content] of artifacts.slice(0, 100)) await writeFile(join(path, name), content);
   const pairs = artifacts.map(([name], at) => [name, artifacts[at % 100]?.[0] ?? name]);
   const said = {
@@ -47,7 +47,7 @@ const span = (startPos: number | string, endPos: number, isCurrent: boolean): st
     }),
   );
 
-/** @param random from 0 to below 1 */
+/** @param random gives numbers from 0 to below 1 */
 export function exportInputs(random: () => number): readonly Input[] {
   const about = (size: number): number => Math.ceil(size * (0.7 + 0.6 * random()));
   const named = (name: string, files: () => ExportFiles): Input => ({
@@ -70,10 +70,10 @@ export function exportInputs(random: () => number): readonly Input[] {
       lines: many(about(40_000), (i) => line(`kv.${9_999_999 - i}`, '')),
     })),
     named('line breaks', () => ({ lines: '\n'.repeat(about(900_000)) })),
-    named('one line that is nested', () => ({
+    named('a nested line', () => ({
       lines: `["kv.a",${'['.repeat(about(300_000))}`,
     })),
-    named('a value that is nested', () => {
+    named('a nested value', () => {
       const depth = about(300_000);
       return { lines: `["snapshot.v1.1",${'['.repeat(depth)}${']'.repeat(depth)}]\n` };
     }),
@@ -81,14 +81,14 @@ export function exportInputs(random: () => number): readonly Input[] {
     named('a position of many digits', () => ({
       lines: span(`${'1'.repeat(about(700_000))}x`, 1, true),
     })),
-    named('a position behind many blanks', () => ({
+    named('a position after many blanks', () => ({
       lines: span(`${' '.repeat(about(700_000))}x`, 1, true),
     })),
     named('spans that overlap', () => ({
       lines: many(about(6000), (i) => span(i, 9999, false)),
       artifacts: Array.from({ length: 6000 }, (_, i) => [`transcript.v1.${i}.9999`, '']),
     })),
-    named('artifacts that are no names', () => ({
+    named('artifacts without valid names', () => ({
       lines: '',
       artifacts: [[`snapshot.${'v'.repeat(190)}.1`, '']],
       manifest: (said) =>
@@ -97,7 +97,7 @@ export function exportInputs(random: () => number): readonly Input[] {
           artifacts: Array.from({ length: about(30_000) }, (_, i) => [`a${i}`, 'a']),
         }),
     })),
-    named('a manifest that is nested', () => ({
+    named('a nested manifest', () => ({
       lines: '',
       manifest: (said) =>
         `{"x":${'['.repeat(300_000)}${']'.repeat(300_000)},${JSON.stringify(said).slice(1)}`,

@@ -1,6 +1,6 @@
-/** A small input that may cost much. */
+/** A small input whose reading may be expensive. */
 export interface Input {
   readonly name: string;
-  /** Writes it into a directory, and gives back the words that have swingsnap read it. */
+  /** Writes it into a directory, and returns the arguments with which swingsnap reads it. */
   readonly make: (dir: string) => Promise<readonly string[]>;
 }

@@ -1,4 +1,4 @@
-/** Runs a command in a process of its own, and says what it took. */
+/** Runs a command in a process of its own, and measures what it takes. */
 import { spawn } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,19 +8,19 @@ const RUN = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 const TELL_PEAK = fileURLToPath(new URL('tell-peak.js', import.meta.url));
 
 export interface Taken {
-  /** Undefined if it was ended after its time. */
+  /** Undefined if it was killed after its time. */
   readonly exitCode: number | undefined;
-  /** Of the error, if there was one. */
+  /** The code of the error, if there was one. */
   readonly code: string | undefined;
   readonly ms: number;
-  /** The most memory that it had, in bytes; undefined if it was killed. */
+  /** Peak memory in bytes; undefined if it was killed. */
   readonly peak: number | undefined;
 }
 
 /**
- * @param args of swingsnap
- * @param dir where a file of this may be put
- * @param maxMs after which it is killed
+ * @param args arguments of swingsnap
+ * @param dir a directory for a file of this function
+ * @param maxMs time after which the process is killed
  */
 export async function runBounded(
   args: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * Small inputs of every format that is read, made to cost much: each is read by the command line in a process of its
- * own, and must be done with in sixty times the time, and 400 MB more memory, than an honest one takes.
+ * Small inputs of every format that swingsnap reads, made to be expensive. The command line reads each in a process of
+ * its own. It may take at most sixty times the time of an honest input, and 400 MB more memory.
  */
 import { execFileSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
@@ -16,7 +16,7 @@ const isSoak = process.env['SWINGSNAP_SOAK'] !== undefined;
 const seed = Number(process.env['SWINGSNAP_SEED'] ?? Date.now() % 1_000_000);
 const only = process.env['SWINGSNAP_INPUT'] ?? '';
 
-/** Bytes on the disk: what is larger may take longer. */
+/** Bytes on disk. A larger input may take longer. */
 const SMALL_BYTES = 2_500_000;
 const TIMES = 60;
 const MORE_BYTES = 400_000_000;

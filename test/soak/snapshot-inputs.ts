@@ -1,4 +1,4 @@
-/** Snapshots of our own that are small, and hold little in many or much in few. */
+/** Our own snapshots, small, with little content in many pieces, or much content in few. */
 import { join } from 'node:path';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
 import { rawFrame } from '../snapshot/hostile/bytes.ts';
@@ -9,7 +9,7 @@ import type { Input } from './input.ts';
 const MIB = 1024 * 1024;
 const content = makeContent(smallSpec);
 
-/** A list of the same lines over and over, in frames. */
+/** A list that repeats the same lines, in frames. */
 const repeating =
   (most: number, times: number, lines: (all: string[]) => string[]) =>
   (draft: Draft): void => {
@@ -25,7 +25,7 @@ const repeating =
     };
   };
 
-/** A manifest with other text in place of its field `made`. */
+/** A manifest whose field `made` has other text. */
 const madeOf =
   (value: () => string) =>
   (draft: Draft): void => {
@@ -33,7 +33,7 @@ const madeOf =
       `${JSON.stringify({ ...manifest, made: 'MADE' }, null, 2).replace('"MADE"', value)}\n`;
   };
 
-/** @param random from 0 to below 1 */
+/** @param random gives numbers from 0 to below 1 */
 export function snapshotInputs(random: () => number): readonly Input[] {
   const about = (size: number): number => Math.ceil(size * (0.7 + 0.6 * random()));
   const changed = (name: string, change: (draft: Draft) => void): Input[] =>
@@ -60,7 +60,7 @@ export function snapshotInputs(random: () => number): readonly Input[] {
       draft.list = () =>
         Buffer.concat(Array<Buffer>(about(300)).fill(rawFrame(MIB, { contentSize: undefined })));
     }),
-    ...changed('a list of frames of nothing', (draft) => {
+    ...changed('a list of empty frames', (draft) => {
       const nothing = Buffer.from(draft.codec.compress(Buffer.alloc(0), 3));
       draft.list = () => Buffer.concat(Array<Buffer>(about(40_000)).fill(nothing));
       draft.lines = () => [];
@@ -82,7 +82,7 @@ export function snapshotInputs(random: () => number): readonly Input[] {
         ],
       }));
     }),
-    ...changed('small artifacts that nothing names', (draft) => {
+    ...changed('small artifacts that no record names', (draft) => {
       draft.chunks.push({
         entries: Array.from({ length: 16_000 }, (_, i) => {
           const name = `bundle.b1-${i}`;
@@ -101,13 +101,13 @@ export function snapshotInputs(random: () => number): readonly Input[] {
         Object.assign(manifest, { height: `a${' '.repeat(about(700_000))}b` });
       };
     }),
-    ...changed('modules without end', (draft) => {
+    ...changed('thousands of modules', (draft) => {
       draft.manifest = (manifest) => {
         for (let i = 0; i < about(9000); i += 1) manifest.modules[`m${i}`] = {};
       };
     }),
     ...changed(
-      'a making that is nested',
+      'a nested field made',
       madeOf(
         () =>
           `[${Array<string>(150)
@@ -116,11 +116,11 @@ export function snapshotInputs(random: () => number): readonly Input[] {
       ),
     ),
     ...changed(
-      'a making of many fields',
+      'a field made with many fields',
       madeOf(() => `{${Array.from({ length: about(60_000) }, (_, i) => `"${i}":0`).join(',')}}`),
     ),
     ...changed(
-      'a making of a long number',
+      'a field made with a long number',
       madeOf(() => '1'.repeat(about(700_000))),
     ),
   ];

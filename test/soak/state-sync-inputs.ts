@@ -1,4 +1,4 @@
-/** State-sync snapshots that are small, and hold little in many or much in few. */
+/** Small state-sync snapshots, with little content in many pieces, or much content in few. */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,7 +34,7 @@ const joined = (...parts: readonly Items[]): Items => ({
   },
 });
 
-/** A message of a field that has so many zeros, without making them one buffer. */
+/** A message with `size` times the same byte in one field, without one buffer for all of them. */
 function* zerosItem(key: string, size: number, byte: number): Generator<Buffer> {
   const head = Buffer.concat([bytesField(1, Buffer.from(key)), Buffer.of(0x12), uvarint(size)]);
   const tail = Buffer.of(0x18, 1);
@@ -46,7 +46,7 @@ function* zerosItem(key: string, size: number, byte: number): Generator<Buffer> 
   yield tail;
 }
 
-/** A store as an honest chain has it: leaves in the order of their keys, and a tree above them. */
+/** A store as an honest chain has it: leaves in the order of their keys, with a tree above them. */
 function* store(name: string, leaves: Iterable<Leaf>): Generator<Buffer> {
   const sorted = [...leaves].sort(([a], [b]) => (a < b ? -1 : 1));
   yield sized(storeItem(name));
@@ -67,7 +67,7 @@ function* store(name: string, leaves: Iterable<Leaf>): Generator<Buffer> {
   if (sorted.length > 0) yield* grow(0, sorted.length);
 }
 
-/** The same bytes in pieces that are worth a call. */
+/** The same bytes in larger pieces, to save calls. */
 function* inPieces(items: Items): Generator<Buffer> {
   let piece: Buffer[] = [];
   let size = 0;
@@ -82,7 +82,7 @@ function* inPieces(items: Items): Generator<Buffer> {
   yield Buffer.concat(piece);
 }
 
-/** Writes the chunk of one, and gives back what verifies it. */
+/** Writes a snapshot of one chunk, and returns the arguments that verify it. */
 async function chunk(dir: string, items: Items): Promise<string[]> {
   const home = join(dir, String(HEIGHT), '3');
   await mkdir(home, { recursive: true });
@@ -114,7 +114,7 @@ const payloads = (name: string, count: number, of: (i: number) => Buffer): Items
 
 const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');
 
-/** Records of spans, each of so many items, and the spans. */
+/** Records of `count` spans of `items` items each, and the spans. */
 function spans(count: number, items: number, span: string, hash: string): Items {
   const record = (i: number): Leaf => [
     i === count - 1 ? 'swingStore.transcript.v1.current' : `swingStore.transcript.v1.${i * items}`,
@@ -142,7 +142,7 @@ function bundle(id: string, bytes: Buffer): Items {
   );
 }
 
-/** @param random from 0 to below 1 */
+/** @param random gives numbers from 0 to below 1 */
 export function stateSyncInputs(random: () => number): readonly Input[] {
   const about = (size: number): number => Math.ceil(size * (0.7 + 0.6 * random()));
   const named = (name: string, items: () => Items): Input[] => [
@@ -160,13 +160,13 @@ export function stateSyncInputs(random: () => number): readonly Input[] {
     ...named('a line of control characters', () =>
       joined([sized(storeItem('swingset'))], zerosItem('swingStore.kv.a', 63 * MB, 1)),
     ),
-    ...named('a code that is large', () =>
+    ...named('a large code', () =>
       joined([sized(storeItem('wasm'))], zerosItem('\u0001aaaaaaaa', about(200 * MB), 10)),
     ),
-    ...named('stores of nothing', () =>
+    ...named('empty stores', () =>
       repeated(10_000, (i) => sized(storeItem(`${'s'.repeat(1000)}${String(i).padStart(6, '0')}`))),
     ),
-    ...named('keys that differ at their end', () =>
+    ...named('long keys that differ only at their end', () =>
       store(
         'bank',
         Array.from({ length: 120 }, (_, i) => [`${prefix}${String(i).padStart(3, '0')}`, '']),
@@ -183,20 +183,18 @@ export function stateSyncInputs(random: () => number): readonly Input[] {
       ),
     ),
     ...named('small entries of export data', () => store('swingset', kv(about(60_000)))),
-    ...named('payloads of nothing', () =>
-      payloads('other', about(4.5 * MB), () => Buffer.alloc(0)),
-    ),
-    ...named('payloads of nothing for artifacts', () =>
+    ...named('empty payloads', () => payloads('other', about(4.5 * MB), () => Buffer.alloc(0))),
+    ...named('empty payloads for artifacts', () =>
       payloads('swingset', about(MB), () => Buffer.alloc(0)),
     ),
-    ...named('extensions of nothing', () =>
+    ...named('empty extensions', () =>
       repeated(about(900), (i) => sized(extensionItem(`e${i}`, 1))),
     ),
     ...named('byte code of zeros', () => {
       const code = gzipSync(Buffer.alloc(60 * MB), { level: 9 });
       return payloads('wasm', about(40), () => code);
     }),
-    ...named('gzips of nothing', () => {
+    ...named('empty gzips', () => {
       const code = gzipSync('');
       return payloads('wasm', about(200_000), () => code);
     }),
@@ -208,7 +206,7 @@ export function stateSyncInputs(random: () => number): readonly Input[] {
     ),
     ...named('a bundle of zeros', () => bundle(`b1-${'0'.repeat(128)}`, Buffer.alloc(200 * MB))),
     {
-      name: 'state-sync archive: a description of hashes of nothing',
+      name: 'state-sync archive: a description with hashes of empty chunks',
       make: async (dir) => [
         'verify',
         await writeArchive(

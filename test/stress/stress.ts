@@ -1,6 +1,7 @@
 /**
- * One ordinary command after the other on a real store: `npm run stress -- [COMMANDS]`, 60 by default. A command that
- * does not exit 0 (a native abort is signal SIGABRT, or exit 134) ends it with all that the command printed.
+ * Runs ordinary commands, one after the other, on a real store: `npm run stress -- [COMMANDS]`, 60 by default. A
+ * command that does not exit 0 (a native abort is signal SIGABRT, or exit 134) ends the run, which then prints
+ * everything that the command printed.
  */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -28,7 +29,7 @@ async function run(...args: readonly string[]): Promise<void> {
   throw new Error(`swingsnap ${args.join(' ')} ended: code ${exitCode}, signal ${signal}`);
 }
 
-/** Each takes what those before it made. */
+/** Each command uses what those before it made. */
 function roundOf(dir: string): readonly (readonly string[])[] {
   const stateDir = path.join(dir, 'agoric');
   const [exportDir, restored] = [path.join(dir, 'export'), path.join(dir, 'restored')];
