@@ -12,6 +12,7 @@ import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
 import { refuseSilent } from '../../io/files/answering.ts';
 import type { AwaitedHeight } from '../../operation/store-view/await-height.ts';
 import { ARTIFACT_MODES, RESTORE_MODES } from '../../swing-store-export/artifact-mode.ts';
+import { parsePath } from './path.ts';
 
 /** Every command has these. */
 export const baseFlags = {
@@ -61,12 +62,6 @@ export const wholeNumber = Flags.custom<number, { min?: number }>({
     });
   },
 });
-
-/** Rejects an empty path: an unset variable in a script must not mean the current directory. */
-const parsePath = async (input: string): Promise<string> => {
-  if (input !== '') return input;
-  throw new CLIError('expected a path, found nothing', { exit: EXIT_CODES.usage });
-};
 
 /** Rejects a path on a disk that does not answer: a call to it could not be ended. */
 const parseAnswering = async (input: string): Promise<string> => {

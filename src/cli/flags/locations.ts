@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { NO_HOME } from '../without-home.ts';
+import { givenPath } from './path.ts';
 
 /** The flags as given, without the environment. */
 export interface StateDirFlags {
@@ -80,8 +81,8 @@ export function namedSource(
   return path === undefined ? undefined : { kind: 'export-directory', path: resolve(path) };
 }
 
-/** An empty variable counts as unset, as in a crontab. */
+/** A path in the environment. An empty variable counts as unset, as in a crontab. */
 function variable(env: NodeJS.ProcessEnv, name: string): string | undefined {
   const value = env[name];
-  return value === '' ? undefined : value;
+  return value === undefined || value === '' ? undefined : givenPath(value, name);
 }

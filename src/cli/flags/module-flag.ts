@@ -7,6 +7,7 @@ import { refuseSilent } from '../../io/files/answering.ts';
 import { findWasmDir, holdsByteCode, usualWasmDir, WASM } from '../../modules/wasm/layout.ts';
 import type { NamedPlace } from '../../operation/places.ts';
 import { isModuleName, MODULE_NAMES } from '../../snapshot/module-contract.ts';
+import { givenPath } from './path.ts';
 
 /** Kinds of modules that the command line accepts. */
 const KINDS = ['wasm', 'files'] as const;
@@ -21,8 +22,9 @@ export const moduleFlag = Flags.custom<NamedPlace>({
     const [, name = '', kind = '', dir = ''] = /^([^=]*)=([^:]*):(.+)$/su.exec(input) ?? [];
     const isKnown = KINDS.some((known) => known === kind);
     if (isKnown && isModuleName(name) && name !== 'swingset') {
-      await refuseSilent(dir);
-      return { name, kind, dir: resolve(dir) };
+      const path = givenPath(dir);
+      await refuseSilent(path);
+      return { name, kind, dir: resolve(path) };
     }
     throw new CLIError(
       `expected NAME=wasm:DIR or NAME=files:DIR with a name of ${MODULE_NAMES} other than swingset, found ${input}`,

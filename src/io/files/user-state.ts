@@ -14,8 +14,8 @@ const BELOW_HOME = ['.local', 'state', 'swingsnap'];
 
 /**
  * The directory of the effective user: `SWINGSNAP_STATE_DIR` if set, else `.local/state/swingsnap` in the home
- * directory from passwd. `HOME` may be another user's after `su` or `sudo`. A missing directory is made, with mode
- * 0700.
+ * directory from passwd. `HOME` may be another user's after `su` or `sudo`. A leading `~/` is that home. A missing
+ * directory is made, with mode 0700.
  * @returns undefined if there is none, it cannot be made, or another user could write to it
  */
 export function userStateDir(env: NodeJS.ProcessEnv = process.env): string | undefined {
@@ -37,8 +37,10 @@ export function stateDirInHome(home: string): string {
 function stateDirOf(env: NodeJS.ProcessEnv): string | undefined {
   const named = env['SWINGSNAP_STATE_DIR'] ?? '';
   // Must be absolute: a worker's working directory differs from its command's.
-  if (named !== '') return isAbsolute(named) ? named : undefined;
+  if (isAbsolute(named)) return named;
+  if (named !== '' && !named.startsWith('~/')) return undefined;
   const { homedir } = userInfo();
+  if (named !== '') return join(homedir, named.slice(2));
   return isAbsolute(homedir) && lstatSync(realpathSync(homedir)).isDirectory()
     ? stateDirInHome(homedir)
     : undefined;
