@@ -6,13 +6,13 @@ import {
   closeSync,
   constants,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   rmSync,
   utimesSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { makeOneDirectory } from '../io/files/made-directory.ts';
 import { othersMayWrite } from '../io/files/other-users.ts';
 import { userStateDir } from '../io/files/user-state.ts';
 
@@ -33,7 +33,7 @@ export class KnownSnapshots {
     if (stateDir === undefined) return new KnownSnapshots(undefined);
     const dir = join(stateDir, DIR);
     try {
-      makePrivate(dir);
+      makeOneDirectory(dir, 0o700);
       const stat = lstatSync(dir);
       const isOwn = stat.isDirectory() && stat.uid === process.geteuid?.() && !othersMayWrite(stat);
       return new KnownSnapshots(isOwn ? dir : undefined);
@@ -64,14 +64,6 @@ export class KnownSnapshots {
     } catch {
       // The directory is read-only, full, or of a user that this process does not run as at the moment.
     }
-  }
-}
-
-function makePrivate(dir: string): void {
-  try {
-    mkdirSync(dir, { mode: 0o700 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

@@ -1,10 +1,10 @@
 /** Checks that are made before the first byte is written. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, statfsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UsageError, StorageError } from '../errors.ts';
-import { freeBytes, nearestExisting } from '../io/files/free-space.ts';
+import { freeBytes } from '../io/files/free-space.ts';
 import { isMemoryFileSystem, defaultScratchDir } from '../io/files/scratch.ts';
-import { statIfThere } from '../io/files/stat-if-there.ts';
+import { nearestExisting, statIfThere } from '../io/files/stat-if-there.ts';
 
 /** A check that passed. */
 export interface Check {
@@ -36,7 +36,27 @@ export function checkWritable(dir: string, what: string): Check {
       cause,
     });
   }
+  refuseKernelFiles(existing, what);
   return { check: `${what} is writable`, path: existing, free: freeBytes(existing) };
+}
+
+/** statfs(2) types of file systems that hold no files of users, whatever their permissions say. */
+const KERNEL_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x9fa0, 'proc'],
+  [0x62656572, 'sysfs'],
+  [0x63677270, 'cgroup2'],
+  [0x0187, 'autofs'],
+]);
+
+function refuseKernelFiles(dir: string, what: string): void {
+  const found = KERNEL_FILE_SYSTEMS.get(statfsSync(dir).type);
+  if (found === undefined) return;
+  throw new StorageError('NOT_WRITABLE', `the ${what} cannot be written`, {
+    path: dir,
+    expected: 'a directory on a disk',
+    found,
+    hint: 'check that its disk is mounted, or name another place',
+  });
 }
 
 /**

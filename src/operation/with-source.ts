@@ -42,9 +42,9 @@ export async function openSourceAt(
   options: SourceOptions,
   { refuse, ...needs }: SourceNeeds & { readonly pool: WorkerPool },
 ): Promise<Source> {
-  const found = findSource(options.source, options.height);
-  await refuse?.(found);
   const { note } = options.progress ?? noProgress;
+  const found = findSource(options.source, { height: options.height, note });
+  await refuse?.(found);
   const codec = await loadZstdCodec();
   const source = await openSource(found, { ...options, ...needs, codec, note });
   try {

@@ -5,7 +5,7 @@ import { NotFoundError, UsageError } from '../errors.ts';
 import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../formats/export-directory/layout.ts';
 import { findStateSync, stateSyncHeights } from '../formats/state-sync/find.ts';
 import type { FoundStateSync } from '../formats/state-sync/layout.ts';
-import { statIfThere } from '../io/files/stat-if-there.ts';
+import { isLinkToNothing, statIfThere } from '../io/files/stat-if-there.ts';
 import { listed } from '../io/listed.ts';
 import {
   CHUNKS_DIR,
@@ -28,13 +28,19 @@ export type FoundSource =
       readonly stateSync: FoundStateSync;
     };
 
+export interface FindOptions {
+  /** Which of several heights to take, by default the newest; ignored where the source is one height. */
+  readonly height?: number | undefined;
+  /** Is told of a link to nothing that is passed over. */
+  readonly note?: ((message: string) => void) | undefined;
+}
+
 /**
  * @param source a snapshot, an export directory, a state-sync snapshot, or a directory of several heights
- * @param height which of several heights to take, by default the newest; ignored where the source is one height
  * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`; `HEIGHT` if none of several heights is the wanted one
- * @throws {UsageError} `AMBIGUOUS_SOURCE`
+ * @throws {UsageError} `AMBIGUOUS_SOURCE`; {@link StorageError} `LINK_TO_NOTHING`
  */
-export function findSource(source: string, height?: number): FoundSource {
+export function findSource(source: string, { height, note }: FindOptions = {}): FoundSource {
   const path = resolve(source);
   const stat = statIfThere(path);
   if (stat === undefined) {
@@ -57,6 +63,7 @@ export function findSource(source: string, height?: number): FoundSource {
     return { form: 'snapshot', path, snapshot: storedDirectory(path) };
   }
   if (isExport) return { form: 'export directory', path };
+  if (note !== undefined && stat.isDirectory()) noteLinksToNothing(path, note);
   const stateSync = findStateSync(path, height);
   if (stateSync !== undefined)
     return { form: 'state-sync snapshot', path: stateSync.path, stateSync };
@@ -80,6 +87,14 @@ export function findSource(source: string, height?: number): FoundSource {
   });
 }
 
+/** Tells of heights that cannot be seen, for instance because their disk is not mounted. */
+function noteLinksToNothing(dir: string, note: (message: string) => void): void {
+  for (const height of heightsAmong(readdirSync(dir))) {
+    const path = join(dir, snapshotName(height));
+    if (isLinkToNothing(path)) note(`${path} is a link to nothing, and is passed over`);
+  }
+}
+
 /** The state-sync snapshots of a node, by its home or its data directory. */
 function findInNode(path: string, height: number | undefined): FoundStateSync | undefined {
   for (const place of [join(path, 'data', 'snapshots'), join(path, 'snapshots')]) {
@@ -95,7 +110,10 @@ function snapshotHeights(dir: string): number[] {
   const names = readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
     .map(({ name }) => name);
-  return heightsAmong(names).filter((height) => !isNoSnapshot(join(dir, snapshotName(height))));
+  return heightsAmong(names).filter((height) => {
+    const path = join(dir, snapshotName(height));
+    return !isLinkToNothing(path) && !isNoSnapshot(path);
+  });
 }
 
 /** @throws {NotFoundError} `HEIGHT` if there are heights, of which none is the wanted one */

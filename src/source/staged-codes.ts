@@ -4,10 +4,10 @@
  * in files named by checksum, as on a node.
  */
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ByteCode } from '../formats/state-sync/payload/code-payload.ts';
+import { makeOneDirectory } from '../io/files/made-directory.ts';
 import { makeScratchDirectory } from '../io/files/scratch.ts';
 import type { WorkDirectory } from '../io/files/work-directory.ts';
 import { WASM } from '../modules/wasm/layout.ts';
@@ -43,7 +43,7 @@ export class StagedCodes {
   module(): StateModule {
     this.#work = makeScratchDirectory(this.#scratchDir);
     const dir = join(this.#work.path, 'codes');
-    mkdirSync(dir);
+    makeOneDirectory(dir);
     this.#dir = dir;
     const module = wasmModule({ name: WASM, dir, purpose: 'read' });
     return {

@@ -13,6 +13,7 @@ import {
 } from '../io/files/made-directory.ts';
 import { syncDirectory, writeDurably, writeFully } from '../io/files/publish-file.ts';
 import { SourceFile } from '../io/files/source-file.ts';
+import { statIfThere } from '../io/files/stat-if-there.ts';
 import { isMissing, isNotPermitted } from '../io/files/system-error.ts';
 import { WorkDirectory, type Rescue } from '../io/files/work-directory.ts';
 import { recipeFor, type Recipe } from '../io/threads/recipe.ts';
@@ -61,11 +62,7 @@ class DirectoryStorage implements SnapshotStorage {
   async open(name: string): Promise<StoredSnapshot> {
     checkSnapshotName(name);
     const dir = join(this.location, name);
-    const found = await stat(dir).catch((error: unknown) => {
-      if (isMissing(error)) return undefined;
-      throw error;
-    });
-    if (found?.isDirectory() !== true) {
+    if (statIfThere(dir)?.isDirectory() !== true) {
       throw new NotFoundError('SNAPSHOT_MISSING', 'no such snapshot', { path: dir });
     }
     return new StoredDirectory(dir);

@@ -12,6 +12,7 @@ import { basename, dirname, join } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { firstTarEntry, gunzipHead, HEAD_BYTES, kindOf } from '../../io/bytes/known-bytes.ts';
 import { readHead } from '../../io/files/file-head.ts';
+import { isLinkToNothing, statIfThere } from '../../io/files/stat-if-there.ts';
 import { damaged, endsEarly, isFile, NUMBER, type FoundStateSync } from './layout.ts';
 import { DESCRIPTION_FILE, peekDescription } from './stream/description.ts';
 
@@ -22,15 +23,16 @@ const USUAL_FORMAT = 3;
 
 /**
  * Finds the state-sync snapshot at a path: an archive, a directory of chunks, of formats, or of heights. If there are
- * several, it returns the newest.
+ * several, it returns the newest, and passes over links to nothing.
  * @param height which snapshot of a directory of heights to take, instead of the newest; also the height of chunks in
  *   a directory whose names do not tell it
  * @returns undefined if there is none
+ * @throws {StorageError} `LINK_TO_NOTHING` if `path` is one
  * @throws {UsageError} `HEIGHT_UNKNOWN` for such chunks, if `height` is not given
  * @throws {VerificationError} `STATE_SYNC_DAMAGED` if an archive ends before its height
  */
 export function findStateSync(path: string, height?: number): FoundStateSync | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statIfThere(path);
   if (stat?.isFile() === true) return findArchive(path, stat.size);
   if (stat?.isDirectory() !== true) return undefined;
   const found = findChunks(path) ?? newestBelow(path, findChunks);
@@ -112,7 +114,8 @@ function newestBelow(
   find: (dir: string) => FoundStateSync | undefined,
 ): FoundStateSync | undefined {
   for (const number of numbersBelow(dir)) {
-    const found = find(join(dir, String(number)));
+    const path = join(dir, String(number));
+    const found = isLinkToNothing(path) ? undefined : find(path);
     if (found !== undefined) return found;
   }
   return undefined;

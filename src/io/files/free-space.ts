@@ -1,17 +1,12 @@
 /** Free space, checked before the first byte is written. */
-import { existsSync, statfsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { statfsSync } from 'node:fs';
 import { StorageError } from '../../errors.ts';
+import { nearestExisting } from './stat-if-there.ts';
 
 /** Bytes that this user may still write below `dir`, or below its nearest existing parent. */
 export function freeBytes(dir: string): number {
   const { bavail, bsize } = statfsSync(nearestExisting(dir));
   return bavail * bsize;
-}
-
-/** `path` if it exists, else its nearest existing parent. */
-export function nearestExisting(path: string): string {
-  return existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
 }
 
 /**

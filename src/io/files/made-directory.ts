@@ -1,8 +1,12 @@
 /** Directories that are made when needed, and removed again if the work fails. */
-import { lstatSync, mkdirSync, existsSync, readdirSync, rmdirSync, type Stats } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { dirname, basename, resolve } from 'node:path';
+import { StorageError } from '../../errors.ts';
+import { withShownPaths } from './descriptor-names.ts';
 import { HeldDirectory, inDirectory, isSame } from './held-directory.ts';
 import { syncDirectory } from './publish-file.ts';
+import { statIfThere } from './stat-if-there.ts';
+import { isMissing, systemCode, systemTrouble } from './system-error.ts';
 
 /** A directory that was made, with its identity, in case another process replaces it. */
 export interface MadeDirectory {
@@ -19,19 +23,21 @@ export interface MakeDirectoryOptions {
 /**
  * Makes `dir` and its missing parents, durably.
  * @returns the directories that were made, innermost first
+ * @throws {StorageError} `LINK_TO_NOTHING`; as {@link makeOneDirectory}
  */
 export async function makeDirectory(
   dir: string,
   options: MakeDirectoryOptions = {},
 ): Promise<MadeDirectory[]> {
   const made: MadeDirectory[] = [];
-  const [existing, ...missing] = pathFromExisting(resolve(dir));
+  const missing = missingDirectories(dir);
   // An existing directory need not be readable.
-  if (missing.length === 0) return made;
-  let at = HeldDirectory.openLinked(existing);
+  const [outermost] = missing;
+  if (outermost === undefined) return made;
+  let at = HeldDirectory.openLinked(dirname(outermost));
   try {
-    for (const name of missing) {
-      const below = await makeIn(at, name, made, options);
+    for (const path of missing) {
+      const below = await makeIn(at, basename(path), made, options);
       at.close();
       at = below;
     }
@@ -44,11 +50,40 @@ export async function makeDirectory(
   return made;
 }
 
-/** The nearest directory that exists, and the names from there to `path`. */
-function pathFromExisting(path: string): [existing: string, ...missing: string[]] {
-  if (existsSync(path) || dirname(path) === path) return [path];
-  const [existing, ...missing] = pathFromExisting(dirname(path));
-  return [existing, ...missing, basename(path)];
+/**
+ * Those of `dir` and the directories above it that do not exist, the outermost first.
+ * @throws {StorageError} `LINK_TO_NOTHING`
+ */
+export function missingDirectories(dir: string): string[] {
+  const missing: string[] = [];
+  for (let at = resolve(dir); statIfThere(at) === undefined; at = dirname(at)) missing.unshift(at);
+  return missing;
+}
+
+/**
+ * Makes the directory `path`, whose parent exists. All directories are made one by one: Node's recursive `mkdir` never
+ * returns if a directory exists but creating an entry in it fails with `ENOENT`, as below `/proc` or an automounter's.
+ * @param mode less the umask
+ * @returns whether it was made; false if something is there already
+ * @throws {StorageError} if it cannot be made, with the system's code where that is about disks and permissions, else
+ *   `MAKE_DIRECTORY`
+ */
+export function makeOneDirectory(path: string, mode = 0o777): boolean {
+  try {
+    mkdirSync(path, { mode });
+    return true;
+  } catch (cause) {
+    const found = systemCode(cause);
+    if (found === 'EEXIST') return false;
+    const trouble = systemTrouble(cause);
+    const code = trouble === undefined || isMissing(cause) ? 'MAKE_DIRECTORY' : trouble.code;
+    throw new StorageError(code, 'a directory cannot be made', {
+      path: withShownPaths(path),
+      found,
+      hint: trouble?.hint,
+      cause,
+    });
+  }
 }
 
 async function makeIn(
@@ -57,14 +92,10 @@ async function makeIn(
   made: MadeDirectory[],
   { ownedAsAbove = false }: MakeDirectoryOptions,
 ): Promise<HeldDirectory> {
-  try {
-    mkdirSync(above.at(name));
-  } catch (error) {
-    // Another process made it meanwhile.
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return above.openInside(name);
-    throw error;
-  }
+  const isMade = makeOneDirectory(above.at(name));
   const directory = above.openInside(name);
+  // Another process made it meanwhile.
+  if (!isMade) return directory;
   try {
     const { dev, ino } = directory.stat;
     made.unshift({ path: directory.location, dev, ino });
@@ -114,16 +145,12 @@ async function removeInTurn<Directory extends { readonly path: string }>(
 }
 
 /**
- * Makes `dir` and its missing parents. Node's recursive `mkdir` never returns if a directory exists but creating an
- * entry in it fails with `ENOENT`: a removed directory that is held, or one below an automounter's.
+ * Makes `dir` and its missing parents, without making them durable.
  * @param mode of each new directory, less the umask
+ * @throws as {@link makeOneDirectory}
  */
 export function makeWithParents(dir: string, mode = 0o777): void {
   if (lstatSync(dir, { throwIfNoEntry: false }) !== undefined) return;
   makeWithParents(dirname(dir), mode);
-  try {
-    mkdirSync(dir, { mode });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
+  makeOneDirectory(dir, mode);
 }

@@ -34,7 +34,13 @@ export function systemTrouble(error: unknown): SystemTrouble | undefined {
   const code = systemCode(error);
   if (code === undefined) return undefined;
   const known = SYSTEM_CODES.find(([pattern]) => pattern.test(code));
-  return known && { code, exitCode: known[1], path: systemPath(error), hint: known[2] };
+  if (known !== undefined) {
+    return { code, exitCode: known[1], path: systemPath(error), hint: known[2] };
+  }
+  // A directory that exists takes no entry: it was removed, or belongs to the kernel or an automounter.
+  if (!isMissing(error) || !isOfMaking(error)) return undefined;
+  const hint = 'check that its disk is mounted, or name another place';
+  return { code, exitCode: EXIT_CODES.storage, path: systemPath(error), hint };
 }
 
 /** Whether the system reports that a path does not exist, or that a parent of it is a file. */
@@ -46,6 +52,10 @@ export function isMissing(error: unknown): boolean {
 /** Whether this user lacks the permission for a path, or the disk cannot give its content. */
 export function isNotPermitted(error: unknown): boolean {
   return /^(EACCES|EPERM|EIO)$/u.test(systemCode(error) ?? '');
+}
+
+function isOfMaking(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'mkdir';
 }
 
 /** The `code` that Node and better-sqlite3 give their errors. */

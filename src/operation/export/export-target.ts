@@ -5,10 +5,10 @@ import { join, relative, resolve, sep } from 'node:path';
 import { BusyError, SwingSnapError, UsageError } from '../../errors.ts';
 import { RECORD_FILE, STOP_FILE } from '../../formats/export-directory/layout.ts';
 import { discardedManifest, removeHeldExport } from '../../formats/export-directory/remove.ts';
-import { nearestExisting } from '../../io/files/free-space.ts';
 import { HeldDirectory } from '../../io/files/held-directory.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../io/files/scratch.ts';
+import { nearestExisting } from '../../io/files/stat-if-there.ts';
 import { systemCode } from '../../io/files/system-error.ts';
 import type { OperationLock } from '../lock/lock.ts';
 import { readRecord, type OperationRecord } from '../lock/record.ts';
@@ -69,14 +69,8 @@ async function empty(
 /** Another operation may remove the directory at any moment before it is locked. */
 function refuseVanished(exportDir: string): (error: unknown) => never {
   return (error) => {
-    // If `mkdir` itself fails, there was no directory to vanish.
-    const isGone = systemCode(error) === 'ENOENT' && !isOfMaking(error);
-    throw isGone ? vanished(exportDir) : error;
+    throw systemCode(error) === 'ENOENT' ? vanished(exportDir) : error;
   };
-}
-
-function isOfMaking(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).syscall === 'mkdir';
 }
 
 /**

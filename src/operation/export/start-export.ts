@@ -1,12 +1,12 @@
 /** `export`: starts a worker process, and waits for it or detaches it. */
 import { fork, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { dirname, extname } from 'node:path';
+import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InterruptedError, SwingSnapError } from '../../errors.ts';
 import { removeExportDirectory } from '../../formats/export-directory/remove.ts';
-import { removeEmptyDirectories } from '../../io/files/made-directory.ts';
+import { missingDirectories, removeEmptyDirectories } from '../../io/files/made-directory.ts';
 import { inheritedDescriptors } from '../../io/files/open-files.ts';
 import type { Progress } from '../../io/progress.ts';
 import { shellQuote } from '../../io/shell-quote.ts';
@@ -88,15 +88,8 @@ async function clearUp(pid: number, exportDir: string, missing: readonly string[
     if (record?.pid === pid && record.host === hostname() && !hasEnded(record)) {
       await removeExportDirectory(exportDir, { keepDirectory: true });
     }
-    await removeEmptyDirectories(missing);
+    await removeEmptyDirectories(missing.toReversed());
   });
-}
-
-/** Those of `dir` and the directories above it that do not exist, the innermost first. */
-function missingDirectories(dir: string): string[] {
-  const missing: string[] = [];
-  for (let at = dir; !existsSync(at); at = dirname(at)) missing.push(at);
-  return missing;
 }
 
 type Stdio = 'ignore' | 'inherit' | 'ipc' | number;

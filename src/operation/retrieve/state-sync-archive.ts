@@ -169,6 +169,6 @@ function artifactsOf({
 }: RetrieveStateSyncOptions): RetrieveSource {
   if (!('from' in source)) return source;
   const { from } = source;
-  const isStateSync = findSource(from, height).form === 'state-sync snapshot';
+  const isStateSync = findSource(from, { height }).form === 'state-sync snapshot';
   return isStateSync ? { from, appHash, memStores } : { from };
 }

@@ -43,10 +43,31 @@ it('leaves a directory that has replaced a new one', async () => {
   expect(await listTree(dir)).toEqual(before);
 });
 
+it('names a directory that cannot be made, and leaves nothing', async () => {
+  const dir = await tempDir();
+  const name = 'n'.repeat(300);
+  await expect(makeDirectory(join(dir, 'a', name))).rejects.toMatchObject({
+    code: 'MAKE_DIRECTORY',
+    exitCode: 6,
+    path: join(dir, 'a', name),
+    found: 'ENAMETOOLONG',
+  });
+  expect(await listTree(dir)).toEqual({});
+  await expect(makeDirectory('/proc/x/y')).rejects.toMatchObject({
+    code: 'MAKE_DIRECTORY',
+    exitCode: 6,
+    path: '/proc/x',
+    found: 'ENOENT',
+  });
+});
+
 it('makes no directory through a symlink', async () => {
   const dir = await tempDir();
   await symlink('nowhere', join(dir, 'link'));
-  await expect(makeDirectory(join(dir, 'link', 'a'))).rejects.toThrow(/ENOTDIR|ELOOP/u);
+  await expect(makeDirectory(join(dir, 'link', 'a'))).rejects.toMatchObject({
+    code: 'LINK_TO_NOTHING',
+    path: join(dir, 'link'),
+  });
   expect(Object.keys(await listTree(dir))).toEqual(['link']);
 });
 

@@ -1,18 +1,11 @@
 /** Moves a built SwingStore into place, and moves an old one aside. */
-import {
-  constants,
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  renameSync,
-  unlinkSync,
-} from 'node:fs';
+import { constants, existsSync, linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { SwingSnapError } from '../../../errors.ts';
 import { withShownPaths } from '../../../io/files/descriptor-names.ts';
 import { HeldDirectory, isSame } from '../../../io/files/held-directory.ts';
+import { makeOneDirectory } from '../../../io/files/made-directory.ts';
 import { syncDirectory } from '../../../io/files/publish-file.ts';
 import { DATABASE_FILE, databasePath } from '../layout.ts';
 import { refuseOpenDatabase } from '../open-handles.ts';
@@ -141,7 +134,7 @@ async function linkInto(
   stateDir: HeldDirectory,
   files: readonly string[],
 ): Promise<void> {
-  mkdirSync(path);
+  makeOneDirectory(path);
   const directory = HeldDirectory.open(path);
   try {
     for (const file of files) linkSync(stateDir.at(file), directory.at(file));
