@@ -13,9 +13,11 @@ export interface CheckResult {
 
 export function renderChecks({ checked }: CheckResult): string[] {
   return [
-    ...checked.map(({ check, path, free }) => {
+    ...checked.flatMap(({ check, path, free, needed, makes = [] }) => {
       const where = path === undefined ? '' : `: ${path}`;
-      return `ok  ${check}${where}${free === undefined ? '' : ` (${formatBytes(free)} free)`}`;
+      const need = needed === undefined ? '' : `, about ${formatBytes(needed)} needed`;
+      const space = free === undefined ? '' : ` (${formatBytes(free)} free${need})`;
+      return [`ok  ${check}${where}${space}`, ...makes.map((dir) => `    will make ${dir}`)];
     }),
     'nothing was done',
   ];

@@ -10,11 +10,11 @@ import {
   restoreModeFlag,
   scratchDirFlag,
   sourceArg,
-  stateDirFlags,
+  destinationFlags,
   trustFlags,
   expectFlag,
 } from '../cli/flags/flags.ts';
-import { locateHome, locateStateDir } from '../cli/flags/locations.ts';
+import { chooseDestination } from '../cli/flags/locations.ts';
 import { leaveModuleFlag, moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
 import { renderChecks, type CheckResult, renderModules, proofLine } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
@@ -44,6 +44,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
   static override description = withExitCodes(
     'The restored store starts only beside a Cosmos multistore at exactly the same height. Get one by state-sync or ' +
       'from a file-system snapshot of that height, and never roll back priv_validator_state.json. ' +
+      'With --home (or AGORIC_HOME), the store goes to data/agoric of a home that exists; without it, name the directory for it with --state-dir. ' +
       'The store is built in a work directory, every byte is verified as it is written, and the store appears only when it is complete.',
   );
 
@@ -55,7 +56,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
   static override args = { source: sourceArg };
 
   static override flags = {
-    ...stateDirFlags,
+    ...destinationFlags,
     module: moduleFlag(),
     'leave-module': leaveModuleFlag,
     'artifact-mode': restoreModeFlag({
@@ -78,11 +79,12 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
 
   protected async execute(): Promise<RestoreResult | CheckResult> {
     const { flags, progress, signal } = this;
-    const stateDir = locateStateDir(flags);
+    const { stateDir, home } = chooseDestination(flags, this.args.source);
     const options = {
       source: this.args.source,
       stateDir,
-      modules: placesOf(flags.module, locateHome(flags), 'install'),
+      home,
+      modules: placesOf(flags.module, home, 'install'),
       leaveModules: flags['leave-module'],
       artifactMode: flags['artifact-mode'],
       height: flags.height,

@@ -35,6 +35,14 @@ export function checkPlace({ name, kind, dir }: NamedPlace): Check {
 }
 
 /**
+ * Checks that the state of a module can be installed there. Only in a home that was found are several directories made.
+ * @throws as `checkWritable`
+ */
+export function checkDestination({ name, dir, isGuess = false }: NamedPlace): Check {
+  return checkWritable(dir, `place of module ${name}`, { makesParents: isGuess });
+}
+
+/**
  * While a store is read, its files must not be opened, as the module `files` would do. This checks only the location of
  * the store. If a tree holds its files by other names, the walk finds them.
  * @throws {UsageError} `HOLDS_STORE` if the store in `stateDir` is below one of the places
@@ -122,7 +130,7 @@ export function modulesToWrite(
       return registry.make(kind, { name, purpose: 'verify' });
     }
     // Byte code is written into its place, not beside it as a tree is, so this is checked before anything is read.
-    if (purpose === 'install' && kind === WASM) checkWritable(place.dir, `place of module ${name}`);
+    if (purpose === 'install' && kind === WASM) checkDestination(place);
     return registry.make(kind, { name, dir: place.dir, purpose, replace });
   });
 }

@@ -1,10 +1,13 @@
 /** Checks that are made before the first byte is written. */
 import { accessSync, constants, statfsSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { UsageError, StorageError } from '../errors.ts';
+import { dirname, join, resolve } from 'node:path';
+import { NotFoundError, StorageError, UsageError } from '../errors.ts';
 import { freeBytes } from '../io/files/free-space.ts';
+import { missingDirectories } from '../io/files/made-directory.ts';
+import { unmountedPointAbove, type MountFiles } from '../io/files/mounts.ts';
 import { isMemoryFileSystem, defaultScratchDir } from '../io/files/scratch.ts';
 import { nearestExisting, statIfThere } from '../io/files/stat-if-there.ts';
+import { shellQuote } from '../io/shell-quote.ts';
 
 /** A check that passed. */
 export interface Check {
@@ -12,20 +15,42 @@ export interface Check {
   readonly path?: string;
   /** Bytes. */
   readonly free?: number;
+  /** About how many bytes the command will write there. */
+  readonly needed?: number;
+  /** The directories that will be made, the outermost first. */
+  readonly makes?: readonly string[];
+}
+
+export interface WritableOptions {
+  /**
+   * Whether the directories above `dir` may be made too. By default they must be there: a mistyped path, or that of a
+   * disk that is not mounted, would become a tree of new directories.
+   */
+  readonly makesParents?: boolean;
+  readonly mounts?: MountFiles | undefined;
 }
 
 /**
- * Checks that files can be made in `dir`, or in the directory above it in which it will be made.
+ * Checks that files can be made in `dir`, or that `dir` can be made.
  * @param what what `dir` is, for the message: `snapshot dir`
- * @throws {StorageError} `NOT_WRITABLE`; {@link UsageError} `NOT_A_DIRECTORY`
+ * @throws {StorageError} `NOT_WRITABLE`; `NOT_MOUNTED` if it is on a disk that is not mounted; `LINK_TO_NOTHING`
+ * @throws {UsageError} `NOT_A_DIRECTORY`; {@link NotFoundError} `PARENT_MISSING`
  */
-export function checkWritable(dir: string, what: string): Check {
-  const existing = nearestExisting(dir);
+export function checkWritable(
+  dir: string,
+  what: string,
+  { makesParents = false, mounts }: WritableOptions = {},
+): Check {
+  const existing = nearestExisting(resolve(dir));
+  refuseUnmounted(dir, what, mounts);
   if (!statSync(existing).isDirectory()) {
     throw new UsageError('NOT_A_DIRECTORY', `the ${what} would be below a file`, {
       path: existing,
     });
   }
+  refuseKernelFiles(existing, what);
+  const makes = missingDirectories(dir);
+  if (!makesParents && makes.length > 1) refuseNoParent(dirname(resolve(dir)), existing, what);
   try {
     accessSync(existing, constants.W_OK | constants.X_OK);
   } catch (cause) {
@@ -36,8 +61,46 @@ export function checkWritable(dir: string, what: string): Check {
       cause,
     });
   }
-  refuseKernelFiles(existing, what);
-  return { check: `${what} is writable`, path: existing, free: freeBytes(existing) };
+  return {
+    check: `${what} is writable`,
+    path: existing,
+    free: freeBytes(existing),
+    ...(makes.length === 0 ? {} : { makes }),
+  };
+}
+
+function refuseNoParent(parent: string, existing: string, what: string): never {
+  throw new NotFoundError('PARENT_MISSING', `the directory above the ${what} does not exist`, {
+    path: parent,
+    found: `only ${existing}`,
+    hint: `check the path, and that its disk is mounted; or make the directory: mkdir -p ${shellQuote(parent)}`,
+  });
+}
+
+function refuseUnmounted(dir: string, what: string, mounts: MountFiles | undefined): void {
+  const point = unmountedPointAbove(dir, mounts);
+  if (point === undefined) return;
+  throw new StorageError('NOT_MOUNTED', `the ${what} would be on a disk that is not mounted`, {
+    path: dir,
+    expected: `a disk mounted on ${point}, as /etc/fstab says`,
+    found: 'none',
+    hint: `mount it with: mount ${shellQuote(point)}`,
+  });
+}
+
+/**
+ * Checks that `home` is the home of a node, even a new one.
+ * @throws {NotFoundError} `HOME_MISSING`; {@link StorageError} `LINK_TO_NOTHING`
+ */
+export function checkHome(home: string): void {
+  const isThere = (name: string): boolean => statIfThere(join(home, name))?.isDirectory() === true;
+  if (['config', 'data'].some(isThere)) return;
+  throw new NotFoundError('HOME_MISSING', 'there is no home of a node', {
+    path: home,
+    expected: 'a directory with config/ or data/ in it',
+    found: statIfThere(home) === undefined ? 'nothing' : 'neither of them',
+    hint: `check the path, and name the home with --home; for a new node, make it first: mkdir -p ${shellQuote(join(home, 'data'))}`,
+  });
 }
 
 /** statfs(2) types of file systems that hold no files of users, whatever their permissions say. */

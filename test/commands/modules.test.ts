@@ -51,7 +51,9 @@ afterAll(closeReference);
 /** An empty node. */
 async function freshNode() {
   const dir = await fileDir();
-  return { dir, home: join(dir, 'home'), tree: join(dir, 'made', 'ibc') };
+  const home = join(dir, 'home');
+  await mkdir(join(home, 'config'), { recursive: true });
+  return { dir, home, tree: join(dir, 'ibc') };
 }
 
 describe('retrieve', () => {
@@ -95,7 +97,7 @@ describe('retrieve', () => {
     const copy = join(dir, 'ibc');
     await cp(tree(), copy, { recursive: true });
     await spoil(copy);
-    const retrieve = ['retrieve', '--home', home(), '--snapshot-dir', join(dir, 'made', 'D')];
+    const retrieve = ['retrieve', '--home', home(), '--snapshot-dir', join(dir, 'made')];
     const { error } = await told(...retrieve, ...toTree(copy));
     expect(error).toMatchObject({ code });
     expect(await readdir(dir)).not.toContain('made');
@@ -105,7 +107,7 @@ describe('retrieve', () => {
     const dir = await fileDir();
     const wrong = sha256('something else');
     await writeFile(join(dir, wrong), 'not that');
-    const D = join(dir, 'made', 'D');
+    const D = join(dir, 'made');
     const retrieve = ['retrieve', '--home', home(), '--snapshot-dir', D];
     const { exitCode, error } = await told(...retrieve, '--module', `wasm=wasm:${dir}`);
     expect({ exitCode, error }).toMatchObject({
@@ -197,7 +199,7 @@ describe('restore', () => {
     const { exitCode, modules, notes } = await told(...restore, '--leave-module', 'ibc');
     expect({ exitCode, notes }).toEqual({ exitCode: 0, notes: [] });
     expect(modules).toMatchObject([{ name: 'wasm' }, { name: 'ibc' }, { name: 'swingset' }]);
-    expect(await readdir(node.dir)).toEqual(['S']);
+    expect(await readdir(node.dir)).toEqual(['S', 'home']);
   });
 
   it('keeps byte code that the home already has', async () => {
@@ -316,7 +318,7 @@ describe('a tree of files that contains the store being read', () => {
         });
       }
     }
-    expect(await readdir(dir)).toEqual(['linked']);
+    expect(await readdir(dir)).toEqual(['home', 'linked']);
   });
 
   it.runIf(canMount)('is refused if the store is mounted into it', async () => {

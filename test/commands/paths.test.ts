@@ -61,8 +61,10 @@ describe('a literal ~', () => {
   it('is the home in flags, SOURCE and environment alike', async () => {
     const HOME = await home();
     const cwd = await tempDir();
-    const ok = async (words: readonly string[], env: Record<string, string> = {}): Promise<void> =>
-      expect(await runCli(words, { cwd, env: { HOME, ...env } })).toMatchObject({ exitCode: 0 });
+    const ok = async (words: string[], env: Record<string, string> = {}): Promise<void> => {
+      const result = await runCli(words, { cwd, env: { HOME, ...env } });
+      expect(result).toMatchObject({ exitCode: 0 });
+    };
     await ok(['verify', '~/snapshots', '--quick']);
     await ok(['status', '--home=~/node']);
     await ok(['status'], { AGORIC_HOME: '~/node' });

@@ -73,7 +73,7 @@ async function occupied({ wal = false } = {}) {
 
 describe.concurrent('restore', () => {
   it('ends its output with what is proved and the height of the multistore', async () => {
-    const S = join(await fileDir(), 'new', 'S');
+    const S = join(await fileDir(), 'S');
     const { stdout, exitCode } = await runCli(['restore', snapshots(), '--state-dir', S]);
     expect(exitCode).toBe(0);
     expect(stdout.trimEnd().split('\n').slice(-2)).toEqual([
@@ -155,7 +155,7 @@ describe.concurrent('restore', () => {
 
   it('leaves nothing if the hash, the height or the mode is not the requested one', async () => {
     const dir = await fileDir();
-    const S = join(dir, 'a', 'S');
+    const S = join(dir, 'S');
     const restore = ['restore', snapshots(), '--state-dir', S];
     expect(await told(...restore, '--expect', '0'.repeat(64))).toMatchObject({
       exitCode: 3,
@@ -188,7 +188,7 @@ describe.concurrent('restore', () => {
     await writeFile(join(S, 'other'), 'stays');
     const before = await listTree(dir);
     expect(await told('restore', D, '--state-dir', S)).toMatchObject({ exitCode: 3 });
-    expect(await told('restore', D, '--state-dir', join(dir, 'b', 'S'))).toMatchObject({
+    expect(await told('restore', D, '--state-dir', join(dir, 'S2'))).toMatchObject({
       exitCode: 3,
     });
     expect(await listTree(dir)).toEqual(before);

@@ -68,11 +68,12 @@ async function told(...args: string[]): Promise<Told> {
   return { ...(json as Told), exitCode };
 }
 
-/** An empty node. */
+/** A node without state. */
 async function freshNode() {
   const dir = await fileDir();
   const home = join(dir, 'home');
   const database = join(home, 'data', 'agoric', 'swingstore.sqlite');
+  await mkdir(join(home, 'data'), { recursive: true });
   return { dir, home, wasm: join(home, ...WASM), database };
 }
 
@@ -112,7 +113,7 @@ describe('restore', () => {
       notes: [expect.stringContaining('nothing was proved')],
     });
     expect(restored.modules?.[0]).toEqual({ name: 'wasm', kind: 'wasm' });
-    expect(await readdir(node.dir)).toEqual(['S']);
+    expect(await readdir(node.dir)).toEqual(['S', 'home']);
   });
 
   it('keeps existing byte code, including byte code that the snapshot does not have', async () => {
@@ -164,7 +165,6 @@ describe('restore', () => {
       2,
       () => right,
       async ({ home }) => {
-        await mkdir(home);
         await writeFile(join(home, 'wasm'), 'stays');
       },
       [],
@@ -211,6 +211,7 @@ describe('restore', () => {
 
   it('tests with --check whether byte code can be written', async () => {
     const node = await freshNode();
+    const before = await listTree(node.home);
     const { checked } = (await told(
       'restore',
       right,
@@ -222,7 +223,7 @@ describe('restore', () => {
     };
     const checks = checked.map(({ check }) => check);
     expect(checks).toContain('place of module wasm is writable');
-    expect(await readdir(node.dir)).toEqual([]);
+    expect(await listTree(node.home)).toEqual(before);
   });
 });
 
@@ -279,7 +280,7 @@ describe('retrieve', () => {
       exitCode: 0,
       modules: { wasm: { kind: 'wasm', artifacts: { count: 4 } } },
     });
-    expect(await readdir(node.dir)).toEqual(['D']);
+    expect(await readdir(node.dir)).toEqual(['D', 'home']);
     await told('restore', right, '--home', node.home);
     const own = ['--home', node.home, '--snapshot-dir', join(node.dir, 'D2')];
     expect(await told('retrieve', ...own)).toMatchObject({ exitCode: 0 });
@@ -299,7 +300,7 @@ describe('retrieve', () => {
     const node = await freshNode();
     await mkdir(join(node.dir, 'ibc'));
     await writeFile(join(node.dir, 'ibc', 'state'), 'a state');
-    const D = join(node.dir, 'made', 'D');
+    const D = join(node.dir, 'made');
     const retrieve = (module: string) =>
       told('retrieve', '--from', right, '--snapshot-dir', D, '--module', module);
     expect(await retrieve(`wasm=wasm:${join(node.dir, 'ibc')}`)).toMatchObject({
@@ -307,7 +308,7 @@ describe('retrieve', () => {
       error: { code: 'MODULE_TWICE', hint: 'leave out --module wasm=…' },
     });
     expect(await retrieve(`ibc=files:${join(node.dir, 'none')}`)).toMatchObject({ exitCode: 5 });
-    expect(await readdir(node.dir)).toEqual(['ibc']);
+    expect(await readdir(node.dir)).toEqual(['home', 'ibc']);
     expect(await retrieve(`ibc=files:${join(node.dir, 'ibc')}`)).toMatchObject({
       exitCode: 0,
       modules: { ibc: { artifacts: { count: 2 } }, wasm: { artifacts: { count: 4 } } },
@@ -318,9 +319,9 @@ describe('retrieve', () => {
     const { dir } = await freshNode();
     const scratch = await fileDir();
     for (const source of [wrongCode, wrongArtifact]) {
-      const to = ['--snapshot-dir', join(dir, 'made', 'D'), '--scratch-dir', scratch];
+      const to = ['--snapshot-dir', join(dir, 'made'), '--scratch-dir', scratch];
       expect(await told('retrieve', '--from', source, ...to)).toMatchObject({ exitCode: 3 });
-      expect(await readdir(dir)).toEqual([]);
+      expect(await readdir(dir)).toEqual(['home']);
       expect(await readdir(scratch)).toEqual([]);
     }
   });

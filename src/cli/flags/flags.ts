@@ -90,6 +90,19 @@ export const stateDirFlags = {
   }),
 };
 
+/** Where `restore` writes, which it never chooses itself: resolve with `chooseDestination`. */
+export const destinationFlags = {
+  'state-dir': directory({
+    summary: 'Directory for swingstore.sqlite; the directory above it must exist.',
+    helpValue: 'DIR',
+  }),
+  home: directory({
+    summary: 'Home of the node, which must exist; its state dir is data/agoric. [env: AGORIC_HOME]',
+    exclusive: ['state-dir'],
+    helpValue: 'DIR',
+  }),
+};
+
 /** For a command that requires an export directory. */
 export const exportDirFlag = directory({
   summary: 'Export directory.',

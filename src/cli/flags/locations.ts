@@ -3,6 +3,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
+import { shellQuote } from '../../io/shell-quote.ts';
 import { NO_HOME } from '../without-home.ts';
 import { givenPath } from './path.ts';
 
@@ -40,6 +41,25 @@ function usualHome(): string {
     expected: "--home, --state-dir or AGORIC_HOME, or the user's home in HOME or in passwd",
     found: `user ${process.geteuid?.() ?? 'unknown'} without a home`,
     hint: "name the node's home with --home <dir>, or the directory of its swingstore.sqlite with --state-dir <dir>",
+  });
+}
+
+/**
+ * Where `restore` writes: `--state-dir`, else `data/agoric` in `--home` or `AGORIC_HOME`.
+ * @param source what is restored, for the hint
+ * @throws {UsageError} if none is named; nothing is ever written to `~/.agoric` by default
+ */
+export function chooseDestination(
+  flags: StateDirFlags,
+  source: string,
+  env: NodeJS.ProcessEnv = process.env,
+): { readonly stateDir: string; readonly home: string | undefined } {
+  const named = flags['state-dir'] ?? flags.home ?? variable(env, 'AGORIC_HOME');
+  if (named !== undefined) {
+    return { stateDir: locateStateDir(flags, env), home: locateHome(flags, env) };
+  }
+  throw new UsageError('USAGE', 'no destination is given', {
+    hint: `name the node's home: swingsnap restore ${shellQuote(source)} --home ~/.agoric, or the directory for swingstore.sqlite with --state-dir`,
   });
 }
 

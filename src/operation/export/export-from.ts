@@ -25,10 +25,10 @@ import { refuseUnproved, type ProofOptions } from '../proof.ts';
 import type { Lookout } from '../store-view/bounds.ts';
 import { withSource } from '../with-source.ts';
 import {
+  checkTarget,
   inExportDirectory,
   lookOutForDiscard,
   refuseInside,
-  refuseOccupied,
 } from './export-target.ts';
 
 export interface ExportFromOptions extends SourceOptions, Omit<ProofOptions, 'expect'> {
@@ -48,12 +48,12 @@ export interface ExportedFrom {
 
 /** Checks whether {@link exportFrom} could start, without making anything. Throws the same errors. */
 export async function checkExportFrom(options: ExportFromOptions): Promise<Check[]> {
-  return withTarget(options, async (source, { exportDir, scratchDir }) => [
+  return withTarget(options, async (source, { exportDir, scratchDir, needed }) => [
     {
       check: `${source.form} can be read at height ${source.height}`,
       path: source.swingset.location,
     },
-    checkWritable(exportDir, 'export directory'),
+    { ...(await checkTarget(exportDir)), needed },
     checkWritable(scratchDir, 'scratch dir'),
   ]);
 }
@@ -93,6 +93,8 @@ interface Target {
   readonly exportDir: string;
   readonly scratchDir: string;
   readonly pool: WorkerPool;
+  /** Bytes that the export is known to need. */
+  readonly needed: number;
 }
 
 /** Runs `work` with the open source, once it is known that the export directory can hold the export. */
@@ -108,7 +110,7 @@ async function withTarget<Result>(
     needsExportData: true,
     refuse: async ({ path }: { readonly path: string }) => {
       refuseInside(exportDir, path, 'source');
-      await refuseOccupied(exportDir);
+      await checkTarget(exportDir);
     },
   };
   return withSource(options, needs, async (source, pool) => {
@@ -117,7 +119,7 @@ async function withTarget<Result>(
     const artifactBytes = artifactMode === 'none' ? 0 : (swingset.estimate('artifacts').bytes ?? 0);
     const bytes = (swingset.estimate('export data').bytes ?? 0) + artifactBytes;
     refuseNoSpace(exportDir, bytes, 'the export', '--export-dir');
-    return work(source, { exportDir, scratchDir: needs.scratchDir, pool });
+    return work(source, { exportDir, scratchDir: needs.scratchDir, pool, needed: bytes });
   });
 }
 

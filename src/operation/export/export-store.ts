@@ -16,7 +16,7 @@ import { withWorkerPool } from '../../io/threads/pool.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { copyUnverified } from '../../swing-store-export/copy-unverified.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
-import { lockedPathsOf, type OperationLock } from '../lock/lock.ts';
+import { lockedPathsOf, lockOperation, type OperationLock } from '../lock/lock.ts';
 import type { ProgressMeter } from '../lock/progress-meter.ts';
 import { RecordKeeper } from '../lock/record-keeper.ts';
 import { reportOf } from '../lock/record.ts';
@@ -26,10 +26,10 @@ import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
 import { watchPin, type PinBounds } from '../store-view/bounds.ts';
 import { openStoreView, type StoreViewOptions } from '../store-view/open.ts';
 import {
+  checkTarget,
   inExportDirectory,
   lookOutForDiscard,
   refuseInside,
-  refuseOccupied,
 } from './export-target.ts';
 
 /** What to export, as data that can be sent to another process. */
@@ -56,17 +56,23 @@ export interface ExportOptions extends ExportRequest, OperationOptions {
 
 /** Checks whether {@link exportStore} could start, without making anything. Throws the same errors. */
 export async function checkExport(options: ExportOptions): Promise<Check[]> {
-  const { exportDir, stateDir, progress = noProgress } = options;
+  const { progress = noProgress } = options;
+  const [exportDir, stateDir] = [resolve(options.exportDir), resolve(options.stateDir)];
   refuseInside(exportDir, stateDir, 'state dir');
-  await refuseOccupied(exportDir);
   const scratchDir = chooseScratchDir(options.scratchDir, exportDir);
+  lockOperation(lockedPathsOf(stateDir), { operation: 'export', stateDir, exportDir }).release();
+  const writable = await checkTarget(exportDir);
   const store = await openStoreView({ ...options, awaited: undefined, progress }, scratchDir);
-  await store.close();
-  return [
-    { check: `SwingStore can be read at height ${store.height}`, path: databasePath(stateDir) },
-    checkWritable(exportDir, 'export directory'),
-    checkWritable(scratchDir, 'scratch dir'),
-  ];
+  try {
+    const needed = refuseNoRoom(store, { ...options, exportDir });
+    return [
+      { check: `SwingStore can be read at height ${store.height}`, path: databasePath(stateDir) },
+      { ...writable, needed },
+      checkWritable(scratchDir, 'scratch dir'),
+    ];
+  } finally {
+    await store.close();
+  }
 }
 
 /**
@@ -180,13 +186,13 @@ async function copyPinned(
   options: HeldOptions,
   operationSignal: AbortSignal,
 ): Promise<ExportSummary> {
-  const { exportDir, directory, progress, artifactMode = 'operational' } = options;
+  const { directory, progress, artifactMode = 'operational' } = options;
   const withExportData = options.exportDataMode !== 'skip';
   const lookout = watchPin(store, options, operationSignal);
   try {
     const { signal } = lookout;
     const header = { height: store.height, artifactMode, withExportData };
-    refuseNoSpace(exportDir, heapBytes(store, artifactMode), 'the export', '--export-dir');
+    refuseNoRoom(store, options);
     const sink = await writeExportDirectory(directory.path, header);
     return await withWorkerPool(options.concurrency, async (pool) => {
       const source = exportOfPinned(store, artifactMode);
@@ -196,6 +202,16 @@ async function copyPinned(
   } finally {
     lookout.end();
   }
+}
+
+/** @returns the bytes that the export is known to need */
+function refuseNoRoom(
+  store: PinnedStore,
+  { exportDir, artifactMode = 'operational' }: Pick<ExportRequest, 'exportDir' | 'artifactMode'>,
+): number {
+  const bytes = heapBytes(store, artifactMode);
+  refuseNoSpace(exportDir, bytes, 'the export', '--export-dir');
+  return bytes;
 }
 
 /** Bytes of the unpacked heap snapshots: most of an export, and known without reading it. */

@@ -10,10 +10,10 @@ import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.
 import { TEMPORARY_PREFIX } from '../../io/files/scratch.ts';
 import { nearestExisting } from '../../io/files/stat-if-there.ts';
 import { systemCode } from '../../io/files/system-error.ts';
-import type { OperationLock } from '../lock/lock.ts';
+import { lockOperation, type OperationLock } from '../lock/lock.ts';
 import { readRecord, type OperationRecord } from '../lock/record.ts';
 import { withLock } from '../lock/with-lock.ts';
-import { checkWritable } from '../preflight.ts';
+import { checkWritable, type Check } from '../preflight.ts';
 import { lookOut, type Lookout } from '../store-view/bounds.ts';
 
 /**
@@ -30,8 +30,7 @@ export async function inExportDirectory<Result>(
   facts: { readonly stateDir?: string },
   work: (lock: OperationLock, directory: HeldDirectory) => Promise<Result>,
 ): Promise<Result> {
-  await refuseOccupied(exportDir);
-  checkWritable(exportDir, 'export directory');
+  await checkTarget(exportDir);
   const made = await makeDirectory(exportDir).catch(refuseVanished(exportDir));
   return withLock([exportDir], { operation: 'export', ...facts, exportDir }, async (lock) => {
     let directory: HeldDirectory | undefined;
@@ -49,6 +48,17 @@ export async function inExportDirectory<Result>(
       directory?.close();
     }
   });
+}
+
+/**
+ * Checks that an export can be written to `exportDir`.
+ * @throws as {@link refuseOccupied} and `checkWritable`; {@link BusyError} `BUSY`
+ */
+export async function checkTarget(exportDir: string): Promise<Check> {
+  const writable = checkWritable(exportDir, 'export directory');
+  await refuseOccupied(exportDir);
+  lockOperation([exportDir], { operation: 'export', exportDir }).release();
+  return writable;
 }
 
 /** Opens and holds the export directory, and removes what dead swingsnap operations left in it. */

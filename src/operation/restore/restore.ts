@@ -1,15 +1,15 @@
 /** `restore`: builds a SwingStore from a source, and installs it together with the other modules of the source. */
-import { existsSync, lstatSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BusyError, SwingSnapError } from '../../errors.ts';
 import { removeDeadBuilds } from '../../formats/swing-store/build/build.ts';
 import {
   refuseExistingStore,
+  refuseImmovableStore,
   type InstalledStore,
 } from '../../formats/swing-store/build/install.ts';
 import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
-import { blobTooLarge, databasePath, MAX_BLOB_BYTES } from '../../formats/swing-store/layout.ts';
-import { refuseOpenDatabase } from '../../formats/swing-store/open-handles.ts';
+import { blobTooLarge, MAX_BLOB_BYTES } from '../../formats/swing-store/layout.ts';
 import { freeBytes, refuseNoSpace } from '../../io/files/free-space.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.ts';
 import type { Progress } from '../../io/progress.ts';
@@ -25,14 +25,25 @@ import type {
 import { lockedPathsOf, lockOperation } from '../lock/lock.ts';
 import { withLock } from '../lock/with-lock.ts';
 import type { SourceOptions } from '../options.ts';
-import { modulesToWrite, refuseWrongPlaces, type NamedPlace } from '../places.ts';
-import { checkWritable, chooseScratchDir, refuseForeignOwner, type Check } from '../preflight.ts';
+import { checkDestination, modulesToWrite, refuseWrongPlaces, type NamedPlace } from '../places.ts';
+import {
+  checkHome,
+  checkWritable,
+  chooseScratchDir,
+  refuseForeignOwner,
+  type Check,
+} from '../preflight.ts';
 import { refuseUnproved, type Proof, type ProofOptions } from '../proof.ts';
 import { withSource } from '../with-source.ts';
 import { readAgain } from './read-again.ts';
 
 export interface RestoreOptions extends SourceOptions, ProofOptions {
   readonly stateDir: string;
+  /**
+   * The node's home, if the state dir is meant as a part of it: then the directories between the two are made. Without
+   * it, the directory above the state dir must exist.
+   */
+  readonly home?: string | undefined;
   /** Destinations for the states of other modules. */
   readonly modules?: readonly NamedPlace[] | undefined;
   /** Names of modules that may be without a destination: their states are only verified. */
@@ -66,18 +77,16 @@ export interface RestoredModule extends ModuleResult {
 
 /** Checks whether {@link restore} could start, without making anything. Throws the same errors. */
 export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
-  const scratchDir = await prepare(options);
+  const { scratchDir, stateDir } = await prepare(options);
   return withSource(options, { scratchDir, needsExportData: true }, async (source) => {
-    await refuseUnfit(source, options);
-    const held = source.mayHold.map(({ name }) => name);
-    const places = (options.modules ?? []).filter(({ name }) => held.includes(name));
+    const { needed, places } = await refuseUnfit(source, options);
     return [
       {
         check: `${source.form} can be read at height ${source.height}`,
         path: source.swingset.location,
       },
-      checkWritable(options.stateDir, 'state dir'),
-      ...places.map(({ name, dir }) => checkWritable(dir, `place of module ${name}`)),
+      { ...stateDir, needed },
+      ...places,
       checkWritable(scratchDir, 'scratch dir'),
     ];
   });
@@ -87,7 +96,8 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
  * Builds a SwingStore in `stateDir` and writes the other modules, verifies every byte on the way, and installs all of
  * them when they are complete.
  * @throws {VerificationError} if the source fails verification; nothing is left behind
- * @throws {SwingSnapError} `STORE_EXISTS`; `MODE`; {@link NotFoundError} `HEIGHT`; {@link UsageError} `NO_PROOF`
+ * @throws {SwingSnapError} `STORE_EXISTS`; `MODE`; {@link UsageError} `NO_PROOF`
+ * @throws {NotFoundError} `HEIGHT`, `HOME_MISSING`, `PARENT_MISSING`
  * @throws {BusyError} `BUSY` if an operation on that store is in progress; `STORE_OPEN` if a process has it open
  */
 export async function restore(options: RestoreOptions): Promise<Restored> {
@@ -95,9 +105,9 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
   // Runs even if `prepare` then refuses an existing store: a killed restore may have installed that store, and left a
   // second name of its file, which readers of the store refuse.
   removeDeadBuilds(stateDir);
-  const scratchDir = await prepare(options);
+  const { scratchDir } = await prepare(options);
   return withSource(options, { scratchDir, needsExportData: true }, async (source, pool) => {
-    const artifactMode = await refuseUnfit(source, options);
+    const { artifactMode } = await refuseUnfit(source, options);
     const made = await makeDirectory(stateDir, { ownedAsAbove: true });
     return withLock(
       lockedPathsOf(stateDir),
@@ -171,30 +181,35 @@ function withOwner(module: ModuleResult): RestoredModule {
   return { ...module, owner: { uid, gid } };
 }
 
-/**
- * Runs the checks that do not need the open source.
- * @returns the scratch dir
- */
-async function prepare(options: RestoreOptions): Promise<string> {
-  const { replace = false } = options;
+/** Runs the checks that do not need the open source. */
+async function prepare(
+  options: RestoreOptions,
+): Promise<{ readonly scratchDir: string; readonly stateDir: Check }> {
+  const { replace = false, home } = options;
   refuseUnproved(options);
   const stateDir = resolve(options.stateDir);
+  if (home !== undefined) checkHome(resolve(home));
+  const writable = checkWritable(stateDir, 'state dir', { makesParents: home !== undefined });
   // These checks run before half an hour of building. Those of the lock, the existing store and open handles are made
   // again later. The lock is only tried and given back. It comes first: a swingsnap operation also has the store open,
   // but only `BUSY` names it and how to end it.
   lockOperation(lockedPathsOf(stateDir), { operation: 'restore', stateDir }).release();
   if (!replace) await refuseExistingStore(stateDir);
-  else if (existsSync(databasePath(stateDir))) await refuseOpenDatabase(databasePath(stateDir));
-  checkWritable(options.stateDir, 'state dir');
+  else await refuseImmovableStore(stateDir);
   refuseForeignOwner(stateDir);
-  return chooseScratchDir(options.scratchDir, options.stateDir);
+  return { scratchDir: chooseScratchDir(options.scratchDir, stateDir), stateDir: writable };
 }
 
-/**
- * Runs the checks that need the open source.
- * @returns the artifact mode of the new store
- */
-async function refuseUnfit(source: Source, options: RestoreOptions): Promise<RestoreMode> {
+interface Fitting {
+  /** That of the new store. */
+  readonly artifactMode: RestoreMode;
+  /** The most bytes that the new store is known to need. */
+  readonly needed: number;
+  readonly places: readonly Check[];
+}
+
+/** Runs the checks that need the open source. */
+async function refuseUnfit(source: Source, options: RestoreOptions): Promise<Fitting> {
   await refuseLargeBundles(source);
   const { swingset } = source;
   const artifactMode = chooseMode(swingset, options.artifactMode);
@@ -209,7 +224,9 @@ async function refuseUnfit(source: Source, options: RestoreOptions): Promise<Res
     );
   }
   refuseWrongPlaces(source.mayHold, options);
-  return artifactMode;
+  const held = source.mayHold.map(({ name }) => name);
+  const places = (options.modules ?? []).filter(({ name }) => held.includes(name));
+  return { artifactMode, needed: most, places: places.map(checkDestination) };
 }
 
 /** Bundles are not compressed in a store, so a bundle too large for SQLite is refused before anything is built. */

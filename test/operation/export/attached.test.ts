@@ -22,8 +22,8 @@ afterAll(closeReference);
 /** A place for an export; `there` makes the directory itself beforehand. */
 async function place({ there = false } = {}) {
   const dir = await fileDir();
-  const E = join(dir, 'above', 'E');
-  if (there) await mkdir(E, { recursive: true });
+  const E = join(dir, 'E');
+  if (there) await mkdir(E);
   return { dir, E, before: Object.keys(await listTree(dir)) };
 }
 
@@ -91,9 +91,7 @@ describe('an export that its command waits for', { timeout: 180_000 }, () => {
     const { dir, E, before } = await place();
     const { command, pid } = await hold(S, E);
     const discard = start(['discard', '--export-dir', E]);
-    await until(async () =>
-      'above/E/.swingsnap-stop' in (await listTree(dir)) ? true : undefined,
-    );
+    await until(async () => ('E/.swingsnap-stop' in (await listTree(dir)) ? true : undefined));
     process.kill(pid, 'SIGCONT');
     expect(await discard.told).toMatchObject({ exitCode: 0, ended: true });
     expect(await command.told).toMatchObject({ exitCode: 1, error: { code: 'DISCARDED' } });

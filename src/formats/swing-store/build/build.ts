@@ -2,7 +2,7 @@
  * Builds a new SwingStore, as the reference's `importSwingStore` does. The store is built in
  * `S/.swingsnap-restore-<id>/` and moved into place once it is durable.
  */
-import { renameSync, statSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { VerificationError } from '../../../errors.ts';
 import { gzipWhole } from '../../../io/bytes/gzip.ts';
@@ -15,6 +15,7 @@ import {
   type MadeDirectory,
 } from '../../../io/files/made-directory.ts';
 import { TEMPORARY_PREFIX } from '../../../io/files/scratch.ts';
+import { statIfThere } from '../../../io/files/stat-if-there.ts';
 import { namesOf, removeLeftovers, WorkDirectory } from '../../../io/files/work-directory.ts';
 import { InOrder } from '../../../io/flow/in-order.ts';
 import { secretDatabaseName } from '../../../io/sqlite.ts';
@@ -49,7 +50,7 @@ const WORK_PREFIX = `${TEMPORARY_PREFIX}restore-`;
 
 /** Removes the leftovers of killed builds from `stateDir`. */
 export function removeDeadBuilds(stateDir: string): void {
-  if (statSync(stateDir, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  if (statIfThere(stateDir)?.isDirectory() !== true) return;
   removeLeftovers(stateDir, namesOf(WORK_PREFIX));
 }
 

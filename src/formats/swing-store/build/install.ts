@@ -45,6 +45,23 @@ export async function refuseExistingStore(stateDir: string): Promise<void> {
   );
 }
 
+/**
+ * Checks that an existing store in `stateDir` can be moved aside.
+ * @throws {SwingSnapError} `STORE_EXISTS` if a directory is among its files: it is not of SQLite, and stays
+ * @throws {BusyError} `STORE_OPEN`
+ */
+export async function refuseImmovableStore(stateDir: string): Promise<void> {
+  const files = await existingStoreFiles(stateDir);
+  const directory = files.find((name) => lstatSync(join(stateDir, name)).isDirectory());
+  if (directory !== undefined) {
+    throw new SwingSnapError('STORE_EXISTS', 'a directory is in the way of the new SwingStore', {
+      path: withShownPaths(join(stateDir, directory)),
+      hint: 'move it to another directory, or give it a name that does not begin with swingstore.sqlite',
+    });
+  }
+  if (files.includes(DATABASE_FILE)) await refuseOpenDatabase(join(stateDir, DATABASE_FILE));
+}
+
 /** The only permission that a new database does not inherit from its directory. */
 const WRITE_OF_OTHERS = 0o002;
 
