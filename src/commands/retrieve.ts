@@ -66,6 +66,7 @@ const STATE_SYNC_FLAGS = ['stores-from', 'wasm-dir'] as const;
 const SNAPSHOT_FLAGS = [
   'keep-export',
   'delete-export',
+  'create',
   'keep-last',
   'module',
   'chunk-size',
@@ -90,11 +91,13 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
   static override description = withExitCodes(
     'Reads an export directory (--export-dir) or the live store (--state-dir, --home), checks every artifact ' +
       'against the export data, and publishes <snapshot-dir>/<height>/ only if every check passes. ' +
+      'The first snapshot in a new directory needs --create, so that a backup disk that is not mounted is noticed. ' +
       'It then removes the export directory if swingsnap made it. With --format state-sync it writes ' +
       '<snapshot-dir>/<height>-<format>.tar.gz instead: the unchanged stores of --stores-from, followed by these artifacts.',
   );
 
   static override examples = [
+    '<%= config.bin %> <%= command.id %> --home ~/.agoric --snapshot-dir /backup/snapshots --create',
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export --snapshot-dir /backup/snapshots',
     '<%= config.bin %> <%= command.id %> --home ~/.agoric --snapshot-dir /backup/snapshots --keep-last 3',
     '<%= config.bin %> <%= command.id %> --format state-sync --stores-from ~/.agoric/data/snapshots --export-dir /backup/export --snapshot-dir /backup',
@@ -102,6 +105,10 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
 
   static override flags = {
     'snapshot-dir': snapshotDirFlag,
+    create: Flags.boolean({
+      summary:
+        'Begin with a new snapshot dir; the directory above it must exist. Without it, the snapshot dir must be one already.',
+    }),
     'export-dir': exportDirOrStoreFlag,
     ...stateDirFlags,
     from: fromFlag,
@@ -159,6 +166,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     const options = {
       source: this.#source(),
       snapshotDir: flags['snapshot-dir'],
+      create: flags.create,
       modules: placesOf(flags.module, flags.home, 'read'),
       height: flags.height,
       keepLast: flags['keep-last'],

@@ -20,6 +20,22 @@ export interface SnapshotStorage {
   remove(name: string): Promise<void>;
 }
 
+/** A storage that can be told from any other directory by its mark: bytes that it keeps beside the snapshots. */
+export interface SnapshotPlace extends SnapshotStorage {
+  /**
+   * What is there. Names that begin with a dot, and `lost+found`, do not count as content.
+   * @throws {StorageError} `LINK_TO_NOTHING`
+   */
+  occupancy(): Promise<'missing' | 'empty' | 'occupied'>;
+  /**
+   * The mark; undefined if there is none.
+   * @throws {VerificationError} `FILE_TOO_LARGE`, `NOT_A_FILE` as {@link StoredSnapshot.read}
+   */
+  readMark(maxBytes: number): Promise<Uint8Array | undefined>;
+  /** Writes the mark, or replaces it, durably. The storage must exist. */
+  writeMark(bytes: Uint8Array): Promise<void>;
+}
+
 /** A snapshot that can be read. File names are relative, with `/` as separator. */
 export interface StoredSnapshot {
   readonly location: string;

@@ -22,7 +22,7 @@ import { adoptFile } from './adopted-file.ts';
 import {
   checkSnapshotName,
   fileExists,
-  type SnapshotStorage,
+  type SnapshotPlace,
   type StagedFile,
   type StagedSnapshot,
   type StoredSnapshot,
@@ -31,7 +31,7 @@ import {
 const STREAM_PIECE_BYTES = 1024 * 1024;
 
 /** The storage in `dir`, which is created when the first snapshot is staged. */
-export function directoryStorage(dir: string): SnapshotStorage {
+export function directoryStorage(dir: string): SnapshotPlace {
   return new DirectoryStorage(dir);
 }
 
@@ -40,7 +40,7 @@ export function storedDirectory(dir: string): StoredSnapshot {
   return new StoredDirectory(dir);
 }
 
-class DirectoryStorage implements SnapshotStorage {
+class DirectoryStorage implements SnapshotPlace {
   readonly location: string;
 
   constructor(dir: string) {
@@ -97,7 +97,40 @@ class DirectoryStorage implements SnapshotStorage {
       }
     });
   }
+
+  async occupancy(): Promise<'missing' | 'empty' | 'occupied'> {
+    if (statIfThere(this.location) === undefined) return 'missing';
+    const names = await readdir(this.location);
+    const isContent = (name: string): boolean => !name.startsWith('.') && name !== 'lost+found';
+    return names.some(isContent) ? 'occupied' : 'empty';
+  }
+
+  async readMark(maxBytes: number): Promise<Uint8Array | undefined> {
+    return storedDirectory(this.location)
+      .read(MARK_FILE, maxBytes)
+      .catch((error: unknown) => {
+        if (error instanceof NotFoundError) return undefined;
+        throw error;
+      });
+  }
+
+  async writeMark(bytes: Uint8Array): Promise<void> {
+    await inDirectory(this.location, async (place) => {
+      const work = workOn(place, 'mark');
+      try {
+        const written = join(work.path, STAGED);
+        await writeDurably(written, bytes);
+        await rename(written, place.at(MARK_FILE));
+        await syncDirectory(place.path);
+      } finally {
+        work.remove();
+      }
+    });
+  }
 }
+
+/** A dot keeps it out of the list of snapshots. */
+const MARK_FILE = '.swingsnap.json';
 
 const STAGED = 'new';
 const REPLACED = 'old';

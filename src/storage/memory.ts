@@ -4,21 +4,22 @@ import { given } from '../io/threads/recipe.ts';
 import {
   checkSnapshotName,
   fileExists,
-  type SnapshotStorage,
+  type SnapshotPlace,
   type StagedSnapshot,
   type StoredSnapshot,
 } from './contract.ts';
 
 /** An empty storage that lives as long as the object. */
-export function memoryStorage(): SnapshotStorage {
+export function memoryStorage(): SnapshotPlace {
   return new MemoryStorage();
 }
 
 type Files = Map<string, Uint8Array>;
 
-class MemoryStorage implements SnapshotStorage {
+class MemoryStorage implements SnapshotPlace {
   readonly location = 'memory';
   readonly #snapshots = new Map<string, Files>();
+  #mark: Uint8Array | undefined;
 
   async list(): Promise<string[]> {
     return [...this.#snapshots.keys()];
@@ -41,11 +42,7 @@ class MemoryStorage implements SnapshotStorage {
       async read(file, maxBytes) {
         const bytes = find(file);
         if (bytes.length <= maxBytes) return bytes;
-        throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
-          path: file,
-          expected: `at most ${maxBytes} bytes`,
-          found: `${bytes.length} bytes`,
-        });
+        throw fileTooLarge(file, bytes.length, maxBytes);
       },
       async size(file) {
         return find(file).length;
@@ -107,4 +104,26 @@ class MemoryStorage implements SnapshotStorage {
     checkSnapshotName(name);
     this.#snapshots.delete(name);
   }
+
+  async occupancy(): Promise<'empty' | 'occupied'> {
+    return this.#snapshots.size === 0 ? 'empty' : 'occupied';
+  }
+
+  async readMark(maxBytes: number): Promise<Uint8Array | undefined> {
+    const mark = this.#mark;
+    if (mark === undefined || mark.length <= maxBytes) return mark?.slice();
+    throw fileTooLarge('mark', mark.length, maxBytes);
+  }
+
+  async writeMark(bytes: Uint8Array): Promise<void> {
+    this.#mark = bytes.slice();
+  }
+}
+
+function fileTooLarge(path: string, size: number, maxBytes: number): VerificationError {
+  return new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
+    path,
+    expected: `at most ${maxBytes} bytes`,
+    found: `${size} bytes`,
+  });
 }

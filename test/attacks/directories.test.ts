@@ -42,9 +42,9 @@ beforeAll(async () => {
   db.exec(`UPDATE kvStore SET value = '900' WHERE key = 'host.height'`);
   db.close();
   const D = ['--snapshot-dir', join(base, 'D')];
-  await done('retrieve', '--state-dir', join(base, 'older'), ...D);
+  await done('retrieve', '--create', '--state-dir', join(base, 'older'), ...D);
   const module = ['--module', `ibc=files:${join(base, 'tree')}`];
-  await done('retrieve', '--state-dir', join(base, 'store'), ...D, ...module);
+  await done('retrieve', '--create', '--state-dir', join(base, 'store'), ...D, ...module);
   await done('export', '--state-dir', join(base, 'store'), '--export-dir', join(base, 'E'));
 });
 afterAll(closeReference);
@@ -141,9 +141,35 @@ describe('no file of root is removed, changed or given away', () => {
     ],
   ];
   const retrieves = (theirs: string): readonly string[][] => [
-    ['retrieve', '--state-dir', join(base, 'store'), '--snapshot-dir', theirs, '--keep-last', '1'],
-    ['retrieve', '--state-dir', join(base, 'store'), '--snapshot-dir', theirs, '--replace'],
-    ['retrieve', '--state-dir', join(base, 'older'), '--snapshot-dir', theirs, '--keep-last', '1'],
+    [
+      'retrieve',
+      '--create',
+      '--state-dir',
+      join(base, 'store'),
+      '--snapshot-dir',
+      theirs,
+      '--keep-last',
+      '1',
+    ],
+    [
+      'retrieve',
+      '--create',
+      '--state-dir',
+      join(base, 'store'),
+      '--snapshot-dir',
+      theirs,
+      '--replace',
+    ],
+    [
+      'retrieve',
+      '--create',
+      '--state-dir',
+      join(base, 'older'),
+      '--snapshot-dir',
+      theirs,
+      '--keep-last',
+      '1',
+    ],
   ];
 
   it.each([
@@ -167,7 +193,7 @@ describe('no file of root is removed, changed or given away', () => {
 
   it.each([
     ['discard', ['discard', '--export-dir']],
-    ['retrieve', ['retrieve', '--snapshot-dir', 'D', '--export-dir']],
+    ['retrieve', ['retrieve', '--create', '--snapshot-dir', 'D', '--export-dir']],
   ])('while the directory that %s works on becomes a link to an export', async (_, words) => {
     for (let n = 0; n < TRIES; n += 1) {
       const { theirs } = await scene();
@@ -232,8 +258,8 @@ describe('root can still work for another user', () => {
     await mkdir(D);
     await chown(D, ALICE, ALICE);
     const args = ['--snapshot-dir', D, '--keep-last', '1'];
-    await done('retrieve', '--state-dir', join(base, 'older'), ...args);
-    await done('retrieve', '--state-dir', join(base, 'store'), ...args);
+    await done('retrieve', '--create', '--state-dir', join(base, 'older'), ...args);
+    await done('retrieve', '--create', '--state-dir', join(base, 'store'), ...args);
     expect(await readdir(D)).toEqual(['1000']);
     const read = await runAs(ALICE, ['find', D, '-type', 'f', '-readable', '-name', '*.json']);
     expect(read.stdout).toContain('manifest.json');
@@ -242,7 +268,7 @@ describe('root can still work for another user', () => {
   it('discards their export, and retrieves it into a snapshot', async () => {
     const dir = await fileDir();
     await chmod(dir, 0o711);
-    for (const words of [['discard'], ['retrieve', '--snapshot-dir', join(dir, 'D')]]) {
+    for (const words of [['discard'], ['retrieve', '--create', '--snapshot-dir', join(dir, 'D')]]) {
       const E = join(dir, 'theirs', 'E');
       await cp(join(base, 'E'), E, { recursive: true });
       await runAs(ROOT, ['chown', '-R', String(ALICE), join(dir, 'theirs')]);
@@ -276,7 +302,7 @@ describe('what another user has planted', () => {
     const D = join(dir, 'D');
     await cp(join(base, 'D', '900'), join(D, '900'), { recursive: true });
     await runAs(ROOT, ['chown', '-R', String(MALLORY), D]);
-    await done('retrieve', '--state-dir', join(base, 'store'), '--snapshot-dir', D);
+    await done('retrieve', '--create', '--state-dir', join(base, 'store'), '--snapshot-dir', D);
     const chunks = join(D, '1000', 'chunks');
     for (const name of await readdir(chunks)) {
       const { uid, nlink } = await stat(join(chunks, name));

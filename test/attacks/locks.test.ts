@@ -127,7 +127,7 @@ describe('a database that another user has planted as a lock', () => {
       const more: Record<string, string[]> = {
         status: [],
         export: ['--export-dir', join(dir, 'E')],
-        retrieve: ['--snapshot-dir', join(dir, 'D')],
+        retrieve: ['--create', '--snapshot-dir', join(dir, 'D')],
         restore: [store],
       };
       const { stdout } = await swingsnap(ROOT, command, ...(more[command] ?? []), '--state-dir', S);

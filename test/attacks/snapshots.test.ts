@@ -65,6 +65,7 @@ async function place() {
     retrieve: (height: number, ...more: string[]) =>
       run(ALICE, [
         'retrieve',
+        '--create',
         '--state-dir',
         path.join(base, `S${height}`),
         '--snapshot-dir',
@@ -77,7 +78,14 @@ async function place() {
 describe('another user who can write to the snapshot dir', () => {
   it('cannot get rubbish reused from a height of his', async () => {
     const { D, at, retrieve, run } = await place();
-    const made = ['retrieve', '--state-dir', path.join(base, 'S7'), '--snapshot-dir', D];
+    const made = [
+      'retrieve',
+      '--create',
+      '--state-dir',
+      path.join(base, 'S7'),
+      '--snapshot-dir',
+      D,
+    ];
     await run(0, made);
     await changeList(at(7), swapSegments);
     await giveTo(MALLORY, at(7));
@@ -89,7 +97,14 @@ describe('another user who can write to the snapshot dir', () => {
 
   it('cannot make others believe what he believes', async () => {
     const { D, at, retrieve, run, stateOf } = await place();
-    await run(0, ['retrieve', '--state-dir', path.join(base, 'S7'), '--snapshot-dir', D]);
+    await run(0, [
+      'retrieve',
+      '--create',
+      '--state-dir',
+      path.join(base, 'S7'),
+      '--snapshot-dir',
+      D,
+    ]);
     await giveTo(MALLORY, at(7));
     expect(await run(MALLORY, ['verify', at(7)])).toMatchObject({ exitCode: 0 });
     const records = path.join(stateOf(MALLORY), 'believed');
@@ -98,7 +113,7 @@ describe('another user who can write to the snapshot dir', () => {
     // His beliefs count only for him, and a directory of his is not accepted as the state dir of another user.
     const told = await run(
       ALICE,
-      ['retrieve', '--state-dir', path.join(base, 'S8'), '--snapshot-dir', D],
+      ['retrieve', '--create', '--state-dir', path.join(base, 'S8'), '--snapshot-dir', D],
       stateOf(MALLORY),
     );
     expect(told.notes?.join('\n')).toContain(`all of ${D}/7 is verified`);
@@ -134,7 +149,14 @@ describe('another user who can write to the snapshot dir', () => {
     const exported = ['export', '--state-dir', path.join(base, 'S8'), '--export-dir', E];
     expect(await run(ALICE, exported)).toMatchObject({ exitCode: 0 });
     const before = await listTree(E);
-    const refused = await run(ALICE, ['retrieve', '--export-dir', E, '--snapshot-dir', D]);
+    const refused = await run(ALICE, [
+      'retrieve',
+      '--create',
+      '--export-dir',
+      E,
+      '--snapshot-dir',
+      D,
+    ]);
     expect(refused.exitCode).toBe(3);
     expect(await listTree(E)).toEqual(before);
   });

@@ -59,9 +59,11 @@ describe('a state dir of another user that root reads', () => {
     await cutOff(S);
     await nameSuperJournal(S, victim);
     await give(theirs);
-    for (const command of ['export --export-dir', 'retrieve --snapshot-dir']) {
-      const [verb = '', flag = ''] = command.split(' ');
-      const args = [verb, '--state-dir', S, flag, join(ours, verb), '--json'];
+    for (const [verb, ...flags] of [
+      ['export', '--export-dir'],
+      ['retrieve', '--create', '--snapshot-dir'],
+    ] as const) {
+      const args = [verb, '--state-dir', S, ...flags, join(ours, verb), '--json'];
       const { exitCode, stdout } = await swingsnapAs(0, args);
       expect(await readFile(victim, 'utf8')).toBe('precious');
       expect({ exitCode, told: JSON.parse(stdout) as unknown }).toMatchObject({
@@ -76,7 +78,15 @@ describe('a state dir of another user that root reads', () => {
     const { theirs, ours } = await place();
     await give(theirs);
     const hashOf = async (S: string, to: string): Promise<string | undefined> => {
-      const args = ['--state-dir', S, '--snapshot-dir', join(ours, to), '--concurrency', '2'];
+      const args = [
+        '--create',
+        '--state-dir',
+        S,
+        '--snapshot-dir',
+        join(ours, to),
+        '--concurrency',
+        '2',
+      ];
       const { stdout, stderr } = await swingsnapAs(0, ['retrieve', ...args, '--json']);
       expect(stdout, stderr).not.toBe('');
       return (JSON.parse(stdout) as { contentHash?: string }).contentHash;

@@ -73,7 +73,7 @@ export function racesOn(ground: Ground): readonly Race[] {
   };
   const retrieve = (...from: readonly string[]): Contender => ({
     name: 'retrieve',
-    command: [...SWINGSNAP, 'retrieve', ...from, '--snapshot-dir', snapshots, '--json'],
+    command: [...SWINGSNAP, 'retrieve', '--create', ...from, '--snapshot-dir', snapshots, '--json'],
     makes: snapshots,
   });
   const detach = (stateDir: string): Contender => {
@@ -220,7 +220,16 @@ async function newBytes(first: string, second: string): Promise<number> {
 
 /** Makes the snapshot on which the start of `verify` is measured. */
 export function makeTinySnapshot(store: string, snapshotDir: string): Command {
-  return [...SWINGSNAP, 'retrieve', '--state-dir', store, '--snapshot-dir', snapshotDir, '--json'];
+  return [
+    ...SWINGSNAP,
+    'retrieve',
+    '--create',
+    '--state-dir',
+    store,
+    '--snapshot-dir',
+    snapshotDir,
+    '--json',
+  ];
 }
 
 /** Checks the `b1` bundles of an export directory, and prints bytes and milliseconds as JSON. */

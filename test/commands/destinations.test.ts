@@ -18,7 +18,14 @@ beforeAll(async () => {
   const dir = await fileDir();
   [S, D] = [join(dir, 'S'), join(dir, 'D')];
   await buildStore(S, tinySpec);
-  const { exitCode, stderr } = await runCli(['retrieve', '--state-dir', S, '--snapshot-dir', D]);
+  const { exitCode, stderr } = await runCli([
+    'retrieve',
+    '--create',
+    '--state-dir',
+    S,
+    '--snapshot-dir',
+    D,
+  ]);
   expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
 });
 afterAll(closeReference);
@@ -102,7 +109,15 @@ describe('restore', () => {
     await writeFile(join(ibc, 'a'), 'a');
     const module = ['--module', `ibc=files:${ibc}`];
     expect(
-      await runCli(['retrieve', '--state-dir', S, '--snapshot-dir', modules, ...module]),
+      await runCli([
+        'retrieve',
+        '--create',
+        '--state-dir',
+        S,
+        '--snapshot-dir',
+        modules,
+        ...module,
+      ]),
     ).toMatchObject({ exitCode: 0 });
     const elsewhere = ['--module', `ibc=files:${join(above, 'ibc')}`];
     await refuses(dir, ['restore', modules, '--state-dir', E, ...elsewhere], error);

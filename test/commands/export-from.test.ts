@@ -45,7 +45,7 @@ beforeAll(async () => {
     artifactMode: 'operational',
   });
   const from = ['--state-dir', join(base, 'S'), '--artifact-mode', 'archival'];
-  await swingsnap('retrieve', ...from, '--snapshot-dir', join(base, 'D'));
+  await swingsnap('retrieve', '--create', ...from, '--snapshot-dir', join(base, 'D'));
 });
 afterAll(closeReference);
 
@@ -142,7 +142,9 @@ describe('export --from', () => {
       exitCode: 0,
     });
     const D = join(dir, 'D');
-    expect(await swingsnap('retrieve', '--export-dir', E, '--snapshot-dir', D)).toMatchObject({
+    expect(
+      await swingsnap('retrieve', '--create', '--export-dir', E, '--snapshot-dir', D),
+    ).toMatchObject({
       exitCode: 0,
       removed: { left: [] },
     });

@@ -207,7 +207,7 @@ describe('a command that gets a signal', () => {
 
   it('ends a retrieve of the store, and leaves no snapshot dir', async () => {
     const { dir, S } = await place('large');
-    const args = ['retrieve', '--state-dir', S, '--snapshot-dir', join(dir, 'D')];
+    const args = ['retrieve', '--create', '--state-dir', S, '--snapshot-dir', join(dir, 'D')];
     const { exitCode } = await runIn({ kill: { signal: 'SIGTERM', after: 'export data:' } }, args);
     expect(exitCode).toBe(143);
     expect(Object.keys(await listTree(dir)).filter((name) => !name.startsWith('S'))).toEqual([]);
@@ -216,7 +216,7 @@ describe('a command that gets a signal', () => {
   it('ends a restore without a store, and makes the store when run again', async () => {
     const { dir, S } = await place('large');
     const D = join(dir, 'D');
-    await told('retrieve', '--state-dir', S, '--snapshot-dir', D);
+    await told('retrieve', '--create', '--state-dir', S, '--snapshot-dir', D);
     const args = ['restore', D, '--state-dir', join(dir, 'R')];
     const { exitCode } = await runIn({ kill: { signal: 'SIGINT', after: 'export data:' } }, args);
     expect(exitCode).toBe(130);

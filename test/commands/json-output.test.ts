@@ -140,7 +140,7 @@ async function chainWithCodes(): Promise<string> {
 describe('the documented JSON objects', () => {
   it('are exactly what each command prints', async () => {
     await hold('--check', 0, 'export --check --state-dir @S --export-dir @E');
-    await hold('retrieve', 0, 'retrieve --state-dir @older --snapshot-dir @D');
+    await hold('retrieve', 0, 'retrieve --create --state-dir @older --snapshot-dir @D');
     await hold('export', 0, 'export --state-dir @S --export-dir @E');
     await hold(
       'export --from',
@@ -150,8 +150,8 @@ describe('the documented JSON objects', () => {
     await hold('--check', 0, 'retrieve --check --export-dir @E --snapshot-dir @D');
     await hold('status', 0, 'status --export-dir @E');
     await writeFile(join(base, 'E', 'strange'), '');
-    await hold('retrieve', 0, 'retrieve --export-dir @E --snapshot-dir @D');
-    await hold('retrieve', 0, 'retrieve --state-dir @S --snapshot-dir @D --keep-last 1');
+    await hold('retrieve', 0, 'retrieve --create --export-dir @E --snapshot-dir @D');
+    await hold('retrieve', 0, 'retrieve --create --state-dir @S --snapshot-dir @D --keep-last 1');
     const repack = 'retrieve --format state-sync --snapshot-dir @A --stores-from';
     await hold(
       'retrieve --format state-sync',
@@ -166,15 +166,15 @@ describe('the documented JSON objects', () => {
     await hold('verify', 0, `verify ${codes}`);
     await hold('restore', 0, `restore ${codes} --state-dir @N5 --module wasm=wasm:@W5`);
     await hold('verify', 0, `verify ${codes} --state-dir @N5 --module wasm=wasm:@W5`);
-    await hold('retrieve', 0, `retrieve --from ${codes} --snapshot-dir @C`);
+    await hold('retrieve', 0, `retrieve --create --from ${codes} --snapshot-dir @C`);
     await hold('verify --quick', 0, 'verify @D --quick');
     await hold('--check', 0, 'restore @D --check --state-dir @N');
     await hold('--check', 0, 'verify @D --check');
     await hold('restore', 0, 'restore @D --state-dir @N');
     await hold('restore', 0, 'restore @D --state-dir @R --replace');
     const [toW, toF] = ['--module wasm=wasm:@W', '--module ibc=files:@F0'];
-    await hold('retrieve', 0, `retrieve --state-dir @S --snapshot-dir @M ${toW}`);
-    await hold('retrieve', 0, `retrieve --state-dir @S --snapshot-dir @MF ${toF}`, 'ibc');
+    await hold('retrieve', 0, `retrieve --create --state-dir @S --snapshot-dir @M ${toW}`);
+    await hold('retrieve', 0, `retrieve --create --state-dir @S --snapshot-dir @MF ${toF}`, 'ibc');
     await hold('verify', 0, `verify @M --state-dir @S ${toW}`);
     await hold('restore', 0, `restore @M --state-dir @N3 --module wasm=wasm:@W3`);
     await mkdir(join(base, 'F1'));
@@ -190,8 +190,8 @@ describe('the documented JSON objects', () => {
     await hold('error', 2, 'export');
     await hold('error', 2, 'export --export-dir @E2 --height x');
     await hold('error', 5, 'export --state-dir @X --export-dir @E2');
-    await hold('error', 2, 'retrieve --snapshot-dir @D');
-    await hold('error', 5, 'retrieve --export-dir @none --snapshot-dir @D');
+    await hold('error', 2, 'retrieve --create --snapshot-dir @D');
+    await hold('error', 5, 'retrieve --create --export-dir @none --snapshot-dir @D');
     await hold('error', 1, 'discard --export-dir @X');
     await hold('error', 1, 'restore @D --state-dir @S');
     await hold('error', 3, `restore @D --state-dir @N2 --expect ${'0'.repeat(64)}`);

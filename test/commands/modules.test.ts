@@ -42,7 +42,7 @@ beforeAll(async () => {
   await writeFile(tree('clients', 'run'), '#!/bin/sh\n', { mode: 0o755 });
   await writeFile(tree('state.db'), Buffer.alloc(300_000, 'state'), { mode: 0o600 });
   await chmod(tree('clients', 'empty'), 0o700);
-  const retrieve = ['retrieve', '--home', home(), '--snapshot-dir', snapshots()];
+  const retrieve = ['retrieve', '--create', '--home', home(), '--snapshot-dir', snapshots()];
   const { exitCode } = await told(...retrieve, ...toTree(tree()));
   expect(exitCode).toBe(0);
 });
@@ -72,7 +72,7 @@ describe('retrieve', () => {
 
   it('makes the same snapshot as before modules existed if there are none', async () => {
     const dir = await fileDir();
-    const alone = ['retrieve', '--state-dir', home('data', 'agoric'), '--snapshot-dir'];
+    const alone = ['retrieve', '--create', '--state-dir', home('data', 'agoric'), '--snapshot-dir'];
     const { contentHash, modules } = await told(...alone, join(dir, 'D'));
     expect(Object.keys(modules as object)).toEqual(['swingset']);
     const withAll = await told('verify', snapshots());
@@ -84,7 +84,14 @@ describe('retrieve', () => {
 
   it('makes the same bytes again, although modules are read concurrently', async () => {
     const dir = await fileDir();
-    const retrieve = ['retrieve', '--home', home(), ...toTree(tree()), '--snapshot-dir'];
+    const retrieve = [
+      'retrieve',
+      '--create',
+      '--home',
+      home(),
+      ...toTree(tree()),
+      '--snapshot-dir',
+    ];
     await told(...retrieve, join(dir, 'D'), '--concurrency', '3');
     expect(await listTree(join(dir, 'D'))).toEqual(await listTree(snapshots()));
   });
@@ -97,7 +104,14 @@ describe('retrieve', () => {
     const copy = join(dir, 'ibc');
     await cp(tree(), copy, { recursive: true });
     await spoil(copy);
-    const retrieve = ['retrieve', '--home', home(), '--snapshot-dir', join(dir, 'made')];
+    const retrieve = [
+      'retrieve',
+      '--create',
+      '--home',
+      home(),
+      '--snapshot-dir',
+      join(dir, 'made'),
+    ];
     const { error } = await told(...retrieve, ...toTree(copy));
     expect(error).toMatchObject({ code });
     expect(await readdir(dir)).not.toContain('made');
@@ -108,7 +122,7 @@ describe('retrieve', () => {
     const wrong = sha256('something else');
     await writeFile(join(dir, wrong), 'not that');
     const D = join(dir, 'made');
-    const retrieve = ['retrieve', '--home', home(), '--snapshot-dir', D];
+    const retrieve = ['retrieve', '--create', '--home', home(), '--snapshot-dir', D];
     const { exitCode, error } = await told(...retrieve, '--module', `wasm=wasm:${dir}`);
     expect({ exitCode, error }).toMatchObject({
       exitCode: 3,
@@ -136,12 +150,20 @@ describe('retrieve', () => {
     await rm(join(D, '900'), { recursive: true });
     await buildStore(join(dir, 'older'), { ...tinySpec, height: 900 });
     const wasm = ['--module', `wasm=wasm:${join(other, ...WASM)}`, '--snapshot-dir', D];
-    await told('retrieve', '--state-dir', join(dir, 'older'), ...wasm, ...toTree(tree()));
+    await told(
+      'retrieve',
+      '--create',
+      '--state-dir',
+      join(dir, 'older'),
+      ...wasm,
+      ...toTree(tree()),
+    );
     // The damage is not detected, because the file is not read: the chunk of the earlier height is right.
     for (const code of codes)
       await writeFile(join(other, ...WASM, sha256(code)), Buffer.alloc(code.length));
     const { exitCode, ...result } = await told(
       'retrieve',
+      '--create',
       '--home',
       other,
       ...wasm,
@@ -309,7 +331,7 @@ describe('a tree of files that contains the store being read', () => {
     const S = home('data', 'agoric');
     const linked = join(dir, 'linked');
     await symlink(S, linked);
-    const retrieve = ['retrieve', '--state-dir', S, '--snapshot-dir', join(dir, 'D')];
+    const retrieve = ['retrieve', '--create', '--state-dir', S, '--snapshot-dir', join(dir, 'D')];
     for (const over of [S, base, linked]) {
       for (const more of [[], ['--check']]) {
         expect(await told(...retrieve, ...toTree(over), ...more)).toMatchObject({
@@ -327,7 +349,15 @@ describe('a tree of files that contains the store being read', () => {
     const mounted = join(dir, 'ibc', 'mounted');
     await mkdir(mounted, { recursive: true });
     const mounts = `mount --bind '${S}' '${mounted}'`;
-    const retrieve = ['retrieve', '--state-dir', S, '--snapshot-dir', join(dir, 'D'), '--json'];
+    const retrieve = [
+      'retrieve',
+      '--create',
+      '--state-dir',
+      S,
+      '--snapshot-dir',
+      join(dir, 'D'),
+      '--json',
+    ];
     const { exitCode, json } = await runIn({ mounts }, [...retrieve, ...toTree(join(dir, 'ibc'))]);
     expect({ exitCode, json }).toMatchObject({
       exitCode: 2,

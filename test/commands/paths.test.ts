@@ -18,7 +18,14 @@ beforeAll(async () => {
   const dir = await fileDir();
   [S, D] = [join(dir, 'S'), join(dir, 'D')];
   await buildStore(S, tinySpec);
-  const { exitCode, stderr } = await runCli(['retrieve', '--state-dir', S, '--snapshot-dir', D]);
+  const { exitCode, stderr } = await runCli([
+    'retrieve',
+    '--create',
+    '--state-dir',
+    S,
+    '--snapshot-dir',
+    D,
+  ]);
   expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
   height = (await readdir(D)).find((name) => !name.startsWith('.')) ?? '';
 });
@@ -68,21 +75,24 @@ describe('a literal ~', () => {
     await ok(['verify', '~/snapshots', '--quick']);
     await ok(['status', '--home=~/node']);
     await ok(['status'], { AGORIC_HOME: '~/node' });
-    await ok(['retrieve', '--home=~/node', '--check'], {
+    await ok(['retrieve', '--create', '--home=~/node', '--check'], {
       SWINGSNAP_SNAPSHOT_DIR: '~/snapshots',
       SWINGSNAP_SCRATCH_DIR: '~',
     });
     await ok(['export', '--home=~/node'], { SWINGSNAP_EXPORT_DIR: '~/export' });
-    await ok(['retrieve', '--snapshot-dir=~/snapshots'], {
+    await ok(['retrieve', '--create', '--snapshot-dir=~/snapshots'], {
       SWINGSNAP_EXPORT_DIR: '~/export',
       SWINGSNAP_STATE_DIR: '~/state',
     });
     const module = ['--module', 'ibc=files:~/ibc', '--json'];
     expect(
-      await runCli(['retrieve', '--home=~/node', '--snapshot-dir=~/snapshots', ...module], {
-        cwd,
-        env: { HOME },
-      }),
+      await runCli(
+        ['retrieve', '--create', '--home=~/node', '--snapshot-dir=~/snapshots', ...module],
+        {
+          cwd,
+          env: { HOME },
+        },
+      ),
     ).toMatchObject({ json: { error: { code: 'FILES_MISSING', path: join(HOME, 'ibc') } } });
     expect(await readdir(cwd)).toEqual([]);
   });
@@ -92,7 +102,7 @@ describe('a literal ~', () => {
     [['status', '--home=~other'], {}],
     [['status'], { AGORIC_HOME: '~other/.agoric' }],
     [['discard'], { SWINGSNAP_EXPORT_DIR: '~other/export' }],
-    [['retrieve', '--state-dir=S'], { SWINGSNAP_SNAPSHOT_DIR: '~other/snapshots' }],
+    [['retrieve', '--create', '--state-dir=S'], { SWINGSNAP_SNAPSHOT_DIR: '~other/snapshots' }],
     [['restore', 'D', '--state-dir=S', '--module', 'ibc=files:~other/ibc'], {}],
   ] as const)('of another user is refused: %j %j', async (words, env) => {
     const cwd = await tempDir();
@@ -123,8 +133,11 @@ describe('a link to nothing', () => {
   it('is named where something would be written', async () => {
     const dir = await tempDir();
     const link = await toNothing(join(dir, 'link'));
-    await refuses(['retrieve', '--state-dir', S, '--snapshot-dir', link], link);
-    await refuses(['retrieve', '--state-dir', S, '--snapshot-dir', join(link, 'a')], link);
+    await refuses(['retrieve', '--create', '--state-dir', S, '--snapshot-dir', link], link);
+    await refuses(
+      ['retrieve', '--create', '--state-dir', S, '--snapshot-dir', join(link, 'a')],
+      link,
+    );
     await refuses(['export', '--state-dir', S, '--export-dir', link], link);
     await refuses(['export', '--from', D, '--export-dir', link], link);
     await refuses(['restore', D, '--state-dir', link], link);
@@ -137,7 +150,7 @@ describe('a link to nothing', () => {
     await refuses(['verify', link], link);
     await refuses(['verify', join(link, height)], link);
     await refuses(['restore', link, '--state-dir', join(dir, 'R')], link);
-    await refuses(['retrieve', '--from', link, '--snapshot-dir', D], link);
+    await refuses(['retrieve', '--create', '--from', link, '--snapshot-dir', D], link);
     for (const line of [
       ['status', '--state-dir', link],
       ['discard', '--export-dir', link],
@@ -152,7 +165,7 @@ describe('a link to nothing', () => {
     const link = await toNothing(join(home, 'data', 'agoric'));
     await refuses(['restore', D, '--home', home], link);
     await refuses(['export', '--home', home, '--export-dir', join(home, 'E')], link);
-    await refuses(['retrieve', '--home', home, '--snapshot-dir', D], link);
+    await refuses(['retrieve', '--create', '--home', home, '--snapshot-dir', D], link);
   });
 
   it('is passed over in a list of heights, with a note', async () => {
@@ -185,7 +198,16 @@ describe('a link to nothing', () => {
     await toNothing(join(place, height));
     const link = join(place, height);
     refused(
-      await runCli(['retrieve', '--state-dir', S, '--snapshot-dir', place, '--replace', '--json']),
+      await runCli([
+        'retrieve',
+        '--create',
+        '--state-dir',
+        S,
+        '--snapshot-dir',
+        place,
+        '--replace',
+        '--json',
+      ]),
       link,
     );
     await expect(readFile(link)).rejects.toThrow('ENOENT');

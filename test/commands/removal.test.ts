@@ -103,7 +103,14 @@ describe.concurrent('discard', () => {
     await mkdir(join(dir, 'empty'));
     await writeFile(join(dir, 'file'), '');
     await cp(join(base, 'judged'), join(dir, 'S'), { recursive: true });
-    await told('retrieve', '--export-dir', join(base, 'theirs'), '--snapshot-dir', join(dir, 'D'));
+    await told(
+      'retrieve',
+      '--create',
+      '--export-dir',
+      join(base, 'theirs'),
+      '--snapshot-dir',
+      join(dir, 'D'),
+    );
     const before = await listTree(dir);
     for (const name of ['empty', 'file', 'S', 'D', 'D/1000']) {
       const { exitCode, error } = await told('discard', '--export-dir', join(dir, name));
@@ -147,7 +154,7 @@ describe.concurrent('discard', () => {
 
 describe.concurrent('retrieve of an export directory', () => {
   const retrieve = (E: string, ...more: string[]) =>
-    told('retrieve', '--export-dir', E, '--snapshot-dir', join(E, '..', 'D'), ...more);
+    told('retrieve', '--create', '--export-dir', E, '--snapshot-dir', join(E, '..', 'D'), ...more);
 
   it.each([
     ['ours', [], false],
@@ -187,6 +194,7 @@ describe.concurrent('retrieve of an export directory', () => {
     const { dir, E } = await place('theirs');
     const missing = await told(
       'retrieve',
+      '--create',
       '--export-dir',
       join(dir, 'no'),
       '--snapshot-dir',

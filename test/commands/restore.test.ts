@@ -44,13 +44,27 @@ beforeAll(async () => {
   await buildStore(store, tinySpec);
   // A reader leaves a -shm, so the store that tests copy is not read.
   await cp(store, join(base, 'read'), { recursive: true });
-  const retrieve = ['retrieve', '--state-dir', join(base, 'read'), '--snapshot-dir', snapshots()];
+  const retrieve = [
+    'retrieve',
+    '--create',
+    '--state-dir',
+    join(base, 'read'),
+    '--snapshot-dir',
+    snapshots(),
+  ];
   ({ contentHash } = await told(...retrieve));
   await cp(store, join(base, 'older'), { recursive: true });
   const sql = openDatabase(join(base, 'older', DATABASE));
   sql.exec(`UPDATE kvStore SET value = '900' WHERE key = 'host.height'`);
   sql.close();
-  await told('retrieve', '--state-dir', join(base, 'older'), '--snapshot-dir', snapshots());
+  await told(
+    'retrieve',
+    '--create',
+    '--state-dir',
+    join(base, 'older'),
+    '--snapshot-dir',
+    snapshots(),
+  );
 });
 afterAll(closeReference);
 
@@ -199,6 +213,7 @@ describe.concurrent('restore', () => {
     const D = join(dir, 'D');
     await told(
       'retrieve',
+      '--create',
       '--state-dir',
       join(base, 'read'),
       '--snapshot-dir',

@@ -140,7 +140,7 @@ describe('an archive of a state-sync snapshot with new artifacts', () => {
     const base = await tempDir();
     const at = (name: string): string => join(base, name);
     await swingsnap('restore', ARCHIVE, '--state-dir', at('S'));
-    await swingsnap('retrieve', '--state-dir', at('S'), '--snapshot-dir', at('D'));
+    await swingsnap('retrieve', '--create', '--state-dir', at('S'), '--snapshot-dir', at('D'));
     const hashes: unknown[] = [];
     for (const [i, source] of [
       ['--export-dir', EXPORT],

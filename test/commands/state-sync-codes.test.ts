@@ -275,7 +275,14 @@ describe('verify', () => {
 describe('retrieve', () => {
   it('packs byte code as a node would, so that the content hashes are equal', async () => {
     const node = await freshNode();
-    const packed = await told('retrieve', '--from', right, '--snapshot-dir', join(node.dir, 'D'));
+    const packed = await told(
+      'retrieve',
+      '--create',
+      '--from',
+      right,
+      '--snapshot-dir',
+      join(node.dir, 'D'),
+    );
     expect(packed).toMatchObject({
       exitCode: 0,
       modules: { wasm: { kind: 'wasm', artifacts: { count: 4 } } },
@@ -283,7 +290,7 @@ describe('retrieve', () => {
     expect(await readdir(node.dir)).toEqual(['D', 'home']);
     await told('restore', right, '--home', node.home);
     const own = ['--home', node.home, '--snapshot-dir', join(node.dir, 'D2')];
-    expect(await told('retrieve', ...own)).toMatchObject({ exitCode: 0 });
+    expect(await told('retrieve', '--create', ...own)).toMatchObject({ exitCode: 0 });
     expect(await listTree(join(node.dir, 'D'))).toEqual(await listTree(join(node.dir, 'D2')));
     const expected = ['--expect', packed.contentHash!];
     for (const source of [join(node.dir, 'D'), right]) {
@@ -302,7 +309,7 @@ describe('retrieve', () => {
     await writeFile(join(node.dir, 'ibc', 'state'), 'a state');
     const D = join(node.dir, 'made');
     const retrieve = (module: string) =>
-      told('retrieve', '--from', right, '--snapshot-dir', D, '--module', module);
+      told('retrieve', '--create', '--from', right, '--snapshot-dir', D, '--module', module);
     expect(await retrieve(`wasm=wasm:${join(node.dir, 'ibc')}`)).toMatchObject({
       exitCode: 2,
       error: { code: 'MODULE_TWICE', hint: 'leave out --module wasm=…' },
@@ -320,7 +327,9 @@ describe('retrieve', () => {
     const scratch = await fileDir();
     for (const source of [wrongCode, wrongArtifact]) {
       const to = ['--snapshot-dir', join(dir, 'made'), '--scratch-dir', scratch];
-      expect(await told('retrieve', '--from', source, ...to)).toMatchObject({ exitCode: 3 });
+      expect(await told('retrieve', '--create', '--from', source, ...to)).toMatchObject({
+        exitCode: 3,
+      });
       expect(await readdir(dir)).toEqual(['home']);
       expect(await readdir(scratch)).toEqual([]);
     }
@@ -338,7 +347,7 @@ describe('export --from', () => {
     expect(await of(right, join(dir, 'E'))).toContain(
       '4 byte codes were left out: an export directory has no place for them',
     );
-    await told('retrieve', '--from', right, '--snapshot-dir', join(dir, 'D'));
+    await told('retrieve', '--create', '--from', right, '--snapshot-dir', join(dir, 'D'));
     expect(await of(join(dir, 'D'), join(dir, 'E2'))).toEqual([
       'modules of the source that were left out: wasm',
     ]);

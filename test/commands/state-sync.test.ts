@@ -171,7 +171,9 @@ describe('a state-sync snapshot', () => {
       expect(await swingsnap(...command, ...required, ...proof)).toMatchObject({ exitCode: 0 });
     }
     const from = ['--from', BAD_ARCHIVE, '--app-hash', APP_HASH];
-    expect(await swingsnap('retrieve', ...from, '--snapshot-dir', join(dir, 'D'))).toMatchObject({
+    expect(
+      await swingsnap('retrieve', '--create', ...from, '--snapshot-dir', join(dir, 'D')),
+    ).toMatchObject({
       exitCode: 3,
     });
     expect(await readdir(dir)).toEqual([]);
@@ -191,14 +193,14 @@ describe('a state-sync snapshot', () => {
   it('is packed into a snapshot with the same content hash as from any other form', async () => {
     const D = join(await tempDir(), 'D');
     const from = ['--from', ARCHIVE, '--app-hash', APP_HASH];
-    const made = await swingsnap('retrieve', ...from, '--snapshot-dir', D);
+    const made = await swingsnap('retrieve', '--create', ...from, '--snapshot-dir', D);
     expect(made).toMatchObject({ exitCode: 0, height: 1000, written: true });
     const contentHash = (made as { contentHash?: string }).contentHash ?? '';
     const verify = async (source: string) => swingsnap('verify', source, '--expect', contentHash);
     expect(await verify(D)).toMatchObject({ exitCode: 0 });
     expect(await verify(ARCHIVE)).toMatchObject({ exitCode: 0 });
     expect(await verify(join(fixtures, 'export'))).toMatchObject({ exitCode: 0 });
-    expect(await swingsnap('retrieve', ...from, '--snapshot-dir', D)).toMatchObject({
+    expect(await swingsnap('retrieve', '--create', ...from, '--snapshot-dir', D)).toMatchObject({
       exitCode: 0,
       written: false,
     });
@@ -224,10 +226,27 @@ describe('a state-sync snapshot', () => {
       exitCode: 5,
     });
     expect(
-      await swingsnap('retrieve', '--from', ARCHIVE, '--keep-export', '--snapshot-dir', dir),
+      await swingsnap(
+        'retrieve',
+        '--create',
+        '--from',
+        ARCHIVE,
+        '--keep-export',
+        '--snapshot-dir',
+        dir,
+      ),
     ).toMatchObject({ exitCode: 2 });
     expect(
-      await swingsnap('retrieve', '--home', dir, '--app-hash', APP_HASH, '--snapshot-dir', dir),
+      await swingsnap(
+        'retrieve',
+        '--create',
+        '--home',
+        dir,
+        '--app-hash',
+        APP_HASH,
+        '--snapshot-dir',
+        dir,
+      ),
     ).toMatchObject({ exitCode: 2 });
   });
 });

@@ -55,9 +55,17 @@ async function place() {
     exportOf: (height: number) =>
       run(['export', '--state-dir', path.join(base, `S${height}`), '--export-dir', E]),
     retrieve: (height: number, ...more: string[]) =>
-      run(['retrieve', '--state-dir', path.join(base, `S${height}`), '--snapshot-dir', D, ...more]),
+      run([
+        'retrieve',
+        '--create',
+        '--state-dir',
+        path.join(base, `S${height}`),
+        '--snapshot-dir',
+        D,
+        ...more,
+      ]),
     retrieveExport: (...more: string[]) =>
-      run(['retrieve', '--export-dir', E, '--snapshot-dir', D, ...more]),
+      run(['retrieve', '--create', '--export-dir', E, '--snapshot-dir', D, ...more]),
     verify: (height: number) => run(['verify', at(height)]),
     /** From here on, the commands run as another user, or as one who comes from an earlier version. */
     forget: async () => rm(path.join(dir, 'state'), { recursive: true, force: true }),
@@ -110,7 +118,9 @@ describe('a tampered earlier height', () => {
     const { at, run, verify } = await place();
     const archival = ['--artifact-mode', 'archival'];
     const from = ['--state-dir', path.join(base, 'S7'), '--snapshot-dir', path.dirname(at(7))];
-    expect(await run(['retrieve', ...from, ...archival])).toMatchObject({ exitCode: 0 });
+    expect(await run(['retrieve', '--create', ...from, ...archival])).toMatchObject({
+      exitCode: 0,
+    });
     expect(await verify(7)).toMatchObject({ exitCode: 0 });
     await changeManifest(at(7), (manifest) => {
       manifest.modules.swingset.artifactMode = 'operational';
@@ -168,7 +178,7 @@ describe('a snapshot that the user made or verified', () => {
     });
     await chmod(state, 0o777);
     const from = ['--state-dir', path.join(base, 'S8'), '--snapshot-dir', D];
-    const told = await run(['retrieve', ...from], { SWINGSNAP_STATE_DIR: state });
+    const told = await run(['retrieve', '--create', ...from], { SWINGSNAP_STATE_DIR: state });
     expect(told).toMatchObject({ exitCode: 0, reused: { from: 7 } });
     expect(told.noted).toContain(`all of ${D}/7 is verified`);
   });
@@ -234,6 +244,10 @@ describe('a planted height in place of the new snapshot', () => {
   });
 });
 
+/** The snapshots in a snapshot dir, without its mark. */
+const heightsIn = async (dir: string): Promise<string[]> =>
+  (await readdir(dir)).filter((name) => !name.startsWith('.'));
+
 describe('retention', () => {
   it('does not count an incomplete height, and leaves and names it', async () => {
     const { D, at, retrieve, verify } = await place();
@@ -263,7 +277,7 @@ describe('retention', () => {
     for (const height of [101, 102, 103, 104]) {
       expect(told.noted).toContain(`${at(height)} is not counted, and is kept: `);
     }
-    expect((await readdir(D)).sort()).toEqual(['101', '102', '103', '104', '105', '8', '9']);
+    expect((await heightsIn(D)).sort()).toEqual(['101', '102', '103', '104', '105', '8', '9']);
     expect((await verify(8)).exitCode).toBe(0);
   });
 
@@ -273,6 +287,6 @@ describe('retention', () => {
     await retrieve(8);
     await leaveManifest(at(7));
     expect(await retrieve(9, '--keep-last', '1')).toMatchObject({ removedHeights: [8] });
-    expect((await readdir(D)).sort()).toEqual(['7', '9']);
+    expect((await heightsIn(D)).sort()).toEqual(['7', '9']);
   });
 });

@@ -35,7 +35,13 @@ beforeAll(async () => {
   await buildStore(join(base, 'store'), tinySpec);
   for (const mode of ['archival', 'operational']) {
     const to = ['--snapshot-dir', join(base, mode), '--artifact-mode', mode];
-    ({ contentHash } = await told('retrieve', '--state-dir', join(base, 'store'), ...to));
+    ({ contentHash } = await told(
+      'retrieve',
+      '--create',
+      '--state-dir',
+      join(base, 'store'),
+      ...to,
+    ));
   }
 });
 afterAll(closeReference);

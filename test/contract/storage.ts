@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { NotFoundError, SwingSnapError, VerificationError } from '../../src/errors.ts';
 import { follow, type Recipe } from '../../src/io/threads/recipe.ts';
-import type { SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
+import type { SnapshotPlace, SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
 
 export interface StorageUnderTest {
-  readonly storage: SnapshotStorage;
+  readonly storage: SnapshotPlace;
   /** Paths of everything in it, in any form: equal before and after an operation that leaves nothing behind. */
   readonly leftovers: () => Promise<readonly string[]>;
 }
@@ -256,6 +256,21 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       await two.publish(false);
       await one.discard();
       expect(Buffer.from(await (await storage.open('12')).read('a', 9)).toString()).toBe('two');
+    });
+
+    it('keeps a mark beside the snapshots, which is no content and no snapshot', async () => {
+      const { storage } = await make();
+      expect(await storage.readMark(100)).toBeUndefined();
+      expect(await storage.occupancy()).not.toBe('occupied');
+      await put(storage, '12', 'first');
+      expect(await storage.occupancy()).toBe('occupied');
+      await storage.writeMark(bytes('a mark'));
+      await storage.writeMark(bytes('another'));
+      expect(Buffer.from((await storage.readMark(7)) ?? []).toString()).toBe('another');
+      await expect(storage.readMark(6)).rejects.toMatchObject({ code: 'FILE_TOO_LARGE' });
+      expect(await storage.list()).toEqual(['12']);
+      await storage.remove('12');
+      expect(await storage.occupancy()).toBe('empty');
     });
 
     it('refuses a name that could escape from it or be hidden in it', async () => {

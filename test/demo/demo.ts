@@ -87,7 +87,15 @@ async function demo(dir: string): Promise<void> {
   await swingsnap(dir, 'export', '--home', 'old-node', '--export-dir', 'export');
 
   say('', 'Package the export as a snapshot: checked, compressed, in chunks.');
-  await swingsnap(dir, 'retrieve', '--export-dir', 'export', '--snapshot-dir', 'snapshots');
+  await swingsnap(
+    dir,
+    'retrieve',
+    '--create',
+    '--export-dir',
+    'export',
+    '--snapshot-dir',
+    'snapshots',
+  );
 
   say('', 'Prove that the snapshot is whole.');
   await swingsnap(dir, 'verify', 'snapshots');

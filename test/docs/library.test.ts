@@ -77,7 +77,7 @@ it('packs a custom module with a store, and unpacks both elsewhere', async () =>
   const { stdout } = await promisify(execFile)(process.execPath, args);
   expect(stdout).toBe('motd, swingset\n');
   expect(await readFile(at('note2'), 'utf8')).toBe('a text');
-  await runCli(['retrieve', '--state-dir', at('S'), '--snapshot-dir', at('alone')]);
+  await runCli(['retrieve', '--create', '--state-dir', at('S'), '--snapshot-dir', at('alone')]);
   const compared = await runCli(['verify', at('alone'), '--state-dir', at('S2')]);
   expect(compared.exitCode).toBe(0);
   // Without the module, the snapshot is refused, and the error names the module.

@@ -41,6 +41,7 @@ export async function retrieve(
   return retrieveSnapshot({
     source: 'stateDir' in source ? source : { ...source, remove: 'never', wait: false },
     snapshotDir,
+    create: true,
     replace: false,
     madeBy: 'a test',
     progress: noProgress,

@@ -30,6 +30,7 @@ beforeAll(async () => {
   await runCli(['export', '--state-dir', join(base, 'S'), '--export-dir', join(base, 'E')]);
   await runCli([
     'retrieve',
+    '--create',
     ...['--state-dir', join(base, 'S')],
     ...['--snapshot-dir', join(base, 'source')],
   ]);
@@ -60,8 +61,8 @@ async function makePlace(): Promise<Place> {
 const commands: Readonly<Record<string, (place: Place) => readonly string[]>> = {
   export: ({ S, E }) => ['export', '--state-dir', S, '--export-dir', E],
   'export --detach': ({ S, E }) => ['export', '--state-dir', S, '--export-dir', E, '--detach'],
-  'retrieve E': ({ E, D }) => ['retrieve', '--export-dir', E, '--snapshot-dir', D],
-  'retrieve S': ({ S, D }) => ['retrieve', '--state-dir', S, '--snapshot-dir', D],
+  'retrieve E': ({ E, D }) => ['retrieve', '--create', '--export-dir', E, '--snapshot-dir', D],
+  'retrieve S': ({ S, D }) => ['retrieve', '--create', '--state-dir', S, '--snapshot-dir', D],
   discard: ({ E }) => ['discard', '--export-dir', E],
   restore: ({ S }) => ['restore', join(base, 'source'), '--state-dir', S],
   'restore --replace': ({ S }) => ['restore', join(base, 'source'), '--state-dir', S, '--replace'],

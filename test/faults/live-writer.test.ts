@@ -82,13 +82,20 @@ async function attached(at: string, ...more: string[]): Promise<Taken> {
 async function detached(at: string, ...more: string[]): Promise<Taken> {
   const started = await attached(at, '--detach', ...more);
   if (started.exitCode !== 0) return started;
-  const told = await swingsnap('retrieve', '--export-dir', at, '--snapshot-dir', join(dir, 'D'));
+  const told = await swingsnap(
+    'retrieve',
+    '--create',
+    '--export-dir',
+    at,
+    '--snapshot-dir',
+    join(dir, 'D'),
+  );
   expect(told).toMatchObject({ exitCode: 0, height: started.height });
   return { ...told, at: told.path };
 }
 
 async function packaged(_at: string, ...more: string[]): Promise<Taken> {
-  const store = ['--state-dir', writer.stateDir, '--snapshot-dir', join(dir, 'D')];
+  const store = ['--create', '--state-dir', writer.stateDir, '--snapshot-dir', join(dir, 'D')];
   const told = await swingsnap('retrieve', ...store, ...more);
   return { ...told, at: told.path };
 }

@@ -90,13 +90,21 @@ export async function makeTemplate(dir: string): Promise<Template> {
     return result.json;
   };
   const retrieve = async (from: string, to: string): Promise<string> => {
-    const result = await succeed('retrieve', '--state-dir', from, '--snapshot-dir', to);
+    const result = await succeed('retrieve', '--create', '--state-dir', from, '--snapshot-dir', to);
     return (result as { contentHash: string }).contentHash;
   };
   await succeed('export', '--state-dir', 'state', '--export-dir', 'export');
   const contentHash = await retrieve('state', 'snapshots-new');
   await makeModules(at);
-  await succeed('retrieve', '--state-dir', 'state', '--snapshot-dir', 'snapshots-with', ...modules);
+  await succeed(
+    'retrieve',
+    '--create',
+    '--state-dir',
+    'state',
+    '--snapshot-dir',
+    'snapshots-with',
+    ...modules,
+  );
   const otherHash = await retrieve('other', 'snapshots-other');
   const swingset = await swingsetLeaves(at('export'));
   const chain = makeChain(1000, { bank: [], swingset });
@@ -261,7 +269,7 @@ async function snapshotOfModulesHolds(
 }
 
 const CHAIN = join('chain-with', 'data', 'snapshots');
-const fromStore = ['retrieve', '--state-dir', 'state', '--snapshot-dir', 'snapshots'];
+const fromStore = ['retrieve', '--create', '--state-dir', 'state', '--snapshot-dir', 'snapshots'];
 
 export const scenes: readonly Scene[] = [
   {
@@ -285,7 +293,7 @@ export const scenes: readonly Scene[] = [
   {
     name: 'retrieve from an export directory',
     role: 'command',
-    args: ['retrieve', '--export-dir', 'export', '--snapshot-dir', 'snapshots'],
+    args: ['retrieve', '--create', '--export-dir', 'export', '--snapshot-dir', 'snapshots'],
     needs: ['state', 'export'],
     holds: snapshotHolds,
     refusedWhenDone: [5],
@@ -313,7 +321,7 @@ export const scenes: readonly Scene[] = [
     makes: 'new',
   },
   {
-    name: 'retrieve --replace',
+    name: 'retrieve --create --replace',
     role: 'command',
     args: [...fromStore, '--replace'],
     needs: ['state', 'snapshots-other'],
@@ -322,7 +330,7 @@ export const scenes: readonly Scene[] = [
     makes: 'new',
   },
   {
-    name: 'retrieve --keep-last',
+    name: 'retrieve --create --keep-last',
     role: 'command',
     args: [...fromStore, '--keep-last', '1'],
     needs: ['state', 'snapshots-many'],
@@ -370,9 +378,9 @@ export const scenes: readonly Scene[] = [
     makes: 'new',
   },
   {
-    name: 'retrieve --from a state-sync snapshot',
+    name: 'retrieve --create --from a state-sync snapshot',
     role: 'command',
-    args: ['retrieve', '--from', CHAIN, '--snapshot-dir', 'snapshots'],
+    args: ['retrieve', '--create', '--from', CHAIN, '--snapshot-dir', 'snapshots'],
     needs: ['chain-with'],
     holds: async (place, template) =>
       snapshotOfModulesHolds(place, PLACES.slice(0, 1), join(template.dir, 'wasm')),

@@ -72,7 +72,7 @@ describe('every thread and process of a command closes its databases and exits b
   it('from a live store to a snapshot, and from there to a new store', async () => {
     const dir = await tempDir();
     const snapshots = path.join(dir, 'snapshots');
-    const retrieve = ['retrieve', '--state-dir', stateDir, '--snapshot-dir', snapshots];
+    const retrieve = ['retrieve', '--create', '--state-dir', stateDir, '--snapshot-dir', snapshots];
     expectClosed(await threadsOf(retrieve, 0), 3);
     await mkdir(path.join(dir, 'new'));
     const restore = ['restore', snapshots, '--state-dir', path.join(dir, 'new', 'agoric')];
@@ -94,7 +94,7 @@ describe('every thread and process of a command closes its databases and exits b
   it('in a command that fails halfway', async () => {
     const dir = await tempDir();
     const snapshots = path.join(dir, 'snapshots');
-    const retrieve = ['retrieve', '--state-dir', stateDir, '--snapshot-dir', snapshots];
+    const retrieve = ['retrieve', '--create', '--state-dir', stateDir, '--snapshot-dir', snapshots];
     expectClosed(await threadsOf([...retrieve, '--height', '99'], 1), 1);
     await threadsOf(retrieve, 0);
     const restore = ['restore', snapshots, '--state-dir', path.join(dir, 'agoric')];

@@ -26,6 +26,7 @@ describe('directories that are not what their names say', () => {
     retrieve({
       source: { stateDir: S, artifactMode: 'operational' },
       snapshotDir,
+      create: true,
       replace: false,
       madeBy: 'test',
       progress: noProgress,

@@ -239,6 +239,7 @@ describe('frozen sample of snapshot format 1 with modules', () => {
       ...common,
       source: { stateDir, artifactMode: 'operational' },
       snapshotDir: path.join(dir, 'D'),
+      create: true,
       chunkBytes: 4 * 1024 * 1024,
       level: 19,
       madeBy: 'swingsnap 0.1.0',

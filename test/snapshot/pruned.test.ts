@@ -39,6 +39,7 @@ async function retrieve(dir: string, height: number, progress: Progress = noProg
   return retrieveSnapshot({
     source: { exportDir: path.join(base, `E${height}`), remove: 'never', wait: false },
     snapshotDir: path.join(dir, 'D'),
+    create: true,
     modules: placesIn(base),
     chunkBytes: 4 * MIB,
     replace: false,

@@ -221,6 +221,7 @@ describe('retrieve with --keep-last', () => {
     return retrieve({
       source: { exportDir: await exportDirectory(height), remove: 'never', wait: false },
       snapshotDir,
+      create: true,
       replace: false,
       madeBy: 'a test',
       progress: noProgress,

@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { VerificationError } from '../../src/errors.ts';
@@ -22,6 +32,29 @@ describe('directory storage', () => {
       await mkdir(path.join(dir, name));
     await writeFile(path.join(dir, 'README'), '');
     expect((await directoryStorage(dir).list()).sort()).toEqual(['12', 'other']);
+  });
+
+  it('tells nothing, an empty directory and content apart', async () => {
+    const dir = await tempDir();
+    const storage = directoryStorage(path.join(dir, 'D'));
+    expect(await storage.occupancy()).toBe('missing');
+    for (const name of ['.', 'lost+found', '.Trash-0']) {
+      await mkdir(path.join(dir, 'D', name), { recursive: true });
+      expect(await storage.occupancy()).toBe('empty');
+    }
+    await writeFile(path.join(dir, 'D', 'letter'), '');
+    expect(await storage.occupancy()).toBe('occupied');
+  });
+
+  it('refuses a mark that is a pipe, and leaves nothing but the mark', async () => {
+    const dir = await tempDir();
+    const storage = directoryStorage(dir);
+    await storage.writeMark(Buffer.from('a mark'));
+    const [mark = '', ...more] = await readdir(dir);
+    expect(more).toEqual([]);
+    await rm(path.join(dir, mark));
+    execFileSync('mkfifo', [path.join(dir, mark)]);
+    await expect(storage.readMark(100)).rejects.toMatchObject({ code: 'NOT_A_FILE' });
   });
 
   it('shows only names that begin with a dot while it works', async () => {

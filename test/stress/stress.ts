@@ -35,13 +35,13 @@ function roundOf(dir: string): readonly (readonly string[])[] {
   const [exportDir, restored] = [path.join(dir, 'export'), path.join(dir, 'restored')];
   const [live, packed] = [path.join(dir, 'live'), path.join(dir, 'packed')];
   return [
-    ['retrieve', '--state-dir', stateDir, '--snapshot-dir', live],
+    ['retrieve', '--create', '--state-dir', stateDir, '--snapshot-dir', live],
     ['verify', live],
     ['restore', live, '--state-dir', restored],
     ['verify', live, '--state-dir', restored],
     ['export', '--state-dir', restored, '--export-dir', exportDir],
     ['verify', exportDir],
-    ['retrieve', '--export-dir', exportDir, '--snapshot-dir', packed],
+    ['retrieve', '--create', '--export-dir', exportDir, '--snapshot-dir', packed],
     ['status', '--state-dir', stateDir],
   ];
 }

@@ -18,7 +18,7 @@ import type { StateModule } from '../../snapshot/module-contract.ts';
 import type { WrittenSnapshot } from '../../snapshot/write/build.ts';
 import { EarlierSnapshot } from '../../snapshot/write/earlier.ts';
 import { packModules } from '../../snapshot/write/pack-modules.ts';
-import type { SnapshotStorage } from '../../storage/contract.ts';
+import type { SnapshotPlace } from '../../storage/contract.ts';
 import { directoryStorage } from '../../storage/directory.ts';
 import { believing } from '../belief.ts';
 import { KnownSnapshots } from '../known-snapshots.ts';
@@ -27,7 +27,9 @@ import type { OperationOptions } from '../options.ts';
 import { checkPlace, modulesToRead, refuseStoreBelow, type NamedPlace } from '../places.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
 import { keepLast } from '../retention.ts';
+import { chainIdOf } from './chain-id.ts';
 import { finishRetrieve } from './finish-begun.ts';
+import { openPlace, refuseLinkAt } from './place.ts';
 import {
   unhurried,
   withRetrieveSource,
@@ -36,10 +38,14 @@ import {
   type ReadContext,
   type RetrieveSource,
 } from './read-source.ts';
+import { refuseNoRoom } from './room.ts';
 
 export interface RetrieveOptions extends OperationOptions {
   readonly source: RetrieveSource;
+  /** A place: a directory that swingsnap has made, or one with a whole snapshot. */
   readonly snapshotDir: string;
+  /** Whether `snapshotDir` may become a place: it is made, or has nothing of swingsnap in it yet. */
+  readonly create?: boolean | undefined;
   /** The states to read beside the SwingStore. */
   readonly modules?: readonly NamedPlace[] | undefined;
   /** The height that the source must be at. */
@@ -77,48 +83,52 @@ export const DEFAULT_LEVEL = 3;
 /** Checks whether {@link retrieve} could start, without making anything. Throws the same errors. */
 export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> {
   return withWorkerPool(options.concurrency, async (pool) => {
-    const { codec, ...context } = await prepare(options, pool);
+    const work = await prepare(options, pool);
     const source = unhurried(options.source);
-    const read = await withRetrieveSource(
-      source,
-      context,
-      async ({ source: { height, swingset } }) => ({
-        check: `source can be read at height ${height}`,
-        path: swingset.location,
-      }),
-    );
-    return [
-      read,
-      ...(options.modules ?? []).map(checkPlace),
-      checkWritable(options.snapshotDir, 'snapshot dir'),
-      checkWritable(context.scratchDir, 'scratch dir'),
-      { check: `zstd codec ${codec.name}` },
-    ];
+    return withRetrieveSource(source, work, async (held) => {
+      const { height, swingset } = held.source;
+      const needed = await refuseUnfit(held, work);
+      return [
+        { check: `source can be read at height ${height}`, path: swingset.location },
+        ...(options.modules ?? []).map(checkPlace),
+        { ...work.snapshotDir, ...(needed === undefined ? {} : { needed }) },
+        checkWritable(work.scratchDir, 'scratch dir'),
+        { check: `zstd codec ${work.codec.name}` },
+      ];
+    });
   });
 }
 
 /**
  * Packs a source as a snapshot, and proves on the way that it is complete and matches its records.
  * @throws {VerificationError} if it does not; nothing is published then
+ * @throws {StorageError} `NO_PLACE`, `PLACE_CHAIN`, `NOT_MOUNTED` for a snapshot dir that is not the one meant
  * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if there is another snapshot of that height; what the source's form throws
  */
 export async function retrieve(options: RetrieveOptions): Promise<Retrieved> {
   return withWorkerPool(options.concurrency, async (pool) => {
-    const prepared = await prepare(options, pool);
-    checkWritable(options.snapshotDir, 'snapshot dir');
-    const storage = directoryStorage(resolve(options.snapshotDir));
-    const known = KnownSnapshots.open();
-    const work = { ...prepared, options, storage, known };
+    const work = { ...(await prepare(options, pool)), known: KnownSnapshots.open() };
     const finished = await finishBegun(work);
     if (finished !== undefined) return finished;
-    return withRetrieveSource(options.source, prepared, async (held) => pack(held, work));
+    return withRetrieveSource(options.source, work, async (held) => pack(held, work));
   });
 }
 
 interface Work extends Prepared {
-  readonly options: RetrieveOptions;
-  readonly storage: SnapshotStorage;
   readonly known: KnownSnapshots;
+}
+
+/**
+ * Runs the checks that need the open source.
+ * @returns about how many bytes the snapshot needs, where that can be guessed
+ */
+async function refuseUnfit(
+  { source, progress: { note } }: HeldSource,
+  { options, storage }: Prepared,
+): Promise<number | undefined> {
+  await refuseLinkAt(storage, source.height);
+  const { source: from, snapshotDir } = options;
+  return refuseNoRoom({ from, source, snapshotDir, storage, note });
 }
 
 async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
@@ -127,6 +137,7 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
   const { source, progress, signal } = held;
   const { height } = source;
   const { note } = progress;
+  await refuseUnfit(held, work);
   const left = source.left();
   if (left !== undefined) note(left);
   const working = { scratchDir, pool, progress, signal };
@@ -151,6 +162,7 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
       recheck: options.recheck !== false || mayRemove(options.source),
     });
     known.add(result.manifestSha256);
+    await markPlace(work);
     const retention = { keep: options.keepLast, height, codec, note };
     return {
       ...result,
@@ -197,6 +209,7 @@ async function finishBegun(work: Work): Promise<Retrieved | undefined> {
     height: options.height,
   });
   if (finished === undefined) return undefined;
+  await markPlace(work);
   const { manifest, sha256: manifestSha256 } = finished.file;
   const { height } = manifest;
   return {
@@ -211,7 +224,22 @@ async function finishBegun(work: Work): Promise<Retrieved | undefined> {
   };
 }
 
+/** The place is one by its snapshot alone, so a failure to mark it is only told. */
+async function markPlace({ mark, progress }: Work): Promise<void> {
+  try {
+    await mark();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    progress.note(`the snapshot dir could not be marked: ${why}`);
+  }
+}
+
 interface Prepared extends ReadContext {
+  readonly options: RetrieveOptions;
+  readonly storage: SnapshotPlace;
+  readonly snapshotDir: Check;
+  /** Marks the place. */
+  readonly mark: () => Promise<void>;
   readonly codec: ZstdCodec;
   readonly level: number;
   readonly chunkBytes: number;
@@ -229,8 +257,13 @@ async function prepare(options: RetrieveOptions, pool: WorkerPool): Promise<Prep
     });
   }
   const { height, progress = noProgress, signal } = options;
+  const snapshotDir = checkWritable(options.snapshotDir, 'snapshot dir');
+  const storage = directoryStorage(resolve(options.snapshotDir));
+  const chainId = 'stateDir' in source ? chainIdOf(source.stateDir) : undefined;
+  const mark = await openPlace(storage, { create: options.create ?? false, chainId, codec });
   const scratchDir = chooseScratchDir(options.scratchDir, options.snapshotDir);
-  return { codec, level, chunkBytes, scratchDir, height, pool, progress, signal };
+  const reading = { scratchDir, height, pool, progress, signal };
+  return { ...reading, options, storage, snapshotDir, mark, codec, level, chunkBytes };
 }
 
 /** Whether the source is an export directory that may be removed once its snapshot is durable. */

@@ -191,7 +191,7 @@ describe('byte codes', () => {
     const commands = (source: string): string[][] => [
       ['verify', source],
       ['restore', source, '--state-dir', path.join(out, 'S'), '--leave-module', 'wasm'],
-      ['retrieve', '--from', source, '--snapshot-dir', path.join(out, 'D')],
+      ['retrieve', '--create', '--from', source, '--snapshot-dir', path.join(out, 'D')],
       ['export', '--from', source, '--export-dir', path.join(out, 'E')],
     ];
     for (const command of commands(wrong.dir)) {

@@ -66,7 +66,14 @@ describe('a detached export', { timeout: 180_000 }, () => {
       height: 2000,
       failure: { code: 'INCOMPLETE', exitCode: 1 },
     });
-    const retrieved = await swingsnap('retrieve', '--export-dir', E, '--snapshot-dir', D);
+    const retrieved = await swingsnap(
+      'retrieve',
+      '--create',
+      '--export-dir',
+      E,
+      '--snapshot-dir',
+      D,
+    );
     expect(retrieved).toMatchObject({ exitCode: 1, error: { code: 'EXPORT_FAILED' } });
     expect(retrieved.error?.message).toContain('not complete for mode archival');
     expect(retrieved.error?.hint).toContain('run the export again');
@@ -96,7 +103,7 @@ describe('a detached export', { timeout: 180_000 }, () => {
       exportDir: E,
       pid,
     });
-    const store = ['retrieve', '--export-dir', E, '--snapshot-dir', D];
+    const store = ['retrieve', '--create', '--export-dir', E, '--snapshot-dir', D];
     expect(await swingsnap(...store, '--no-wait')).toMatchObject({
       exitCode: 4,
       error: { code: 'NOT_DONE' },
@@ -169,7 +176,14 @@ describe('a detached export', { timeout: 180_000 }, () => {
     await untilGone(pid);
     expect(await swingsnap('status', '--export-dir', E)).toMatchObject({ state: 'dead', pid });
     expect(await status({ stateDir: S })).toMatchObject({ state: 'none' });
-    const retrieved = await swingsnap('retrieve', '--export-dir', E, '--snapshot-dir', D);
+    const retrieved = await swingsnap(
+      'retrieve',
+      '--create',
+      '--export-dir',
+      E,
+      '--snapshot-dir',
+      D,
+    );
     expect(retrieved).toMatchObject({ exitCode: 1, error: { code: 'EXPORT_DIED' } });
     expect(retrieved.error?.hint).toContain('run the export again');
     expect(await swingsnap('export', '--state-dir', S, '--export-dir', E)).toMatchObject({
@@ -270,8 +284,8 @@ describe('an operation that is alive', { timeout: 180_000 }, () => {
     const snapshot = ['--snapshot-dir', D];
     const refused = await Promise.all([
       swingsnap('export', '--state-dir', join(dir, 'link'), '--export-dir', other),
-      swingsnap('retrieve', '--state-dir', join(dir, 'inner'), ...snapshot),
-      start(['retrieve', '--state-dir', relative(dir, S), ...snapshot], [], dir).told,
+      swingsnap('retrieve', '--create', '--state-dir', join(dir, 'inner'), ...snapshot),
+      start(['retrieve', '--create', '--state-dir', relative(dir, S), ...snapshot], [], dir).told,
       start(
         ['export', '--state-dir', join(dir, 'mnt'), '--export-dir', other],
         canUnshare('-m') ? bindMounted(S, join(dir, 'mnt')) : [],

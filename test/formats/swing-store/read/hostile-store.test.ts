@@ -189,7 +189,16 @@ describe('a database that has other objects in place of plain tables', () => {
     const writer = openDatabase(db);
     putView(writer, 'kvStore', '');
     writer.close();
-    const args = ['retrieve', '--state-dir', S, '--snapshot-dir', scratch, '--max-time', '5s'];
+    const args = [
+      'retrieve',
+      '--create',
+      '--state-dir',
+      S,
+      '--snapshot-dir',
+      scratch,
+      '--max-time',
+      '5s',
+    ];
     expect(await runOrKill(...args)).toMatchObject({
       exitCode: 3,
       json: { error: { code: 'NOT_A_STORE' } },

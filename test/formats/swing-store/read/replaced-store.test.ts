@@ -22,7 +22,15 @@ describe('a state dir that is replaced repeatedly', { timeout: 120_000 }, () => 
   let dir: string;
   const hashes = new Set<unknown>();
   const retrieve = async (S: string, D: string) => {
-    const args = ['--state-dir', S, '--snapshot-dir', join(dir, D), '--concurrency', '2'];
+    const args = [
+      '--create',
+      '--state-dir',
+      S,
+      '--snapshot-dir',
+      join(dir, D),
+      '--concurrency',
+      '2',
+    ];
     const { exitCode, json } = await runCli(['retrieve', ...args, '--json']);
     return { exitCode, ...(json as { contentHash?: string; error?: { code: string } }) };
   };

@@ -1,4 +1,4 @@
-/** `export` and `retrieve --state-dir` with source stores in all the conditions that they can be in. */
+/** `export` and `retrieve --create --state-dir` with source stores in all the conditions that they can be in. */
 import { chmod, cp, mkdir, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -70,7 +70,7 @@ const COMMANDS = ['export', 'retrieve'] as const;
 function words(command: (typeof COMMANDS)[number], S: string, out: string): string[] {
   return command === 'export'
     ? ['export', '--state-dir', S, '--export-dir', join(out, 'E'), '--json']
-    : ['retrieve', '--state-dir', S, '--snapshot-dir', join(out, 'D'), '--json'];
+    : ['retrieve', '--create', '--state-dir', S, '--snapshot-dir', join(out, 'D'), '--json'];
 }
 
 interface Told {
