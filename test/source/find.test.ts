@@ -75,7 +75,9 @@ describe('chunks of a state-sync snapshot', () => {
       exitCode: 2,
       hint: expect.stringContaining('--height') as unknown,
     });
-    expect(findSource(dir, { height: 1000 })).toMatchObject({ stateSync: { kind: 'chunks', height: 1000 } });
+    expect(findSource(dir, { height: 1000 })).toMatchObject({
+      stateSync: { kind: 'chunks', height: 1000 },
+    });
     await truncate(join(dir, '0'), 10_000);
     expect(await errorOf(async () => verify({ source: dir, height: 1000 }))).toMatchObject({
       exitCode: 3,
