@@ -35,7 +35,7 @@ export class ModuleRegistry {
     if (found !== undefined) return found.make(place);
     throw new VerificationError(
       'UNKNOWN_MODULE',
-      'this program does not know the kind of a module',
+      'the kind of this module is unknown to this version of swingsnap',
       {
         path: place.name,
         expected: this.kinds.join(', '),

@@ -71,7 +71,7 @@ export async function discard(exportDir: string, options: DiscardOptions = {}): 
       throw new SwingSnapError('NOT_AN_EXPORT', 'not an export: nothing was removed', {
         path: exportDir,
         expected: 'export-manifest.json, or the record of an operation of swingsnap',
-        hint: 'check the path; if it is the right directory, remove it by hand',
+        hint: 'check the path; if the directory is the right one, remove it by hand',
       });
     }
     return { ended, ...(await removeHeldExport(directory)) };
@@ -116,9 +116,13 @@ async function takeOver(
   for (;;) {
     signal?.throwIfAborted();
     if (statIfThere(exportDir)?.isDirectory() === false) {
-      throw new UsageError('NOT_A_DIRECTORY', 'the export directory is not a directory', {
-        path: exportDir,
-      });
+      throw new UsageError(
+        'NOT_A_DIRECTORY',
+        'the path of the export directory is not a directory',
+        {
+          path: exportDir,
+        },
+      );
     }
     const { lock, error } = tryLock(exportDir);
     const holder = lock === undefined ? operationOn(exportDir) : exportInto(exportDir);

@@ -161,7 +161,7 @@ function refuseMissing(held: readonly NamedState[], places: readonly NamedPlace[
   const names = held.map(({ name }) => name);
   const missing = places.find(({ name, isGuess }) => isGuess !== true && !names.includes(name));
   if (missing === undefined) return;
-  throw new NotFoundError('MODULE_MISSING', 'the source holds no such module', {
+  throw new NotFoundError('MODULE_MISSING', 'the source does not hold the module', {
     expected: missing.name,
     found: ['swingset', ...names].join(', '),
     hint: `leave out --module ${missing.name}=…`,

@@ -26,9 +26,9 @@ export function limitOfWriter(): ExpansionLimit {
   return new ExpansionLimit({ freeBytes: FREE_BYTES / 2, ratio: RATIO / 2 }, (facts) => {
     throw new VerificationError(
       'TOO_REPETITIVE',
-      'the export compresses further than readers accept',
+      'the export compresses more than the snapshot format allows',
       {
-        hint: 'keep it as an export directory',
+        hint: 'do not make a snapshot of it: keep the export directory',
         ...facts,
       },
     );

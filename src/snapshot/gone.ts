@@ -20,7 +20,7 @@ export async function refuseGone(snapshot: StoredSnapshot, cause: unknown): Prom
       if (!(error instanceof NotFoundError)) throw error;
       throw new NotFoundError('SNAPSHOT_GONE', 'the snapshot was removed while it was read', {
         path: snapshot.location,
-        hint: 'take another, and keep more of them with --keep-last',
+        hint: 'use another snapshot, and keep more snapshots with --keep-last',
         cause,
       });
     }

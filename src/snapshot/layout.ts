@@ -58,7 +58,7 @@ export function heightsAmong(names: readonly string[]): number[] {
 /** @throws {VerificationError} `SNAPSHOT_DAMAGED`, always */
 export function damaged(message: string, facts: ErrorFacts): never {
   throw new VerificationError('SNAPSHOT_DAMAGED', message, {
-    hint: 'get the snapshot again, or another one',
+    hint: 'get the snapshot again, or use another one',
     ...facts,
   });
 }

@@ -52,10 +52,14 @@ export function findSource(source: string, { height, note }: FindOptions = {}): 
   const isSnapshot = existsSync(join(path, SNAPSHOT_MANIFEST_FILE));
   const isExport = existsSync(join(path, EXPORT_MANIFEST_FILE));
   if (isSnapshot && isExport) {
-    throw new UsageError('AMBIGUOUS_SOURCE', 'both a snapshot and an export directory', {
-      path,
-      found: `${SNAPSHOT_MANIFEST_FILE} and ${EXPORT_MANIFEST_FILE}`,
-    });
+    throw new UsageError(
+      'AMBIGUOUS_SOURCE',
+      'this directory is both a snapshot and an export directory',
+      {
+        path,
+        found: `${SNAPSHOT_MANIFEST_FILE} and ${EXPORT_MANIFEST_FILE}`,
+      },
+    );
   }
   // A snapshot that has lost its manifest is damaged. Its reader reports that.
   const isRuin = existsSync(join(path, ENTRIES_FILE)) || existsSync(join(path, CHUNKS_DIR));

@@ -32,10 +32,10 @@ export async function openSource(found: FoundSource, options: OpenSourceOptions)
   const { pool, appHash, memStores } = options;
   if (found.form === 'state-sync snapshot') return stateSyncSource(found.stateSync, options);
   if (appHash !== undefined || memStores !== undefined) {
-    throw new UsageError('NO_APP_HASH', 'an AppHash proves state-sync snapshots only', {
+    throw new UsageError('NO_APP_HASH', 'an AppHash can prove only a state-sync snapshot', {
       path: found.path,
       found: found.form,
-      hint: 'leave out --app-hash and --mem-store, and name its content hash with --expect',
+      hint: 'leave out --app-hash and --mem-store, and pass the content hash of the source with --expect',
     });
   }
   if (found.form === 'snapshot') return snapshotSource(found.snapshot, options);

@@ -95,7 +95,7 @@ async function deliverChunks<Installed extends InstalledState>(
 function refuseUnread({ stored, manifest }: OpenedSnapshot, { artifacts }: ExportSummary): void {
   const { swingset } = manifest.modules;
   if (artifacts.count === swingset.artifacts.count) return;
-  damaged('the snapshot holds artifacts that its artifact mode has no use for', {
+  damaged('the snapshot holds artifacts that its artifact mode does not need', {
     path: stored.location,
     expected: `${artifacts.count} (${swingset.artifactMode})`,
     found: swingset.artifacts.count,

@@ -101,7 +101,7 @@ export interface StagedFile {
 /** @throws {SwingSnapError} `SNAPSHOT_NAME` if a snapshot cannot have this name */
 export function checkSnapshotName(name: string): void {
   if (/^[^./\\\0][^/\\\0]*$/u.test(name)) return;
-  throw new SwingSnapError('SNAPSHOT_NAME', 'not a valid snapshot name', {
+  throw new SwingSnapError('SNAPSHOT_NAME', 'the name is not a valid snapshot name', {
     expected: 'one path segment that does not begin with a dot',
     found: JSON.stringify(name),
   });

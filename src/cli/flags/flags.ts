@@ -268,7 +268,7 @@ export function storeView(flags: {
   const awaited =
     atHeight !== undefined ? { atHeight } : every !== undefined ? { every } : undefined;
   if (timeout !== undefined && awaited === undefined) {
-    throw new UsageError('USAGE', '--timeout applies to --at-height and --every', {
+    throw new UsageError('USAGE', '--timeout needs --at-height or --every', {
       hint: 'leave it out, or limit the whole run with --max-time',
     });
   }

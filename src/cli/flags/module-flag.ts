@@ -55,7 +55,9 @@ export function placesOf(
   const names = named.map(({ name }) => name);
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (twice !== undefined) {
-    throw new UsageError('USAGE', `--module names ${twice} twice`, { hint: 'give each one place' });
+    throw new UsageError('USAGE', `--module names ${twice} twice`, {
+      hint: 'name each module once',
+    });
   }
   if (home === undefined || names.includes(WASM)) return [...named];
   const found = findWasmDir(home);

@@ -77,7 +77,7 @@ export async function readExportManifest(exportDir: string): Promise<ExportManif
     return await readManifestAt(path);
   } catch (cause) {
     if (!isMissing(cause)) throw cause;
-    throw new NotFoundError('NO_EXPORT', 'no export in this directory', {
+    throw new NotFoundError('NO_EXPORT', 'there is no export in this directory', {
       path,
       hint: 'make one with: swingsnap export --export-dir <dir>',
       cause,

@@ -37,7 +37,7 @@ export async function openExportDirectory(
   if (manifest.data === undefined) {
     throw new VerificationError('NO_EXPORT_DATA', 'the export has no export data', {
       path: exportDir,
-      hint: 'make it again with --export-data-mode all',
+      hint: 'export again with --export-data-mode all',
     });
   }
   if (manifest.artifactMode === 'none' && manifest.artifacts.length > 0) {
@@ -173,7 +173,7 @@ function fileMissing(path: string, cause: unknown): unknown {
   if (!existsSync(join(dirname(path), MANIFEST_FILE))) {
     return new NotFoundError('EXPORT_GONE', 'the export was removed while it was read', {
       path: dirname(path),
-      hint: 'make it again, or use the snapshot that was made from it',
+      hint: 'export again, or use the snapshot that was made from the export',
       cause,
     });
   }

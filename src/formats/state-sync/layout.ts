@@ -46,7 +46,7 @@ export function isFile(path: string): boolean {
 /** @throws {VerificationError} `STATE_SYNC_DAMAGED`, always */
 export function damaged(message: string, facts: ErrorFacts): never {
   throw new VerificationError('STATE_SYNC_DAMAGED', message, {
-    hint: 'get the state-sync snapshot again, or another one',
+    hint: 'get the state-sync snapshot again, or use another one',
     ...facts,
   });
 }

@@ -242,12 +242,16 @@ export function proveStores(
 ): AppHashProof {
   const proof = proveAppHash(roots, appHash, memStores);
   if (proof === undefined) {
-    throw new VerificationError('APP_HASH', 'the AppHash of the stores is not the trusted one', {
-      path,
-      expected: appHash?.toUpperCase(),
-      found: proveAppHash(roots, undefined, memStores)?.appHash,
-      hint: `check the trusted AppHash against header.app_hash of the RPC query ${appHashQuery(height)}; if it is right, get another snapshot`,
-    });
+    throw new VerificationError(
+      'APP_HASH',
+      'the stores have an AppHash other than the trusted one',
+      {
+        path,
+        expected: appHash?.toUpperCase(),
+        found: proveAppHash(roots, undefined, memStores)?.appHash,
+        hint: `check the trusted AppHash against header.app_hash of the RPC query ${appHashQuery(height)}; if it is right, get another snapshot`,
+      },
+    );
   }
   if (!proof.isProved) {
     note(

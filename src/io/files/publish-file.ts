@@ -48,7 +48,7 @@ export async function writeDurably(
       const expected = Buffer.byteLength(content);
       const { size } = await file.stat();
       if (size !== expected) {
-        throw new StorageError('SHORT_WRITE', 'a file has the wrong length after it was written', {
+        throw new StorageError('SHORT_WRITE', 'a file was written, but has the wrong length', {
           path,
           expected,
           found: size,

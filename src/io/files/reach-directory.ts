@@ -105,16 +105,12 @@ class Way {
       (user) => user !== ROOT && user !== process.geteuid?.() && user !== uid,
     );
     if (foreign === undefined) return;
-    throw new StorageError(
-      'FOREIGN_LINK',
-      "another user's symlink leads to a directory that is not that user's",
-      {
-        path,
-        expected: `a directory of user ${foreign}`,
-        found: `a directory of user ${uid}`,
-        hint: 'check where the symlink leads, and name the directory itself if it is the one you mean',
-      },
-    );
+    throw new StorageError('FOREIGN_LINK', 'a symlink leads to a directory of a different owner', {
+      path,
+      expected: `a directory of user ${foreign}`,
+      found: `a directory of user ${uid}`,
+      hint: 'check where the symlink leads; if that is the right directory, name it directly',
+    });
   }
 
   close(): void {

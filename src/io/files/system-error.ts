@@ -18,7 +18,7 @@ const SYSTEM_CODES: readonly (readonly [pattern: RegExp, exitCode: ExitCode, hin
     EXIT_CODES.storage,
     'free some space and run the command again',
   ],
-  [/^(EACCES|EPERM)$/, EXIT_CODES.storage, 'run as a user that has the rights to this path'],
+  [/^(EACCES|EPERM)$/, EXIT_CODES.storage, 'run as a user that has access to this path'],
   [/^(EROFS|SQLITE_READONLY.*)$/, EXIT_CODES.storage, 'choose a place that can be written to'],
   [/^(EIO|SQLITE_IOERR.*)$/, EXIT_CODES.storage, 'check the disk'],
   [

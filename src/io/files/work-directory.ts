@@ -181,11 +181,11 @@ function makeLock(held: HeldDirectory): number {
 function displaced(path: string, found: string): StorageError {
   return new StorageError(
     'WORK_DIRECTORY',
-    'a directory that was just made is missing or replaced',
+    'a new directory was removed or replaced by another process',
     {
       path,
       found,
-      hint: 'check who else writes to the directory above it, or name another place',
+      hint: 'check which other users write to its parent directory, or name another place',
     },
   );
 }

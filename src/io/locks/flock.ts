@@ -30,7 +30,7 @@ export function tryFlock(fd: number, kind: LockKind, path: string): boolean {
   }
   throw new StorageError(
     'LOCK_UNAVAILABLE',
-    'the flock program, which takes locks, is not installed',
+    'flock, the program that takes locks, is not installed',
     {
       path,
       expected: 'flock, of util-linux or of busybox',
@@ -65,6 +65,6 @@ function runHelper(
   throw new StorageError('LOCK_UNAVAILABLE', 'cannot take a lock', {
     path,
     found: error?.message ?? (stderr.trim() || `${program}: ${signal ?? String(status)}`),
-    hint: 'use a file system that has flock(2), as all local ones do; see docs/operations.md, "One at a time"',
+    hint: 'use a file system with flock(2), such as any local one; see docs/operations.md, "One at a time"',
   });
 }

@@ -94,7 +94,7 @@ export class AskedThread<Order, Answer> {
 
   #gone(): SwingSnapError {
     return new SwingSnapError('WORKER_FAILED', `${this.#what} has ended`, {
-      hint: 'run it again, with DEBUG=1 to see more',
+      hint: 'run it again, with DEBUG=swingsnap to see more',
     });
   }
 }

@@ -142,7 +142,7 @@ class ThreadPool implements WorkerPool {
     } catch (cause) {
       throw new SwingSnapError('WORKER_FAILED', `a worker thread failed at ${recipe.name}`, {
         found: cause instanceof Error ? cause.message : String(cause),
-        hint: 'run it again with --concurrency 1, and with DEBUG=1 to see more',
+        hint: 'run it again with --concurrency 1, and with DEBUG=swingsnap to see more',
         cause,
       });
     }

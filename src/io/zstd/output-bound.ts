@@ -38,7 +38,7 @@ export function corruptContent(cause?: unknown): VerificationError {
 }
 
 function tooLarge(limit: number, found: number | undefined, cause?: unknown): VerificationError {
-  return new VerificationError('ZSTD_TOO_LARGE', 'zstd frames hold too much', {
+  return new VerificationError('ZSTD_TOO_LARGE', 'zstd frames expand to more bytes than allowed', {
     expected: `at most ${limit} bytes`,
     found: found === undefined ? undefined : `${found} bytes`,
     cause,

@@ -88,7 +88,7 @@ export function identityOf({
 /** @throws {VerificationError} `TREE_PATH` */
 export function refuseHostilePath(path: string): void {
   if (isTreePath(path)) return;
-  throw new VerificationError('TREE_PATH', 'a path leads out of its tree, or is not a valid path', {
+  throw new VerificationError('TREE_PATH', 'a path is invalid, or leads out of its tree', {
     expected: 'names separated by /, none of them empty, . or ..',
     found: JSON.stringify(path.slice(0, 200)),
   });

@@ -79,7 +79,7 @@ export function compareTree(dir: string): TreeTarget {
     },
     done: async () => {
       await passTo(undefined);
-      found.refuse('the directory does not hold this tree');
+      found.refuse('the directory differs from this tree');
     },
     install: async () => ({ path, compared: found.counts(), undo: nothing }),
     abort: async () => {

@@ -70,7 +70,7 @@ async function* walk(
       const below = path === ROOT ? name.toString() : `${path}/${name.toString()}`;
       const full = join(root, below);
       if (!isUtf8(name) || !isTreePath(below)) {
-        throw new VerificationError('TREE_PATH', 'a name cannot be carried', {
+        throw new VerificationError('TREE_PATH', 'a file name cannot be stored in a snapshot', {
           path: full,
           expected: 'UTF-8, and a path of at most 960 characters',
           found: JSON.stringify(name.toString()),
@@ -139,17 +139,21 @@ function isSame(before: BigIntStats, after: BigIntStats): boolean {
 function changed(path: string, cause?: unknown): SwingSnapError {
   return new SwingSnapError('FILE_CHANGED', 'a file or directory changed while it was read', {
     path,
-    hint: 'run it again when no process writes there: stop the node, or make a copy',
+    hint: 'stop the node and run it again, or name a copy of the directory',
     cause,
   });
 }
 
 /** @param path of the file in the tree, or of the tree */
 export function holdsStore(path: string): UsageError {
-  return new UsageError('HOLDS_STORE', 'a tree of files holds the SwingStore that is read', {
-    path,
-    hint: 'name a directory without it: its state is packed anyway, and its files must not be opened while it is read',
-  });
+  return new UsageError(
+    'HOLDS_STORE',
+    'the directory of a files module contains the SwingStore that is being read',
+    {
+      path,
+      hint: 'name a directory without the SwingStore: the snapshot has the store anyway, and its files must not be opened during the read',
+    },
+  );
 }
 
 function whatIs(found: BigIntStats): string {
@@ -158,10 +162,14 @@ function whatIs(found: BigIntStats): string {
 }
 
 function notAFile(path: string, found: BigIntStats): VerificationError {
-  return new VerificationError('NOT_A_FILE', 'a tree of files holds something other than files', {
-    path,
-    expected: 'regular files and directories',
-    found: whatIs(found),
-    hint: 'move it away, or name another directory',
-  });
+  return new VerificationError(
+    'NOT_A_FILE',
+    'the directory of a files module holds something that is neither a file nor a directory',
+    {
+      path,
+      expected: 'regular files and directories',
+      found: whatIs(found),
+      hint: 'move it away, or name another directory',
+    },
+  );
 }

@@ -100,7 +100,7 @@ export class ArtifactParts {
       if (part >= taken) await this.#emit({ entries: [entry] });
       part += 1;
     }
-    throw new Error('a stream was split into no parts');
+    throw new Error('a stream has no parts');
   }
 }
 

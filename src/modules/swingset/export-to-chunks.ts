@@ -102,11 +102,11 @@ export class ChunkExport implements ExportSink<ExportSummary> {
     if (this.#artifactBytes !== summary.artifacts.size) {
       throw new VerificationError(
         'NOT_CANONICAL',
-        'the bytes of an artifact are not those of an exporter',
+        'an artifact is not written the way an exporter writes it',
         {
           expected: `${this.#artifactBytes} bytes in all`,
           found: `${summary.artifacts.size} bytes`,
-          hint: 'look for a transcript span whose last line has no newline',
+          hint: 'a usual cause is a transcript span whose last line has no newline',
         },
       );
     }

@@ -57,7 +57,7 @@ export function compareByteCodes(dir: string): ByteCodeTarget {
     done: async () => {
       const here = await checksumsIn(dir, { progress: noProgress });
       found.countThere(here.length);
-      found.refuse('the directory does not hold these byte codes');
+      found.refuse('the directory differs from these byte codes');
     },
     install: async () => ({
       path: resolve(dir),

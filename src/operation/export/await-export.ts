@@ -78,7 +78,7 @@ function notDone(path: string, record: OperationRecord): BusyError {
   return new BusyError('NOT_DONE', 'the export is not done yet', {
     path,
     found: `${record.state}, process ${record.pid} on ${record.host}`,
-    hint: `look with: swingsnap status --export-dir ${shellQuote(path)}`,
+    hint: `see its progress with: swingsnap status --export-dir ${shellQuote(path)}`,
   });
 }
 

@@ -132,7 +132,10 @@ export async function refuseOccupied(exportDir: string): Promise<void> {
     // A discard has just removed it.
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
     const path = exportDir;
-    throw new UsageError('EXPORT_DIR', 'the export directory is not a directory', { path, cause });
+    throw new UsageError('EXPORT_DIR', 'the path of the export directory is not a directory', {
+      path,
+      cause,
+    });
   });
   // A killed run may leave files with temporary names before it has written its record.
   if (names.every((name) => name.startsWith(TEMPORARY_PREFIX) && name !== RECORD_FILE)) return;

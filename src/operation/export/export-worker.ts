@@ -35,7 +35,7 @@ async function work(request: ExportRequest): Promise<void> {
     process.chdir('/');
   } else {
     process.on('disconnect', () => {
-      stop.abort(new SwingSnapError('ORPHANED', 'the command that started the export is gone'));
+      stop.abort(new SwingSnapError('ORPHANED', 'the command that started the export has ended'));
     });
     if (!process.connected) return;
     watchForOrphan();

@@ -182,5 +182,5 @@ export function howToEnd({ operation, exportDir, pid }: Holder): string {
     const look = operation === undefined ? `look at it with: ps -fp ${pid}, ` : '';
     return `wait for it, ${look}or end it with: kill ${pid}`;
   }
-  return 'run it again in a moment, or as root, which sees every process, look with: swingsnap status';
+  return 'run it again in a moment, or as root, which sees every process, see its progress with: swingsnap status';
 }

@@ -35,7 +35,7 @@ export async function readAgain(
           path: staging,
           expected,
           found,
-          hint: "suspect this machine's disk or memory",
+          hint: 'check the disk and the memory of this machine',
         },
       );
     }

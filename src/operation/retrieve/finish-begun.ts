@@ -102,7 +102,7 @@ async function refuseUnproved(
       path,
       expected,
       found,
-      hint: 'the rest of the export directory is kept: export again, into another directory',
+      hint: 'export again, into another directory; what is left of this export is kept',
       cause: error,
     });
   }

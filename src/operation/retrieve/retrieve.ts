@@ -188,7 +188,7 @@ async function modulesOf(
   for (const { name } of modules) {
     const twice = places.find((place) => place.name === name);
     if (twice === undefined) continue;
-    throw new UsageError('MODULE_TWICE', `module ${name} comes with the source`, {
+    throw new UsageError('MODULE_TWICE', `module ${name} is already in the source`, {
       path: source.swingset.location,
       found: twice.dir,
       hint: `leave out --module ${name}=…`,

@@ -86,21 +86,22 @@ function facts({ stateDir, height }: PinnedStore, expected: number, hint: string
 
 function past(store: PinnedStore, expected: number): SwingSnapError {
   const hint = 'name a later height, or use --every';
-  const message = 'the SwingStore is past the height';
+  const message = 'the SwingStore is already past the requested height';
   return new SwingSnapError('HEIGHT_PAST', message, facts(store, expected, hint));
 }
 
 function missed(store: PinnedStore, expected: number): SwingSnapError {
   const hint =
-    'the node commits faster than it can be watched: try a later height, once it has caught up';
-  const message = 'the SwingStore passed the height unseen';
+    'the node commits faster than swingsnap can look: wait until the node has caught up, then name a later height';
+  const message = 'the SwingStore skipped past the requested height between two looks';
   return new SwingSnapError('HEIGHT_MISSED', message, facts(store, expected, hint));
 }
 
 function unwatchable(store: PinnedStore, expected: number): SwingSnapError {
   const hint =
-    'run it where the store can be opened in place, as a user with write rights on its directory';
-  const message = 'a scratch copy of the SwingStore never changes its height';
+    'run it as a user that may write to the directory of the store, so that the store is read in place';
+  const message =
+    'cannot wait for a height: the SwingStore is read from a scratch copy, which does not change';
   return new SwingSnapError('NOT_WATCHABLE', message, facts(store, expected, hint));
 }
 

@@ -64,16 +64,20 @@ export function watchPin(
 }
 
 function walTooLarge(store: PinnedStore, expected: number, found: number): SwingSnapError {
-  return new SwingSnapError('MAX_WAL', "the node's -wal grew beyond the bound during the read", {
-    path: `${store.stateDir}/swingstore.sqlite-wal`,
-    expected: `at most ${expected} bytes`,
-    found: `${found} bytes`,
-    hint: 'run it at a quieter time, or allow more with --max-wal',
-  });
+  return new SwingSnapError(
+    'MAX_WAL',
+    "the node's -wal grew larger than --max-wal during the read",
+    {
+      path: `${store.stateDir}/swingstore.sqlite-wal`,
+      expected: `at most ${expected} bytes`,
+      found: `${found} bytes`,
+      hint: 'run it at a quieter time, or allow more with --max-wal',
+    },
+  );
 }
 
 function tooLong(store: PinnedStore, maxTime: number): TimeoutError {
-  return new TimeoutError('MAX_TIME', 'the SwingStore was held longer than the bound', {
+  return new TimeoutError('MAX_TIME', 'the SwingStore was read for longer than --max-time', {
     path: store.stateDir,
     expected: `at most ${maxTime / 1000} seconds`,
     hint: 'allow more with --max-time',

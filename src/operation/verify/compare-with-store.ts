@@ -209,7 +209,7 @@ class Comparison {
   }
 
   refuseDifferences(): void {
-    this.#differences.refuse('the SwingStore does not hold this export');
+    this.#differences.refuse('the SwingStore differs from this export');
   }
 
   close(): void {

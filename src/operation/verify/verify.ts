@@ -132,11 +132,15 @@ export async function quicklyVerify(options: QuicklyVerifyOptions): Promise<Quic
     const hashed = await source.hashChunks({ progress, signal, pool });
     const { contentHash } = hashed;
     if (expect !== undefined && expect !== contentHash) {
-      throw new VerificationError('HASH_MISMATCH', 'the snapshot declares another contentHash', {
-        path: source.path,
-        expected: expect,
-        found: contentHash,
-      });
+      throw new VerificationError(
+        'HASH_MISMATCH',
+        'the snapshot declares a contentHash other than the expected one',
+        {
+          path: source.path,
+          expected: expect,
+          found: contentHash,
+        },
+      );
     }
     return { form: source.form, source: source.path, ...hashed };
   });

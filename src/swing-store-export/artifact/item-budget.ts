@@ -31,7 +31,7 @@ export class ItemBudget {
       path: name,
       expected: `at most ${FREE_ITEMS} of fewer than ${SHORTEST_BYTES} bytes`,
       found: `${items} items in ${size} bytes`,
-      hint: 'this is not an honest export of a SwingStore: get another one',
+      hint: 'no SwingStore exports such data: get the export from another node',
     });
   }
 }

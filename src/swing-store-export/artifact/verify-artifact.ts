@@ -102,7 +102,7 @@ function otherSpan(name: string, expected: SpanFacts, found: SpanFacts): Verific
       path: name,
       expected: expected[what],
       found: found[what],
-      hint: 'no export can carry an item that ends in white space or contains a line break',
+      hint: 'if an item ends in white space or contains a line break, no export can hold it',
     },
   );
 }

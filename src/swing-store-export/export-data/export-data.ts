@@ -114,7 +114,7 @@ export function refuseHostKey(key: string): void {
   if (!key.startsWith('kv.host.')) return;
   throw new VerificationError('HOST_KEY', 'export data contains a host key', {
     path: key,
-    hint: 'this is not an honest export of a SwingStore: get another one',
+    hint: 'no SwingStore exports such data: get the export from another node',
   });
 }
 

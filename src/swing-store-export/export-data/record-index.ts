@@ -100,11 +100,15 @@ export class RecordIndex {
         ]);
         return;
       default:
-        throw new VerificationError('UNKNOWN_TAG', 'unknown kind of export data entry', {
-          path: key,
-          expected: 'kv., snapshot., transcript. or bundle.',
-          found: tag,
-        });
+        throw new VerificationError(
+          'UNKNOWN_TAG',
+          'the export data has an entry of an unknown kind',
+          {
+            path: key,
+            expected: 'kv., snapshot., transcript. or bundle.',
+            found: tag,
+          },
+        );
     }
   }
 

@@ -16,7 +16,7 @@ const KEY_BYTES = 9;
 const HASH_BYTES = 32;
 /** Maximum number of missing byte codes in an error. */
 const NAMED_MISSING = 10;
-const AGAIN = 'get the state-sync snapshot again, or another one';
+const AGAIN = 'get the state-sync snapshot again, or use another one';
 
 export class CodeHashes {
   readonly #scratchDir: string;
@@ -65,7 +65,7 @@ export class CodeHashes {
       .pluck()
       .get(checksum);
     if (found === undefined) {
-      throw new VerificationError('UNKNOWN_CODE', 'no code of the chain has this byte code', {
+      throw new VerificationError('UNKNOWN_CODE', 'the chain does not use this byte code', {
         path: where,
         expected: 'a code hash of the store wasm',
         found: checksum,
@@ -139,7 +139,7 @@ export function codeHashOf({ key, value }: Pick<ReadNode, 'key' | 'value'>, stor
   info.field({ 1: 2 });
   const hash = info.lengthDelimited();
   if (hash.length === HASH_BYTES) return hash.toString('hex');
-  return damaged('a code has no code hash', {
+  return damaged('a code of the chain lists no hash of its byte code', {
     path: where,
     expected: `${HASH_BYTES} bytes`,
     found: `${hash.length} bytes`,

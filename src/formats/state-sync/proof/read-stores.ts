@@ -65,7 +65,10 @@ export async function readStores(
     const { name } = item;
     const isOrdered = Buffer.compare(Buffer.from(roots.at(-1)?.name ?? ''), Buffer.from(name)) < 0;
     if (!isOrdered || roots.length >= MAX_STORES) {
-      damaged('the stores are out of order, or too many', { path: reader.where, found: name });
+      damaged('the stores are out of order, or there are too many', {
+        path: reader.where,
+        found: name,
+      });
     }
     const { tree, behind } = await readStore(reader, name, options);
     roots.push({ name, root: tree.finish() });

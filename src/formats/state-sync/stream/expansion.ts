@@ -28,7 +28,7 @@ export function archiveLimit(path: string): ExpansionLimit {
 
 function limit(bounds: ExpansionBounds, path: string): ExpansionLimit {
   return new ExpansionLimit(bounds, (facts) =>
-    damaged('the compressed bytes expand further than those of any chain', {
+    damaged('the compressed bytes expand more than is allowed', {
       path,
       ...facts,
     }),

@@ -39,7 +39,7 @@ export function artifactSink(stream: ChunkStream, options: ArtifactSinkOptions):
     if (found === options.exportDataHash) return;
     throw new VerificationError(
       'EXPORT_DATA',
-      'the export data of the export differs from that of the stores',
+      'the export and the stores have different export data',
       {
         path: options.location,
         expected: options.exportDataHash,

@@ -59,7 +59,7 @@ export async function copyStore(
     if (fingerprint(database).text !== before.text) {
       throw new StorageError('STORE_CHANGED', 'the SwingStore changed while it was copied', {
         path: databasePath(stateDir),
-        hint: 'run it again: while the node runs, the store is read in place',
+        hint: 'run it again; if the node runs by then, the store is not copied but read in place',
       });
     }
   } catch (error) {

@@ -37,11 +37,11 @@ export function refuseOtherNameInUse(database: string): void {
 function otherName(path: string, found: string): SwingSnapError {
   return new SwingSnapError(
     'OTHER_NAME',
-    'the SwingStore has another name (a hard link), and a node may use it under that name',
+    'the SwingStore has a second name (a hard link), which a node may be using',
     {
       path,
       found,
-      hint: 'name the directory that the node uses with --state-dir, or remove the unused name; to list all names: find <mount point> -xdev -samefile <path>',
+      hint: 'with --state-dir, name the directory that the node uses, or remove the unused name; list all names with: find <mount point> -xdev -samefile <path>',
     },
   );
 }

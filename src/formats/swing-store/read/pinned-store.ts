@@ -97,7 +97,7 @@ export class PinnedStore {
           path: databasePath(stateDir),
           expected: options.height,
           found: height,
-          hint: 'leave out --height, or name the height that the store is at',
+          hint: 'leave out --height, or name the height of the store',
         });
       }
       if (pin.missingTables.length > 0) {

@@ -50,7 +50,7 @@ function refuseChosenName(database: string): void {
   if (basename(database) === DATABASE_FILE) return;
   throw new VerificationError(
     'SIDE_FILE',
-    'a link leads to a database with another owner and another name',
+    'the SwingStore is a link to a database that has a different owner and a different name',
     {
       path: database,
       expected: DATABASE_FILE,
