@@ -1,6 +1,7 @@
 /** Snapshot dirs: a new one must be asked for, and an old one is known by its mark or a whole snapshot. */
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
@@ -170,14 +171,24 @@ describe('an old snapshot dir', () => {
   );
 });
 
-describe('an archive and an export', () => {
-  it('need no --create', async () => {
+describe('an archive', () => {
+  const stores = fileURLToPath(
+    new URL('../fixtures/state-sync/format2-memstore-trailing/12345678-2.tar.gz', import.meta.url),
+  );
+  const archive = (dir: string): string[] => [
+    ...['retrieve', '--format', 'state-sync', '--stores-from', stores, '--from', stores],
+    ...['--mem-store', 'mem_capability', '--snapshot-dir', dir],
+  ];
+
+  it('needs no --create, but a directory above its own', async () => {
     const dir = await tempDir();
-    const words = ['--format', 'state-sync', '--stores-from', home, '--home', home];
-    const refused = await runCli(['retrieve', ...words, '--snapshot-dir', dir, '--create']);
-    expect(refused).toMatchObject({
+    const error = { code: 'PARENT_MISSING', exitCode: 5, path: join(dir, 'a') };
+    await refuses(archive(join(dir, 'a', 'archives')), dir, error);
+    await refuses([...archive(dir), '--create'], dir, {
       exitCode: 2,
-      stderr: expect.stringContaining('--create applies to a swingsnap snapshot') as string,
+      message: expect.stringContaining('--create applies to a swingsnap snapshot') as string,
     });
+    await succeeds(archive(join(dir, 'archives')));
+    expect(await readdir(join(dir, 'archives'))).toEqual(['12345678-2.tar.gz']);
   });
 });

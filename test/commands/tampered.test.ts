@@ -2,7 +2,7 @@
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { listTree, useTempDir } from '../fixtures/directories.ts';
+import { listTree, useTempDir, visibleIn } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { tinySpec } from '../fixtures/specs.ts';
@@ -244,10 +244,6 @@ describe('a planted height in place of the new snapshot', () => {
   });
 });
 
-/** The snapshots in a snapshot dir, without its mark. */
-const heightsIn = async (dir: string): Promise<string[]> =>
-  (await readdir(dir)).filter((name) => !name.startsWith('.'));
-
 describe('retention', () => {
   it('does not count an incomplete height, and leaves and names it', async () => {
     const { D, at, retrieve, verify } = await place();
@@ -277,7 +273,7 @@ describe('retention', () => {
     for (const height of [101, 102, 103, 104]) {
       expect(told.noted).toContain(`${at(height)} is not counted, and is kept: `);
     }
-    expect((await heightsIn(D)).sort()).toEqual(['101', '102', '103', '104', '105', '8', '9']);
+    expect(await visibleIn(D)).toEqual(['101', '102', '103', '104', '105', '8', '9']);
     expect((await verify(8)).exitCode).toBe(0);
   });
 
@@ -287,6 +283,6 @@ describe('retention', () => {
     await retrieve(8);
     await leaveManifest(at(7));
     expect(await retrieve(9, '--keep-last', '1')).toMatchObject({ removedHeights: [8] });
-    expect((await heightsIn(D)).sort()).toEqual(['7', '9']);
+    expect(await visibleIn(D)).toEqual(['7', '9']);
   });
 });

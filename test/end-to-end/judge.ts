@@ -1,4 +1,5 @@
 /** Asks the reference importer and swingsnap for their verdicts on the same export directory. */
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { SwingSnapError } from '../../src/errors.ts';
@@ -61,6 +62,7 @@ export async function judgeByUs(
   stateDir: string,
   mode?: RestoreMode,
 ): Promise<Verdict> {
+  await mkdir(path.dirname(stateDir), { recursive: true });
   try {
     await restore(source, stateDir, mode);
   } catch (error) {

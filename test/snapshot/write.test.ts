@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -10,7 +10,7 @@ import { retrieve, type RetrieveOptions } from '../../src/operation/retrieve/ret
 import { directoryStorage } from '../../src/storage/directory.ts';
 import { copyUnverified } from '../../src/swing-store-export/copy-unverified.ts';
 import { copyVerified } from '../../src/swing-store-export/copy-verified.ts';
-import { listTree, useTempDir } from '../fixtures/directories.ts';
+import { listTree, useTempDir, visibleIn } from '../fixtures/directories.ts';
 import {
   makeContent,
   openContent,
@@ -229,8 +229,6 @@ describe('retrieve with --keep-last', () => {
     });
   }
 
-  const names = async (dir: string): Promise<string[]> => (await readdir(dir)).sort();
-
   it('removes the lowest heights, and nothing else', async () => {
     const dir = await tempDir();
     for (const height of [5, 100, 20, 9]) await retrieveInto(dir, height, {});
@@ -239,14 +237,14 @@ describe('retrieve with --keep-last', () => {
     await cp(sample, path.join(dir, 'backup'), { recursive: true });
     const { removedHeights } = await retrieveInto(dir, 50, { keepLast: 3 });
     expect([...removedHeights].sort((a, b) => a - b)).toEqual([5, 9]);
-    expect(await names(dir)).toEqual(['007', '100', '20', '50', 'backup', 'notes']);
+    expect(await visibleIn(dir)).toEqual(['007', '100', '20', '50', 'backup', 'notes']);
   });
 
   it('keeps the new snapshot, even if higher ones exist', async () => {
     const dir = await tempDir();
     for (const height of [100, 200, 300]) await retrieveInto(dir, height, {});
     const { removedHeights } = await retrieveInto(dir, 50, { keepLast: 1 });
-    expect(await names(dir)).toContain('50');
+    expect(await visibleIn(dir)).toContain('50');
     expect([...removedHeights].sort((a, b) => a - b)).toEqual([100, 200]);
   });
 
@@ -275,7 +273,7 @@ describe('retrieve with --keep-last', () => {
       await retrieveInto(dir, 4, { source }).catch((error: unknown) => {
         expect(error).toMatchObject({ exitCode: 3 });
       });
-      const published = (await names(dir)).length > 0;
+      const published = (await visibleIn(dir)).length > 0;
       if (published) expect(await verify(path4), JSON.stringify(end)).toBeUndefined();
     }
   });
