@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { link, lstat, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BusyError } from '../../errors.ts';
+import { lacksHardLinks } from '../../io/files/publish-file.ts';
 import { openDatabase, secretDatabaseName } from '../../io/sqlite.ts';
 import { lockHolders } from './posix-locks.ts';
 
@@ -30,7 +31,12 @@ async function isLocked(path: string, staging: string): Promise<boolean> {
   // Through a symbolic link, SQLite would find and recover the side files next to the link's target.
   if ((await lstat(path)).isSymbolicLink()) return isDatabaseLocked(path);
   const alias = join(staging, secretDatabaseName());
-  await link(path, alias);
+  try {
+    await link(path, alias);
+  } catch (error) {
+    if (lacksHardLinks(error)) return isDatabaseLocked(path);
+    throw error;
+  }
   try {
     const db = openDatabase(alias, { timeout: 0, fileMustExist: true });
     try {

@@ -1,11 +1,12 @@
 /** Durable files: the order in which bytes, names and directories reach the disk. */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { closeSync, constants, linkSync, openSync, renameSync, unlinkSync } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { StorageError } from '../../errors.ts';
 import { inDirectory } from './held-directory.ts';
 import { TEMPORARY_PREFIX } from './scratch.ts';
+import { systemCode } from './system-error.ts';
 
 /** A temporary name, for something that is not finished yet. */
 export function temporaryName(of: string): string {
@@ -59,6 +60,32 @@ export async function writeDurably(
   } finally {
     await file.close();
   }
+}
+
+/**
+ * Gives a file another name, which nothing may have yet; as link(2), it never replaces. Where the file system has no hard
+ * links, the file is renamed instead, behind an empty file that keeps others from the name.
+ * @throws `EEXIST` if something has that name
+ */
+export function linkOrMove(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    if (!lacksHardLinks(error)) throw error;
+    closeSync(openSync(to, 'wx'));
+    try {
+      renameSync(from, to);
+    } catch (failure) {
+      unlinkSync(to);
+      throw failure;
+    }
+  }
+}
+
+/** Whether link(2) failed because this file system, or this file, allows no hard links. */
+export function lacksHardLinks(error: unknown): boolean {
+  const code = systemCode(error) ?? '';
+  return ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code);
 }
 
 /** Makes the names in a directory durable. */

@@ -1,7 +1,7 @@
 /** Receives byte codes: installs them in a directory, compares them with one, or only verifies them. */
 import { createHash } from 'node:crypto';
 import { lstatSync, unlinkSync, type Stats } from 'node:fs';
-import { link, lstat, open, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { VerificationError } from '../../errors.ts';
 import { HeldDirectory, inDirectory, isSame } from '../../io/files/held-directory.ts';
@@ -10,7 +10,7 @@ import {
   unmakeDirectories,
   type MadeDirectory,
 } from '../../io/files/made-directory.ts';
-import { syncDirectory, writeFully } from '../../io/files/publish-file.ts';
+import { linkOrMove, syncDirectory, writeFully } from '../../io/files/publish-file.ts';
 import { TEMPORARY_PREFIX } from '../../io/files/scratch.ts';
 import { WorkDirectory } from '../../io/files/work-directory.ts';
 import { noProgress } from '../../io/progress.ts';
@@ -97,7 +97,7 @@ const WORK_PREFIX = `${TEMPORARY_PREFIX}wasm-`;
 
 /**
  * Installs them in `dir`, and makes that directory if it is missing. They are written under temporary names, and
- * linked to their own names when all have come. Existing byte codes stay as they are.
+ * given their own names when all have come. Existing byte codes stay as they are.
  */
 export async function installByteCodes(dir: string): Promise<ByteCodeTarget> {
   const path = resolve(dir);
@@ -173,7 +173,6 @@ class InstalledByteCodes implements ByteCodeTarget {
     const linked = new Map<string, Stats>();
     try {
       for (const checksum of this.#written) {
-        // Unlike rename, link never replaces a file that appeared in the meantime.
         const found = await this.#link(checksum);
         if (found !== undefined) linked.set(checksum, found);
       }
@@ -200,8 +199,8 @@ class InstalledByteCodes implements ByteCodeTarget {
     const { place, work } = this.#site;
     const file = join(work.path, checksum);
     try {
-      await link(file, place.at(checksum));
-      return await lstat(file);
+      linkOrMove(file, place.at(checksum));
+      return lstatSync(place.at(checksum));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       await hasByteCode(place.path, checksum);

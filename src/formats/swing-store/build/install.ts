@@ -1,12 +1,20 @@
 /** Moves a built SwingStore into place, and moves an old one aside. */
-import { constants, existsSync, linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
+import {
+  constants,
+  existsSync,
+  linkSync,
+  lstatSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+} from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { SwingSnapError } from '../../../errors.ts';
 import { withShownPaths } from '../../../io/files/descriptor-names.ts';
 import { HeldDirectory, isSame } from '../../../io/files/held-directory.ts';
 import { makeOneDirectory } from '../../../io/files/made-directory.ts';
-import { syncDirectory } from '../../../io/files/publish-file.ts';
+import { lacksHardLinks, linkOrMove, syncDirectory } from '../../../io/files/publish-file.ts';
 import { DATABASE_FILE, databasePath } from '../layout.ts';
 import { refuseOpenDatabase } from '../open-handles.ts';
 
@@ -93,30 +101,34 @@ export async function installStore(
   { replace, height }: { readonly replace: boolean; readonly height: number },
 ): Promise<InstalledStore> {
   const built = join(staging, DATABASE_FILE);
-  const { size } = lstatSync(built);
+  const file = lstatSync(built);
 
   const old = await existingStoreFiles(stateDir.path);
   if (old.length > 0 && !replace) await refuseExistingStore(stateDir.path);
   const path = stateDir.at(DATABASE_FILE);
   const aside = old.length === 0 ? undefined : await moveAside(stateDir, staging, height, old);
   try {
-    // Unlike rename, link never replaces a file that appeared in the meantime.
-    linkSync(built, path);
+    linkOrMove(built, path);
     await syncDirectory(stateDir.path);
   } catch (error) {
-    if (isSameFile(built, path)) unlinkSync(path);
+    if (isSame(lstatSync(path, { throwIfNoEntry: false }), file)) unlinkSync(path);
     if (aside !== undefined) moveBack(aside, stateDir, old);
     throw error;
   } finally {
     aside?.close();
   }
-  unlinkSync(built);
-  return { databasePath: databasePath(stateDir.location), size, movedTo: aside?.location };
+  rmSync(built, { force: true });
+  return {
+    databasePath: databasePath(stateDir.location),
+    size: file.size,
+    movedTo: aside?.location,
+  };
 }
 
 /**
  * Moves the old store to `S/before-<height>-<time>/`. That directory appears with links to all files before the first
- * file is removed from the state dir: a database without its `-wal` would lack the last commits.
+ * file is removed from the state dir: a database without its `-wal` would lack the last commits. Where the file system has
+ * no hard links, the files are moved one by one.
  * @returns the directory, held open
  */
 async function moveAside(
@@ -129,14 +141,17 @@ async function moveAside(
     await refuseOpenDatabase(stateDir.at(DATABASE_FILE), staging);
   }
   const linked = join(staging, 'before');
-  await linkInto(linked, stateDir, files);
+  const areLinked = await linkInto(linked, stateDir, files);
   const name = freeName(stateDir, height);
   renameSync(linked, stateDir.at(name));
   const aside = stateDir.openInside(name);
   try {
     await syncDirectory(stateDir.path);
     // The database first: its side files mean nothing without it.
-    for (const file of files) unlinkSync(stateDir.at(file));
+    for (const file of files) {
+      if (areLinked) unlinkSync(stateDir.at(file));
+      else renameSync(stateDir.at(file), aside.at(file));
+    }
     return aside;
   } catch (error) {
     moveBack(aside, stateDir, files);
@@ -145,22 +160,37 @@ async function moveAside(
   }
 }
 
-/** Makes a directory with the owner and mode of the state dir, and hard-links the files into it. */
+/**
+ * Makes a directory with the owner and mode of the state dir, and hard-links the files into it.
+ * @returns false if the file system has no hard links: then the directory is empty
+ */
 async function linkInto(
   path: string,
   stateDir: HeldDirectory,
   files: readonly string[],
-): Promise<void> {
+): Promise<boolean> {
   makeOneDirectory(path);
   const directory = HeldDirectory.open(path);
   try {
-    for (const file of files) linkSync(stateDir.at(file), directory.at(file));
+    const areLinked = tryLink(files, stateDir, directory);
     const { uid, gid, mode } = stateDir.stat;
     directory.chown(uid, gid);
     directory.chmod(mode);
     await syncDirectory(directory.path);
+    return areLinked;
   } finally {
     directory.close();
+  }
+}
+
+function tryLink(files: readonly string[], from: HeldDirectory, to: HeldDirectory): boolean {
+  try {
+    for (const file of files) linkSync(from.at(file), to.at(file));
+    return true;
+  } catch (error) {
+    if (!lacksHardLinks(error)) throw error;
+    to.empty();
+    return false;
   }
 }
 
@@ -177,6 +207,8 @@ function freeName(stateDir: HeldDirectory, height: number): string {
 function moveBack(aside: HeldDirectory, stateDir: HeldDirectory, files: readonly string[]): void {
   for (const file of files.toReversed()) {
     const [kept, back] = [aside.at(file), stateDir.at(file)];
+    // Without hard links, it was not moved yet.
+    if (lstatSync(kept, { throwIfNoEntry: false }) === undefined) continue;
     try {
       linkSync(kept, back);
     } catch {
