@@ -35,7 +35,7 @@ function describeDirectory(path: string): Description {
   if (content.length === 0) {
     return {
       what: 'an empty directory',
-      hint: `check that the disk is mounted; make a snapshot with: swingsnap retrieve --home <node home> --snapshot-dir ${word}`,
+      hint: `check that the disk is mounted; make a snapshot with: swingsnap retrieve --create --home <node home> --snapshot-dir ${word}`,
     };
   }
   if (RESTIC_FILES.every((name) => names.includes(name))) {
@@ -47,18 +47,18 @@ function describeDirectory(path: string): Description {
   if (statIfThere(databasePath(path)) !== undefined) {
     return {
       what: 'a state dir with the SwingStore of a node',
-      hint: `make a snapshot of it: swingsnap retrieve --state-dir ${word} --snapshot-dir DIR`,
+      hint: `make a snapshot of it: swingsnap retrieve --create --state-dir ${word} --snapshot-dir DIR`,
     };
   }
   if (statIfThere(databasePath(join(path, 'data', 'agoric'))) !== undefined) {
     return {
       what: 'the home of a node, without state-sync snapshots',
-      hint: `make a snapshot of its store: swingsnap retrieve --home ${word} --snapshot-dir DIR`,
+      hint: `make a snapshot of its store: swingsnap retrieve --create --home ${word} --snapshot-dir DIR`,
     };
   }
   return {
     what: `a directory of other files: ${listed(content)}`,
-    hint: `${NAME_ONE}; make a snapshot with: swingsnap retrieve --home <node home> --snapshot-dir DIR`,
+    hint: `${NAME_ONE}; make a snapshot with: swingsnap retrieve --create --home <node home> --snapshot-dir DIR`,
   };
 }
 

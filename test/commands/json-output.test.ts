@@ -137,7 +137,7 @@ async function chainWithCodes(): Promise<string> {
   return writeChunks(join(base, 'chain'), 7, 3, [stream]);
 }
 
-describe('the documented JSON objects', () => {
+describe('the documented JSON objects', { timeout: 180_000 }, () => {
   it('are exactly what each command prints', async () => {
     await hold('--check', 0, 'export --check --state-dir @S --export-dir @E');
     await hold('retrieve', 0, 'retrieve --create --state-dir @older --snapshot-dir @D');

@@ -321,7 +321,7 @@ export const scenes: readonly Scene[] = [
     makes: 'new',
   },
   {
-    name: 'retrieve --create --replace',
+    name: 'retrieve --replace',
     role: 'command',
     args: [...fromStore, '--replace'],
     needs: ['state', 'snapshots-other'],
@@ -330,7 +330,7 @@ export const scenes: readonly Scene[] = [
     makes: 'new',
   },
   {
-    name: 'retrieve --create --keep-last',
+    name: 'retrieve --keep-last',
     role: 'command',
     args: [...fromStore, '--keep-last', '1'],
     needs: ['state', 'snapshots-many'],
@@ -378,7 +378,7 @@ export const scenes: readonly Scene[] = [
     makes: 'new',
   },
   {
-    name: 'retrieve --create --from a state-sync snapshot',
+    name: 'retrieve --from a state-sync snapshot',
     role: 'command',
     args: ['retrieve', '--create', '--from', CHAIN, '--snapshot-dir', 'snapshots'],
     needs: ['chain-with'],

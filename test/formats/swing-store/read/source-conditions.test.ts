@@ -1,4 +1,4 @@
-/** `export` and `retrieve --create --state-dir` with source stores in all the conditions that they can be in. */
+/** `export` and `retrieve --state-dir` with source stores in all the conditions that they can be in. */
 import { chmod, cp, mkdir, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
