@@ -92,7 +92,7 @@ function hintFor(path: string, kind: string | undefined, within: string | undefi
   const [word, dir] = [path, dirname(path)].map(shellQuote);
   switch (kind) {
     case 'SQLite':
-      return `a live store is named by its directory: swingsnap retrieve --state-dir ${dir} --snapshot-dir DIR`;
+      return `a live store is named by its directory: swingsnap retrieve --create --state-dir ${dir} --snapshot-dir DIR`;
     case 'zstd':
       return `unpack it, and name what comes out: zstd -d ${word}`;
     case 'gzip':

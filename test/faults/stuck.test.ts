@@ -25,18 +25,19 @@ const scene = scenes.find(({ name }) => name === 'export')!;
 /** What waits for ever. */
 type Waiting = 'main thread' | 'thread pool';
 
-/** Starts an export whose worker waits for ever for a pipe, from its first write on. */
-async function stick(waiting: Waiting, ...more: readonly string[]) {
+/** Starts an export whose worker waits for ever for a pipe: from its first write on, or in one call at its first step. */
+async function stick(waiting: Waiting, { once = false } = {}) {
   const place = await setScene(join(dir, `${count++}`), scene, template);
   const pipe = join(place.root, 'pipe');
   expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
   const call = waiting === 'main thread' ? 'readFileSync' : 'createReadStream';
   const fault: Fault = {
-    ...{ type: 'run', role: 'worker', from: 1, when: 'before', calls: ['write'] },
+    ...{ type: 'run', role: 'worker', when: 'before' },
+    ...(once ? { at: 1 } : { from: 1, calls: ['write'] }),
     steps: [[call, pipe]],
   };
   const env = faultyEnv(place, fault);
-  const command = start([...scene.args, ...more], [], place.root, env);
+  const command = start(scene.args, [], place.root, env);
   await until(() => (hasWritten(place) ? true : undefined));
   const [worker = 0] = processesOf(place).filter((pid) => pid !== command.child.pid);
   return { place, command, worker, E: join(place.root, 'export') };
@@ -83,4 +84,11 @@ describe.concurrent.each(waitings)('an export whose worker waits for ever in its
     await untilGone(worker);
     expect((await command.told).exitCode).toBe(1);
   });
+});
+
+it('an export leaves no process when its worker is done, and a call of it never returns', async () => {
+  const { place, command, worker } = await stick('thread pool', { once: true });
+  expect((await command.told).exitCode).toBe(0);
+  await untilGone(worker);
+  expect(await scene.holds(place, template)).toBe('new');
 });

@@ -50,6 +50,8 @@ export interface ExportRequest
 export interface ExportOptions extends ExportRequest, OperationOptions {
   /** Called with the height once the view is pinned and the record says so. From then on the node may commit. */
   readonly onStarted?: ((height: number) => void) | undefined;
+  /** Called when a discard or a bound stops it; what it waits for then may never come. */
+  readonly onStop?: (() => void) | undefined;
   /** Whether the command still listens, and so reports a failure before the start. If not, a record stays behind. */
   readonly isHeard?: (() => boolean) | undefined;
 }
@@ -132,6 +134,7 @@ async function exportLocked(
   };
   const lookout = lookOutForDiscard(directory, options.signal);
   const { signal } = lookout;
+  if (options.onStop !== undefined) signal.addEventListener('abort', options.onStop);
   let started = false;
   let store: PinnedStore | undefined;
   try {
@@ -191,6 +194,7 @@ async function copyPinned(
   const lookout = watchPin(store, options, operationSignal);
   try {
     const { signal } = lookout;
+    if (options.onStop !== undefined) signal.addEventListener('abort', options.onStop);
     const header = { height: store.height, artifactMode, withExportData };
     refuseNoRoom(store, options);
     const sink = await writeExportDirectory(directory.path, header);

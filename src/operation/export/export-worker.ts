@@ -14,10 +14,7 @@ import type { FromWorker, ToWorker } from './worker-protocol.ts';
 const TELL_EVERY_MS = 100;
 
 const stop = new AbortController();
-stop.signal.addEventListener('abort', () => {
-  // A call that a disk never answers keeps the process alive, also within `process.exit`.
-  setTimeout(() => process.kill(process.pid, 'SIGKILL'), CLEAN_UP_MS).unref();
-});
+stop.signal.addEventListener('abort', endSoon);
 
 process.on('message', (message: ToWorker) => {
   if (message.type === 'stop') stop.abort(new InterruptedError(message.signal));
@@ -49,6 +46,7 @@ async function work(request: ExportRequest): Promise<void> {
       onStarted: (height) => {
         tell({ type: 'started', height });
       },
+      onStop: endSoon,
       isHeard: () => process.connected,
     });
     progress.flush();
@@ -57,6 +55,12 @@ async function work(request: ExportRequest): Promise<void> {
     tell({ type: 'failed', error: reportOf(error) });
   }
   if (process.connected) process.disconnect();
+  endSoon();
+}
+
+/** Kills this process unless it ends. A call that a disk never answers keeps it alive, also within `process.exit`. */
+function endSoon(): void {
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), CLEAN_UP_MS).unref();
 }
 
 function watchForOrphan(): void {

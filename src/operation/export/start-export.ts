@@ -6,6 +6,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InterruptedError, SwingSnapError } from '../../errors.ts';
 import { removeExportDirectory } from '../../formats/export-directory/remove.ts';
+import { answers } from '../../io/files/answering.ts';
 import { missingDirectories, removeEmptyDirectories } from '../../io/files/made-directory.ts';
 import { inheritedDescriptors } from '../../io/files/open-files.ts';
 import type { Progress } from '../../io/progress.ts';
@@ -70,7 +71,7 @@ export async function startDetachedExport(options: StartExportOptions): Promise<
   }
 }
 
-/** Removes what a killed worker could not remove itself; not after our own kill, since the disk may not answer. */
+/** Removes what a killed worker could not remove itself, if its disk answers. */
 async function clearUpAfter(
   error: unknown,
   { pid, isKilled }: Worker,
@@ -78,6 +79,7 @@ async function clearUpAfter(
   missing: readonly string[],
 ): Promise<void> {
   if (!(error instanceof SwingSnapError) || error.code !== WORKER_DIED || isKilled) return;
+  if (!(await answers(exportDir))) return;
   // If another operation is already at work there, it cleans up instead.
   await clearUp(pid, exportDir, missing).catch(() => undefined);
 }
