@@ -199,7 +199,7 @@ async function copyPinned(
     refuseNoRoom(store, options);
     const sink = await writeExportDirectory(directory.path, header);
     return await withWorkerPool(options.concurrency, async (pool) => {
-      const source = exportOfPinned(store, artifactMode);
+      const source = exportOfPinned(store, artifactMode, true);
       const copyOptions = { progress, signal, pool, withExportData };
       return copyUnverified(source, sink, artifactMode, copyOptions);
     });

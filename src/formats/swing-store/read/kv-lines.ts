@@ -9,11 +9,10 @@ import type { KVReaders } from './kv-readers.ts';
 const BLOCK_BYTES = 1024 * 1024;
 const MAX_BLOCK_LINES = 8192;
 
-/** Yields blocks of whole UTF-8 lines for the keys from `start` up to but excluding `to`. */
+/** Yields blocks of whole UTF-8 lines of a range of keys, by default of all. */
 export function* kvLines(
   db: Database,
-  start: Uint8Array = Buffer.alloc(0),
-  to?: Uint8Array,
+  { from: start = Buffer.alloc(0), to, withNulls = true }: Partial<Omit<KVRange, 'limit'>> = {},
 ): Generator<Uint8Array> {
   const readBlock = prepareKVBlocks(db);
   const readLarge = db
@@ -22,9 +21,9 @@ export function* kvLines(
   let from = start;
   let limit = 16;
   for (;;) {
-    const { count, last, large, lines } = readBlock({ from, to, limit });
+    const { count, last, large, lines } = readBlock({ from, to, limit, withNulls });
     if (large !== null) {
-      const before = readBlock({ from, to: large, limit });
+      const before = readBlock({ from, to: large, limit, withNulls });
       if (before.lines !== undefined) yield before.lines;
       yield wellFormed(readLarge.get(large) as Buffer);
       from = following(large);
@@ -39,9 +38,13 @@ export function* kvLines(
 }
 
 /** Yields the same lines as {@link kvLines}, read by several threads at once. */
-export async function* kvLinesBy(readers: KVReaders, db: Database): AsyncGenerator<Uint8Array> {
+export async function* kvLinesBy(
+  readers: KVReaders,
+  db: Database,
+  withNulls: boolean,
+): AsyncGenerator<Uint8Array> {
   let limit = 16;
-  const ranges = cutRanges(db, () => limit);
+  const ranges = cutRanges(db, () => ({ limit, withNulls }));
   const limits = { items: 2 * readers.count + 1, bytes: Infinity, sizeOf: () => 0 };
   const blocks = mapAhead(ranges, limits, async (range) => ({
     range,
@@ -49,7 +52,7 @@ export async function* kvLinesBy(readers: KVReaders, db: Database): AsyncGenerat
   }));
   for await (const { range, block } of blocks) {
     const { count, large, lines } = block;
-    if (large !== null) yield* kvLines(db, range.from, range.to);
+    if (large !== null) yield* kvLines(db, range);
     else if (lines !== undefined) {
       yield lines;
       limit = linesOfBlock(count, lines.length);
@@ -58,7 +61,10 @@ export async function* kvLinesBy(readers: KVReaders, db: Database): AsyncGenerat
 }
 
 /** Cuts all keys into ranges of about a block each. It reads only an index, which holds no values. */
-async function* cutRanges(db: Database, limitNow: () => number): AsyncGenerator<KVRange> {
+async function* cutRanges(
+  db: Database,
+  next: () => Pick<KVRange, 'limit' | 'withNulls'>,
+): AsyncGenerator<KVRange> {
   const findNext = db
     .prepare(
       `SELECT CAST(key AS BLOB) FROM kvStore WHERE key >= CAST(? AS TEXT) ORDER BY key LIMIT 1 OFFSET ?`,
@@ -66,9 +72,9 @@ async function* cutRanges(db: Database, limitNow: () => number): AsyncGenerator<
     .pluck();
   let from: Uint8Array = Buffer.alloc(0);
   for (;;) {
-    const limit = limitNow();
+    const { limit, withNulls } = next();
     const to = findNext.get(from, limit) as Buffer | undefined;
-    yield { from, to, limit };
+    yield { from, to, limit, withNulls };
     if (to === undefined) return;
     from = to;
   }

@@ -1,4 +1,4 @@
-/** Opens a live SwingStore as an export, byte for byte that of the reference's `makeSwingStoreExporter`. */
+/** Opens a live SwingStore as an export, which can be byte for byte that of the reference's `makeSwingStoreExporter`. */
 import { SwingSnapError } from '../../../errors.ts';
 import type { ProgressTotal } from '../../../io/progress.ts';
 import { given, recipeFor } from '../../../io/threads/recipe.ts';
@@ -19,6 +19,7 @@ import { findLack } from '../completeness.ts';
 import { unpackPieces, unpacking, type NamedBlob } from '../heap-blob.ts';
 import { databasePath } from '../layout.ts';
 import { kvLines, kvLinesBy } from './kv-lines.ts';
+import { checkedRow, refuseOddKeys, withOddValue } from './odd-rows.ts';
 import { PinnedStore, type PinOptions } from './pinned-store.ts';
 import { bundleBlocks, heapSnapshotBlob, spanBlocks, wholeOf } from './stored-content.ts';
 
@@ -38,9 +39,17 @@ export async function openSwingStore(
   return exportOfPinned(pinned, options.artifactMode);
 }
 
-/** A pinned store as an export. Closing the export closes the store. */
-export function exportOfPinned(pinned: PinnedStore, artifactMode: ArtifactMode): LiveSwingStore {
-  return new PinnedExport(pinned, artifactMode);
+/**
+ * A pinned store as an export. Closing the export closes the store.
+ * @param asReference whether the export data has keys without a value, as the reference gives them; otherwise it is
+ *   canonical
+ */
+export function exportOfPinned(
+  pinned: PinnedStore,
+  artifactMode: ArtifactMode,
+  asReference = false,
+): LiveSwingStore {
+  return new PinnedExport(pinned, artifactMode, asReference);
 }
 
 /** A live store as an export. */
@@ -53,6 +62,11 @@ interface SnapshotRow {
   vatID: string;
   snapPos: number;
   hash: string;
+}
+
+interface SizedSnapshotRow extends SnapshotRow {
+  /** Bytes, uncompressed. A pruned heap snapshot may have none. */
+  readonly size: unknown;
 }
 
 interface SpanRow {
@@ -72,10 +86,12 @@ const USUAL_BYTES = 1024 * 1024;
 class PinnedExport implements LiveSwingStore {
   readonly #pinned: PinnedStore;
   readonly artifactMode: ArtifactMode;
+  readonly #asReference: boolean;
 
-  constructor(pinned: PinnedStore, artifactMode: ArtifactMode) {
+  constructor(pinned: PinnedStore, artifactMode: ArtifactMode, asReference: boolean) {
     this.#pinned = pinned;
     this.artifactMode = artifactMode;
+    this.#asReference = asReference;
   }
 
   get location(): string {
@@ -109,18 +125,35 @@ class PinnedExport implements LiveSwingStore {
     return this.#pinned.db;
   }
 
+  /** @throws {VerificationError} `STORE_VALUE` for a row that no node writes */
   async *exportData(): AsyncGenerator<Uint8Array> {
     const { readers } = this.#pinned;
-    yield* readers === undefined ? kvLines(this.#db) : kvLinesBy(readers, this.#db);
+    const withNulls = this.#asReference;
+    refuseOddKeys(this.#db, this.location);
+    try {
+      yield* readers === undefined
+        ? kvLines(this.#db, { withNulls })
+        : kvLinesBy(readers, this.#db, withNulls);
+    } catch (error) {
+      throw withOddValue(this.#db, this.location, error);
+    }
     yield* blocksOfLines(this.#recordLines());
+  }
+
+  *#checked<Row extends object>(
+    table: Parameters<typeof checkedRow>[1],
+    rows: Iterable<unknown>,
+  ): Generator<Row> {
+    for (const row of rows) yield checkedRow(this.location, table, row as Row);
   }
 
   *#recordLines(): Generator<string> {
     for (const inUse of [true, false]) {
       const rows = this.#db.prepare(
-        `SELECT vatID, snapPos, hash FROM snapshots WHERE inUse IS ? ORDER BY vatID, snapPos`,
+        `SELECT vatID, snapPos, hash, typeof(compressedSnapshot) AS compressedSnapshot
+         FROM snapshots WHERE inUse IS ? ORDER BY vatID, snapPos`,
       );
-      for (const row of rows.iterate(inUse ? 1 : null) as IterableIterator<SnapshotRow>) {
+      for (const row of this.#checked<SnapshotRow>('snapshots', rows.iterate(inUse ? 1 : null))) {
         for (const entry of heapSnapshotEntries({ ...row, inUse })) yield JSON.stringify(entry);
       }
     }
@@ -130,17 +163,20 @@ class PinnedExport implements LiveSwingStore {
     for (const bundleID of this.#bundleIDs()) yield JSON.stringify(bundleEntry(bundleID));
   }
 
-  #spans(where: string): IterableIterator<SpanRow> {
-    return this.#db
-      .prepare(`SELECT ${SPAN_COLUMNS} FROM transcriptSpans ${where} ORDER BY vatID, startPos`)
-      .iterate() as IterableIterator<SpanRow>;
+  #spans(where: string): Iterable<SpanRow> {
+    const rows = this.#db.prepare(
+      `SELECT ${SPAN_COLUMNS} FROM transcriptSpans ${where} ORDER BY vatID, startPos`,
+    );
+    return this.#checked<SpanRow>('transcriptSpans', rows.iterate());
   }
 
-  #bundleIDs(): IterableIterator<string> {
-    return this.#db
-      .prepare('SELECT bundleID FROM bundles ORDER BY bundleID')
-      .pluck()
-      .iterate() as IterableIterator<string>;
+  *#bundleIDs(): Generator<string> {
+    const rows = this.#db.prepare(
+      'SELECT bundleID, typeof(bundle) AS bundle FROM bundles ORDER BY bundleID',
+    );
+    for (const { bundleID } of this.#checked<{ bundleID: string }>('bundles', rows.iterate())) {
+      yield bundleID;
+    }
   }
 
   /** @throws {SwingSnapError} `INCOMPLETE` if the store lacks an artifact of its mode; never in mode `debug` */
@@ -171,19 +207,20 @@ class PinnedExport implements LiveSwingStore {
         `SELECT vatID, snapPos, uncompressedSize AS size FROM snapshots
          WHERE inUse IS ? AND compressedSnapshot IS NOT NULL ORDER BY vatID, snapPos`,
       );
-      for (const row of rows.iterate(inUse) as IterableIterator<SnapshotRow & { size: number }>) {
+      for (const row of this.#checked<SizedSnapshotRow>('snapshots', rows.iterate(inUse))) {
         const { vatID, snapPos, size } = row;
         const name = `snapshot.${vatID}.${snapPos}`;
         const named = (): NamedBlob => ({ name, blob: heapSnapshotBlob(this.#db, vatID, snapPos) });
+        const data = (): AsyncIterable<Uint8Array> => unpackPieces(named());
+        if (typeof size !== 'number' || size > WHOLE_MAX_BYTES) {
+          yield { name, data };
+          continue;
+        }
         const recipe = async (): Promise<WholeRecipe> => ({
           ...recipeFor(unpacking, named()),
           size,
         });
-        yield {
-          name,
-          data: () => unpackPieces(named()),
-          ...(size <= WHOLE_MAX_BYTES && { whole: { size, recipe } }),
-        };
+        yield { name, data, whole: { size, recipe } };
       }
     }
   }

@@ -80,6 +80,8 @@ describe('kvLines', () => {
     set('b', null);
     set('c', '3');
     expectSame();
+    const canonical = Buffer.concat([...kvLines(db, { withNulls: false })]).toString();
+    expect(canonical).toBe('["kv.a","1"]\n["kv.c","3"]\n');
   });
 
   it('keeps blocks small, however many large values are adjacent', () => {
