@@ -33,8 +33,15 @@ interface RestoreResult extends ExportSummary {
   readonly heightProved: boolean;
   /** The modules that were restored or only verified. */
   readonly modules: readonly RestoredModule[];
-  /** If there was an old store: where it is now, and the command that brings it back. */
-  readonly replaced?: { readonly movedTo: string; readonly undo: string };
+  /**
+   * If there was an old store: where it is now, and the command that brings it back. If its database was a link, only
+   * that was moved, and the database is still where it led to.
+   */
+  readonly replaced?: {
+    readonly movedTo: string;
+    readonly linkedTo?: string;
+    readonly undo: string;
+  };
 }
 
 export default class Restore extends BaseCommand<typeof Restore, RestoreResult | CheckResult> {
@@ -102,9 +109,12 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     };
     if (flags.check) return { checked: await checkRestore(options) };
     const { store, summary, ...restored } = await restore(options);
-    const { movedTo, size: databaseSize } = store;
+    const { movedTo, linkedTo, size: databaseSize } = store;
+    const link = linkedTo === undefined ? {} : { linkedTo };
     const replaced =
-      movedTo === undefined ? {} : { replaced: { movedTo, undo: undo(stateDir, movedTo) } };
+      movedTo === undefined
+        ? {}
+        : { replaced: { movedTo, ...link, undo: undo(stateDir, movedTo) } };
     return { ...restored, stateDir, databaseSize, ...summary, ...replaced };
   }
 
@@ -121,7 +131,13 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       ...renderOwners(result.modules),
       ...(replaced === undefined
         ? []
-        : [`the old store is in ${replaced.movedTo}`, `to undo: ${replaced.undo}`]),
+        : [
+            `the old store is in ${replaced.movedTo}`,
+            ...(replaced.linkedTo === undefined
+              ? []
+              : [`its database was a link, and stays at ${replaced.linkedTo}`]),
+            `to undo: ${replaced.undo}`,
+          ]),
       `next: swingsnap verify ${shellQuote(result.source)} --state-dir ${shellQuote(result.stateDir)}`,
       proofLine(result.proved, result),
       `this store starts only beside a Cosmos multistore at exactly height ${height}`,

@@ -1,6 +1,6 @@
 /** Compares docs/json-output.md with the output of the commands. */
 import { createHash } from 'node:crypto';
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -74,6 +74,8 @@ beforeAll(async () => {
   base = await fileDir();
   await buildStore(join(base, 'S'), { ...tinySpec, leaveWal: 'last-commit' });
   await cp(join(base, 'S'), join(base, 'R'), { recursive: true });
+  await mkdir(join(base, 'linked'));
+  await symlink(join(base, 'S', 'swingstore.sqlite'), join(base, 'linked', 'swingstore.sqlite'));
   await mkdir(join(base, 'X'));
   await mkdir(join(base, 'W'));
   const code = Buffer.from('byte code');
@@ -172,6 +174,7 @@ describe('the documented JSON objects', { timeout: 180_000 }, () => {
     await hold('--check', 0, 'verify @D --check');
     await hold('restore', 0, 'restore @D --state-dir @N');
     await hold('restore', 0, 'restore @D --state-dir @R --replace');
+    await hold('restore', 0, 'restore @D --state-dir @linked --replace');
     const [toW, toF] = ['--module wasm=wasm:@W', '--module ibc=files:@F0'];
     await hold('retrieve', 0, `retrieve --create --state-dir @S --snapshot-dir @M ${toW}`);
     await hold('retrieve', 0, `retrieve --create --state-dir @S --snapshot-dir @MF ${toF}`, 'ibc');

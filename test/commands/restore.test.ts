@@ -1,5 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, chown, cp, link, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  cp,
+  link,
+  lstat,
+  mkdir,
+  readFile,
+  realpath,
+  rename,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/io/sqlite.ts';
@@ -22,7 +35,7 @@ interface Told {
   readonly proved: string;
   readonly source: string;
   readonly artifactMode: string;
-  readonly replaced?: { readonly movedTo: string; readonly undo: string };
+  readonly replaced?: { readonly movedTo: string; linkedTo?: string; readonly undo: string };
   readonly contentHash: string;
   readonly error?: {
     code: string;
@@ -296,6 +309,38 @@ describe.concurrent('restore over an existing store', () => {
       expect(await listTree(S)).toEqual(before);
     },
   );
+
+  it.each([
+    ['database', 'relative'],
+    ['database', 'absolute'],
+    ['state dir', 'relative'],
+    ['state dir', 'absolute'],
+  ])('brings back an old store whose %s is a link (%s)', async (what, kind) => {
+    const { dir, S: disk } = await occupied({ wal: true });
+    const S = join(dir, 'home', 'agoric');
+    await mkdir(join(dir, 'home'));
+    if (what === 'state dir') await symlink(kind === 'relative' ? '../S' : disk, S);
+    else {
+      await mkdir(S);
+      await symlink(
+        join(kind === 'relative' ? join('..', '..', 'S') : disk, DATABASE),
+        join(S, DATABASE),
+      );
+    }
+    const before = await listTree(dir);
+    const result = await told('restore', snapshots(), '--state-dir', S, '--replace');
+    expect(result).toMatchObject({ exitCode: 0, height: 1000 });
+    expect(result.replaced?.linkedTo).toBe(
+      what === 'database' ? await realpath(join(disk, DATABASE)) : undefined,
+    );
+    expect((await lstat(join(S, DATABASE))).isFile()).toBe(true);
+    expect(await told('verify', snapshots(), '--state-dir', S)).toMatchObject({ exitCode: 0 });
+    openDatabase(join(S, DATABASE)).exec('DELETE FROM kvStore').close();
+    execFileSync('sh', ['-ec', result.replaced?.undo ?? 'false']);
+    expect(await listTree(dir)).toEqual(before);
+    const args = ['export', '--state-dir', S, '--export-dir', join(dir, 'E')];
+    expect(await told(...args)).toMatchObject({ exitCode: 0, height: 1001 });
+  });
 
   it('moves aside the remaining files of a store without a database', async () => {
     const { S, db } = await occupied({ wal: true });

@@ -4,6 +4,7 @@ import {
   existsSync,
   linkSync,
   lstatSync,
+  realpathSync,
   renameSync,
   rmSync,
   unlinkSync,
@@ -24,6 +25,8 @@ export interface InstalledStore {
   readonly size: number;
   /** Directory that holds the files of the old store, if there was one. */
   readonly movedTo: string | undefined;
+  /** The file of the old database, if a link led to it. Only the link was moved. */
+  readonly linkedTo: string | undefined;
 }
 
 /** Files in a state dir that belong to a SwingStore, or that SQLite would treat as such. */
@@ -106,6 +109,7 @@ export async function installStore(
   const old = await existingStoreFiles(stateDir.path);
   if (old.length > 0 && !replace) await refuseExistingStore(stateDir.path);
   const path = stateDir.at(DATABASE_FILE);
+  const linkedTo = targetOfLink(path);
   const aside = old.length === 0 ? undefined : await moveAside(stateDir, staging, height, old);
   try {
     linkOrMove(built, path);
@@ -118,11 +122,14 @@ export async function installStore(
     aside?.close();
   }
   rmSync(built, { force: true });
-  return {
-    databasePath: databasePath(stateDir.location),
-    size: file.size,
-    movedTo: aside?.location,
-  };
+  const movedTo = aside?.location;
+  return { databasePath: databasePath(stateDir.location), size: file.size, movedTo, linkedTo };
+}
+
+/** @returns undefined if there is no link at `path`, or it leads nowhere */
+function targetOfLink(path: string): string | undefined {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return undefined;
+  return existsSync(path) ? realpathSync(path) : undefined;
 }
 
 /**
