@@ -111,7 +111,7 @@ async function troubleAt({ dir, S, E, D }: Place): Promise<string[]> {
     [dir]: /^(S|E|D|judge)$/u,
     [S]: /^(swingstore\.sqlite(-wal|-shm)?|before-1000-.*)$/u,
     [E]: /^(\.swingsnap-operation\.json|export-.*|snapshot\..*|transcript\..*|bundle\..*)$/u,
-    [D]: /^1000$/u,
+    [D]: /^(1000|\.swingsnap\.json)$/u,
   };
   for (const [at, pattern] of Object.entries(known)) {
     const strange = (await namesIn(at)).filter((name) => !pattern.test(name));
