@@ -7,6 +7,7 @@ import '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
 import type { LoadOptions } from '@oclif/core/interfaces';
 import { run } from '@oclif/core/run';
+import { NotFoundError } from '../errors.ts';
 import { tellError } from './exit/tell-error.ts';
 import { leaveErrorsToWriters } from './text/output.ts';
 
@@ -19,6 +20,7 @@ export async function main(argv: string[], options: LoadOptions): Promise<void> 
   leaveErrorsToWriters(process.stdout);
   leaveErrorsToWriters(process.stderr);
   try {
+    refuseNoWorkingDirectory();
     await run(argv, options);
   } catch (error) {
     if (error instanceof ExitError) {
@@ -26,5 +28,18 @@ export async function main(argv: string[], options: LoadOptions): Promise<void> 
       return;
     }
     await tellError(error, { command: 'swingsnap', json: argv.includes('--json') });
+  }
+}
+
+/** A relative path would mean nothing, and oclif ends with a stack. @throws {NotFoundError} `NO_WORKING_DIRECTORY` */
+function refuseNoWorkingDirectory(): void {
+  try {
+    process.cwd();
+  } catch (cause) {
+    throw new NotFoundError('NO_WORKING_DIRECTORY', 'the working directory is no longer there', {
+      path: process.env['PWD'],
+      hint: 'change to another directory, and run the command again: cd /',
+      cause,
+    });
   }
 }

@@ -14,7 +14,7 @@ import {
   trustFlags,
   expectFlag,
 } from '../cli/flags/flags.ts';
-import { chooseDestination } from '../cli/flags/locations.ts';
+import { chooseDestination, locateHome, locateStateDir } from '../cli/flags/locations.ts';
 import { leaveModuleFlag, moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
 import { renderChecks, type CheckResult, renderModules, proofLine } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
@@ -138,10 +138,25 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
               : [`its database was a link, and stays at ${replaced.linkedTo}`]),
             `to undo: ${replaced.undo}`,
           ]),
-      `next: swingsnap verify ${shellQuote(result.source)} --state-dir ${shellQuote(result.stateDir)}`,
+      `next: ${this.#verifyCommand(result.source)}`,
       proofLine(result.proved, result),
       `this store starts only beside a Cosmos multistore at exactly height ${height}`,
     ];
+  }
+
+  /** Verifies what was restored, by the same hashes and in the same places. */
+  #verifyCommand(source: string): string {
+    const { module: modules = [], expect, 'app-hash': appHash, ...flags } = this.flags;
+    const home = locateHome(flags);
+    const words = [
+      ...['swingsnap', 'verify', source],
+      ...(home === undefined ? ['--state-dir', locateStateDir(flags)] : ['--home', home]),
+      ...modules.flatMap(({ name, kind, dir }) => ['--module', `${name}=${kind}:${dir}`]),
+      ...(expect === undefined ? [] : ['--expect', expect]),
+      ...(appHash === undefined ? [] : ['--app-hash', appHash]),
+      ...(flags['mem-store'] ?? []).flatMap((name) => ['--mem-store', name]),
+    ];
+    return words.map(shellQuote).join(' ');
   }
 }
 

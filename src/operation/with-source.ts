@@ -6,6 +6,7 @@ import { loadZstdCodec } from '../io/zstd/load-codec.ts';
 import { findSource, type FoundSource } from '../source/find.ts';
 import { openSource } from '../source/open.ts';
 import type { Source } from '../source/source.ts';
+import { aboutSource } from './about-source.ts';
 import type { SourceOptions } from './options.ts';
 
 export interface SourceNeeds {
@@ -26,7 +27,7 @@ export async function withSource<Result>(
   return withWorkerPool(options.concurrency, async (pool) => {
     const source = await openSourceAt(options, { ...needs, pool });
     try {
-      return await work(source, pool);
+      return await aboutSource(source, async () => work(source, pool));
     } finally {
       await source.close();
     }

@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { NotFoundError } from '../errors.ts';
+import { cutAround } from '../io/first-difference.ts';
 import type { ZstdCodec } from '../io/zstd/codec.ts';
 import { readZstdFrames } from '../io/zstd/read-frames.ts';
 import type { StoredSnapshot } from '../storage/contract.ts';
@@ -170,11 +171,8 @@ function decodeEntry(line: string, path: string): SnapshotEntry {
   const entry = parseEntry(line, path);
   // Only one text is valid for an entry, so that a reader that matches patterns, such as a shell script, agrees with us.
   if (JSON.stringify(entry) !== line) {
-    damaged('a line of the list of entries is not in canonical form', {
-      path,
-      expected: JSON.stringify(entry).slice(0, 200),
-      found: line.slice(0, 200),
-    });
+    const [expected, found] = cutAround(JSON.stringify(entry), line, 200);
+    damaged('a line of the list of entries is not in canonical form', { path, expected, found });
   }
   return entry;
 }

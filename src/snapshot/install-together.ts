@@ -49,6 +49,7 @@ export async function installTogether<Ready extends readonly ReadyState[]>(
       path: location,
       expected: other,
       found: contentHash,
+      hint: 'it holds something else than expected: check the hash, or name the source that has it',
     });
   }
   signal?.throwIfAborted();

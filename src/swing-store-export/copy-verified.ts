@@ -5,6 +5,7 @@ import { defaultScratchDir } from '../io/files/scratch.ts';
 import { mapAhead } from '../io/flow/ahead.ts';
 import { Breath } from '../io/flow/breath.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
+import { listed } from '../io/listed.ts';
 import { noProgress, type Progress } from '../io/progress.ts';
 import { aheadOf, inlinePool, type WorkerPool } from '../io/threads/pool.ts';
 import { artifactIdentity, type ExpectedContent } from './artifact/expected-content.ts';
@@ -328,7 +329,7 @@ function refuseMissing(index: RecordIndex, mode: ArtifactMode, location: string)
   if (missing.length === 0) return;
   throw new VerificationError('INCOMPLETE', `artifacts are missing for mode ${mode}`, {
     path: location,
-    expected: missing.join(', '),
+    expected: listed(missing),
     found: 'none of these',
     hint:
       mode === 'operational' || mode === 'debug'

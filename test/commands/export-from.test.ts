@@ -106,6 +106,10 @@ describe('export --from', () => {
     await mkdir(E);
     expect(await swingsnap('export', '--from', damaged, '--export-dir', E)).toMatchObject({
       exitCode: 3,
+      error: {
+        path: `${damaged}: ${names.at(-1) ?? ''}`,
+        hint: 'do not use it: get another copy of this export, or make it again',
+      },
     });
     expect(await readdir(E)).toEqual([]);
     const more = ['--from', join(base, 'operational'), '--artifact-mode', 'archival'];

@@ -203,6 +203,8 @@ describe('restore', () => {
     const node = await freshNode();
     const args = ['restore', snapshots(), '--home', node.home, '--leave-module', 'ibc'];
     const { stdout } = await runCli(args);
+    const next = `next: swingsnap verify ${join(snapshots(), '1000')} --home ${node.home}\n`;
+    expect(stdout).toContain(next);
     expect(stdout).toContain(`  module wasm (wasm)  restored: ${join(node.home, ...WASM)}`);
     expect(stdout).toContain('  module ibc (files)  verified');
   });
@@ -375,7 +377,17 @@ describe('verify', () => {
     await chmod(join(copy, 'clients', 'run'), 0o644);
     await writeFile(join(copy, 'more'), '');
     const files = await told('verify', snapshots(), ...toTree(copy));
-    expect(files).toMatchObject({ exitCode: 3, error: { code: 'STATE_DIFFERS', path: copy } });
+    const again = `--module ibc=files:${copy} --replace`;
+    expect(files).toMatchObject({
+      exitCode: 3,
+      error: {
+        code: 'STATE_DIFFERS',
+        path: copy,
+        hint: expect.stringMatching(
+          `this directory differs: .*swingsnap restore .*${again}$`,
+        ) as string,
+      },
+    });
     expect(files.error?.['found']).toMatch(/clients\/run differs.*more is there only/u);
     const wasm = join(dir, 'wasm');
     await mkdir(wasm);

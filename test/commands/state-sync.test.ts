@@ -1,13 +1,19 @@
 /** The commands on Cosmos state-sync snapshots. */
-import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { deflateSync, inflateSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ExportFiles } from '../end-to-end/export-files.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { closeReference, referenceExport } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
-import { storeItem, streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
+import {
+  storeItem,
+  streamOf,
+  writeArchive,
+  writeChunks,
+} from '../fixtures/state-sync/make-snapshot.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/state-sync/', import.meta.url));
 const ARCHIVE = join(fixtures, 'format3', '1000-3.tar.gz');
@@ -248,5 +254,32 @@ describe('a state-sync snapshot', () => {
         dir,
       ),
     ).toMatchObject({ exitCode: 2 });
+  });
+});
+
+describe('a fault of an artifact', () => {
+  it('names the archive, and where right artifacts come from', async () => {
+    const dir = await tempDir();
+    const packed = await readFile(join(fixtures, 'format3', 'data', 'snapshots', '1000', '3', '0'));
+    const stream = inflateSync(packed);
+    const at = stream.lastIndexOf('snapshot.v1.8') + 200;
+    stream[at]! ^= 1;
+    const path = await writeArchive(dir, 1000, 3, [deflateSync(stream)]);
+    const source = { code: 'ARTIFACT_MISMATCH', path: `${path}: snapshot.v1.8` };
+    for (const command of [
+      ['verify', path],
+      ['retrieve', '--from', path, '--snapshot-dir', join(dir, 'D')],
+      ['restore', path, '--state-dir', join(dir, 'S')],
+    ]) {
+      expect(await swingsnap(...command)).toMatchObject({
+        exitCode: 3,
+        error: {
+          ...source,
+          hint: expect.stringContaining(
+            `an export of height 1000: swingsnap retrieve --format state-sync --stores-from ${path} `,
+          ) as unknown,
+        },
+      });
+    }
   });
 });

@@ -140,6 +140,20 @@ describe.concurrent('verify with a store', () => {
     expect(exitCode).toBe(3);
     expect(error?.found).toMatch(/^3\d\d differences: /u);
     expect(error?.found?.split('; ')).toHaveLength(10);
+    expect(error?.found).toMatch(/ and 2\d\d more$/u);
+    expect(error?.hint).toMatch(
+      /the store differs: stop the node, and restore it with: swingsnap restore /u,
+    );
+  });
+
+  it('shows where two long values differ', async () => {
+    const change = (end: string) =>
+      `UPDATE kvStore SET value = '${'long '.repeat(50)}${end}' WHERE key = 'vat.names'`;
+    const E = join(await fileDir(), 'E');
+    await told('export', '--state-dir', await changedStore(change('one')), '--export-dir', E);
+    const S = await changedStore(change('other'));
+    const { error } = await told('verify', E, '--state-dir', S);
+    expect(error?.found).toMatch(/kv\.vat\.names differs: expected ….*one", found ….*other"/u);
   });
 
   it('ignores data that no export contains, and pruned history', async () => {
@@ -160,7 +174,9 @@ describe.concurrent('verify with a store', () => {
         code: 'STORE_HEIGHT',
         expected: 1000,
         found: 1001,
-        hint: expect.any(String) as string,
+        hint: expect.stringMatching(
+          /^a running node commits more blocks: .* height 1001; or .*: swingsnap restore \S+1000 --state-dir \S+ --replace$/u,
+        ) as string,
       },
     });
   });

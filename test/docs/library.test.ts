@@ -84,6 +84,6 @@ it('packs a custom module with a store, and unpacks both elsewhere', async () =>
   const { json, exitCode } = await runCli(['verify', at('D'), '--json']);
   expect({ json, exitCode }).toMatchObject({
     exitCode: 3,
-    json: { error: { code: 'UNKNOWN_MODULE', path: 'motd', found: 'note' } },
+    json: { error: { code: 'UNKNOWN_MODULE', path: `${at('D')}/1000: motd`, found: 'note' } },
   });
 });

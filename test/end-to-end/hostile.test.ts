@@ -111,14 +111,14 @@ describe('a store that no export can carry', () => {
       expect(ours).toEqual(await listTree(reference));
 
       await expect(referenceImport(exportDir, path.join(parent, 'R'))).rejects.toThrow();
-      const named = { exitCode: 3, path: artifact };
+      const named = (at: string) => ({ exitCode: 3, path: `${at}: ${artifact}` });
       const snapshotDir = path.join(parent, 'D');
       const stateCopy = path.join(parent, 'S');
-      await expect(restore(exportDir, stateCopy)).rejects.toMatchObject(named);
-      await expect(retrieve(snapshotDir, { exportDir })).rejects.toMatchObject(named);
+      await expect(restore(exportDir, stateCopy)).rejects.toMatchObject(named(exportDir));
+      await expect(retrieve(snapshotDir, { exportDir })).rejects.toMatchObject(named(exportDir));
       await expect(
         retrieve(snapshotDir, { stateDir, artifactMode: 'operational' }),
-      ).rejects.toMatchObject(named);
+      ).rejects.toMatchObject(named(stateDir));
       expect(await listTree(stateCopy)).toEqual({});
       expect(await listTree(snapshotDir)).toEqual({});
     },

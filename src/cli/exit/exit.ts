@@ -6,7 +6,7 @@ import { EXIT_CODES, SwingSnapError, type ExitCode } from '../../errors.ts';
 import { withShownPaths } from '../../io/files/descriptor-names.ts';
 import { systemCode, systemTrouble } from '../../io/files/system-error.ts';
 import type { ErrorReport } from '../../operation/lock/record.ts';
-import { cutFact, formatLine } from '../text/printable.ts';
+import { cutFact, cutFacts, formatLine } from '../text/printable.ts';
 
 /** The hint for an error without its own, by exit code. `help` is the command that shows the help. */
 function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
@@ -36,7 +36,7 @@ export function reportError(error: unknown, command: string): ErrorReport {
     const { code, exitCode } = error;
     const message = shown(withoutParser(error.message));
     const path = error.path === undefined ? undefined : shownFact(error.path);
-    const [expected, found] = [error.expected, error.found].map(shownFact);
+    const [expected, found] = shownPair(error.expected, error.found);
     const hint = error.hint ?? fallbackHint(exitCode, `${command} --help`);
     return { code, message, exitCode, path, expected, found, hint };
   }
@@ -68,6 +68,16 @@ function shownFact(fact: string): string;
 function shownFact(fact: string | number | undefined): string | number | undefined;
 function shownFact(fact: string | number | undefined): string | number | undefined {
   return typeof fact === 'string' ? cutFact(withShownPaths(fact)) : fact;
+}
+
+/** What was expected and what was found, cut so that both still differ. */
+function shownPair(
+  expected: string | number | undefined,
+  found: string | number | undefined,
+): readonly (string | number | undefined)[] {
+  if (typeof expected !== 'string' || typeof found !== 'string')
+    return [expected, found].map(shownFact);
+  return cutFacts(withShownPaths(expected), withShownPaths(found));
 }
 
 /** The lines for stderr: the message, the facts that are set, the hint. */

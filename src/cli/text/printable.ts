@@ -3,6 +3,8 @@
  * control the operator's terminal or forge a line.
  */
 
+import { cutAround } from '../../io/first-difference.ts';
+
 /**
  * Characters without a glyph: control characters, characters that reorder or hide text (bidi marks, zero width), half
  * surrogate pairs, private and unassigned characters; and the line breaks that are not control characters.
@@ -26,6 +28,11 @@ export function formatLine(text: string): string {
 export function formatJson(value: unknown): string {
   // JSON has such characters only inside strings.
   return JSON.stringify(value).replace(UNPRINTABLE, escapeUnits);
+}
+
+/** Cuts two facts as {@link cutFact}, around their first difference. */
+export function cutFacts(expected: string, found: string): readonly [string, string] {
+  return cutAround(expected, found, MAX_FACT_UNITS);
 }
 
 /** Cuts a fact of an error to {@link MAX_FACT_UNITS}. Untrusted keys and fields may be megabytes long. */

@@ -6,7 +6,7 @@ import { basename, dirname } from 'node:path';
 import { StorageError } from '../../errors.ts';
 import { inDirectory } from './held-directory.ts';
 import { TEMPORARY_PREFIX } from './scratch.ts';
-import { systemCode } from './system-error.ts';
+import { naming, systemCode } from './system-error.ts';
 
 /** A temporary name, for something that is not finished yet. */
 export function temporaryName(of: string): string {
@@ -45,7 +45,7 @@ export async function writeDurably(
     if (typeof content === 'function') {
       await content(file);
     } else {
-      await file.writeFile(content);
+      await naming(path, async () => file.writeFile(content));
       const expected = Buffer.byteLength(content);
       const { size } = await file.stat();
       if (size !== expected) {
@@ -56,7 +56,7 @@ export async function writeDurably(
         });
       }
     }
-    await file.sync();
+    await naming(path, async () => file.sync());
   } finally {
     await file.close();
   }
@@ -100,9 +100,11 @@ export async function syncDirectory(dir: string): Promise<void> {
 
 /** Writes all of `bytes` after what was written through `file` before. */
 export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  let offset = 0;
-  while (offset < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, offset);
-    offset += bytesWritten;
-  }
+  await naming(file.fd, async () => {
+    let offset = 0;
+    while (offset < bytes.length) {
+      const { bytesWritten } = await file.write(bytes, offset);
+      offset += bytesWritten;
+    }
+  });
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StorageError, SwingSnapError } from '../../errors.ts';
 import { makeDatabase, secretDatabaseName, type Database } from '../sqlite.ts';
+import { statIfThere } from './stat-if-there.ts';
 import { inPassingDirectory, WorkDirectory } from './work-directory.ts';
 
 /** Prefix of all temporary names. */
@@ -24,9 +25,16 @@ export function isMemoryFileSystem(dir: string): boolean {
 
 /**
  * The default directory for scratch files: the system's temporary directory, or `/var/tmp` if that is in memory.
+ * @throws {StorageError} `SCRATCH` if that does not exist
  */
 export function defaultScratchDir(): string {
   const system = tmpdir();
+  if (statIfThere(system)?.isDirectory() !== true) {
+    throw new StorageError('SCRATCH', 'the directory for temporary files does not exist', {
+      path: system,
+      hint: 'set TMPDIR to a directory on a disk, or name one with --scratch-dir',
+    });
+  }
   return isMemoryFileSystem(system) ? '/var/tmp' : system;
 }
 

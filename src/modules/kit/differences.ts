@@ -42,7 +42,7 @@ export function differences(path: string, code = 'STATE_DIFFERS'): Differences {
       throw new VerificationError(code, message, {
         path,
         expected: 'no differences',
-        found: `${count} differences: ${named.join('; ')}`,
+        found: `${count} differences: ${named.join('; ')}${count > named.length ? ` and ${count - named.length} more` : ''}`,
       });
     },
   };

@@ -10,6 +10,8 @@ import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.
 import { TEMPORARY_PREFIX } from '../../io/files/scratch.ts';
 import { nearestExisting } from '../../io/files/stat-if-there.ts';
 import { systemCode } from '../../io/files/system-error.ts';
+import { listed } from '../../io/listed.ts';
+import { shellQuote } from '../../io/shell-quote.ts';
 import { lockOperation, type OperationLock } from '../lock/lock.ts';
 import { readRecord, type OperationRecord } from '../lock/record.ts';
 import { withLock } from '../lock/with-lock.ts';
@@ -160,11 +162,11 @@ function occupied(
     path,
     found:
       record === undefined
-        ? names.slice(0, 3).join(', ')
+        ? listed(names)
         : `an export of height ${record.height}, ${record.state}`,
     hint:
       record === undefined
         ? 'name an empty or a new directory with --export-dir'
-        : `use it with: swingsnap retrieve --export-dir ${path} --snapshot-dir <dir>, or remove it with: swingsnap discard --export-dir ${path}`,
+        : `use it with: swingsnap retrieve --export-dir ${shellQuote(path)} --snapshot-dir DIR; or remove it with: swingsnap discard --export-dir ${shellQuote(path)}`,
   });
 }

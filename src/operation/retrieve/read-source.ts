@@ -11,6 +11,7 @@ import type { Trust } from '../../source/open.ts';
 import type { Source } from '../../source/source.ts';
 import { swingStoreSource } from '../../source/swing-store.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
+import { aboutSource } from '../about-source.ts';
 import { awaitExport } from '../export/await-export.ts';
 import { lockedPathsOf } from '../lock/lock.ts';
 import { withLock } from '../lock/with-lock.ts';
@@ -81,10 +82,19 @@ export async function withRetrieveSource<Result>(
   context: ReadContext,
   work: Work<Result>,
 ): Promise<Result> {
-  if ('from' in source) return withOther(source, context, work);
-  return 'stateDir' in source
-    ? withStore(source, context, work)
-    : withExportDirectory(source, context, work);
+  if ('from' in source) return withOther(source, context, located(work));
+  if ('stateDir' in source) return withStore(source, context, located(work));
+  return withExportDirectory(source, context, located(work, resolve(source.exportDir)));
+}
+
+/** @param path of the source as the operator knows it, if it is opened by another */
+function located<Result>(work: Work<Result>, path?: string): Work<Result> {
+  return async (held) => {
+    const { source } = held;
+    const { form, height } = source;
+    const named = { form, height, path: path ?? source.path };
+    return aboutSource(named, async () => work(held));
+  };
 }
 
 async function withOther<Result>(

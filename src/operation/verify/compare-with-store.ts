@@ -5,6 +5,7 @@ import { exportOfPinned, type LiveSwingStore } from '../../formats/swing-store/r
 import { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
 import { DigestTap } from '../../io/bytes/digest.ts';
 import { openScratchDatabase } from '../../io/files/scratch.ts';
+import { cutAround } from '../../io/first-difference.ts';
 import { Breath } from '../../io/flow/breath.ts';
 import { noProgress, type Progress } from '../../io/progress.ts';
 import type { Database } from '../../io/sqlite.ts';
@@ -20,6 +21,9 @@ import type {
   SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
 import { watchPin } from '../store-view/bounds.ts';
+
+/** Characters of a value that are shown. */
+const MOST_OF_VALUE = 80;
 
 /** How a store compares with an export that it holds. */
 export interface StoreComparison {
@@ -195,9 +199,9 @@ class Comparison {
         const other = find.get(key);
         if (other === undefined) this.#differences.differs(`${key} is in the store only`);
         else if (other !== value) {
-          this.#differences.differs(
-            `${key} differs: expected ${shorten(other)}, found ${shorten(value)}`,
-          );
+          const texts = [other, value].map((text) => JSON.stringify(text)) as [string, string];
+          const [wanted, there] = cutAround(...texts, MOST_OF_VALUE);
+          this.#differences.differs(`${key} differs: expected ${wanted}, found ${there}`);
         }
         drop.run(key);
       }
@@ -227,9 +231,4 @@ async function digestOf(data: AsyncIterable<Uint8Array>, progress: Progress): Pr
     throw error;
   }
   return tap.finish().sha256;
-}
-
-function shorten(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

@@ -4,6 +4,7 @@ import { VerificationError } from '../../errors.ts';
 import type { ByteCodes } from '../../formats/state-sync/open.ts';
 import type { AppHashProof } from '../../formats/state-sync/proof/app-hash.ts';
 import { noProgress } from '../../io/progress.ts';
+import { shellQuote } from '../../io/shell-quote.ts';
 import { loadZstdCodec } from '../../io/zstd/load-codec.ts';
 import {
   notInstalled,
@@ -12,7 +13,7 @@ import {
 } from '../../modules/swingset/destinations.ts';
 import type { InstalledState } from '../../snapshot/module-contract.ts';
 import { receive, type ModuleResult } from '../../source/receive.ts';
-import type { HashedChunks, SourceForm } from '../../source/source.ts';
+import type { HashedChunks, Source, SourceForm } from '../../source/source.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
 import { KnownSnapshots } from '../known-snapshots.ts';
@@ -61,14 +62,13 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
     const held = await source.others(progress);
     const others = modulesToWrite(held, places, { purpose, note: progress.note });
     const wholly = artifactMode === undefined;
-    const received = await receive(source, destinationOf(options, scratchDir), others, {
-      scratchDir,
-      pool,
-      progress,
-      signal,
-      expect,
-      wholly,
-    });
+    const receiving = { scratchDir, pool, progress, signal, expect, wholly };
+    const destination = destinationOf(options, scratchDir);
+    const received = await receive(source, destination, others, receiving).catch(
+      (error: unknown) => {
+        throw withRemedy(error, source, options);
+      },
+    );
     const { summary, store, modules, provedManifest } = received;
     if (provedManifest !== undefined) KnownSnapshots.open().add(provedManifest);
     return {
@@ -82,6 +82,33 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
       modules,
     };
   });
+}
+
+/** A store or a directory that differs from its source is not a fault of the source: it can be restored. */
+function withRemedy(
+  error: unknown,
+  { path: source }: Pick<Source, 'path'>,
+  { stateDir, modules = [], expect, appHash, memStores = [] }: VerifyOptions,
+): unknown {
+  if (!(error instanceof VerificationError)) return error;
+  const { code, message, path, expected, found } = error;
+  const words = [
+    ...['swingsnap', 'restore', source, '--state-dir', stateDir ?? 'DIR'],
+    ...modules.flatMap(({ name, kind, dir }) => ['--module', `${name}=${kind}:${dir}`]),
+    ...(expect === undefined ? [] : ['--expect', expect]),
+    ...(appHash === undefined ? [] : ['--app-hash', appHash]),
+    ...memStores.flatMap((name) => ['--mem-store', name]),
+    '--replace',
+  ];
+  const restore = words.map(shellQuote).join(' ');
+  const hints: Readonly<Record<string, string>> = {
+    STORE_HEIGHT: `a running node commits more blocks: compare it with a source of height ${String(found)}; or stop the node, and bring it to height ${String(expected)} with: ${restore}`,
+    STORE_DIFFERS: `the source is right, the store differs: stop the node, and restore it with: ${restore}`,
+    STATE_DIFFERS: `the source is right, this directory differs: stop the node, and restore it with: ${restore}`,
+  };
+  const hint = hints[code];
+  if (hint === undefined) return error;
+  return new VerificationError(code, message, { path, expected, found, hint, cause: error });
 }
 
 /** Keeps nothing, and compares with the store in `stateDir` if that is given. */
@@ -139,6 +166,7 @@ export async function quicklyVerify(options: QuicklyVerifyOptions): Promise<Quic
           path: source.path,
           expected: expect,
           found: contentHash,
+          hint: 'it holds something else than expected: check the hash, or name the source that has it',
         },
       );
     }

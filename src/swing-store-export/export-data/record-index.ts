@@ -253,7 +253,7 @@ export class RecordIndex {
   }
 
   /**
-   * What an export of `mode` lacks, by the reference importer's rules: names of artifacts or vats, at most ten.
+   * What an export of `mode` lacks, by the reference importer's rules: names of artifacts or vats.
    * `debug` requires the same as `operational`, `none` requires nothing.
    */
   missing(mode: ArtifactMode): string[] {
@@ -262,7 +262,7 @@ export class RecordIndex {
       ...this.#missingBundles(),
       ...this.#missingSpans(mode === 'debug' ? 'operational' : mode),
       ...this.#missingSnapshots(),
-    ].slice(0, 10);
+    ];
   }
 
   #missingBundles(): string[] {

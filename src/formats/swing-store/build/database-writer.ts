@@ -2,6 +2,7 @@
  * Fills a new database, in its own thread if the pool has at least two threads. It inserts rows while other threads
  * decompress, check and hash the next rows.
  */
+import { naming as withFileName } from '../../../io/files/system-error.ts';
 import { InOrder, type QueueLimits } from '../../../io/flow/in-order.ts';
 import { AskedThread } from '../../../io/threads/asked-thread.ts';
 import { inlinePool, queueFor, type WorkerPool } from '../../../io/threads/pool.ts';
@@ -41,13 +42,14 @@ export class DatabaseWriter {
   static async start(path: string, pool: WorkerPool): Promise<DatabaseWriter> {
     // A single worker is more useful for compression.
     if (pool.concurrency < 2) {
-      return new DatabaseWriter(inThisThread(new NewDatabase(path)), queueFor(inlinePool));
+      const executor = naming(inThisThread(new NewDatabase(path)), path);
+      return new DatabaseWriter(executor, queueFor(inlinePool));
     }
     const module = new URL('database-thread.js', import.meta.url);
     const what = 'the thread that fills the new SwingStore';
     const thread = new AskedThread<DatabaseOrder, unknown>(module, path, what);
     await thread.ready;
-    return new DatabaseWriter(thread, queueFor(pool));
+    return new DatabaseWriter(naming(thread, path), queueFor(pool));
   }
 
   /**
@@ -73,6 +75,14 @@ export class DatabaseWriter {
     await this.#filling.settled();
     await this.#executor.end();
   }
+}
+
+/** SQLite does not say in an error which database it is about. */
+function naming(executor: Executor, path: string): Executor {
+  return {
+    ask: async (order, gives) => withFileName(path, async () => executor.ask(order, gives)),
+    end: async () => executor.end(),
+  };
 }
 
 function inThisThread(database: NewDatabase): Executor {

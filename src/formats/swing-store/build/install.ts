@@ -16,6 +16,7 @@ import { withShownPaths } from '../../../io/files/descriptor-names.ts';
 import { HeldDirectory, isSame } from '../../../io/files/held-directory.ts';
 import { makeOneDirectory } from '../../../io/files/made-directory.ts';
 import { lacksHardLinks, linkOrMove, syncDirectory } from '../../../io/files/publish-file.ts';
+import { listed } from '../../../io/listed.ts';
 import { DATABASE_FILE, databasePath } from '../layout.ts';
 import { refuseOpenDatabase } from '../open-handles.ts';
 
@@ -50,7 +51,7 @@ export async function refuseExistingStore(stateDir: string): Promise<void> {
     'the directory already holds a SwingStore, or part of one',
     {
       path: withShownPaths(stateDir),
-      found: files.join(', '),
+      found: listed(files),
       hint: 'stop the node and use --replace, which moves these files aside',
     },
   );
