@@ -10,6 +10,7 @@ if (process.execArgv.includes(loader)) {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const pjson = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   pjson.oclif.commands.target = './src/commands';
+  pjson.oclif.helpClass.target = './src/cli/help.ts';
   await main(process.argv.slice(2), { root, pjson, ignoreManifest: true });
 } else {
   // Only as a flag of the process does the loader reach its children too.

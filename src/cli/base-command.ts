@@ -107,7 +107,8 @@ export abstract class BaseCommand<
 
   get #telling(): Telling & { readonly notes: readonly string[] } {
     const command = `swingsnap ${this.id ?? ''}`.trim();
-    return { command, json: this.#asked('--json'), notes: this.progress.notes };
+    const names = Object.keys({ ...baseFlags, ...this.ctor.flags }).map((name) => `--${name}`);
+    return { command, names, json: this.#asked('--json'), notes: this.progress.notes };
   }
 
   /** Reads the raw words, because a parse failure must also be reported in the requested form. */

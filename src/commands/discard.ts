@@ -1,6 +1,6 @@
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
-import { silentDirectory, stateDirFlags } from '../cli/flags/flags.ts';
+import { silentDirectory, SOURCE, stateDirFlags } from '../cli/flags/flags.ts';
 import { namedSource } from '../cli/flags/locations.ts';
 import { UsageError } from '../errors.ts';
 import { discard, discardExportOf, type Discarded } from '../operation/discard.ts';
@@ -17,7 +17,11 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
     'Ends an export in progress and waits until its process has exited, which is killed if it does not stop. Removes only the files that the export lists, then the directory if it is empty. ' +
       'With --state-dir or --home it ends the export that is in progress on that store, wherever its directory is. ' +
       'Succeeds if it is run again or if there is nothing to remove.',
+    ['notFound'],
   );
+
+  static override usage =
+    '<%= command.id %> --export-dir DIR | --home DIR | --state-dir DIR [FLAGS]';
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export',
@@ -26,6 +30,8 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
 
   static override flags = {
     'export-dir': silentDirectory({
+      char: 'e',
+      helpGroup: SOURCE,
       summary: 'Export directory. [env: SWINGSNAP_EXPORT_DIR]',
       exclusive: ['state-dir', 'home'],
       helpValue: 'DIR',

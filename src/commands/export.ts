@@ -4,6 +4,8 @@ import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
   artifactModeFlag,
+  DESTINATION,
+  TIMING,
   checkFlag,
   concurrencyFlag,
   exportDirFlag,
@@ -69,6 +71,9 @@ export default class Export extends BaseCommand<typeof Export, Result> {
       'Every artifact is checked against the export data, and --app-hash checks the export data.',
   );
 
+  static override usage =
+    '<%= command.id %> --export-dir DIR [--home DIR | --state-dir DIR | --from SOURCE] [FLAGS]';
+
   static override examples = [
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export',
     '<%= config.bin %> <%= command.id %> --home ~/.agoric --export-dir /backup/export --artifact-mode archival',
@@ -89,11 +94,13 @@ export default class Export extends BaseCommand<typeof Export, Result> {
         'Which artifacts the export contains. [default: operational; with --from, those of the source]',
     }),
     'export-data-mode': Flags.option({
+      helpGroup: DESTINATION,
       summary: 'Write the export data, or only the artifacts.',
       options: ['all', 'skip'] as const,
       default: 'all',
     })(),
     detach: Flags.boolean({
+      helpGroup: TIMING,
       summary:
         'Return once the view of the store is pinned; the export continues in the background.',
       default: false,

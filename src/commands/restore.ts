@@ -3,6 +3,8 @@ import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
   checkFlag,
+  DESTINATION,
+  PROOF,
   concurrencyFlag,
   gzipLevelFlag,
   heightFlag,
@@ -53,7 +55,10 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       'from a file-system snapshot of that height, and never roll back priv_validator_state.json. ' +
       'With --home (or AGORIC_HOME), the store goes to data/agoric of a home that exists; without it, name the directory for it with --state-dir. ' +
       'The store is built in a work directory, every byte is verified as it is written, and the store appears only when it is complete.',
+    ['timeout'],
   );
+
+  static override usage = '<%= command.id %> SOURCE [--home DIR | --state-dir DIR] [FLAGS]';
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> /backup/snapshots --home ~/.agoric',
@@ -74,10 +79,14 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     expect: expectFlag,
     ...trustFlags,
     replace: Flags.boolean({
+      helpGroup: DESTINATION,
       summary: 'Move an existing store aside, and print the command that brings it back.',
     }),
     'require-proof': requireProofFlag,
-    paranoid: Flags.boolean({ summary: 'Read the new store again before installing it.' }),
+    paranoid: Flags.boolean({
+      helpGroup: PROOF,
+      summary: 'Read the new store again before installing it.',
+    }),
     'scratch-dir': scratchDirFlag,
     'gzip-level': gzipLevelFlag,
     concurrency: concurrencyFlag,

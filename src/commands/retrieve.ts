@@ -3,6 +3,10 @@ import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
   byteSize,
+  DESTINATION,
+  SOURCE,
+  TIMING,
+  TUNING,
   artifactModeFlag,
   checkFlag,
   concurrencyFlag,
@@ -96,6 +100,9 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       '<snapshot-dir>/<height>-<format>.tar.gz instead: the unchanged stores of --stores-from, followed by these artifacts.',
   );
 
+  static override usage =
+    '<%= command.id %> --snapshot-dir DIR (--home DIR | --state-dir DIR | --export-dir DIR | --from SOURCE) [FLAGS]';
+
   static override examples = [
     '<%= config.bin %> <%= command.id %> --home ~/.agoric --snapshot-dir /backup/snapshots --create',
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export --snapshot-dir /backup/snapshots',
@@ -106,6 +113,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
   static override flags = {
     'snapshot-dir': snapshotDirFlag,
     create: Flags.boolean({
+      helpGroup: DESTINATION,
       summary:
         'Begin with a new snapshot dir; the directory above it must exist. Without it, the snapshot dir must be one already.',
     }),
@@ -122,31 +130,41 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       exclusive: ['export-dir'],
     }),
     'keep-export': Flags.boolean({
+      helpGroup: SOURCE,
       summary: 'Keep the export directory.',
       exclusive: ['delete-export'],
     }),
     'delete-export': Flags.boolean({
+      helpGroup: SOURCE,
       summary: 'Remove the export directory even if swingsnap did not make it.',
       exclusive: ['keep-export'],
     }),
     'no-wait': Flags.boolean({
+      helpGroup: TIMING,
       summary: 'Fail (exit 4) instead of waiting for an export that is still in progress.',
     }),
     ...storeViewFlags,
     'keep-last': wholeNumber({
+      helpGroup: DESTINATION,
       summary: 'Keep only the N highest snapshots, once this one is durable.',
       helpValue: 'N',
       min: 1,
     }),
-    replace: Flags.boolean({ summary: 'Replace another snapshot of the same height.' }),
+    replace: Flags.boolean({
+      helpGroup: DESTINATION,
+      summary: 'Replace another snapshot of the same height.',
+    }),
     'chunk-size': byteSize({
+      helpGroup: TUNING,
       summary: 'Maximum raw size of a chunk, 4MiB to 64MiB. [default: 16MiB]',
     }),
-    level: wholeNumber({ summary: 'zstd level. [default: 3]', helpValue: 'N' }),
+    level: wholeNumber({ helpGroup: TUNING, summary: 'zstd level. [default: 3]', helpValue: 'N' }),
     'no-reuse': Flags.boolean({
+      helpGroup: TUNING,
       summary: 'Pack everything again, even what the snapshot of an earlier height already holds.',
     }),
     'no-recheck': Flags.boolean({
+      helpGroup: TUNING,
       summary:
         'Reuse chunks of an earlier height without hashing them again, unless an export directory is removed afterwards.',
       exclusive: ['no-reuse'],

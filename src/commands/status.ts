@@ -14,7 +14,11 @@ export default class Status extends BaseCommand<typeof Status, OperationStatus> 
   static override description = withExitCodes(
     'Looks at an export directory (--export-dir) or at a store (--state-dir, --home; by default the store of ~/.agoric). ' +
       'The kernel tells whether an operation is alive, so the record of a dead operation is never shown as running.',
+    ['verification', 'busy', 'timeout'],
   );
+
+  static override usage =
+    '<%= command.id %> [--export-dir DIR | --home DIR | --state-dir DIR] [FLAGS]';
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export',

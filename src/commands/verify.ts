@@ -4,6 +4,7 @@ import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
   artifactModeFlag,
   checkFlag,
+  TUNING,
   concurrencyFlag,
   heightFlag,
   requireProofFlag,
@@ -56,7 +57,10 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
   static override description = withExitCodes(
     'Checks everything: chunks, entries, records, artifacts, completeness and hashes. With --state-dir or --home it ' +
       'also compares the store there and names the first ten differences. It changes nothing.',
+    ['timeout'],
   );
+
+  static override usage = '<%= command.id %> SOURCE [--home DIR | --state-dir DIR] [FLAGS]';
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> /backup/snapshots',
@@ -79,6 +83,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     ...trustFlags,
     'require-proof': requireProofFlag,
     quick: Flags.boolean({
+      helpGroup: TUNING,
       summary: 'Only check that all chunks are present and have the right hash; proves nothing.',
       exclusive: ['state-dir', 'home', 'artifact-mode', 'require-proof'],
     }),

@@ -13,18 +13,42 @@ const runPath = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
 describe.concurrent('help', () => {
   it.each(COMMANDS)(
-    'of %s lists the exit codes, the output flags and examples',
+    'of %s lists its exit codes, its flags in groups, and examples',
     async (command) => {
-      const { stdout, stderr, exitCode } = await runCli([command, '--help']);
+      const { stdout, stderr, exitCode } = await runCli([command, '-h']);
       expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
-      for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]) {
+      for (const code of [0, 1, 2, 6, 130, 143]) {
         expect(stdout).toMatch(new RegExp(`^ +${code} +\\S`, 'mu'));
       }
       expect(stdout).toContain('--json');
       expect(stdout).toContain('-q, --quiet');
       expect(stdout).toMatch(new RegExp(`EXAMPLES\\n +\\$ swingsnap ${command} `, 'u'));
+      // Every flag is in a group, and the usage line has no remains of them.
+      expect(stdout).not.toMatch(/^FLAGS$/mu);
+      expect(stdout).not.toMatch(/\| *[|\]]/u);
+      expect(stdout.match(/^[A-Z]+ FLAGS$/gmu)?.at(-1)).toBe('OUTPUT FLAGS');
     },
   );
+
+  it('of verify leaves out the exit code that it never has', async () => {
+    expect((await runCli(['verify', '--help'])).stdout).not.toMatch(/^ +7 +\S/mu);
+  });
+
+  it('names commands in the order of use, then values and all exit codes', async () => {
+    const { stdout } = await runCli(['-h']);
+    const at = ['export', 'retrieve', 'status', 'discard', 'restore', 'verify', 'SIZE', 'TIME'].map(
+      (word) => stdout.search(new RegExp(`^ +${word} `, 'mu')),
+    );
+    expect(at).toEqual(at.toSorted((a, b) => a - b));
+    expect(at).not.toContain(-1);
+    for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]) {
+      expect(stdout).toMatch(new RegExp(`^ +${code} +\\S`, 'mu'));
+    }
+  });
+
+  it.each(['-v', 'version'])('prints the version for %s', async (word) => {
+    expect(await runCli([word])).toEqual(await runCli(['--version']));
+  });
 
   it('is printed by the program without arguments, and names every command', async () => {
     const { stdout, exitCode } = await runCli([]);
@@ -94,6 +118,23 @@ describe.concurrent('wrong usage', () => {
       expect(await readdir(cwd)).toEqual([]);
     },
   );
+});
+
+describe.concurrent('a mistyped word', () => {
+  it.each([
+    ['restor', 'restore'],
+    ['exprot --export-dir E', 'export'],
+    ['verify D --hieght 7', '--height'],
+    ['restore D --require-prof', '--require-proof'],
+  ])('is answered with the one that was meant: swingsnap %s', async (line, meant) => {
+    const { stderr, exitCode } = await runCli(line.split(' '));
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(`hint: did you mean ${meant}? otherwise see: swingsnap`);
+  });
+
+  it('is left alone if nothing is like it', async () => {
+    expect((await runCli(['frobnicate'])).stderr).toContain('hint: swingsnap --help\n');
+  });
 });
 
 describe.concurrent('a flag that may be repeated', () => {

@@ -14,7 +14,7 @@ describe('two texts', () => {
     expect(found).toBe(`…${'x'.repeat(40)}b${'x'.repeat(39)}…`);
     for (const at of [0, 39, 40, 41, 79, 80, 81]) {
       const lead = 'x'.repeat(at);
-      const [one, other] = cutAround(`${lead}a${same}`, `${lead}`, 80);
+      const [one, other] = cutAround(`${lead}a${same}`, lead, 80);
       expect(one).not.toBe(other);
     }
   });

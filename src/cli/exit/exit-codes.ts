@@ -1,8 +1,10 @@
-/** The table of exit codes that every command's help ends with. */
+/** What the exit codes mean. The root help has all of them, and each command's help those that it exits with. */
 
 import { EXIT_CODES } from '../../errors.ts';
 
-const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, string>> = {
+type Meaning = keyof typeof EXIT_CODES;
+
+const MEANINGS: Readonly<Record<Meaning, string>> = {
   done: 'done',
   failed: 'any other failure',
   usage: 'wrong usage',
@@ -15,11 +17,15 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, string>> = {
   terminated: 'stopped by SIGTERM',
 };
 
-/** A command's description, followed by the table of exit codes. */
-export function withExitCodes(description: string): string {
-  const rows = Object.entries(MEANINGS).map(([name, meaning]) => {
-    const code = EXIT_CODES[name as keyof typeof EXIT_CODES];
-    return `${code.toString().padEnd(5)}${meaning}`;
+/** @param without what a command never exits with */
+export function exitCodeRows(without: readonly Meaning[] = []): string[] {
+  return Object.entries(MEANINGS).flatMap(([name, meaning]) => {
+    if (without.includes(name as Meaning)) return [];
+    return [`${EXIT_CODES[name as Meaning].toString().padEnd(5)}${meaning}`];
   });
-  return [description, '', 'Exit codes:', ...rows].join('\n');
+}
+
+/** A command's description, followed by its exit codes. */
+export function withExitCodes(description: string, without: readonly Meaning[] = []): string {
+  return [description, '', 'Exit codes:', ...exitCodeRows(without)].join('\n');
 }

@@ -6,6 +6,7 @@ import { EXIT_CODES, SwingSnapError, type ExitCode } from '../../errors.ts';
 import { withShownPaths } from '../../io/files/descriptor-names.ts';
 import { systemCode, systemTrouble } from '../../io/files/system-error.ts';
 import type { ErrorReport } from '../../operation/lock/record.ts';
+import { nearest } from '../text/nearest.ts';
 import { cutFact, cutFacts, formatLine } from '../text/printable.ts';
 
 /** The hint for an error without its own, by exit code. `help` is the command that shows the help. */
@@ -30,8 +31,13 @@ function fallbackHint(exitCode: ExitCode, help: string): string | undefined {
 /**
  * Reports any thrown value.
  * @param command what the user typed, for the hint to its help: `swingsnap export`
+ * @param names commands or flags that the user may have meant
  */
-export function reportError(error: unknown, command: string): ErrorReport {
+export function reportError(
+  error: unknown,
+  command: string,
+  names: readonly string[] = [],
+): ErrorReport {
   if (error instanceof SwingSnapError) {
     const { code, exitCode } = error;
     const message = shown(withoutParser(error.message));
@@ -41,12 +47,12 @@ export function reportError(error: unknown, command: string): ErrorReport {
     return { code, message, exitCode, path, expected, found, hint };
   }
   if (error instanceof CLIError && error.oclif.exit === EXIT_CODES.usage) {
-    return {
-      code: 'USAGE',
-      message: parserMessage(error.message),
-      exitCode: EXIT_CODES.usage,
-      hint: `${command} --help`,
-    };
+    const message = parserMessage(error.message);
+    const [, word = ''] = /^(?:command|Nonexistent flag:) (\S+)/u.exec(message) ?? [];
+    const meant = nearest(word, names);
+    const help = `${command} --help`;
+    const hint = meant === undefined ? help : `did you mean ${meant}? otherwise see: ${help}`;
+    return { code: 'USAGE', message, exitCode: EXIT_CODES.usage, hint };
   }
   const message = shown(error instanceof Error ? error.message : String(error));
   const trouble = systemTrouble(error);

@@ -10,6 +10,8 @@ export interface Telling {
   /** What the user typed, for the hint to its help: `swingsnap export`. */
   readonly command: string;
   readonly json: boolean;
+  /** Commands or flags that the user may have meant. */
+  readonly names?: readonly string[];
   /** Earlier notes, for the JSON object. In text mode they are already printed. */
   readonly notes?: readonly string[];
   /** The thrown value, if the reported error replaces it. */
@@ -22,9 +24,9 @@ export interface Telling {
  */
 export async function tellError(
   error: unknown,
-  { command, json, notes = [], cause = error }: Telling,
+  { command, json, names, notes = [], cause = error }: Telling,
 ): Promise<void> {
-  const report = reportError(error, command);
+  const report = reportError(error, command, names);
   process.exitCode = report.exitCode;
   const stack = debugLines(cause, process.env);
   try {

@@ -14,16 +14,27 @@ import type { AwaitedHeight } from '../../operation/store-view/await-height.ts';
 import { ARTIFACT_MODES, RESTORE_MODES } from '../../swing-store-export/artifact-mode.ts';
 import { parsePath } from './path.ts';
 
+/** Groups of flags in the help, in this order. */
+export const FLAG_GROUPS = [
+  'SOURCE',
+  'DESTINATION',
+  'TIMING',
+  'PROOF',
+  'TUNING',
+  'OUTPUT',
+] as const;
+export const [SOURCE, DESTINATION, TIMING, PROOF, TUNING, OUTPUT] = FLAG_GROUPS;
+
 /** Every command has these. */
 export const baseFlags = {
   json: Flags.boolean({
     summary: 'Print one JSON object on stdout instead of text.',
-    helpGroup: 'OUTPUT',
+    helpGroup: OUTPUT,
   }),
   quiet: Flags.boolean({
     char: 'q',
     summary: 'Print nothing but errors.',
-    helpGroup: 'OUTPUT',
+    helpGroup: OUTPUT,
   }),
 };
 
@@ -79,10 +90,14 @@ export const silentDirectory = Flags.custom({ parse: parsePath });
 /** Where the SwingStore is: resolve with `locateStateDir`. */
 export const stateDirFlags = {
   'state-dir': directory({
+    char: 'S',
+    helpGroup: SOURCE,
     summary: 'Directory that holds swingstore.sqlite.',
     helpValue: 'DIR',
   }),
   home: directory({
+    char: 'H',
+    helpGroup: SOURCE,
     summary:
       'Home of the node; its state dir is data/agoric. [default: ~/.agoric, env: AGORIC_HOME]',
     exclusive: ['state-dir'],
@@ -93,10 +108,13 @@ export const stateDirFlags = {
 /** Where `restore` writes, which it never chooses itself: resolve with `chooseDestination`. */
 export const destinationFlags = {
   'state-dir': directory({
+    char: 'S',
+    helpGroup: DESTINATION,
     summary: 'Directory for swingstore.sqlite; the directory above it must exist.',
     helpValue: 'DIR',
   }),
   home: directory({
+    helpGroup: DESTINATION,
     summary: 'Home of the node, which must exist; its state dir is data/agoric. [env: AGORIC_HOME]',
     exclusive: ['state-dir'],
     helpValue: 'DIR',
@@ -105,6 +123,8 @@ export const destinationFlags = {
 
 /** For a command that requires an export directory. */
 export const exportDirFlag = directory({
+  char: 'e',
+  helpGroup: DESTINATION,
   summary: 'Export directory.',
   env: 'SWINGSNAP_EXPORT_DIR',
   required: true,
@@ -113,6 +133,8 @@ export const exportDirFlag = directory({
 
 /** For a command that reads an export directory or a store: resolve with `chooseSource`. */
 export const exportDirOrStoreFlag = directory({
+  char: 'e',
+  helpGroup: SOURCE,
   summary: 'Export directory to read. [env: SWINGSNAP_EXPORT_DIR]',
   exclusive: ['state-dir', 'home'],
   helpValue: 'DIR',
@@ -120,6 +142,8 @@ export const exportDirOrStoreFlag = directory({
 
 /** For a command that can also read any other form. */
 export const fromFlag = directory({
+  char: 'f',
+  helpGroup: SOURCE,
   summary: 'State-sync snapshot, snapshot or export directory to read; it is not changed.',
   exclusive: ['export-dir', 'state-dir', 'home'],
   helpValue: 'SOURCE',
@@ -127,6 +151,8 @@ export const fromFlag = directory({
 
 /** For `export`: replaces the store. */
 export const exportFromFlag = directory({
+  char: 'f',
+  helpGroup: SOURCE,
   summary:
     'State-sync snapshot, snapshot or export directory to export instead of a store; it is not changed.',
   exclusive: ['state-dir', 'home'],
@@ -134,6 +160,8 @@ export const exportFromFlag = directory({
 });
 
 export const snapshotDirFlag = directory({
+  char: 's',
+  helpGroup: DESTINATION,
   summary: 'Directory that holds the snapshots, one directory per height.',
   env: 'SWINGSNAP_SNAPSHOT_DIR',
   required: true,
@@ -141,27 +169,34 @@ export const snapshotDirFlag = directory({
 });
 
 export const scratchDirFlag = directory({
+  helpGroup: TUNING,
   summary: 'Directory for scratch files. [default: beside the output]',
   env: 'SWINGSNAP_SCRATCH_DIR',
   helpValue: 'DIR',
 });
 
 export const artifactModeFlag = Flags.option({
+  helpGroup: SOURCE,
   summary: 'Which artifacts the export contains.',
   options: ARTIFACT_MODES,
 });
 
 export const restoreModeFlag = Flags.option({
+  helpGroup: DESTINATION,
   summary: 'Which artifacts the store must contain.',
   options: RESTORE_MODES,
 });
 
 export const heightFlag = wholeNumber({
+  char: 'n',
+  helpGroup: SOURCE,
   summary: 'Block height: which of several to take; otherwise fail unless the source is at it.',
   helpValue: 'N',
 });
 
 export const concurrencyFlag = wholeNumber({
+  char: 'j',
+  helpGroup: TUNING,
   summary: 'Worker threads that compress, hash and check. [default: one per processor]',
   helpValue: 'N',
   min: 1,
@@ -169,6 +204,7 @@ export const concurrencyFlag = wholeNumber({
 
 /** zlib's compression levels. */
 export const gzipLevelFlag = Flags.custom<number>({
+  helpGroup: TUNING,
   summary: 'gzip level of heap snapshots in the new store, 1 to 9.',
   helpValue: 'N',
   default: DEFAULT_GZIP_LEVEL,
@@ -179,12 +215,16 @@ export const gzipLevelFlag = Flags.custom<number>({
 })();
 
 export const checkFlag = Flags.boolean({
+  char: 'c',
+  helpGroup: OUTPUT,
   summary: 'Check free space, permissions and codec, and do nothing else.',
 });
 
 /** What a state-sync snapshot is checked against. */
 export const trustFlags = {
   'app-hash': Flags.string({
+    char: 'a',
+    helpGroup: PROOF,
     summary: 'AppHash that a state-sync snapshot must have: header.app_hash of the next block.',
     helpValue: 'HEX',
     parse: (input) => {
@@ -195,6 +235,7 @@ export const trustFlags = {
     },
   }),
   'mem-store': Flags.string({
+    helpGroup: PROOF,
     summary: 'Memory store that the chain includes in its AppHash; may be repeated.',
     helpValue: 'NAME',
     multiple: true,
@@ -203,6 +244,7 @@ export const trustFlags = {
 };
 
 export const requireProofFlag = Flags.boolean({
+  helpGroup: PROOF,
   summary: 'Fail unless a trusted hash proves the source: --expect or --app-hash.',
 });
 
@@ -234,21 +276,27 @@ export const duration = Flags.custom<number>({
 /** Which commit of a live store to take, and how long to hold its view. */
 export const storeViewFlags = {
   'at-height': wholeNumber({
+    helpGroup: TIMING,
     summary: 'Wait until the store commits this height, and take exactly that commit.',
     helpValue: 'N',
     exclusive: ['every', 'height'],
   }),
   every: wholeNumber({
+    helpGroup: TIMING,
     summary: 'Wait for the next height that is a multiple of N, and take exactly that commit.',
     helpValue: 'N',
     min: 1,
     exclusive: ['at-height', 'height'],
   }),
-  timeout: duration({ summary: 'Maximum time to wait for the height.' }),
+  timeout: duration({ helpGroup: TIMING, summary: 'Maximum time to wait for the height.' }),
   'max-wal': byteSize({
+    helpGroup: TIMING,
     summary: "Stop if the node's -wal grows larger than this. [default: 10GB]",
   }),
-  'max-time': duration({ summary: 'Stop if the store is held for longer than this.' }),
+  'max-time': duration({
+    helpGroup: TIMING,
+    summary: 'Stop if the store is held for longer than this.',
+  }),
 };
 
 /** What {@link storeViewFlags} mean to the library. */
@@ -277,6 +325,8 @@ export function storeView(flags: {
 
 /** `--expect`: the content hash that `retrieve` printed. */
 export const expectFlag = Flags.string({
+  char: 'x',
+  helpGroup: PROOF,
   summary: 'contentHash that the source must have, as printed by retrieve.',
   helpValue: 'HASH',
   parse: (input) => {

@@ -7,12 +7,15 @@ import { refuseSilent } from '../../io/files/answering.ts';
 import { findWasmDir, holdsByteCode, usualWasmDir, WASM } from '../../modules/wasm/layout.ts';
 import type { NamedPlace } from '../../operation/places.ts';
 import { isModuleName, MODULE_NAMES } from '../../snapshot/module-contract.ts';
+import { SOURCE, DESTINATION } from './flags.ts';
 import { givenPath } from './path.ts';
 
 /** Kinds of modules that the command line accepts. */
 const KINDS = ['wasm', 'files'] as const;
 
 export const moduleFlag = Flags.custom<NamedPlace>({
+  char: 'm',
+  helpGroup: SOURCE,
   summary:
     'State beside the SwingStore: wasm for contract byte code, files for any directory; may be repeated.',
   helpValue: 'NAME=KIND:DIR',
@@ -35,6 +38,7 @@ export const moduleFlag = Flags.custom<NamedPlace>({
 
 /** For restore, where a module without a place is an error. */
 export const leaveModuleFlag = Flags.string({
+  helpGroup: DESTINATION,
   summary: 'Module of the source to verify only, and not to restore; may be repeated.',
   helpValue: 'NAME',
   multiple: true,

@@ -7,19 +7,22 @@ import type { RetrievedStateSync } from '../../operation/retrieve/state-sync-arc
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
 import { renderProof } from '../report.ts';
 import { formatBytes } from '../text/format.ts';
-import { directory } from './flags.ts';
+import { DESTINATION, directory, SOURCE } from './flags.ts';
 
 export const stateSyncFlags = {
   format: Flags.option({
+    helpGroup: DESTINATION,
     summary: 'Write a swingsnap snapshot, or a state-sync archive for `snapshots load` of a node.',
     options: ['swingsnap', 'state-sync'] as const,
     default: 'swingsnap',
   })(),
   'stores-from': directory({
+    helpGroup: SOURCE,
     summary: 'With --format state-sync: the state-sync snapshot to take the stores from.',
     helpValue: 'SOURCE',
   }),
   'wasm-dir': directory({
+    helpGroup: SOURCE,
     summary:
       'With --format state-sync: directory of contract byte code, <home>/wasm/wasm/state/wasm. [default: the byte code in --stores-from]',
     helpValue: 'DIR',

@@ -1,0 +1,2 @@
+/** The commands, in the order of use. */
+export const COMMANDS = ['export', 'retrieve', 'status', 'discard', 'restore', 'verify'] as const;
