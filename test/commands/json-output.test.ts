@@ -198,7 +198,7 @@ describe('the documented JSON objects', { timeout: 180_000 }, () => {
     await hold('error', 1, 'discard --export-dir @X');
     await hold('error', 1, 'restore @D --state-dir @S');
     await hold('error', 3, `restore @D --state-dir @N2 --expect ${'0'.repeat(64)}`);
-    await hold('error', 1, 'verify @D --height 1 --state-dir @S');
+    await hold('error', 5, 'verify @D --height 1 --state-dir @S');
     await hold('error', 5, 'verify @none');
     await hold('error', 2, 'no-such-command');
   });
