@@ -21,7 +21,7 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
   );
 
   static override usage =
-    '<%= command.id %> --export-dir DIR | --home DIR | --state-dir DIR [FLAGS]';
+    '<%= command.id %> (--export-dir DIR | --home DIR | --state-dir DIR) [FLAGS]';
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --export-dir /backup/export',

@@ -58,7 +58,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     ['timeout'],
   );
 
-  static override usage = '<%= command.id %> SOURCE [--home DIR | --state-dir DIR] [FLAGS]';
+  static override usage = '<%= command.id %> SOURCE (--home DIR | --state-dir DIR) [FLAGS]';
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> /backup/snapshots --home ~/.agoric',

@@ -10,7 +10,7 @@ import {
   removeHeldExport,
   type Removal,
 } from '../formats/export-directory/remove.ts';
-import { answers, refuseSilent } from '../io/files/answering.ts';
+import { answers, refuseSilent } from '../io/disks/answering.ts';
 import { hasDescriptors } from '../io/files/descriptor-names.ts';
 import { HeldDirectory, inDirectory } from '../io/files/held-directory.ts';
 import { statIfThere } from '../io/files/stat-if-there.ts';

@@ -77,7 +77,7 @@ export function modulesToRead(
  * @param mayHold the states that the source may hold beside the SwingStore
  * @param options the places; and the modules that need none
  * @throws {NotFoundError} `MODULE_MISSING` for a place whose module the source cannot hold
- * @throws {UsageError} `MODULE_KIND` for a place of another kind, `NO_PLACE` for a module without one;
+ * @throws {UsageError} `MODULE_KIND` for a place of another kind, `MODULE_PLACE` for a module without one;
  *   {@link VerificationError} `UNKNOWN_MODULE`
  */
 export function refuseWrongPlaces(
@@ -148,10 +148,10 @@ function placeOf(
   });
 }
 
-/** @throws {UsageError} `NO_PLACE` unless the module may be left out */
+/** @throws {UsageError} `MODULE_PLACE` unless the module may be left out */
 function refuseNoPlace({ name, kind }: NamedState, leave: readonly string[]): void {
   if (leave.includes(name)) return;
-  throw new UsageError('NO_PLACE', `module ${name} (${kind}) has no place to go`, {
+  throw new UsageError('MODULE_PLACE', `module ${name} (${kind}) has no place to go`, {
     expected: `--module ${name}=${kind}:DIR`,
     hint: `name its directory with --module ${name}=${kind}:DIR, or leave it out with --leave-module ${name}`,
   });

@@ -2,9 +2,9 @@
 import { accessSync, constants, statfsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { NotFoundError, StorageError, UsageError } from '../errors.ts';
-import { freeBytes } from '../io/files/free-space.ts';
+import { freeBytes } from '../io/disks/free-space.ts';
+import { unmountedPointAbove, type MountFiles } from '../io/disks/mounts.ts';
 import { missingDirectories } from '../io/files/made-directory.ts';
-import { unmountedPointAbove, type MountFiles } from '../io/files/mounts.ts';
 import { isMemoryFileSystem, defaultScratchDir } from '../io/files/scratch.ts';
 import { nearestExisting, statIfThere } from '../io/files/stat-if-there.ts';
 import { shellQuote } from '../io/shell-quote.ts';

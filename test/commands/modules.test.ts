@@ -216,7 +216,7 @@ describe('restore', () => {
     for (const more of [[], ['--check']]) {
       expect(await told(...restore, ...more)).toMatchObject({
         exitCode: 2,
-        error: { code: 'NO_PLACE', expected: '--module ibc=files:DIR' },
+        error: { code: 'MODULE_PLACE', expected: '--module ibc=files:DIR' },
       });
     }
     expect(await readdir(node.dir)).toEqual([]);

@@ -103,7 +103,7 @@ describe('restore', () => {
     const S = join(node.dir, 'S');
     expect(await told('restore', right, '--state-dir', S)).toMatchObject({
       exitCode: 2,
-      error: { code: 'NO_PLACE', expected: '--module wasm=wasm:DIR' },
+      error: { code: 'MODULE_PLACE', expected: '--module wasm=wasm:DIR' },
     });
     expect(await readdir(node.dir)).toEqual([]);
     const leave = ['--leave-module', 'wasm'];

@@ -9,7 +9,7 @@ import { CLIError } from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import { EXIT_CODES, UsageError } from '../../errors.ts';
 import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
-import { refuseSilent } from '../../io/files/answering.ts';
+import { refuseSilent } from '../../io/disks/answering.ts';
 import type { AwaitedHeight } from '../../operation/store-view/await-height.ts';
 import { ARTIFACT_MODES, RESTORE_MODES } from '../../swing-store-export/artifact-mode.ts';
 import { parsePath } from './path.ts';
@@ -114,6 +114,7 @@ export const destinationFlags = {
     helpValue: 'DIR',
   }),
   home: directory({
+    char: 'H',
     helpGroup: DESTINATION,
     summary: 'Home of the node, which must exist; its state dir is data/agoric. [env: AGORIC_HOME]',
     exclusive: ['state-dir'],

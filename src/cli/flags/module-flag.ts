@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { CLIError } from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import { EXIT_CODES, UsageError } from '../../errors.ts';
-import { refuseSilent } from '../../io/files/answering.ts';
+import { refuseSilent } from '../../io/disks/answering.ts';
 import { findWasmDir, holdsByteCode, usualWasmDir, WASM } from '../../modules/wasm/layout.ts';
 import type { NamedPlace } from '../../operation/places.ts';
 import { isModuleName, MODULE_NAMES } from '../../snapshot/module-contract.ts';

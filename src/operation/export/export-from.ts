@@ -5,7 +5,7 @@ import { SwingSnapError } from '../../errors.ts';
 import { removeHeldExport } from '../../formats/export-directory/remove.ts';
 import { writeExportDirectory } from '../../formats/export-directory/write.ts';
 import type { AppHashProof } from '../../formats/state-sync/proof/app-hash.ts';
-import { refuseNoSpace } from '../../io/files/free-space.ts';
+import { refuseNoSpace } from '../../io/disks/free-space.ts';
 import type { HeldDirectory } from '../../io/files/held-directory.ts';
 import { noProgress } from '../../io/progress.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';

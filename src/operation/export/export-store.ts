@@ -9,7 +9,7 @@ import { writeExportDirectory } from '../../formats/export-directory/write.ts';
 import { databasePath } from '../../formats/swing-store/layout.ts';
 import { exportOfPinned } from '../../formats/swing-store/read/open.ts';
 import type { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
-import { refuseNoSpace } from '../../io/files/free-space.ts';
+import { refuseNoSpace } from '../../io/disks/free-space.ts';
 import type { HeldDirectory } from '../../io/files/held-directory.ts';
 import { noProgress } from '../../io/progress.ts';
 import { withWorkerPool } from '../../io/threads/pool.ts';

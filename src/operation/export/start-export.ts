@@ -6,7 +6,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InterruptedError, SwingSnapError } from '../../errors.ts';
 import { removeExportDirectory } from '../../formats/export-directory/remove.ts';
-import { answers } from '../../io/files/answering.ts';
+import { answers } from '../../io/disks/answering.ts';
 import { missingDirectories, removeEmptyDirectories } from '../../io/files/made-directory.ts';
 import { inheritedDescriptors } from '../../io/files/open-files.ts';
 import type { Progress } from '../../io/progress.ts';

@@ -10,7 +10,7 @@ import {
 } from '../../formats/swing-store/build/install.ts';
 import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
 import { blobTooLarge, MAX_BLOB_BYTES } from '../../formats/swing-store/layout.ts';
-import { freeBytes, refuseNoSpace } from '../../io/files/free-space.ts';
+import { freeBytes, refuseNoSpace } from '../../io/disks/free-space.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.ts';
 import type { Progress } from '../../io/progress.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';

@@ -1,7 +1,7 @@
 /** How much space a snapshot will take. It is only guessed: compression and reuse are not known before. */
 import { resolve } from 'node:path';
 import { databasePath } from '../../formats/swing-store/layout.ts';
-import { freeBytes, refuseNoSpace } from '../../io/files/free-space.ts';
+import { freeBytes, refuseNoSpace } from '../../io/disks/free-space.ts';
 import { statIfThere } from '../../io/files/stat-if-there.ts';
 import { heightsAmong } from '../../snapshot/layout.ts';
 import type { Source } from '../../source/source.ts';

@@ -6,7 +6,7 @@ import { findStateSync, stateSyncHeights } from '../../formats/state-sync/find.t
 import type { FoundStateSync } from '../../formats/state-sync/layout.ts';
 import { repackStateSync, type Repacked } from '../../formats/state-sync/write/repack.ts';
 import { archiveName } from '../../formats/state-sync/write/write-archive.ts';
-import { refuseNoSpace } from '../../io/files/free-space.ts';
+import { refuseNoSpace } from '../../io/disks/free-space.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.ts';
 import { statIfThere } from '../../io/files/stat-if-there.ts';
 import { noProgress } from '../../io/progress.ts';

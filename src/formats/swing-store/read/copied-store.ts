@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, realpathSync } from 'node:fs';
 import { chmod, copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageError } from '../../../errors.ts';
-import { refuseNoSpace } from '../../../io/files/free-space.ts';
+import { refuseNoSpace } from '../../../io/disks/free-space.ts';
 import { TEMPORARY_PREFIX } from '../../../io/files/scratch.ts';
 import { statIfThere } from '../../../io/files/stat-if-there.ts';
 import { WorkDirectory } from '../../../io/files/work-directory.ts';

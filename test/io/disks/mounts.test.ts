@@ -1,7 +1,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { unmountedPointAbove } from '../../../src/io/files/mounts.ts';
+import { unmountedPointAbove } from '../../../src/io/disks/mounts.ts';
 import { useTempDir } from '../../fixtures/directories.ts';
 
 const tempDir = useTempDir();

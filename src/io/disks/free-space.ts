@@ -1,7 +1,7 @@
 /** Free space, checked before the first byte is written. */
 import { statfsSync } from 'node:fs';
 import { StorageError } from '../../errors.ts';
-import { nearestExisting } from './stat-if-there.ts';
+import { nearestExisting } from '../files/stat-if-there.ts';
 
 /** Bytes that this user may still write below `dir`, or below its nearest existing parent. */
 export function freeBytes(dir: string): number {

@@ -1,7 +1,7 @@
 /** Disks that should be mounted: what is written below the mount point of one that is not goes to another disk. */
 import { readFileSync, realpathSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
-import { nearestExisting } from './stat-if-there.ts';
+import { nearestExisting } from '../files/stat-if-there.ts';
 
 /** The files that say what should be mounted, and what is. */
 export interface MountFiles {
