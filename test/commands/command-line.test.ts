@@ -57,6 +57,27 @@ describe.concurrent('help', () => {
   });
 });
 
+describe('completion', () => {
+  /** The words that the shell offers for the last of `words`, after it was set up as `autocomplete` says. */
+  async function offered(...words: readonly string[]): Promise<readonly string[]> {
+    const env = { XDG_CACHE_HOME: await testDir() };
+    expect((await runCli(['autocomplete', '--refresh-cache'], { env })).exitCode).toBe(0);
+    const setup = await runCli(['autocomplete', 'script', 'bash'], { env });
+    const script = `${setup.stdout}
+      COMP_WORDS=(swingsnap "$@"); COMP_CWORD=$#
+      _swingsnap_autocomplete; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout } = spawnSync('bash', ['-c', script, 'bash', ...words], { encoding: 'utf8' });
+    return stdout.split('\n').map((word) => word.trim());
+  }
+
+  it('offers commands and the flags of a command', async () => {
+    expect(await offered('re')).toEqual(expect.arrayContaining(['restore', 'retrieve']));
+    expect(await offered('restore', '--re')).toEqual(
+      expect.arrayContaining(['--replace', '--require-proof']),
+    );
+  });
+});
+
 describe.concurrent('wrong usage', () => {
   it.each([
     ['export', 'export-dir'],
