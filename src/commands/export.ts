@@ -4,6 +4,7 @@ import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import {
   artifactModeFlag,
+  expectFlag,
   DESTINATION,
   TIMING,
   checkFlag,
@@ -19,6 +20,7 @@ import {
   trustFlags,
 } from '../cli/flags/flags.ts';
 import { locateStateDir } from '../cli/flags/locations.ts';
+import { leaveModuleFlag } from '../cli/flags/module-flag.ts';
 import { renderChecks, type CheckResult, renderProof } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { UsageError } from '../errors.ts';
@@ -52,12 +54,12 @@ interface SourceResult extends ExportSummary {
   readonly form: string;
   /** Only for a state-sync snapshot. */
   readonly appHash?: AppHashProof;
-  readonly heightProved: false;
+  readonly heightProved: boolean;
 }
 
 type Result = ExportResult | SourceResult | StartedResult | CheckResult;
 
-const TRUST_FLAGS = ['app-hash', 'mem-store', 'require-proof'] as const;
+const FROM_FLAGS = ['app-hash', 'mem-store', 'expect', 'require-proof', 'leave-module'] as const;
 const STORE_FLAGS = ['detach', 'at-height', 'every', 'timeout', 'max-wal', 'max-time'] as const;
 
 export default class Export extends BaseCommand<typeof Export, Result> {
@@ -68,7 +70,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     'Writes the files that the node itself would export (export-manifest.json, export-data.jsonl, one file per artifact) ' +
       'as of the last commit. The store is only read. If anything fails, the export directory is left as it was. ' +
       'With --from, the same files are written from a snapshot, another export directory or a state-sync snapshot. ' +
-      'Every artifact is checked against the export data, and --app-hash checks the export data.',
+      'Every artifact is checked against the export data, and --app-hash or --expect checks the export data.',
   );
 
   static override usage =
@@ -86,6 +88,8 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     'export-dir': exportDirFlag,
     ...stateDirFlags,
     from: exportFromFlag,
+    'leave-module': leaveModuleFlag,
+    expect: expectFlag,
     ...trustFlags,
     'require-proof': requireProofFlag,
     height: heightFlag,
@@ -114,7 +118,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
     if (flags.from !== undefined) return this.#exportFrom(flags.from);
-    this.refuseFlags(TRUST_FLAGS, '--from', 'the source is a store');
+    this.refuseFlags(FROM_FLAGS, '--from', 'the source is a store');
     const stateDir = locateStateDir(flags);
     const exportDir = resolve(flags['export-dir']);
     const scratchDir = flags['scratch-dir'];
@@ -156,7 +160,9 @@ export default class Export extends BaseCommand<typeof Export, Result> {
       height: flags.height,
       appHash: flags['app-hash'],
       memStores: flags['mem-store'],
+      expect: flags.expect,
       requireProof: flags['require-proof'],
+      leaveModules: flags['leave-module'],
       scratchDir: flags['scratch-dir'],
       concurrency: flags.concurrency,
       progress,
@@ -166,8 +172,8 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     const { form, source: path, summary, proof } = await exportFrom(options);
     const { exportDir } = options;
     const appHash = proof === undefined ? {} : { appHash: proof };
-    // The height is not proved: no flag takes a hash that covers it.
-    return { exportDir, source: path, form, ...summary, heightProved: false, ...appHash };
+    const heightProved = options.expect !== undefined;
+    return { exportDir, source: path, form, ...summary, heightProved, ...appHash };
   }
 
   protected render(result: Result): string[] {

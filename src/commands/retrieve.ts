@@ -10,6 +10,7 @@ import {
   artifactModeFlag,
   checkFlag,
   concurrencyFlag,
+  expectFlag,
   exportDirOrStoreFlag,
   fromFlag,
   heightFlag,
@@ -23,7 +24,7 @@ import {
   wholeNumber,
 } from '../cli/flags/flags.ts';
 import { chooseSource } from '../cli/flags/locations.ts';
-import { moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
+import { leaveModuleFlag, moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
 import {
   renderStateSync,
   stateSyncFlags,
@@ -48,7 +49,7 @@ interface RetrieveResult {
   readonly path: string;
   readonly height: number;
   /** No flag takes a hash that covers the height. */
-  readonly heightProved: false;
+  readonly heightProved: boolean;
   readonly contentHash: string;
   /** False if the same snapshot already exists. */
   readonly written: boolean;
@@ -64,10 +65,12 @@ interface RetrieveResult {
 }
 
 const EXPORT_DIRECTORY_FLAGS = ['keep-export', 'delete-export', 'no-wait'] as const;
-const TRUST_FLAGS = ['app-hash', 'mem-store', 'require-proof'] as const;
+const FROM_FLAGS = ['app-hash', 'mem-store', 'leave-module'] as const;
 const STATE_SYNC_FLAGS = ['stores-from', 'wasm-dir'] as const;
 /** Flags that mean nothing for an archive, or that would remove its sources. */
 const SNAPSHOT_FLAGS = [
+  'expect',
+  'leave-module',
   'keep-export',
   'delete-export',
   'create',
@@ -121,6 +124,8 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     ...stateDirFlags,
     from: fromFlag,
     module: moduleFlag(),
+    'leave-module': leaveModuleFlag,
+    expect: expectFlag,
     ...trustFlags,
     'require-proof': requireProofFlag,
     ...stateSyncFlags,
@@ -179,13 +184,16 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     if (flags.format === 'state-sync') return this.#retrieveStateSync();
     this.refuseFlags(STATE_SYNC_FLAGS, '--format state-sync', 'the output is a swingsnap snapshot');
     if (flags.from === undefined) {
-      this.refuseFlags(TRUST_FLAGS, '--from', 'the source is something else');
+      this.refuseFlags(FROM_FLAGS, '--from', 'the source is something else');
     }
     const options = {
       source: this.#source(),
       snapshotDir: flags['snapshot-dir'],
       create: flags.create,
       modules: placesOf(flags.module, flags.home, 'read'),
+      leaveModules: flags['leave-module'],
+      expect: flags.expect,
+      requireProof: flags['require-proof'],
       height: flags.height,
       keepLast: flags['keep-last'],
       replace: flags.replace,
@@ -209,7 +217,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     return {
       path,
       height,
-      heightProved: false,
+      heightProved: flags.expect !== undefined,
       contentHash,
       written,
       modules,
@@ -254,11 +262,10 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
   #source(): RetrieveSource {
     const { flags } = this;
     const { from, 'app-hash': appHash, 'mem-store': memStores } = flags;
-    const requireProof = flags['require-proof'];
     if (from !== undefined) {
       this.refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', '--from is given');
       this.refuseFlags(LIVE_STORE_FLAGS, 'a live store', '--from is given');
-      return { from, appHash, memStores, requireProof };
+      return { from, appHash, memStores };
     }
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {

@@ -148,6 +148,19 @@ function placeOf(
   });
 }
 
+/**
+ * Refuses to leave out states of a source, unless they are named.
+ * @param leave names of modules that may be left out
+ * @throws {UsageError} `MODULE_PLACE`
+ */
+export function refuseLeftOut(left: readonly NamedState[], leave: readonly string[] = []): void {
+  const lost = left.find(({ name }) => !leave.includes(name));
+  if (lost === undefined) return;
+  throw new UsageError('MODULE_PLACE', `module ${lost.name} (${lost.kind}) would be left out`, {
+    hint: `say that this is meant: --leave-module ${lost.name}; restore takes all modules of a source`,
+  });
+}
+
 /** @throws {UsageError} `MODULE_PLACE` unless the module may be left out */
 function refuseNoPlace({ name, kind }: NamedState, leave: readonly string[]): void {
   if (leave.includes(name)) return;

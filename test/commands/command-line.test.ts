@@ -108,7 +108,14 @@ describe.concurrent('wrong usage', () => {
     ['restore D --state-dir S --require-proof', 'prove'],
     ['verify D --require-proof', 'prove'],
     ['verify D --quick --require-proof', '--quick'],
-    ['retrieve --state-dir S --snapshot-dir D --require-proof', '--from'],
+    ['retrieve --state-dir S --snapshot-dir D --require-proof', 'prove'],
+    ['retrieve --state-dir S --snapshot-dir D --leave-module wasm', '--from'],
+    [
+      `retrieve --format state-sync --stores-from S --state-dir S --snapshot-dir D --expect ${'0'.repeat(
+        64,
+      )}`,
+      '--expect',
+    ],
     ['export --state-dir S --export-dir E --require-proof', '--from'],
     ['verify', 'SOURCE is missing'],
     ['verify D --quick --state-dir S', '--quick'],

@@ -91,6 +91,35 @@ describe('export --from', () => {
     }
   });
 
+  it('fails if it must be proved and is not, as retrieve does', async () => {
+    const dir = await tempDir();
+    const source = join(base, 'archival');
+    const { hashes } = (await swingsnap('verify', source)) as unknown as {
+      readonly hashes: { readonly contentHash: string };
+    };
+    const commands = [
+      ['export', '--from', source, '--export-dir', join(dir, 'E')],
+      ['retrieve', '--create', '--from', source, '--snapshot-dir', join(dir, 'D')],
+      ['retrieve', '--create', '--export-dir', source, '--snapshot-dir', join(dir, 'D2')],
+    ];
+    for (const command of commands) {
+      const proof = ['--require-proof', '--expect'];
+      expect(await swingsnap(...command, '--require-proof')).toMatchObject({
+        exitCode: 2,
+        error: { code: 'NO_PROOF' },
+      });
+      expect(await swingsnap(...command, ...proof, '0'.repeat(64))).toMatchObject({
+        exitCode: 3,
+        error: { code: 'HASH_MISMATCH', expected: '0'.repeat(64), found: hashes.contentHash },
+      });
+      expect(await readdir(dir)).not.toContain(command.at(-1)?.split('/').at(-1));
+      expect(await swingsnap(...command, ...proof, hashes.contentHash)).toMatchObject({
+        exitCode: 0,
+        heightProved: true,
+      });
+    }
+  });
+
   it('writes nothing on any failure, and leaves the directory as it was', async () => {
     const dir = await tempDir();
     const E = join(dir, 'E');

@@ -82,7 +82,7 @@ describe('restore', () => {
     const node = await freshNode();
     const restored = await told('restore', right, '--home', node.home, '--app-hash', appHash);
     expect(restored).toMatchObject({ exitCode: 0, notes: [], proved: 'app hash' });
-    expect(restored.modules).toEqual([
+    expect(restored.modules).toMatchObject([
       { name: 'wasm', kind: 'wasm', path: node.wasm },
       { name: 'swingset', kind: 'swingset', path: node.database },
     ]);
@@ -105,7 +105,7 @@ describe('restore', () => {
       exitCode: 2,
       error: { code: 'MODULE_PLACE', expected: '--module wasm=wasm:DIR' },
     });
-    expect(await readdir(node.dir)).toEqual([]);
+    expect(await readdir(node.dir)).toEqual(['home']);
     const leave = ['--leave-module', 'wasm'];
     const restored = await told('restore', right, '--state-dir', S, ...leave);
     expect(restored).toMatchObject({
@@ -337,10 +337,19 @@ describe('retrieve', () => {
 });
 
 describe('export --from', () => {
-  it('reports what it skips: byte code, and other modules of a snapshot', async () => {
+  it('leaves out byte code, and other modules of a snapshot, only if they are named', async () => {
     const { dir } = await freshNode();
+    const leave = ['--leave-module', 'wasm'];
     const of = async (source: string, to: string): Promise<readonly string[]> => {
-      const { exitCode, notes } = await told('export', '--from', source, '--export-dir', to);
+      const command = ['export', '--from', source, '--export-dir', to];
+      if (source !== without) {
+        const hint = expect.stringContaining('--leave-module wasm') as string;
+        expect(await told(...command)).toMatchObject({
+          exitCode: 2,
+          error: { code: 'MODULE_PLACE', hint },
+        });
+      }
+      const { exitCode, notes } = await told(...command, ...leave);
       expect(exitCode).toBe(0);
       return notes;
     };
@@ -354,5 +363,11 @@ describe('export --from', () => {
     expect(await of(without, join(dir, 'E3'))).toEqual([
       expect.stringContaining('nothing was proved'),
     ]);
+    const again = ['retrieve', '--create', '--from', join(dir, 'D'), '--snapshot-dir'];
+    expect(await told(...again, join(dir, 'D2'))).toMatchObject({
+      exitCode: 2,
+      error: { code: 'MODULE_PLACE' },
+    });
+    expect(await told(...again, join(dir, 'D2'), ...leave)).toMatchObject({ exitCode: 0 });
   });
 });

@@ -164,7 +164,7 @@ describe('a state-sync snapshot', () => {
     for (const command of [
       ['verify', ARCHIVE],
       ['export', '--from', ARCHIVE, '--export-dir', join(dir, 'E')],
-      ['retrieve', '--from', ARCHIVE, ...snapshotDir],
+      ['retrieve', '--create', '--from', ARCHIVE, ...snapshotDir],
       ['retrieve', '--format', 'state-sync', '--stores-from', ARCHIVE]
         .concat(['--from', join(fixtures, 'export')])
         .concat(snapshotDir),
@@ -268,7 +268,7 @@ describe('a fault of an artifact', () => {
     const source = { code: 'ARTIFACT_MISMATCH', path: `${path}: snapshot.v1.8` };
     for (const command of [
       ['verify', path],
-      ['retrieve', '--from', path, '--snapshot-dir', join(dir, 'D')],
+      ['retrieve', '--create', '--from', path, '--snapshot-dir', join(dir, 'D')],
       ['restore', path, '--state-dir', join(dir, 'S')],
     ]) {
       expect(await swingsnap(...command)).toMatchObject({

@@ -40,7 +40,7 @@ const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'ut
 };
 
 /** Words and flags that oclif and its help plugin add. */
-const WORDS_OF_OCLIF = ['help'];
+const WORDS_OF_OCLIF = ['autocomplete', 'help'];
 const FLAGS_OF_OCLIF = ['--help', '--version'];
 /** Flags of other programs that the documents mention. */
 const FLAGS_OF_OTHERS = ['--global', '--zstd'];

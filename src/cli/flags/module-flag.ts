@@ -39,7 +39,7 @@ export const moduleFlag = Flags.custom<NamedPlace>({
 /** For restore, where a module without a place is an error. */
 export const leaveModuleFlag = Flags.string({
   helpGroup: DESTINATION,
-  summary: 'Module of the source to verify only, and not to restore; may be repeated.',
+  summary: 'Module of the source to leave out (restore still verifies it); may be repeated.',
   helpValue: 'NAME',
   multiple: true,
   multipleNonGreedy: true,

@@ -20,6 +20,7 @@ import type { OperationLock } from '../lock/lock.ts';
 import { ProgressMeter } from '../lock/progress-meter.ts';
 import { RecordKeeper } from '../lock/record-keeper.ts';
 import type { SourceOptions } from '../options.ts';
+import { refuseLeftOut } from '../places.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
 import { refuseUnproved, type ProofOptions } from '../proof.ts';
 import type { Lookout } from '../store-view/bounds.ts';
@@ -31,10 +32,12 @@ import {
   refuseInside,
 } from './export-target.ts';
 
-export interface ExportFromOptions extends SourceOptions, Omit<ProofOptions, 'expect'> {
+export interface ExportFromOptions extends SourceOptions, ProofOptions {
   readonly exportDir: string;
   /** Which artifacts to take; by default those of the source. */
   readonly artifactMode?: ArtifactMode | undefined;
+  /** Names of modules of the source that may be left out: an export directory has no place for any. */
+  readonly leaveModules?: readonly string[] | undefined;
 }
 
 export interface ExportedFrom {
@@ -63,6 +66,7 @@ export async function checkExportFrom(options: ExportFromOptions): Promise<Check
  * is complete and matches its records.
  * @throws {VerificationError} if it does not; the export directory is then as it was
  * @throws {SwingSnapError} `EXPORT_DIR` if that is not empty; `MODE` if the source holds less than requested
+ * @throws {UsageError} `MODULE_PLACE`, `NO_PROOF`
  * @throws {NotFoundError} `HEIGHT`
  * @throws {BusyError} `BUSY` if an operation on the export directory is in progress
  */
@@ -103,7 +107,7 @@ async function withTarget<Result>(
   work: (source: Source, target: Target) => Promise<Result>,
 ): Promise<Result> {
   const { artifactMode } = options;
-  refuseUnproved(options, 'the AppHash');
+  refuseUnproved(options);
   const exportDir = resolve(options.exportDir);
   const needs = {
     scratchDir: chooseScratchDir(options.scratchDir, exportDir),
@@ -115,6 +119,8 @@ async function withTarget<Result>(
   };
   return withSource(options, needs, async (source, pool) => {
     const { swingset } = source;
+    const progress = options.progress ?? noProgress;
+    refuseLeftOut(await source.others(progress), options.leaveModules);
     refuseMode(swingset, artifactMode);
     const artifactBytes = artifactMode === 'none' ? 0 : (swingset.estimate('artifacts').bytes ?? 0);
     const bytes = (swingset.estimate('export data').bytes ?? 0) + artifactBytes;
@@ -145,7 +151,7 @@ async function exportLocked(
   { swingset, path, height }: Source,
   { lock, directory, lookout }: Held,
 ): Promise<ExportSummary> {
-  const { exportDir, artifactMode, scratchDir, pool, signal } = options;
+  const { exportDir, artifactMode, expect, scratchDir, pool, signal } = options;
   const progress = new ProgressMeter(options.progress ?? noProgress);
   const keeper = new RecordKeeper(
     {
@@ -173,7 +179,7 @@ async function exportLocked(
     const { summary } = await copyVerified(
       swingset,
       async () => writeExportDirectory(directory.path, header),
-      { progress, signal, pool, scratchDir, artifactMode },
+      { progress, signal, pool, scratchDir, artifactMode, expect },
     );
     lookout.throwIfDue();
     await keeper.stopFollowing();

@@ -15,7 +15,6 @@ import { aboutSource } from '../about-source.ts';
 import { awaitExport } from '../export/await-export.ts';
 import { lockedPathsOf } from '../lock/lock.ts';
 import { withLock } from '../lock/with-lock.ts';
-import { refuseUnproved, type ProofOptions } from '../proof.ts';
 import type { AwaitedHeight } from '../store-view/await-height.ts';
 import { watchPin, type PinBounds } from '../store-view/bounds.ts';
 import { openStoreView } from '../store-view/open.ts';
@@ -39,7 +38,7 @@ export interface LiveStoreSource extends PinBounds {
 }
 
 /** Any readable form. It is not changed. */
-export interface OtherSource extends Trust, Omit<ProofOptions, 'expect'> {
+export interface OtherSource extends Trust {
   readonly from: string;
 }
 
@@ -98,11 +97,10 @@ function located<Result>(work: Work<Result>, path?: string): Work<Result> {
 }
 
 async function withOther<Result>(
-  { from, requireProof, ...trust }: OtherSource,
+  { from, ...trust }: OtherSource,
   context: ReadContext,
   work: Work<Result>,
 ): Promise<Result> {
-  refuseUnproved({ requireProof, ...trust }, 'the AppHash');
   const { scratchDir, pool, progress, signal } = context;
   const needs = { scratchDir, pool, needsExportData: true };
   const source = await openSourceAt({ ...context, ...trust, source: from }, needs);

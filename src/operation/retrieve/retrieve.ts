@@ -15,7 +15,7 @@ import {
   snapshotName,
 } from '../../snapshot/layout.ts';
 import type { StateModule } from '../../snapshot/module-contract.ts';
-import type { WrittenSnapshot } from '../../snapshot/write/build.ts';
+import { refuseOtherHash, type WrittenSnapshot } from '../../snapshot/write/build.ts';
 import { EarlierSnapshot } from '../../snapshot/write/earlier.ts';
 import { packModules } from '../../snapshot/write/pack-modules.ts';
 import type { SnapshotPlace } from '../../storage/contract.ts';
@@ -24,8 +24,15 @@ import { believing } from '../belief.ts';
 import { KnownSnapshots } from '../known-snapshots.ts';
 import { readRecord } from '../lock/record.ts';
 import type { OperationOptions } from '../options.ts';
-import { checkPlace, modulesToRead, refuseStoreBelow, type NamedPlace } from '../places.ts';
+import {
+  checkPlace,
+  modulesToRead,
+  refuseLeftOut,
+  refuseStoreBelow,
+  type NamedPlace,
+} from '../places.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
+import { refuseUnproved, type ProofOptions } from '../proof.ts';
 import { keepLast } from '../retention.ts';
 import { chainIdOf } from './chain-id.ts';
 import { finishRetrieve } from './finish-begun.ts';
@@ -40,7 +47,7 @@ import {
 } from './read-source.ts';
 import { refuseNoRoom } from './room.ts';
 
-export interface RetrieveOptions extends OperationOptions {
+export interface RetrieveOptions extends OperationOptions, Omit<ProofOptions, 'appHash'> {
   readonly source: RetrieveSource;
   /** A place: a directory that swingsnap has made, or one with a whole snapshot. */
   readonly snapshotDir: string;
@@ -48,6 +55,8 @@ export interface RetrieveOptions extends OperationOptions {
   readonly create?: boolean | undefined;
   /** The states to read beside the SwingStore. */
   readonly modules?: readonly NamedPlace[] | undefined;
+  /** Names of modules of the source that may be left out. */
+  readonly leaveModules?: readonly string[] | undefined;
   /** The height that the source must be at. */
   readonly height?: number | undefined;
   /** How many of the highest heights to keep, this one included. The others are removed. */
@@ -133,7 +142,7 @@ async function refuseUnfit(
 
 async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
   const { options, storage, known, codec, scratchDir, level, chunkBytes, pool } = work;
-  const { replace = false, madeBy = programName(), snapshotDir } = options;
+  const { replace = false, madeBy = programName(), snapshotDir, expect } = options;
   const { source, progress, signal } = held;
   const { height } = source;
   const { note } = progress;
@@ -147,7 +156,7 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
       ? undefined
       : await EarlierSnapshot.open(storage, height, { codec, scratchDir, note, belief });
   try {
-    const modules = await modulesOf(held, options.modules ?? []);
+    const modules = await modulesOf(held, options);
     const result = await packModules(storage, modules, {
       ...working,
       height,
@@ -155,6 +164,7 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
       level,
       chunkBytes,
       replace,
+      expect,
       madeBy,
       madeAt: new Date(),
       earlier,
@@ -178,13 +188,18 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
 
 /**
  * Modules for the states of the source, and for those that are read beside it.
- * @throws {UsageError} `MODULE_TWICE` if a place has the name of a state of the source
+ * @throws {UsageError} `MODULE_TWICE` if a place has the name of a state of the source; `MODULE_PLACE`
  */
 async function modulesOf(
   { source, progress }: HeldSource,
-  places: readonly NamedPlace[],
+  { modules: places = [], leaveModules }: RetrieveOptions,
 ): Promise<StateModule[]> {
   const modules = await source.readers(progress);
+  const taken = modules.map(({ name }) => name);
+  refuseLeftOut(
+    source.mayHold.filter(({ name, isGuess }) => isGuess !== true && !taken.includes(name)),
+    leaveModules,
+  );
   for (const { name } of modules) {
     const twice = places.find((place) => place.name === name);
     if (twice === undefined) continue;
@@ -212,6 +227,7 @@ async function finishBegun(work: Work): Promise<Retrieved | undefined> {
   await markPlace(work);
   const { manifest, sha256: manifestSha256 } = finished.file;
   const { height } = manifest;
+  refuseOtherHash(options.expect, manifest.contentHash);
   return {
     manifest,
     manifestSha256,
@@ -247,7 +263,15 @@ interface Prepared extends ReadContext {
 
 async function prepare(options: RetrieveOptions, pool: WorkerPool): Promise<Prepared> {
   const codec = await loadZstdCodec();
-  const { source, modules = [], level = DEFAULT_LEVEL, chunkBytes = DEFAULT_CHUNK_BYTES } = options;
+  const {
+    source,
+    expect,
+    requireProof,
+    modules = [],
+    level = DEFAULT_LEVEL,
+    chunkBytes = DEFAULT_CHUNK_BYTES,
+  } = options;
+  refuseUnproved({ expect, requireProof, appHash: 'from' in source ? source.appHash : undefined });
   if ('stateDir' in source) refuseStoreBelow(modules, source.stateDir);
   checkLevel(codec, level);
   if (chunkBytes < MIN_CHUNK_BYTES || chunkBytes > MAX_CHUNK_BYTES) {

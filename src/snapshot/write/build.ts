@@ -1,4 +1,5 @@
 /** Builds a snapshot from the chunks of modules. */
+import { VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/bytes/digest.ts';
 import { defaultScratchDir } from '../../io/files/scratch.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
@@ -39,6 +40,8 @@ export interface WriteSnapshotOptions {
   readonly belief?: Belief | undefined;
   /** For scratch files; by default the system's temporary directory. */
   readonly scratchDir?: string | undefined;
+  /** The content hash that the snapshot must have. */
+  readonly expect?: string | undefined;
   /** Name and version of the program, for the manifest. */
   readonly madeBy: string;
   /** For the manifest, which does not mention a time without it. */
@@ -102,16 +105,18 @@ export class SnapshotBuilder {
   /**
    * Publishes the snapshot, unless the same one exists already.
    * @param states the state of each module, by its name
-   * @throws {SwingSnapError} `SNAPSHOT_EXISTS`
+   * @throws {SwingSnapError} `SNAPSHOT_EXISTS`; {@link VerificationError} `HASH_MISMATCH`
    */
   async finish(states: Readonly<Record<string, StateDescription>>): Promise<WrittenSnapshot> {
     const { reused, ...written } = await this.#chunks.finish();
-    const { codec, level, height, madeBy, madeAt, chunkBytes } = this.#options;
+    const { codec, level, height, expect, madeBy, madeAt, chunkBytes } = this.#options;
+    const contentHash = contentHashOf(height, states);
+    refuseOtherHash(expect, contentHash);
     const encoded = encodeSnapshotManifest({
       format: 'swingsnap-snapshot',
       version: 1,
       height,
-      contentHash: contentHashOf(height, states),
+      contentHash,
       modules: Object.fromEntries(
         Object.keys(states)
           .sort()
@@ -148,4 +153,14 @@ export class SnapshotBuilder {
     await this.#chunks.settled();
     await this.#staged.discard();
   }
+}
+
+/** @throws {VerificationError} `HASH_MISMATCH` */
+export function refuseOtherHash(expect: string | undefined, contentHash: string): void {
+  if (expect === undefined || expect === contentHash) return;
+  throw new VerificationError('HASH_MISMATCH', 'the snapshot would have another contentHash', {
+    expected: expect,
+    found: contentHash,
+    hint: 'check the hash; it covers all modules of a source, so those that are left out change it',
+  });
 }

@@ -192,7 +192,7 @@ describe('byte codes', () => {
       ['verify', source],
       ['restore', source, '--state-dir', path.join(out, 'S'), '--leave-module', 'wasm'],
       ['retrieve', '--create', '--from', source, '--snapshot-dir', path.join(out, 'D')],
-      ['export', '--from', source, '--export-dir', path.join(out, 'E')],
+      ['export', '--from', source, '--export-dir', path.join(out, 'E'), '--leave-module', 'wasm'],
     ];
     for (const command of commands(wrong.dir)) {
       const { exitCode, json } = await runCli([...command, '--app-hash', wrong.appHash, '--json']);
