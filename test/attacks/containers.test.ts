@@ -36,7 +36,7 @@ async function doTheJob(swingsnap: Swingsnap): Promise<void> {
   const [E, D, R] = [join(dir, 'E'), join(dir, 'D'), join(dir, 'R')];
   for (const args of [
     ['export', '--state-dir', S, '--export-dir', E, '--detach'],
-    ['retrieve', '--export-dir', E, '--snapshot-dir', D],
+    ['retrieve', '--create', '--export-dir', E, '--snapshot-dir', D],
     ['verify', D, '--state-dir', S],
     ['restore', D, '--state-dir', R],
     ['restore', D, '--state-dir', R, '--replace'],

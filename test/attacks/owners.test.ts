@@ -50,9 +50,17 @@ async function place(kind: 'closed' | 'last-commit' = 'closed') {
 
 const commands: Record<string, (at: { S: string; home: string; out: string }) => string[]> = {
   export: ({ S, out }) => ['export', '--state-dir', S, '--export-dir', join(out, 'E')],
-  retrieve: ({ S, out }) => ['retrieve', '--state-dir', S, '--snapshot-dir', join(out, 'D')],
+  retrieve: ({ S, out }) => [
+    'retrieve',
+    '--create',
+    '--state-dir',
+    S,
+    '--snapshot-dir',
+    join(out, 'D'),
+  ],
   'retrieve --check': ({ S, out }) => [
     'retrieve',
+    '--create',
     '--state-dir',
     S,
     '--snapshot-dir',
@@ -128,7 +136,7 @@ async function snapshotAndHome(owner: number, group: number) {
   await writeFile(at('tree', 'inner', 'file'), 'content');
   const read = ['--module', `wasm=wasm:${at('wasm')}`, '--module', `more=files:${at('tree')}`];
   const made = await swingsnapAs(0, [
-    ...['retrieve', '--state-dir', at('S'), '--snapshot-dir', at('D'), '--json'],
+    ...['retrieve', '--create', '--state-dir', at('S'), '--snapshot-dir', at('D'), '--json'],
     ...read,
   ]);
   expect(made).toMatchObject({ exitCode: 0 });

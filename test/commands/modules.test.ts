@@ -219,7 +219,7 @@ describe('restore', () => {
         error: { code: 'MODULE_PLACE', expected: '--module ibc=files:DIR' },
       });
     }
-    expect(await readdir(node.dir)).toEqual([]);
+    expect(await readdir(node.dir)).toEqual(['home']);
     const { exitCode, modules, notes } = await told(...restore, '--leave-module', 'ibc');
     expect({ exitCode, notes }).toEqual({ exitCode: 0, notes: [] });
     expect(modules).toMatchObject([{ name: 'wasm' }, { name: 'ibc' }, { name: 'swingset' }]);
@@ -323,6 +323,7 @@ describe('restore', () => {
       name: 'ibc',
       kind: 'files',
       path: node.tree,
+      owner: expect.anything() as unknown,
     });
   });
 });

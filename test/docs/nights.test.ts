@@ -167,7 +167,8 @@ describe('the recipes for nights', () => {
     const json = cronLines.find((line) => line.includes('--json')) ?? '';
     expect(await run(on, json)).toMatchObject({ exitCode: 0 });
     expect(await run(on, script)).toMatchObject({ exitCode: 0 });
-    const heights = (await readdir(join(on.dir, 'backup/snapshots'))).map(Number);
+    const names = await readdir(join(on.dir, 'backup/snapshots'));
+    const heights = names.filter((name) => !name.startsWith('.')).map(Number);
     const chunks = join(on.dir, 'backup/snapshots', String(Math.max(...heights)), 'chunks');
     const [chunk = ''] = await readdir(chunks);
     await writeFile(join(chunks, chunk), 'damaged');

@@ -62,7 +62,7 @@ describe('a store with ids that lead out of a directory', () => {
     const exportDir = path.join(parent, 'E');
     await expect(
       exportTo(exportDir, stateDir, { artifactMode: 'operational' }),
-    ).rejects.toMatchObject({ code: 'ARTIFACT_NAME' });
+    ).rejects.toMatchObject({ code: 'STORE_VALUE' });
     expect(await listTree(parent)).toEqual({});
     await expect(
       retrieve(path.join(parent, 'D'), { stateDir, artifactMode: 'operational' }),

@@ -110,7 +110,7 @@ describe('a store with odd rows', () => {
     async (statement, wanted, found) => {
       const { dir, at } = await changed([statement.replace('UPDATE', 'UPDATE OR REPLACE')]);
       for (const words of [
-        ['retrieve', '--state-dir', at('S'), '--snapshot-dir', at('D')],
+        ['retrieve', '--create', '--state-dir', at('S'), '--snapshot-dir', at('D')],
         ['export', '--state-dir', at('S'), '--export-dir', at('E')],
       ]) {
         const { exitCode, json } = await runCli([...words, '--json']);
@@ -137,7 +137,7 @@ describe('a store with odd rows', () => {
     await referenceExport(at('S'), at('R'));
     const store = ['--state-dir', at('S')];
     for (const words of [
-      ['retrieve', ...store, '--snapshot-dir', at('D')],
+      ['retrieve', '--create', ...store, '--snapshot-dir', at('D')],
       ['export', ...store, '--export-dir', at('E')],
       ['verify', at('D'), ...store],
       ['verify', at('E'), ...store],

@@ -89,6 +89,7 @@ describe.each<[string, StoreSpec]>([
     const { files } = await ExportFiles.read(forms['export directory']!);
     const vats = spec.vats?.map(({ vatID }) => vatID) ?? [];
     const blocks = nextBlocks(spec.height ?? 0, vats.slice(0, 1));
+    await mkdir(path.join(base, 'restored'));
     for (const [form, source] of Object.entries(forms)) {
       const S = path.join(base, 'restored', form.replace(' ', '-'));
       await restore(source, S);

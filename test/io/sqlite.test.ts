@@ -53,7 +53,7 @@ describe('SQLite', () => {
     const failed = promisify(execFile)(process.execPath, command);
     const { stdout } = await failed.catch((error: unknown) => error as { stdout: string });
     const hint = major < 22 ? /Node 22\.15 or later/u : /npm install where swingsnap is installed/u;
-    expect(JSON.parse(stdout)).toEqual({
+    expect(JSON.parse(stdout)).toMatchObject({
       error: {
         code: 'SQLITE_UNAVAILABLE',
         exitCode: 1,

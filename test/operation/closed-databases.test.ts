@@ -95,7 +95,7 @@ describe('every thread and process of a command closes its databases and exits b
     const dir = await tempDir();
     const snapshots = path.join(dir, 'snapshots');
     const retrieve = ['retrieve', '--create', '--state-dir', stateDir, '--snapshot-dir', snapshots];
-    expectClosed(await threadsOf([...retrieve, '--height', '99'], 1), 1);
+    expectClosed(await threadsOf([...retrieve, '--height', '99'], 5), 1);
     await threadsOf(retrieve, 0);
     const restore = ['restore', snapshots, '--state-dir', path.join(dir, 'agoric')];
     expectClosed(await threadsOf([...restore, '--expect', '0'.repeat(64)], 3), 2);

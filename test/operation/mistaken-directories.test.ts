@@ -72,7 +72,7 @@ describe('directories that are not what their names say', () => {
     ['verify', ['verify', 'E'], 'export-manifest.json', 'MANIFEST', 3],
     [
       'retrieve',
-      ['retrieve', '--export-dir', 'E', '--snapshot-dir', 'D'],
+      ['retrieve', '--create', '--export-dir', 'E', '--snapshot-dir', 'D'],
       'export-manifest.json',
       'MANIFEST',
       3,

@@ -394,7 +394,7 @@ describe('a snapshot of several modules', () => {
     await expect(verify({ source, progress: noProgress })).rejects.toMatchObject({
       code: 'UNKNOWN_MODULE',
       exitCode: 3,
-      path: 'a',
+      path: `${source}: a`,
       found: 'notes',
     });
     const quick = await quicklyVerify({ source, progress: noProgress });

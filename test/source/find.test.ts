@@ -157,7 +157,7 @@ describe('what is no source', () => {
         database(join(path, 'swingstore.sqlite'));
       },
       /^a state dir/u,
-      /retrieve --state-dir/u,
+      /retrieve --create --state-dir/u,
     ],
     [
       'a home',
@@ -166,7 +166,7 @@ describe('what is no source', () => {
         database(join(path, 'data', 'agoric', 'swingstore.sqlite'));
       },
       /^the home of a node/u,
-      /retrieve --home/u,
+      /retrieve --create --home/u,
     ],
     [
       'other files',

@@ -24,7 +24,16 @@ beforeAll(async () => {
   const dir = await fileDir();
   [honest, snapshot] = [join(dir, 'S'), join(dir, 'D')];
   await buildStore(honest, tinySpec);
-  const args = ['retrieve', '--state-dir', honest, '--snapshot-dir', snapshot, '--json'];
+  const args = [
+    'retrieve',
+    '--create',
+    '--create',
+    '--state-dir',
+    honest,
+    '--snapshot-dir',
+    snapshot,
+    '--json',
+  ];
   expect(await runCli(args)).toMatchObject({ exitCode: 0 });
   await rm(`${honest}/swingstore.sqlite-shm`, { force: true });
   await rm(`${honest}/swingstore.sqlite-wal`, { force: true });
@@ -47,9 +56,10 @@ type At = Awaited<ReturnType<typeof changed>>;
 /** What each command that reads a live store says to it. */
 const commands: Record<string, (at: At) => string[]> = {
   export: (at) => ['export', '--state-dir', at('S'), '--export-dir', at('E')],
-  retrieve: (at) => ['retrieve', '--state-dir', at('S'), '--snapshot-dir', at('D')],
+  retrieve: (at) => ['retrieve', '--create', '--state-dir', at('S'), '--snapshot-dir', at('D')],
   'retrieve --check': (at) => [
     'retrieve',
+    '--create',
     '--state-dir',
     at('S'),
     '--snapshot-dir',
