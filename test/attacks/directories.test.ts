@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/io/sqlite.ts';
-import { listTree, useTempDir } from '../fixtures/directories.ts';
+import { listTree, useTempDir, visibleIn } from '../fixtures/directories.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { tinySpec } from '../fixtures/specs.ts';
 import { ALICE, MALLORY, runAs, startAs, swingsnapAs, type Ended } from './other-users.ts';
@@ -232,8 +232,8 @@ describe('root can still work for another user', () => {
     const dir = await fileDir();
     await chmod(dir, 0o711);
     const home = join(dir, 'home');
-    await mkdir(home);
-    await chown(home, ALICE, ALICE);
+    await mkdir(join(home, 'data'), { recursive: true });
+    for (const made of [home, join(home, 'data')]) await chown(made, ALICE, ALICE);
     await cp(join(base, 'D'), join(dir, 'D'), { recursive: true });
     await runAs(ROOT, ['chmod', '-R', 'go=', join(dir, 'D')]);
     const module = ['--module', `ibc=files:${join(home, 'data', 'ibc')}`];
@@ -260,7 +260,7 @@ describe('root can still work for another user', () => {
     const args = ['--snapshot-dir', D, '--keep-last', '1'];
     await done('retrieve', '--create', '--state-dir', join(base, 'older'), ...args);
     await done('retrieve', '--create', '--state-dir', join(base, 'store'), ...args);
-    expect(await readdir(D)).toEqual(['1000']);
+    expect(await visibleIn(D)).toEqual(['1000']);
     const read = await runAs(ALICE, ['find', D, '-type', 'f', '-readable', '-name', '*.json']);
     expect(read.stdout).toContain('manifest.json');
   });
