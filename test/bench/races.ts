@@ -208,14 +208,19 @@ export function racesOn(ground: Ground): readonly Race[] {
 
 /** Bytes of the chunks of a second snapshot that the first does not have. */
 async function newBytes(first: string, second: string): Promise<number> {
-  const [height = ''] = await readdir(first);
-  const [other = ''] = (await readdir(second)).filter((name) => name !== height);
+  const [height = ''] = await heightsIn(first);
+  const [other = ''] = (await heightsIn(second)).filter((name) => name !== height);
   const old = new Set(await readdir(join(first, height, 'chunks')));
   let bytes = 0;
   for (const name of await readdir(join(second, other, 'chunks'))) {
     if (!old.has(name)) bytes += (await stat(join(second, other, 'chunks', name))).size;
   }
   return bytes;
+}
+
+/** The snapshots in a snapshot dir: not its mark. */
+async function heightsIn(dir: string): Promise<string[]> {
+  return (await readdir(dir)).filter((name) => !name.startsWith('.'));
 }
 
 /** Makes the snapshot on which the start of `verify` is measured. */

@@ -3,7 +3,7 @@
  * and judges it at the end. Everything between is the real command line. Exits 1 if anything fails.
  */
 import { spawn } from 'node:child_process';
-import { readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeTempDir } from '../fixtures/directories.ts';
@@ -101,6 +101,7 @@ async function demo(dir: string): Promise<void> {
   await swingsnap(dir, 'verify', 'snapshots');
 
   say('', 'Restore it for another node. --expect takes the contentHash that retrieve printed.');
+  await mkdir(path.join(dir, 'new-node', 'data'), { recursive: true });
   const hash = await contentHashOf(path.join(dir, 'snapshots', String(HEIGHT)));
   await swingsnap(dir, 'restore', 'snapshots', '--home', 'new-node', '--expect', hash);
 
