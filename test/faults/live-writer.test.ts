@@ -3,7 +3,8 @@ import { copyFile, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSwingStore } from '../../src/formats/swing-store/read/open.ts';
+import { exportOfPinned, openSwingStore } from '../../src/formats/swing-store/read/open.ts';
+import { PinnedStore } from '../../src/formats/swing-store/read/pinned-store.ts';
 import { noProgress } from '../../src/io/progress.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
 import { fieldsOfTree } from '../../src/modules/files/read.ts';
@@ -206,6 +207,28 @@ describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
         for await (const block of store.exportData()) text += Buffer.from(block).toString();
         expect(digestExportData(text)).toBe(await writer.digestAt(store.height));
         expect([...refusals]).toEqual(['HOLDS_STORE']);
+      } finally {
+        await store.close();
+      }
+    }
+  });
+
+  it('keeps its view whole while the growth of the -wal is watched', async () => {
+    writer.setPause(0);
+    const note = (): void => undefined;
+    for (let i = 0; i < (isSoak ? 10 : 2); i += 1) {
+      const pinned = await PinnedStore.open(writer.stateDir, { scratchDir: dir, note });
+      const store = exportOfPinned(pinned, 'none');
+      try {
+        const growths: number[] = [];
+        const until = (await writer.height()) + 300;
+        while ((await writer.height()) < until) growths.push(pinned.walGrowth());
+        // The node checkpoints all the time, and cannot begin its log again under the view more than once.
+        expect(growths).toEqual(growths.toSorted((a, b) => a - b));
+        expect(growths.at(-1)).toBeGreaterThan(300 * 4096);
+        let text = '';
+        for await (const block of store.exportData()) text += Buffer.from(block).toString();
+        expect(digestExportData(text)).toBe(await writer.digestAt(store.height));
       } finally {
         await store.close();
       }

@@ -292,7 +292,7 @@ export const storeViewFlags = {
   timeout: duration({ helpGroup: TIMING, summary: 'Maximum time to wait for the height.' }),
   'max-wal': byteSize({
     helpGroup: TIMING,
-    summary: "Stop if the node's -wal grows larger than this. [default: 10GB]",
+    summary: "Stop if the node's -wal grows by more than this meanwhile. [default: 10GB]",
   }),
   'max-time': duration({
     helpGroup: TIMING,

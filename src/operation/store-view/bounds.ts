@@ -1,9 +1,9 @@
-/** Bounds of a pinned view: while it is held, the node's `-wal` cannot shrink. */
+/** Bounds of a pinned view: while it is held, the node cannot begin its `-wal` again. */
 import { SwingSnapError, TimeoutError } from '../../errors.ts';
 import type { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
 
 export interface PinBounds {
-  /** Maximum size of the store's `-wal`, in bytes. */
+  /** Maximum growth of the store's `-wal` since the view was pinned, in bytes. */
   readonly maxWal?: number | undefined;
   /** Maximum time to hold the view, in milliseconds. */
   readonly maxTime?: number | undefined;
@@ -32,16 +32,20 @@ export function lookOut(
   signal: AbortSignal | undefined,
 ): Lookout {
   const controller = new AbortController();
-  const timer = setInterval(() => {
+  const throwIfDue = (): void => {
     const error = look();
-    if (error !== undefined) controller.abort(error);
+    if (error !== undefined) throw error;
+  };
+  const timer = setInterval(() => {
+    try {
+      throwIfDue();
+    } catch (error) {
+      controller.abort(error);
+    }
   }, LOOK_EVERY_MS);
   return {
     signal: signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]),
-    throwIfDue: () => {
-      const error = look();
-      if (error !== undefined) throw error;
-    },
+    throwIfDue,
     end: () => {
       clearInterval(timer);
     },
@@ -56,8 +60,8 @@ export function watchPin(
 ): Lookout {
   const since = performance.now();
   return lookOut(() => {
-    const wal = store.isCopy ? 0 : store.walBytes();
-    if (wal > maxWal) return walTooLarge(store, maxWal, wal);
+    const growth = store.isCopy ? 0 : store.walGrowth();
+    if (growth > maxWal) return walTooLarge(store, maxWal, growth);
     const isOver = maxTime !== undefined && performance.now() - since > maxTime;
     return isOver ? tooLong(store, maxTime) : undefined;
   }, signal);
@@ -66,11 +70,11 @@ export function watchPin(
 function walTooLarge(store: PinnedStore, expected: number, found: number): SwingSnapError {
   return new SwingSnapError(
     'MAX_WAL',
-    "the node's -wal grew larger than --max-wal during the read",
+    "the node's -wal grew by more than --max-wal during the read",
     {
       path: `${store.stateDir}/swingstore.sqlite-wal`,
-      expected: `at most ${expected} bytes`,
-      found: `${found} bytes`,
+      expected: `at most ${expected} bytes more`,
+      found: `${found} bytes more than when the view was pinned`,
       hint: 'run it at a quieter time, or allow more with --max-wal',
     },
   );

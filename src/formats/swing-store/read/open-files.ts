@@ -16,14 +16,17 @@ export interface Sight {
   readonly descriptors: ReadonlyMap<FileId, number> | undefined;
 }
 
-/** @param database a path without links */
-export function lookAt(database: string): Sight {
+/**
+ * @param database a path without links
+ * @param other a descriptor of this process that belongs to no connection, and is not counted
+ */
+export function lookAt(database: string, other?: number): Sight {
   const files = new Map<Suffix, FileId>();
   for (const suffix of WITNESSED) {
     const id = idAt(database + suffix);
     if (id !== undefined) files.set(suffix, id);
   }
-  return { files, descriptors: countDescriptors() };
+  return { files, descriptors: countDescriptors(other) };
 }
 
 /** The file that a path leads to; undefined if stat fails. */
@@ -58,7 +61,7 @@ export function haveOpened(connections: number, before: Sight, after: Sight): bo
   return more('-wal') >= connections && isMapped;
 }
 
-function countDescriptors(): Map<FileId, number> | undefined {
+function countDescriptors(other: number | undefined): Map<FileId, number> | undefined {
   let names: string[];
   try {
     names = readdirSync('/proc/self/fd');
@@ -67,6 +70,7 @@ function countDescriptors(): Map<FileId, number> | undefined {
   }
   const counts = new Map<FileId, number>();
   for (const name of names) {
+    if (Number(name) === other) continue;
     try {
       const id = fileId(fstatSync(Number(name), { bigint: true }));
       counts.set(id, (counts.get(id) ?? 0) + 1);

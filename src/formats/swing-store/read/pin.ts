@@ -7,6 +7,7 @@ import { haveOpened, lookAt, type Sight } from './open-files.ts';
 import { refuseOtherNameInUse } from './other-names.ts';
 import { findOtherSchema, standInForMissingTables } from './schema.ts';
 import { refuseOddSideFiles, wouldLeaveSideFiles } from './side-files.ts';
+import { WalFile } from './wal-file.ts';
 
 /** What a pinned view begins with. */
 interface Begun {
@@ -26,6 +27,8 @@ export interface Pin extends Begun {
   readonly before: Sight;
   /** The files when the view was pinned. */
   readonly sight: Sight;
+  /** The `-wal` that the connections read; undefined if the database has none. */
+  readonly wal: WalFile | undefined;
   /** Releases everything. */
   close(): void;
 }
@@ -94,6 +97,7 @@ export interface Obstacle {
 export function tryPin(path: string, { reportedAs = path, readonly = true } = {}): Pin | Obstacle {
   let db: Database | undefined;
   let commits: CommitWatch | undefined;
+  let wal: WalFile | undefined;
   try {
     const database = realpathSync(path);
     refuseOddSideFiles(database);
@@ -108,10 +112,13 @@ export function tryPin(path: string, { reportedAs = path, readonly = true } = {}
     // store.
     const sight = lookAt(database);
     if (!haveOpened(CONNECTIONS, before, sight)) throw replaced(reportedAs);
-    return pinOf({ database, db, commits, ...begun, before, sight });
+    wal = WalFile.open(database);
+    if (wal?.id !== sight.files.get('-wal')) throw replaced(reportedAs);
+    return pinOf({ database, db, commits, ...begun, before, sight, wal });
   } catch (error) {
     commits?.close();
     db?.close();
+    wal?.close();
     const code = (error as { code?: unknown }).code;
     if (!(error instanceof Error) || typeof code !== 'string') throw error;
     // It existed a moment ago.
@@ -141,6 +148,7 @@ function pinOf(pin: Omit<Pin, 'close'>): Pin {
       pin.commits.close();
       if (pin.db.inTransaction) pin.db.exec('ROLLBACK');
       pin.db.close();
+      pin.wal?.close();
       letGo();
     },
   };

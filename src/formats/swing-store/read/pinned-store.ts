@@ -11,6 +11,7 @@ import { copyStore, type CopiedStore } from './copied-store.ts';
 import { KVReaders } from './kv-readers.ts';
 import { haveOpened, idAt, lookAt } from './open-files.ts';
 import { beginAtHeight, CONNECTIONS, notAStore, replaced, tryPin, type Pin } from './pin.ts';
+import { bytesOf, growthSince, type WalExtent } from './wal-file.ts';
 
 export interface PinOptions {
   /** The height that the store must be at. */
@@ -29,6 +30,8 @@ export class PinnedStore {
   readonly stateDir: string;
   readonly #pin: Pin;
   #height: number;
+  /** Of the `-wal` when the view was pinned. */
+  #walExtent: WalExtent | undefined;
   #readers: KVReaders | undefined;
   readonly #copy: CopiedStore | undefined;
   readonly #note: (message: string) => void;
@@ -43,6 +46,7 @@ export class PinnedStore {
     this.stateDir = stateDir;
     this.#pin = pin;
     this.#height = height;
+    this.#walExtent = pin.wal?.extent();
     this.#copy = copy;
     this.#note = note;
   }
@@ -145,6 +149,7 @@ export class PinnedStore {
     this.#pin.commits.begin();
     const { rawHeight } = beginAtHeight(this.db, databasePath(this.stateDir));
     this.#height = heightOf(rawHeight, this.stateDir);
+    this.#walExtent = this.#pin.wal?.extent();
   }
 
   /** Whether another file has replaced the database: no node uses this one any more. */
@@ -161,11 +166,11 @@ export class PinnedStore {
    */
   async startReaders(count: number): Promise<void> {
     if (import.meta.url.endsWith('.ts')) return;
-    const { database, commits, before } = this.#pin;
+    const { database, commits, before, wal } = this.#pin;
     const readers = await KVReaders.start(database, count).catch((error: unknown) => {
       throw this.isReplaced ? replaced(databasePath(this.stateDir), error) : error;
     });
-    if (!haveOpened(CONNECTIONS + count, before, lookAt(database))) {
+    if (!haveOpened(CONNECTIONS + count, before, lookAt(database, wal?.descriptor))) {
       await readers.close();
       throw replaced(databasePath(this.stateDir));
     }
@@ -178,25 +183,32 @@ export class PinnedStore {
     return this.#readers;
   }
 
-  /** Size of the database's `-wal` in bytes. It cannot shrink while we hold a view. */
-  walBytes(): number {
-    return statIfThere(`${this.#pin.database}-wal`)?.size ?? 0;
+  /** Bytes of the frames that were written to the `-wal` since the view was pinned. */
+  walGrowth(): number {
+    const now = this.#pin.wal?.extent();
+    return now === undefined || this.#walExtent === undefined
+      ? 0
+      : growthSince(this.#walExtent, now);
   }
 
   async close(): Promise<void> {
     if (!this.db.open) return;
     await this.#readers?.close();
-    this.#pin.close();
-    this.#copy?.remove();
-    if (this.#copy === undefined) this.#tellOfWal();
+    let extent: WalExtent | undefined;
+    try {
+      extent = this.#pin.wal?.extent();
+    } finally {
+      this.#pin.close();
+      this.#copy?.remove();
+    }
+    if (this.#copy === undefined && extent !== undefined) this.#tellOfWal(bytesOf(extent));
   }
 
   /** Unlike the last handle of a node, a reader does not empty the `-wal` when it closes. */
-  #tellOfWal(): void {
-    const { database } = this.#pin;
+  #tellOfWal(bytes: number): void {
+    const { database, wal } = this.#pin;
+    if (bytes === 0 || idAt(`${database}-wal`) !== wal?.id) return;
     if (statIfThere(database) === undefined || isDatabaseLocked(database)) return;
-    const bytes = this.walBytes();
-    if (bytes === 0) return;
     this.#note(
       `swingstore.sqlite-wal holds ${bytes} bytes of commits, and no process has the store open: ` +
         `a copy of swingstore.sqlite must include it`,

@@ -4,8 +4,14 @@ import { once } from 'node:events';
 import { mkdir, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { haveOpened, idAt, lookAt } from '../../../../src/formats/swing-store/read/open-files.ts';
+import {
+  haveOpened,
+  idAt,
+  lookAt,
+  type Sight,
+} from '../../../../src/formats/swing-store/read/open-files.ts';
 import { PinnedStore } from '../../../../src/formats/swing-store/read/pinned-store.ts';
+import { WalFile } from '../../../../src/formats/swing-store/read/wal-file.ts';
 import { openDatabase } from '../../../../src/io/sqlite.ts';
 import { useTempDir } from '../../../fixtures/directories.ts';
 import { buildStore, closeReference } from '../../../fixtures/reference.ts';
@@ -113,6 +119,10 @@ describe('a store that is replaced between two views', () => {
   });
 });
 
+function withoutOne({ descriptors }: Sight, id = ''): Map<string, number> {
+  return new Map(descriptors).set(id, (descriptors?.get(id) ?? 0) - 1);
+}
+
 describe('the files that connections have open', () => {
   it('belong to a single store only if all connections have opened that store', async () => {
     const dir = await fileDir();
@@ -131,6 +141,10 @@ describe('the files that connections have open', () => {
     };
     const first = read(a);
     expect(haveOpened(1, before, lookAt(a))).toBe(true);
+    // What watches the growth of the -wal does not count as a connection to it.
+    const wal = WalFile.open(a);
+    expect(lookAt(a, wal?.descriptor).descriptors).toEqual(withoutOne(lookAt(a), wal?.id));
+    wal?.close();
     const second = read(b);
     expect(haveOpened(2, before, lookAt(a))).toBe(false);
     const third = read(a);
