@@ -58,7 +58,7 @@ class ExportDirectory implements SwingStoreExport {
   readonly #dataPath: string;
   readonly location: string;
   readonly #dataSize: number;
-
+  #artifactBytes: number | undefined;
   readonly #pool: WorkerPool;
 
   constructor(
@@ -85,9 +85,14 @@ class ExportDirectory implements SwingStoreExport {
   }
 
   estimate(part: 'export data' | 'artifacts'): ProgressTotal {
-    return part === 'export data'
-      ? { bytes: this.#dataSize, unit: 'entries' }
-      : { items: this.#manifest.artifacts.length, unit: 'artifacts' };
+    if (part === 'export data') return { bytes: this.#dataSize, unit: 'entries' };
+    const items = this.#manifest.artifacts.length;
+    return { bytes: (this.#artifactBytes ??= this.#sizeOfArtifacts()), items, unit: 'artifacts' };
+  }
+
+  #sizeOfArtifacts(): number {
+    const paths = this.#manifest.artifacts.map(([, file]) => resolveInside(this.#dir, file));
+    return paths.reduce((bytes, path) => bytes + (statIfThere(path)?.size ?? 0), 0);
   }
 
   exportData({ scratchDir }: { scratchDir?: string } = {}): AsyncIterable<Uint8Array> {

@@ -23,6 +23,9 @@ export interface TranscriptSpanRecord {
   readonly incarnation: number;
 }
 
+/** About the bytes of a line with a record: they have ids, positions and hashes, and little else. */
+export const RECORD_LINE_BYTES = 200;
+
 /** Key and value of one entry of the export data. */
 export type ExportEntry = readonly [key: string, value: string];
 

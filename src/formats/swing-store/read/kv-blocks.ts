@@ -13,7 +13,8 @@ const LARGE_VALUE_BYTES = 32 * 1024;
  * which it would convert; the empty one is an error (`odd-rows.ts`).
  */
 export const LINE = `json_array('kv.' || key, iif(typeof(value) IN ('text', 'null'), value, x'')) || char(10)`;
-const CONSENSUS = `NOT (key >= 'local.' AND key < 'local/') AND NOT (key >= 'host.' AND key < 'host/')`;
+/** The keys that all nodes share. */
+export const CONSENSUS = `NOT (key >= 'local.' AND key < 'local/') AND NOT (key >= 'host.' AND key < 'host/')`;
 
 /** A range of keys, as bytes: a key that is not UTF-8 would change as a string, and so would its place in the order. */
 export interface KVRange {

@@ -21,6 +21,7 @@ import { databasePath } from '../layout.ts';
 import { kvLines, kvLinesBy } from './kv-lines.ts';
 import { checkedRow, refuseOddKeys, withOddValue } from './odd-rows.ts';
 import { PinnedStore, type PinOptions } from './pinned-store.ts';
+import { artifactsTotal, exportDataTotal, SPANS_OF } from './sizes.ts';
 import { bundleBlocks, heapSnapshotBlob, spanBlocks, wholeOf } from './stored-content.ts';
 
 export interface OpenSwingStoreOptions extends PinOptions {
@@ -87,6 +88,8 @@ class PinnedExport implements LiveSwingStore {
   readonly #pinned: PinnedStore;
   readonly artifactMode: ArtifactMode;
   readonly #asReference: boolean;
+  #exportDataTotal: ProgressTotal | undefined;
+  #artifactsTotal: ProgressTotal | undefined;
 
   constructor(pinned: PinnedStore, artifactMode: ArtifactMode, asReference: boolean) {
     this.#pinned = pinned;
@@ -102,17 +105,10 @@ class PinnedExport implements LiveSwingStore {
     return this.#pinned.height;
   }
 
+  /** Measured once. */
   estimate(part: 'export data' | 'artifacts'): ProgressTotal {
-    const count = (from: string): number =>
-      Number(this.#db.prepare(`SELECT count(*) FROM ${from}`).pluck().get());
-    if (part === 'export data') return { items: count('kvStore'), unit: 'entries' };
-    if (this.artifactMode === 'none') return { items: 0, unit: 'artifacts' };
-    const spans =
-      this.artifactMode === 'operational'
-        ? 'transcriptSpans WHERE isCurrent = 1'
-        : 'transcriptSpans';
-    const items = count('snapshots WHERE inUse = 1') + count(spans) + count('bundles');
-    return { items, unit: 'artifacts' };
+    if (part === 'export data') return (this.#exportDataTotal ??= exportDataTotal(this.#db));
+    return (this.#artifactsTotal ??= artifactsTotal(this.#db, this.artifactMode));
   }
 
   completeFor(): RestoreMode | undefined {
@@ -226,16 +222,12 @@ class PinnedExport implements LiveSwingStore {
   }
 
   *#transcriptSpans(mode: Exclude<ArtifactMode, 'none'>): Generator<ExportArtifact> {
-    // A vat without a current span is being deleted.
-    const where = {
-      operational: 'WHERE isCurrent = 1',
-      replay: `WHERE incarnation = (SELECT c.incarnation FROM transcriptSpans c
-                 WHERE c.vatID = transcriptSpans.vatID AND c.isCurrent = 1)`,
-      archival: 'WHERE vatID IN (SELECT vatID FROM transcriptSpans WHERE isCurrent = 1)',
-      debug: `WHERE endPos - startPos = (SELECT count(*) FROM transcriptItems i
-                 WHERE i.vatID = transcriptSpans.vatID AND position >= startPos AND position < endPos)`,
-    }[mode];
-    for (const row of this.#spans(where)) {
+    const where =
+      mode === 'debug'
+        ? `endPos - startPos = (SELECT count(*) FROM transcriptItems i
+             WHERE i.vatID = transcriptSpans.vatID AND position >= startPos AND position < endPos)`
+        : SPANS_OF[mode];
+    for (const row of this.#spans(`WHERE ${where}`)) {
       const name = `transcript.${row.vatID}.${row.startPos}.${row.endPos}`;
       yield inBlocks(name, () => spanBlocks(this.#db, row));
     }
