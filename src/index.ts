@@ -6,7 +6,7 @@
  * them are the forms of an export, the storages, and the contract of modules, for programs that bring their own.
  */
 export * from './errors.ts';
-export { noProgress, type Progress, type ProgressTotal } from './io/progress.ts';
+export { noProgress, type PlannedPhase, type Progress, type ProgressTotal } from './io/progress.ts';
 export { withWorkerPool, type WorkerPool } from './io/threads/pool.ts';
 export { ZSTD_CODEC_NAMES, type ZstdCodec, type ZstdCodecName } from './io/zstd/codec.ts';
 export { loadZstdCodec } from './io/zstd/load-codec.ts';

@@ -119,14 +119,25 @@ export abstract class BaseCommand<
   }
 }
 
-/** The progress for this run. The spinner is loaded only for a terminal. */
+/**
+ * The progress for this run. The spinner is loaded only for a terminal that can move its cursor. A log of CI may claim to
+ * be a terminal, and keeps every frame of a spinner.
+ * @param env `CI`, `NO_COLOR` and `TERM` are obeyed
+ */
 export async function openProgress(
   flags: { readonly json: boolean; readonly quiet: boolean },
   stream: NodeJS.WriteStream,
+  env: NodeJS.ProcessEnv = process.env,
 ): Promise<CommandProgress> {
   if (flags.json || flags.quiet) return silentProgress();
   // ora never returns on a terminal that reports no width, such as one without a window (`script`).
-  if (!stream.isTTY || !(stream.columns > 0)) return linesProgress(stream);
+  const hasCursor = stream.isTTY && stream.columns > 0 && env['TERM'] !== 'dumb';
+  if (!hasCursor || isSet(env['CI'])) return linesProgress(stream);
   const { terminalProgress } = await import('./progress/terminal-progress.ts');
-  return terminalProgress(stream);
+  // By no-color.org, any value counts but the empty one.
+  return terminalProgress(stream, { hasColor: (env['NO_COLOR'] ?? '') === '' });
+}
+
+function isSet(value: string | undefined): boolean {
+  return value !== undefined && !['', '0', 'false'].includes(value);
 }

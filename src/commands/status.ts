@@ -2,7 +2,7 @@ import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import { exportDirOrStoreFlag, stateDirFlags } from '../cli/flags/flags.ts';
 import { locateStateDir, namedSource } from '../cli/flags/locations.ts';
-import { formatBytes, formatDuration, formatPercent, formatRate } from '../cli/text/format.ts';
+import { formatBytes, formatDuration, formatOf, formatRate } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
 import { describeProcess } from '../operation/lock/lock.ts';
 import type { OperationProgress } from '../operation/lock/notice.ts';
@@ -59,24 +59,17 @@ function headline({
   return `${state}: ${what}, ${describeProcess(process)}`;
 }
 
-function describe({
-  phase,
-  bytes,
-  items,
-  totalBytes,
-  totalItems,
-  elapsed,
-}: OperationProgress): string {
-  const ofBytes = totalBytes ?? 0;
-  const ofItems = totalItems ?? 0;
-  const percent =
-    ofBytes > 0
-      ? ` ${formatPercent(Math.min(bytes, ofBytes), ofBytes)}`
-      : ofItems > 0
-        ? ` ${formatPercent(Math.min(items, ofItems), ofItems)}`
-        : '';
-  const rate = elapsed > 0 ? `, ${formatRate(bytes, elapsed)}` : '';
-  return `${phase}:${percent} ${formatBytes(bytes)}${rate}, ${formatDuration(elapsed)}`;
+/** Without `percent`, an earlier version has written it, or the size of the operation is not known. */
+function describe(progress: OperationProgress): string {
+  const { phase, bytes, totalBytes, elapsed, percent, timeLeft } = progress;
+  const parts = [
+    ...(percent === undefined ? [] : [`${percent}%`]),
+    ...(timeLeft === undefined ? [] : [`${formatDuration(timeLeft)} left`]),
+    `${phase}: ${formatOf(bytes, totalBytes, formatBytes)}`,
+    ...(elapsed > 0 ? [formatRate(bytes, elapsed)] : []),
+    formatDuration(elapsed),
+  ];
+  return parts.join(', ');
 }
 
 function next({ state, exportDir }: OperationStatus): string[] {

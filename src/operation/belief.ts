@@ -1,5 +1,5 @@
 /** When a snapshot is believed: this user made it, or verified it before, or all of it is verified now. */
-import type { Progress } from '../io/progress.ts';
+import { withinPhase, type Progress } from '../io/progress.ts';
 import type { Belief } from '../snapshot/belief.ts';
 import { verifyStored, type VerifyStoredOptions } from '../source/verify-stored.ts';
 import type { KnownSnapshots } from './known-snapshots.ts';
@@ -7,8 +7,8 @@ import type { KnownSnapshots } from './known-snapshots.ts';
 export interface BeliefOptions extends VerifyStoredOptions {
   /** Is consulted, and records what is verified. */
   readonly known: KnownSnapshots;
-  /** Gets a note of each verification, but not its phases. */
-  readonly progress: Pick<Progress, 'note'>;
+  /** Gets a note of each verification, and one phase. */
+  readonly progress: Progress;
 }
 
 export function believing({ known, progress, ...options }: BeliefOptions): Belief {
@@ -18,7 +18,10 @@ export function believing({ known, progress, ...options }: BeliefOptions): Belie
       progress.note(
         `all of ${stored.location} is verified now: this user neither made nor verified it before`,
       );
-      await verifyStored(stored, file, options);
+      const { exportData, artifacts } = file.manifest.modules.swingset;
+      const bytes = exportData.size + artifacts.size;
+      progress.phase(`snapshot of height ${file.manifest.height}`, { bytes });
+      await verifyStored(stored, file, { ...options, progress: withinPhase(progress) });
       known.add(file.sha256);
     },
   };

@@ -27,14 +27,42 @@ export async function together<Item, Result>(
   return Promise.all(each);
 }
 
-/** Only one phase is shown at a time, so only one of several modules reports progress: the one installed last. */
-export function progressFor(
-  module: StateModule,
-  modules: readonly StateModule[],
-  progress: Progress,
-): Progress {
-  const teller = modules.find(({ installs }) => installs === 'last') ?? modules[0];
-  if (module === teller) return progress;
-  const { note } = progress;
-  return { ...noProgress, note };
+/**
+ * Progress for one of several modules. Only one phase is shown at a time, so only the module that is installed last
+ * reports its phases. Of the others, what they say of their size counts, and the chunks that are counted for them.
+ */
+export class ModuleProgress {
+  /** For the context of the module. */
+  readonly progress: Progress;
+  readonly #count: (bytes: number) => void;
+
+  /** @param total bytes of the module's state, if known; else the module says it with its first phase */
+  constructor(module: StateModule, modules: readonly StateModule[], progress: Progress, total = 0) {
+    const teller = modules.find(({ installs }) => installs === 'last') ?? modules[0];
+    if (module === teller) {
+      this.progress = progress;
+      this.#count = () => undefined;
+      return;
+    }
+    const state = { bytes: 0, total };
+    const tell = (): void => progress.beside?.(module.name, state.bytes, state.total);
+    tell();
+    this.#count = (bytes) => {
+      state.bytes += bytes;
+      tell();
+    };
+    this.progress = {
+      ...noProgress,
+      phase: (_name, { bytes } = {}) => {
+        state.total = bytes ?? state.total;
+        tell();
+      },
+      note: progress.note,
+    };
+  }
+
+  /** Counts the bytes of a chunk that is done. */
+  count(bytes: number): void {
+    this.#count(bytes);
+  }
 }

@@ -68,8 +68,7 @@ class StateSyncSource implements Source {
   }
 
   async others(progress: Progress): Promise<readonly NamedState[]> {
-    progress.phase('stores');
-    const { hasCodes } = await this.swingset.readStores();
+    const { hasCodes } = await this.swingset.readStores(progress);
     return hasCodes ? [BYTE_CODE] : [];
   }
 
@@ -102,7 +101,12 @@ class StateSyncSource implements Source {
       chunkBytes: MAX_CODE_BYTES,
       progress: { ...noProgress, note: progress.note },
     });
-    this.#take = async (code) => writable?.writeChunk(chunkOf(code));
+    let taken = 0;
+    this.#take = async (code) => {
+      await writable?.writeChunk(chunkOf(code));
+      taken += code.data.length;
+      progress.beside?.(WASM, taken, taken);
+    };
     let state: DescribedStore<Installed> | undefined;
     const abort = async (error: unknown): Promise<void> => {
       await writable?.abort(error);

@@ -1,6 +1,6 @@
 /** Reads and proves a whole stored snapshot, and keeps nothing of it. */
 import { defaultScratchDir } from '../io/files/scratch.ts';
-import { noProgress } from '../io/progress.ts';
+import { noProgress, type Progress } from '../io/progress.ts';
 import { inlinePool } from '../io/threads/pool.ts';
 import { moduleRegistry } from '../modules/registry.ts';
 import { nowhere } from '../modules/swingset/destinations.ts';
@@ -12,6 +12,7 @@ import { receive } from './receive.ts';
 import { snapshotSource } from './snapshot.ts';
 
 export interface VerifyStoredOptions extends OpenSnapshotOptions {
+  readonly progress?: Progress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -22,16 +23,18 @@ export interface VerifyStoredOptions extends OpenSnapshotOptions {
 export async function verifyStored(
   stored: StoredSnapshot,
   file: ManifestFile,
-  { codec, pool = inlinePool, scratchDir = defaultScratchDir(), signal }: VerifyStoredOptions,
+  options: VerifyStoredOptions,
 ): Promise<void> {
+  const { codec, pool = inlinePool, scratchDir = defaultScratchDir(), signal } = options;
+  const { progress = noProgress } = options;
   const source = await snapshotSource(stored, { codec, pool, scratchDir });
   try {
     const registry = moduleRegistry();
     const others = source.mayHold.map(({ name, kind }) =>
       registry.make(kind, { name, purpose: 'verify' }),
     );
-    const options = { scratchDir, pool, progress: noProgress, signal, wholly: true };
-    const { provedManifest } = await receive(source, nowhere(), others, options);
+    const receiving = { scratchDir, pool, progress, signal, wholly: true };
+    const { provedManifest } = await receive(source, nowhere(), others, receiving);
     if (provedManifest === file.sha256) return;
     damaged('the snapshot was changed while it was verified', { path: stored.location });
   } finally {

@@ -3,7 +3,7 @@ import { countLines } from '../io/bytes/lines.ts';
 import { mapAhead } from '../io/flow/ahead.ts';
 import { Breath } from '../io/flow/breath.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
-import { noProgress, type Progress } from '../io/progress.ts';
+import { noProgress, type PlannedPhase, type Progress } from '../io/progress.ts';
 import { aheadOf, followIn, inlinePool, type WorkerPool } from '../io/threads/pool.ts';
 import type { ArtifactMode } from './artifact-mode.ts';
 import { formatArtifactName, parseArtifactName } from './names.ts';
@@ -41,6 +41,8 @@ export async function copyUnverified<Result>(
   return aborting(sink, async () => {
     const exportData = { entries: 0, size: 0 };
     const breath = new Breath();
+    const plan = planOf(source);
+    progress.plan?.(withExportData ? plan : plan.filter(({ name }) => name !== 'export data'));
     if (withExportData) {
       progress.phase('export data', source.estimate('export data'));
       for await (const block of source.exportData()) {
@@ -80,6 +82,18 @@ export async function copyUnverified<Result>(
     }
     return sink.finish({ height: source.height, artifactMode, exportData, artifacts });
   });
+}
+
+/** The phases of a copy, as far as their sizes are known in advance. */
+export function planOf(
+  source: SwingStoreExport,
+  artifactMode: ArtifactMode | undefined = source.artifactMode,
+): PlannedPhase[] {
+  const bytesOf = (part: 'export data' | 'artifacts'): number => source.estimate(part).bytes ?? 0;
+  return [
+    { name: 'export data', bytes: bytesOf('export data') },
+    { name: 'artifacts', bytes: artifactMode === 'none' ? 0 : bytesOf('artifacts') },
+  ];
 }
 
 /** Reads an artifact; undefined if it is too large to be read whole. */

@@ -6,7 +6,7 @@ import { mapAhead } from '../io/flow/ahead.ts';
 import { Breath } from '../io/flow/breath.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
 import { listed } from '../io/listed.ts';
-import { noProgress, type Progress } from '../io/progress.ts';
+import { noProgress, type Progress, type ProgressTotal } from '../io/progress.ts';
 import { aheadOf, inlinePool, type WorkerPool } from '../io/threads/pool.ts';
 import { artifactIdentity, type ExpectedContent } from './artifact/expected-content.ts';
 import { ItemBudget } from './artifact/item-budget.ts';
@@ -14,7 +14,7 @@ import { verifyArtifact } from './artifact/verify-artifact.ts';
 import { verifyWhole, type CheckedWhole } from './artifact/verify-whole.ts';
 import type { ArtifactMode, RestoreMode } from './artifact-mode.ts';
 import { computeContentHash } from './content-hash.ts';
-import { aborting, sizeAhead, watched, type CopyOptions } from './copy-unverified.ts';
+import { aborting, planOf, sizeAhead, watched, type CopyOptions } from './copy-unverified.ts';
 import { NotCanonicalError } from './export-data/canonical-blocks.ts';
 import { ExportDataHasher } from './export-data/export-data-hasher.ts';
 import { RecordIndex } from './export-data/record-index.ts';
@@ -105,6 +105,7 @@ async function copyThrough(
 ): Promise<ExportSummary> {
   const { progress = noProgress, signal, pool = inlinePool, artifactMode, expect } = options;
   const hasher = new ExportDataHasher(index);
+  progress.plan?.(planOf(source, artifactMode));
   progress.phase('export data', source.estimate('export data'));
   const breath = new Breath();
   for await (const block of exportDataBlocks) {
@@ -123,7 +124,8 @@ async function copyThrough(
   const artifacts = { count: 0, size: 0 };
   const wantsDigests = options.digests ?? expect !== undefined;
   let allDigestsKnown = true;
-  progress.phase('artifacts', source.estimate('artifacts'));
+  const plan = new ArtifactPlan(source, progress);
+  progress.phase('artifacts', artifactsToCopy(source, mode, index));
   const budget = new ItemBudget();
   const prepared = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) => {
     const expected = index.expect(parseArtifactName(artifact.name), mode ?? 'debug');
@@ -134,6 +136,7 @@ async function copyThrough(
     signal?.throwIfAborted();
     const name = parseArtifactName(artifact.name);
     if (expected === undefined) {
+      plan.leaveOut(artifact);
       const digest = artifact.declared ?? (await digestIf(wantsDigests, artifact, signal));
       if (digest === undefined) allDigestsKnown = false;
       else index.notePresent(name, digest, false);
@@ -155,6 +158,7 @@ async function copyThrough(
     artifacts.size += digest.size;
     noteSpent(digest.size);
     progress.advance(0, 1);
+    plan.improve();
   }
 
   const summaryMode = mode ?? modeByContent(index);
@@ -174,6 +178,48 @@ async function copyThrough(
     artifacts,
     hashes,
   };
+}
+
+/** The artifacts that a copy takes. If they are not all of the source's, only their number is known. */
+function artifactsToCopy(
+  source: SwingStoreExport,
+  mode: ArtifactMode | undefined,
+  index: RecordIndex,
+): ProgressTotal {
+  const all = source.estimate('artifacts');
+  if (mode === undefined || mode === 'debug' || mode === source.artifactMode) return all;
+  return { items: index.count(mode), unit: all.unit };
+}
+
+/** The bytes of the artifacts to come, as they become known better. */
+class ArtifactPlan {
+  readonly #source: SwingStoreExport;
+  readonly #progress: Progress;
+  #leftOut = 0;
+  #told: number;
+
+  constructor(source: SwingStoreExport, progress: Progress) {
+    this.#source = source;
+    this.#progress = progress;
+    this.#told = this.#bytes;
+  }
+
+  /** An artifact that is not copied. */
+  leaveOut({ declared, whole }: ExportArtifact): void {
+    this.#leftOut += declared?.size ?? whole?.size ?? 0;
+    this.improve();
+  }
+
+  improve(): void {
+    const bytes = this.#bytes;
+    if (bytes === this.#told) return;
+    this.#told = bytes;
+    this.#progress.plan?.([{ name: 'artifacts', bytes }]);
+  }
+
+  get #bytes(): number {
+    return Math.max(0, (this.#source.estimate('artifacts').bytes ?? 0) - this.#leftOut);
+  }
 }
 
 /** An artifact, read and checked ahead of its turn as far as possible. */

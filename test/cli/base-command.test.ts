@@ -49,7 +49,7 @@ describe('a command that succeeds', () => {
   it('prints its result on stdout, and notes and progress on stderr', async () => {
     const { stdout, stderr, exitCode } = await runFake('here', '--height', '7');
     expect(stdout).toBe('read here\n  height 7\n');
-    expect(stderr).toMatch(/^the store was copied\nexport data: in \S+\n$/);
+    expect(stderr).toMatch(/^export data\nthe store was copied\nexport data: 5 B in \S+\n$/);
     expect(exitCode).toBe(0);
   });
 

@@ -31,6 +31,7 @@ export class Fake extends BaseCommand<typeof Fake, FakeResult> {
   protected override async execute(): Promise<FakeResult> {
     const { source } = this.args;
     this.progress.phase('export data');
+    this.progress.advance(5);
     this.progress.note('the store was copied');
     if (thrown.has(source)) throw thrown.get(source);
     if (source === 'wait') {

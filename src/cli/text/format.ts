@@ -32,9 +32,13 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(hours / 24)}d ${twoDigits(hours % 24)}h`;
 }
 
-/** Whole percents, rounded down: `100%` only when all is done. `total` must be above 0. */
-export function formatPercent(done: number, total: number): string {
-  return `${Math.floor((done * 100) / total)}%`;
+/** `1.2 GB of 2.8 GB`, or `1.2 GB` if the total is unknown, or was estimated too low. */
+export function formatOf(
+  done: number,
+  total: number | undefined,
+  format: (value: number) => string,
+): string {
+  return total === undefined || total < done ? format(done) : `${format(done)} of ${format(total)}`;
 }
 
 function twoDigits(value: number): string {

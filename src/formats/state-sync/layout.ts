@@ -38,6 +38,12 @@ export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** Bytes of the archive, or of all chunks. */
+export function bytesOf({ kind, path }: FoundStateSync): number {
+  if (kind === 'archive') return statSync(path).size;
+  return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
+}
+
 /** Accepts only regular files: opening a pipe blocks until it has a writer. */
 export function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() === true;

@@ -11,14 +11,14 @@
  * Source: agoric-sdk `golang/cosmos/x/swingset/keeper/keeper.go`.
  */
 import { VerificationError } from '../../errors.ts';
-import type { ProgressTotal } from '../../io/progress.ts';
+import { noProgress, type Progress, type ProgressTotal } from '../../io/progress.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
 import { UNTRUSTED_EXPORT_DATA } from '../../swing-store-export/names.ts';
 import type {
   ExportArtifact,
   SwingStoreExport,
 } from '../../swing-store-export/swing-store-export.ts';
-import { readChunkFiles, type FoundStateSync } from './layout.ts';
+import { bytesOf, readChunkFiles, type FoundStateSync } from './layout.ts';
 import { readArtifact } from './payload/artifact-payload.ts';
 import { readCode, type ByteCode } from './payload/code-payload.ts';
 import { proveAppHash, type AppHashProof } from './proof/app-hash.ts';
@@ -55,10 +55,11 @@ export interface OpenStateSyncOptions {
 export interface StateSyncExport extends SwingStoreExport {
   /**
    * Reads the stores ahead of time, once. The next call for export data returns the data found in them.
+   * @param progress gets the bytes of the snapshot that are read
    * @returns whether the chain has byte codes, which come with the artifacts
    * @throws {VerificationError} `APP_HASH`, `STATE_SYNC_DAMAGED`
    */
-  readStores(): Promise<{ readonly hasCodes: boolean }>;
+  readStores(progress?: Progress): Promise<{ readonly hasCodes: boolean }>;
   /** Proof of the export data; known once it has been read. */
   readonly proof: AppHashProof | undefined;
   /**
@@ -87,6 +88,10 @@ export function appHashQuery(height: number): string {
   return `/commit?height=${height + 1}`;
 }
 
+/** How many bytes of artifacts come from a byte of a chunk, until so many bytes of chunks have shown it. */
+const USUAL_GROWTH = 5;
+const GROWTH_BASIS = 4_000_000;
+
 /** Bytes that Go up to 1.18 leaves after a zlib stream that is ended twice; later versions leave 4. */
 const USUAL_BYTES_BEHIND = 9;
 
@@ -103,6 +108,10 @@ class OpenedStateSync implements StateSyncExport {
   #ahead: OrderedExportData | undefined;
   /** The first item after the stores, if any, until it is used. */
   #behindStores: { readonly item: OtherItem | undefined } | undefined;
+  /** Bytes of the chunks that were read; where the stores ended; and bytes of the artifacts behind them so far. */
+  #bytesRead = 0;
+  #storesEnd: number | undefined;
+  #artifactBytes = 0;
   proof: AppHashProof | undefined;
   codes: ByteCodes | undefined;
 
@@ -113,15 +122,25 @@ class OpenedStateSync implements StateSyncExport {
     this.height = found.height;
   }
 
+  /** The size of the artifacts is known once the stores are read, and better with each artifact. */
   estimate(part: 'export data' | 'artifacts'): ProgressTotal {
-    return { unit: part === 'export data' ? 'entries' : 'artifacts' };
+    if (part === 'export data') return { ...this.#ahead?.total, unit: 'entries' };
+    if (this.#storesEnd === undefined) return { unit: 'artifacts' };
+    const read = this.#bytesRead - this.#storesEnd;
+    const growth =
+      (USUAL_GROWTH * GROWTH_BASIS + this.#artifactBytes) / (GROWTH_BASIS + Math.max(0, read));
+    const bytes = Math.max(0, bytesOf(this.#found) - this.#storesEnd);
+    return { bytes: Math.round(bytes * growth), unit: 'artifacts' };
   }
 
-  async readStores(): Promise<{ readonly hasCodes: boolean }> {
+  async readStores(progress: Progress = noProgress): Promise<{ readonly hasCodes: boolean }> {
     if (this.#ahead === undefined) {
+      progress.phase('stores', { bytes: bytesOf(this.#found) });
       const data = new OrderedExportData(this.#options.scratchDir);
       try {
-        await this.#readStores(data);
+        await this.#readStores(data, (bytes) => {
+          progress.advance(bytes);
+        });
       } catch (error) {
         data.close();
         throw error;
@@ -147,11 +166,21 @@ class OpenedStateSync implements StateSyncExport {
   }
 
   /** Reads all stores; returns only if they yield the right AppHash. */
-  async #readStores(exportData: OrderedExportData | undefined): Promise<void> {
+  async #readStores(
+    exportData: OrderedExportData | undefined,
+    onRead: (bytes: number) => void = () => undefined,
+  ): Promise<void> {
     await this.close();
     const { location, height } = this;
     const { scratchDir, signal, pool = inlinePool } = this.#options;
-    const reader = new ItemReader(chunksOf(this.#found), location, { signal });
+    this.#bytesRead = 0;
+    this.#artifactBytes = 0;
+    this.#storesEnd = undefined;
+    const chunks = counted(chunksOf(this.#found), (bytes) => {
+      this.#bytesRead += bytes;
+      if (this.#storesEnd === undefined) onRead(bytes);
+    });
+    const reader = new ItemReader(chunks, location, { signal });
     const codes = new CodeHashes(scratchDir, location);
     this.#reader = reader;
     this.#codeHashes = codes;
@@ -164,6 +193,7 @@ class OpenedStateSync implements StateSyncExport {
       codes,
       pool,
     });
+    this.#storesEnd = this.#bytesRead;
     this.proof = proveStores(this.#found, stores, this.#options);
     this.#behindStores = { item: behind };
   }
@@ -193,6 +223,7 @@ class OpenedStateSync implements StateSyncExport {
     refuseFormat(extension, reader.where);
     for await (const size of extension.payloads) {
       const artifact = await readArtifact(reader, size);
+      this.#artifactBytes += size;
       if (artifact.name !== UNTRUSTED_EXPORT_DATA) yield artifact;
       // A second copy of the export data, which some nodes add for debugging.
       else this.#options.note(`skipped ${UNTRUSTED_EXPORT_DATA}: nothing proves it`);
@@ -232,6 +263,19 @@ class OpenedStateSync implements StateSyncExport {
 /** The bytes of all chunks of a state-sync snapshot. */
 export function chunksOf(found: FoundStateSync): AsyncIterable<Uint8Array> {
   return found.kind === 'archive' ? readArchive(found) : readChunkFiles(found.path);
+}
+
+/** Passes pieces on, and counts the bytes that the consumer is done with. */
+export async function* counted(
+  pieces: AsyncIterable<Uint8Array>,
+  count: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    // Taken first: the consumer may transfer the piece.
+    const { length } = piece;
+    yield piece;
+    count(length);
+  }
 }
 
 /** Checks the stores against the trusted AppHash. @throws {VerificationError} `APP_HASH` */

@@ -20,7 +20,7 @@ import {
   refuseHostilePath,
 } from './layout.ts';
 import { TreeOrder } from './order.ts';
-import { treeArtifacts } from './read.ts';
+import { sizeOfTree, treeArtifacts } from './read.ts';
 import { compareTree, verifyTree, type TreeTarget } from './target.ts';
 
 export const filesKind: ModuleKind = { kind: FILES, make: filesModule };
@@ -34,6 +34,7 @@ export function filesModule(place: ModulePlace): StateModule {
     installs: 'between',
     async beginReadState(context) {
       if (dir === undefined || purpose !== 'read') throw noSuchSide(name, 'read');
+      context.progress.phase('files', { bytes: await sizeOfTree(dir) });
       const hasher = new ModuleHasher(FILES);
       const chunks = chunksOf(treeArtifacts(name, dir), hasher, context);
       return new GeneratedReadable(name, context, chunks, hasher);

@@ -18,6 +18,13 @@ export async function* treeArtifacts(module: string, root: string): AsyncGenerat
   }
 }
 
+/** Bytes of the files in a tree. Throws what `walkTree` throws. */
+export async function sizeOfTree(root: string): Promise<number> {
+  let bytes = 0;
+  for await (const { size } of walkTree(root)) bytes += size;
+  return bytes;
+}
+
 /** Identity and size of a node of a tree, from its content. */
 export async function identityOfNode({ kind, mode, read }: TreeNode): Promise<{
   readonly size: number;

@@ -15,7 +15,7 @@ import { wrong, type ArtifactWriter } from '../kit/received-artifacts.ts';
 import { chunksOf, GeneratedReadable } from '../kit/sent-artifacts.ts';
 import type { ModuleKind, ModulePlace } from '../place.ts';
 import { isChecksum, WASM, wasmEntryName, wasmIdentity } from './layout.ts';
-import { byteCodes, checksumsIn } from './read.ts';
+import { byteCodes, checksumsIn, sizeOfByteCodes } from './read.ts';
 import {
   compareByteCodes,
   installByteCodes,
@@ -34,6 +34,7 @@ export function wasmModule({ name, dir, purpose }: ModulePlace): StateModule {
     async beginReadState(context) {
       if (dir === undefined || purpose !== 'read') throw noSuchSide(name, 'read');
       const checksums = await checksumsIn(dir, context);
+      context.progress.phase('byte code', { bytes: await sizeOfByteCodes(dir, checksums) });
       const hasher = new ModuleHasher(WASM);
       const chunks = chunksOf(byteCodes(name, dir, checksums), hasher, context);
       return new GeneratedReadable(name, context, chunks, hasher);

@@ -51,6 +51,13 @@ export async function* byteCodes(
   }
 }
 
+/** Bytes of the byte codes with these checksums. */
+export async function sizeOfByteCodes(dir: string, checksums: readonly string[]): Promise<number> {
+  let bytes = 0;
+  for (const checksum of checksums) bytes += await sizeOf(join(dir, checksum));
+  return bytes;
+}
+
 async function sizeOf(path: string): Promise<number> {
   const found = await lstat(path);
   refuseNoFile(path, found);

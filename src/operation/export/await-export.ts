@@ -64,6 +64,7 @@ export async function awaitExport(exportDir: string, options: AwaitExportOptions
       progress.phase(`export in progress: ${phase}`, {
         bytes: now.totalBytes,
         items: now.totalItems,
+        awaited: true,
       });
     }
     if (now !== undefined) progress.advance(Math.max(0, now.bytes - bytes));

@@ -120,10 +120,12 @@ async function withTarget<Result>(
   return withSource(options, needs, async (source, pool) => {
     const { swingset } = source;
     const progress = options.progress ?? noProgress;
+    // How large a part of the artifacts is, is not known before; and of a state-sync snapshot, it is only guessed later.
+    const takesAll = artifactMode === undefined || artifactMode === swingset.artifactMode;
+    const artifactBytes = takesAll ? (swingset.estimate('artifacts').bytes ?? 0) : 0;
+    const bytes = (swingset.estimate('export data').bytes ?? 0) + artifactBytes;
     refuseLeftOut(await source.others(progress), options.leaveModules);
     refuseMode(swingset, artifactMode);
-    const artifactBytes = artifactMode === 'none' ? 0 : (swingset.estimate('artifacts').bytes ?? 0);
-    const bytes = (swingset.estimate('export data').bytes ?? 0) + artifactBytes;
     refuseNoSpace(exportDir, bytes, 'the export', '--export-dir');
     return work(source, { exportDir, scratchDir: needs.scratchDir, pool, needed: bytes });
   });
@@ -188,7 +190,7 @@ async function exportLocked(
       artifactMode: summary.artifactMode,
       endedAt: new Date().toISOString(),
       files: summary.artifacts.count,
-      progress: progress.now,
+      progress: progress.atEnd,
     });
     return summary;
   } catch (error) {

@@ -159,7 +159,7 @@ async function exportLocked(
       state: 'done',
       endedAt,
       files: summary.artifacts.count,
-      progress: progress.now,
+      progress: progress.atEnd,
     });
     return summary;
   } catch (error) {

@@ -90,6 +90,10 @@ function tellingProgress(): Progress & { flush(): void } {
   };
   return {
     flush,
+    plan: (phases) => {
+      flush();
+      tell({ type: 'plan', phases });
+    },
     phase: (name, total = {}) => {
       flush();
       tell({ type: 'phase', name, total });

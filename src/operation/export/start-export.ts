@@ -249,6 +249,7 @@ class Worker {
 }
 
 function report(message: FromWorker, progress: Progress): void {
+  if (message.type === 'plan') progress.plan?.(message.phases);
   if (message.type === 'phase') progress.phase(message.name, message.total);
   if (message.type === 'advance') progress.advance(message.bytes, message.items);
   if (message.type === 'note') progress.note(message.message);

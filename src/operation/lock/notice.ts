@@ -34,6 +34,10 @@ export const progressSchema = v.object({
   totalItems: v.optional(count),
   /** Milliseconds since the phase began. */
   elapsed: count,
+  /** Of the whole operation; 100 only once it is done. */
+  percent: v.optional(v.pipe(count, v.maxValue(100))),
+  /** Milliseconds that the rest of the operation takes, an estimate. */
+  timeLeft: v.optional(count),
 });
 
 /** The progress of an operation. */

@@ -1,33 +1,36 @@
 /** The current progress, readable at any time. */
-import type { Progress, ProgressTotal } from '../../io/progress.ts';
+import type { Progress } from '../../io/progress.ts';
+import { WorkMeter } from '../../io/work-meter.ts';
 import type { OperationProgress } from './notice.ts';
 
 /** Passes progress on, and remembers the current values. */
-export class ProgressMeter implements Progress {
+export class ProgressMeter implements Required<Progress> {
   readonly #next: Progress;
-  #phase = 'starting';
-  #total: ProgressTotal = {};
-  #bytes = 0;
-  #items = 0;
-  #since = performance.now();
+  readonly #work = new WorkMeter();
+  readonly #since = performance.now();
 
   constructor(next: Progress) {
     this.#next = next;
   }
 
-  phase(name: string, total: ProgressTotal = {}): void {
-    this.#phase = name;
-    this.#total = total;
-    this.#bytes = 0;
-    this.#items = 0;
-    this.#since = performance.now();
+  plan(...[phases]: Parameters<WorkMeter['plan']>): void {
+    this.#work.plan(phases);
+    this.#next.plan?.(phases);
+  }
+
+  phase(...[name, total]: Parameters<WorkMeter['phase']>): void {
+    this.#work.phase(name, total);
     this.#next.phase(name, total);
   }
 
-  advance(bytes: number, items = 0): void {
-    this.#bytes += bytes;
-    this.#items += items;
+  advance(bytes: number, items?: number): void {
+    this.#work.advance(bytes, items);
     this.#next.advance(bytes, items);
+  }
+
+  beside(...[name, bytes, total]: Parameters<WorkMeter['beside']>): void {
+    this.#work.beside(name, bytes, total);
+    this.#next.beside?.(name, bytes, total);
   }
 
   readonly note = (message: string): void => {
@@ -35,15 +38,24 @@ export class ProgressMeter implements Progress {
   };
 
   get now(): OperationProgress {
-    const { bytes: totalBytes, items: totalItems } = this.#total;
+    const { current, percent, timeLeft } = this.#work;
+    const { bytes: totalBytes, items: totalItems } = current?.total ?? {};
     return {
-      phase: this.#phase,
-      bytes: this.#bytes,
-      items: this.#items,
+      phase: current?.name ?? 'starting',
+      bytes: current?.bytes ?? 0,
+      items: current?.items ?? 0,
       ...(totalBytes === undefined ? {} : { totalBytes }),
       ...(totalItems === undefined ? {} : { totalItems }),
-      elapsed: Math.round(performance.now() - this.#since),
+      elapsed: Math.round(performance.now() - (current?.startedAt ?? this.#since)),
+      ...(percent === undefined ? {} : { percent }),
+      ...(timeLeft === undefined ? {} : { timeLeft: Math.round(timeLeft) }),
     };
+  }
+
+  /** The progress of an operation that is done. */
+  get atEnd(): OperationProgress {
+    const { timeLeft: _, ...now } = this.now;
+    return { ...now, percent: 100 };
   }
 }
 

@@ -18,6 +18,7 @@ import { newStore } from '../../modules/swingset/destinations.ts';
 import { receive, type ModuleResult } from '../../source/receive.ts';
 import type { Source, SourceForm } from '../../source/source.ts';
 import { maySatisfy, type RestoreMode } from '../../swing-store-export/artifact-mode.ts';
+import { planOf } from '../../swing-store-export/copy-unverified.ts';
 import type {
   ExportSummary,
   SwingStoreExport,
@@ -35,7 +36,7 @@ import {
 } from '../preflight.ts';
 import { refuseUnproved, type Proof, type ProofOptions } from '../proof.ts';
 import { withSource } from '../with-source.ts';
-import { readAgain } from './read-again.ts';
+import { readAgain, readingAgain } from './read-again.ts';
 
 export interface RestoreOptions extends SourceOptions, ProofOptions {
   readonly stateDir: string;
@@ -161,6 +162,11 @@ async function build(source: Source, options: BuildOptions): Promise<Restored> {
     leave: options.leaveModules,
     note: progress.note,
   });
+  if (paranoid) {
+    const plan = planOf(source.swingset);
+    progress.plan?.(plan);
+    readingAgain(progress).plan?.(plan);
+  }
   const received = await receive(source, destination, others, { ...working, expect });
   const { summary, modules, store } = received;
   const byExpect = expect === undefined ? 'nothing' : 'expected hash';

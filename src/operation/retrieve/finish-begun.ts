@@ -10,6 +10,7 @@ import {
   type Removal,
 } from '../../formats/export-directory/remove.ts';
 import { HeldDirectory } from '../../io/files/held-directory.ts';
+import type { Progress } from '../../io/progress.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { Belief } from '../../snapshot/belief.ts';
@@ -23,6 +24,7 @@ export interface FinishOptions {
   readonly belief: Belief;
   readonly codec: ZstdCodec;
   readonly pool?: WorkerPool;
+  readonly progress?: Progress;
   /** The height that the caller requests. */
   readonly height?: number | undefined;
 }
@@ -90,11 +92,11 @@ async function openIn(
 async function refuseUnproved(
   stored: StoredSnapshot,
   file: ManifestFile,
-  { belief, codec, pool }: FinishOptions,
+  { belief, codec, pool, progress }: FinishOptions,
 ): Promise<void> {
   try {
     if (!belief.knows(file)) await belief.verify(stored, file);
-    await hashChunks(stored, file.manifest, codec, { pool });
+    await hashChunks(stored, file.manifest, codec, { pool, progress });
   } catch (error) {
     if (!(error instanceof VerificationError)) throw error;
     const { code, message, path, expected, found } = error;

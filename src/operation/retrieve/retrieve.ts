@@ -20,6 +20,7 @@ import { EarlierSnapshot } from '../../snapshot/write/earlier.ts';
 import { packModules } from '../../snapshot/write/pack-modules.ts';
 import type { SnapshotPlace } from '../../storage/contract.ts';
 import { directoryStorage } from '../../storage/directory.ts';
+import { planOf } from '../../swing-store-export/copy-unverified.ts';
 import { believing } from '../belief.ts';
 import { KnownSnapshots } from '../known-snapshots.ts';
 import { readRecord } from '../lock/record.ts';
@@ -150,6 +151,8 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
   const left = source.left();
   if (left !== undefined) note(left);
   const working = { scratchDir, pool, progress, signal };
+  // Told before an earlier snapshot is verified, which may take as long.
+  progress.plan?.(planOf(source.swingset));
   const belief = believing({ ...working, known, codec });
   const earlier =
     options.reuse === false
@@ -221,6 +224,7 @@ async function finishBegun(work: Work): Promise<Retrieved | undefined> {
     belief: believing(work),
     codec,
     pool,
+    progress,
     height: options.height,
   });
   if (finished === undefined) return undefined;

@@ -1,9 +1,8 @@
 /** `retrieve --format state-sync`: packs the stores of a state-sync snapshot, then the artifacts of an export. */
-import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../../errors.ts';
 import { findStateSync, stateSyncHeights } from '../../formats/state-sync/find.ts';
-import type { FoundStateSync } from '../../formats/state-sync/layout.ts';
+import { bytesOf, type FoundStateSync } from '../../formats/state-sync/layout.ts';
 import { repackStateSync, type Repacked } from '../../formats/state-sync/write/repack.ts';
 import { archiveName } from '../../formats/state-sync/write/write-archive.ts';
 import { refuseNoSpace } from '../../io/disks/free-space.ts';
@@ -153,11 +152,6 @@ function findStores(storesFrom: string, height: number | undefined): FoundStateS
     expected: 'the chunks of one, the data/snapshots of a node, or an archive of snapshots dump',
     hint: 'name one with --stores-from',
   });
-}
-
-function bytesOf({ kind, path }: FoundStateSync): number {
-  if (kind === 'archive') return statSync(path).size;
-  return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
 }
 
 /** The source of the artifacts. A state-sync snapshot is checked against the same AppHash as the stores. */

@@ -49,7 +49,7 @@ export async function awaitHeight(
     while (store.height !== target) {
       if (store.height > target) throw missed(store, target);
       if (store.height !== told) {
-        progress.phase(`waiting for height ${target}, now at ${store.height}`);
+        progress.phase(`waiting for height ${target}, now at ${store.height}`, { awaited: true });
         told = store.height;
       }
       if (store.isCopy) throw unwatchable(store, target);

@@ -22,6 +22,8 @@ export async function openStoreView(
   onAwait?: (height: number) => void,
 ): Promise<PinnedStore> {
   const { note } = progress;
+  // Opening may copy the store, and what follows measures it.
+  progress.phase('opening the store');
   if (awaited === undefined) return PinnedStore.open(stateDir, { height, scratchDir, note });
   return awaitHeight(stateDir, awaited, { scratchDir, note, timeout, progress, signal, onAwait });
 }

@@ -7,10 +7,11 @@ import { DigestTap } from '../../io/bytes/digest.ts';
 import { openScratchDatabase } from '../../io/files/scratch.ts';
 import { cutAround } from '../../io/first-difference.ts';
 import { Breath } from '../../io/flow/breath.ts';
-import { noProgress, type Progress } from '../../io/progress.ts';
+import { noProgress, ofPass, type Progress, type ProgressTotal } from '../../io/progress.ts';
 import type { Database } from '../../io/sqlite.ts';
 import { differences, type Differences } from '../../modules/kit/differences.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
+import { planOf } from '../../swing-store-export/copy-unverified.ts';
 import { copyVerified, type VerifiedCopyOptions } from '../../swing-store-export/copy-verified.ts';
 import { entriesOfBlock } from '../../swing-store-export/export-data/export-data.ts';
 import type { RecordIndex } from '../../swing-store-export/export-data/record-index.ts';
@@ -58,6 +59,9 @@ export async function compareWithStore(
     // Does not hold back the node's -wal while the source is read.
     pinned.unpin();
     let artifactMode = options.artifactMode ?? 'operational';
+    const plan = planOf(source, options.artifactMode);
+    progress.plan?.(plan);
+    ofStore(progress).plan?.(plan);
     const { summary } = await copyVerified(source, async () => nullSink(), {
       ...options,
       inspect: (index, verified) => {
@@ -71,14 +75,16 @@ export async function compareWithStore(
     const lookout = watchPin(pinned, {}, signal);
     let onlyInStore: number;
     try {
-      progress.phase('export data of the store', store.estimate('export data'));
+      const again = ofStore(progress);
+      const { exportData } = summary;
+      again.phase('export data', { bytes: exportData.size });
       const hash = await hashExportData(store, progress, lookout.signal);
       if (hash !== summary.hashes?.exportDataHash) {
         progress.phase('differences of the export data');
         const expected = source.exportData({ scratchDir });
         await comparison.compareExportData(expected, store.exportData(), lookout.signal);
       }
-      progress.phase('artifacts of the store', store.estimate('artifacts'));
+      again.phase('artifacts', comparison.total);
       onlyInStore = await comparison.compareArtifacts(store, progress, lookout.signal);
     } finally {
       lookout.end();
@@ -90,6 +96,11 @@ export async function compareWithStore(
     comparison.close();
     await store.close();
   }
+}
+
+/** The store is read like the source before it. */
+function ofStore(progress: Progress): Progress {
+  return ofPass('of the store', progress);
 }
 
 function refuseOtherHeight(store: SwingStoreExport, expected: number): void {
@@ -146,6 +157,13 @@ class Comparison {
     }
   }
 
+  /** The artifacts to be compared. */
+  get total(): ProgressTotal {
+    const sql = 'SELECT count(*) AS items, coalesce(sum(size), 0) AS bytes FROM artifacts';
+    const total = this.#db.prepare(sql).get() as { items: number; bytes: number };
+    return { ...total, unit: 'artifacts' };
+  }
+
   /** @returns the number of artifacts that only the store has */
   async compareArtifacts(
     store: SwingStoreExport,
@@ -158,11 +176,11 @@ class Comparison {
     for await (const artifact of store.artifacts()) {
       signal?.throwIfAborted();
       const expected = find.get(artifact.name) as { size: number; sha256: string } | undefined;
-      progress.advance(0, 1);
       if (expected === undefined) {
         onlyInStore += 1;
         continue;
       }
+      progress.advance(0, 1);
       drop.run(artifact.name);
       const found = await digestOf(artifact.data(), progress);
       if (found === expected.sha256) this.equal += 1;

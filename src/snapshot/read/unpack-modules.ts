@@ -16,7 +16,7 @@ import {
   type StateModule,
   type WrittenState,
 } from '../module-contract.ts';
-import { progressFor, together } from '../together.ts';
+import { ModuleProgress, together } from '../together.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { OpenedSnapshot, type OpenSnapshotOptions } from './opened-snapshot.ts';
 
@@ -65,7 +65,9 @@ export async function writeModules<Modules extends readonly StateModule[]>(
     await Promise.all(writables.map(async (writable) => writable.abort(error)));
   };
   const write = async (module: StateModule): Promise<WrittenState> => {
-    const context = contextFor(module, modules, snapshot, { ...options, signal });
+    const { progress = noProgress } = options;
+    const told = new ModuleProgress(module, modules, progress, sizeOf(module, snapshot));
+    const context = contextFor(module, snapshot, told.progress, { ...options, signal });
     const writable = await module.beginWriteState(context);
     writables.push(writable);
     const { items } = queueFor(snapshot.pool);
@@ -74,6 +76,7 @@ export async function writeModules<Modules extends readonly StateModule[]>(
       signal.throwIfAborted();
       const bytes = bytesOfEntries(chunk.entries);
       await window.add(writable.writeChunk(chunk), bytes);
+      told.count(bytes);
     }
     await window.end();
     return writable.done();
@@ -92,11 +95,16 @@ export async function writeModules<Modules extends readonly StateModule[]>(
   }
 }
 
+/** Bytes of a module's state. */
+function sizeOf({ name }: StateModule, { manifest }: OpenedSnapshot): number | undefined {
+  return manifest.modules[name]?.artifacts.size;
+}
+
 function contextFor(
   module: StateModule,
-  modules: readonly StateModule[],
   { manifest, pool }: OpenedSnapshot,
-  { chainId, signal, scratchDir = defaultScratchDir(), progress = noProgress }: WriteModulesOptions,
+  progress: Progress,
+  { chainId, signal, scratchDir = defaultScratchDir() }: WriteModulesOptions,
 ): StateContext {
   return {
     height: manifest.height,
@@ -105,7 +113,7 @@ function contextFor(
     chunkBytes: manifest.made.chunkSize,
     pool,
     scratchDir,
-    progress: progressFor(module, modules, progress),
+    progress,
     signal,
   };
 }

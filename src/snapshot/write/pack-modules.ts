@@ -7,6 +7,7 @@ import type { SnapshotStorage } from '../../storage/contract.ts';
 import { MAX_MODULES } from '../layout.ts';
 import {
   BeginAgainError,
+  bytesOfEntries,
   isModuleName,
   MODULE_NAMES,
   type ChunkedReadable,
@@ -14,7 +15,7 @@ import {
   type StateDescription,
   type StateModule,
 } from '../module-contract.ts';
-import { progressFor, together } from '../together.ts';
+import { ModuleProgress, together } from '../together.ts';
 import { SnapshotBuilder, type WriteSnapshotOptions, type WrittenSnapshot } from './build.ts';
 
 export interface PackModulesOptions extends WriteSnapshotOptions {
@@ -58,8 +59,9 @@ async function attempt(
     await Promise.all(readables.map(async (readable) => readable.abort(error)));
   };
   const read = async (module: StateModule): Promise<[string, StateDescription]> => {
+    const told = new ModuleProgress(module, modules, options.progress ?? noProgress);
     const readable = await module.beginReadState(
-      contextFor(module, modules, builder, { ...options, signal }),
+      contextFor(builder, told.progress, { ...options, signal }),
     );
     readables.push(readable);
     for (;;) {
@@ -67,6 +69,7 @@ async function attempt(
       const chunk = await readable.readChunk();
       if (chunk === undefined) return [module.name, await readable.done()];
       await builder.add(module.name, chunk);
+      told.count(bytesOfEntries(chunk.entries));
     }
   };
   try {
@@ -80,14 +83,12 @@ async function attempt(
 }
 
 function contextFor(
-  module: StateModule,
-  modules: readonly StateModule[],
   { held }: SnapshotBuilder,
+  progress: Progress,
   options: PackModulesOptions,
 ): ReadContext {
   const { height, chainId, chunkBytes, signal, earlier } = options;
   const { pool = inlinePool, scratchDir = defaultScratchDir() } = options;
-  const progress = progressFor(module, modules, options.progress ?? noProgress);
   return {
     height,
     chainId,

@@ -298,6 +298,22 @@ export class RecordIndex {
     );
   }
 
+  /** How many artifacts an export of `mode` holds: as {@link expect} wants them. */
+  count(mode: Exclude<ArtifactMode, 'debug'>): number {
+    if (mode === 'none') return 0;
+    const spans = {
+      operational: 'isCurrent = 1',
+      replay:
+        'incarnation = (SELECT incarnation FROM spans c WHERE c.vatID = spans.vatID AND c.isCurrent = 1)',
+      archival: 'vatID IN (SELECT vatID FROM spans WHERE isCurrent = 1)',
+    }[mode];
+    const { artifacts } = this.#sql(
+      `SELECT (SELECT count(*) FROM snapshots WHERE inUse = 1) + (SELECT count(*) FROM bundles) +
+         (SELECT count(*) FROM spans WHERE ${spans}) AS artifacts`,
+    ).get() as { artifacts: number };
+    return artifacts;
+  }
+
   /** The artifacts that were noted, in canonical order. */
   *present(): Generator<PresentArtifact> {
     for (const condition of ['= 1', 'IS NULL']) {

@@ -1,10 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  formatBytes,
-  formatDuration,
-  formatPercent,
-  formatRate,
-} from '../../../src/cli/text/format.ts';
+import { formatBytes, formatDuration, formatOf, formatRate } from '../../../src/cli/text/format.ts';
 
 describe('quantities', () => {
   it.each([
@@ -38,8 +33,10 @@ describe('quantities', () => {
     expect(formatRate(170_000_000, 2000)).toBe('85.0 MB/s');
   });
 
-  it('shows 100% only when everything is done', () => {
-    expect(formatPercent(9999, 10_000)).toBe('99%');
-    expect(formatPercent(10_000, 10_000)).toBe('100%');
+  it('shows an amount of a total, unless that is unknown or too low', () => {
+    expect(formatOf(1200, 2800, formatBytes)).toBe('1.2 kB of 2.8 kB');
+    expect(formatOf(3, 3, String)).toBe('3 of 3');
+    expect(formatOf(4, 3, String)).toBe('4');
+    expect(formatOf(4, undefined, String)).toBe('4');
   });
 });

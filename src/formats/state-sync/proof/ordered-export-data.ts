@@ -11,6 +11,7 @@ import {
   refuseHostKey,
 } from '../../../swing-store-export/export-data/export-data.ts';
 import { RecordIndex } from '../../../swing-store-export/export-data/record-index.ts';
+import { RECORD_LINE_BYTES } from '../../../swing-store-export/export-data/records.ts';
 import type { HashedNodes } from './hash-nodes.ts';
 
 const READ_BYTES = 1024 * 1024;
@@ -26,6 +27,8 @@ export class OrderedExportData {
   readonly #file: number;
   readonly #index: RecordIndex;
   #entries = 0;
+  #records = 0;
+  #bytes = 0;
   /** The first error of an entry. It is thrown later, because an error counts only once the entries are proved. */
   #wrong: unknown;
 
@@ -43,6 +46,8 @@ export class OrderedExportData {
   /** Adds the next entries, in byte order of their keys. */
   add({ room, linesSize, kvEntries, hostKey, records }: OrderedEntries): void {
     this.#entries += kvEntries + records.length;
+    this.#records += records.length;
+    this.#bytes += linesSize;
     if (hostKey !== undefined) {
       this.#keepWrong(() => {
         refuseHostKey(hostKey);
@@ -63,6 +68,11 @@ export class OrderedExportData {
     } catch (error) {
       this.#wrong ??= error;
     }
+  }
+
+  /** Number of entries, and about the bytes of their lines. */
+  get total(): { readonly items: number; readonly bytes: number } {
+    return { items: this.#entries, bytes: this.#bytes + this.#records * RECORD_LINE_BYTES };
   }
 
   get isEmpty(): boolean {

@@ -11,8 +11,15 @@ import { VerificationError } from '../../../errors.ts';
 import { Breath } from '../../../io/flow/breath.ts';
 import { noProgress } from '../../../io/progress.ts';
 import { inlinePool } from '../../../io/threads/pool.ts';
-import type { FoundStateSync } from '../layout.ts';
-import { chunksOf, proveStores, refuseNoExportData, type OpenStateSyncOptions } from '../open.ts';
+import { planOf } from '../../../swing-store-export/copy-unverified.ts';
+import { bytesOf, type FoundStateSync } from '../layout.ts';
+import {
+  chunksOf,
+  counted,
+  proveStores,
+  refuseNoExportData,
+  type OpenStateSyncOptions,
+} from '../open.ts';
 import type { AppHashProof } from '../proof/app-hash.ts';
 import { CodeHashes } from '../proof/code-hashes.ts';
 import { OrderedExportData } from '../proof/ordered-export-data.ts';
@@ -67,14 +74,21 @@ export async function repackStateSync(
     'set --wasm-dir to the byte code of a node that has it: <home>/wasm/wasm/state/wasm',
   );
   const stream = new ChunkStream(scratchDir);
-  const copy = async (bytes: Buffer): Promise<void> => {
-    progress.advance(bytes.length);
-    await stream.write(bytes);
-  };
-  const reader = new ItemReader(chunksOf(found), location, { signal, copy });
+  const copy = async (bytes: Buffer): Promise<void> => stream.write(bytes);
+  let isInStores = true;
+  const chunksRead = counted(chunksOf(found), (length) => {
+    if (isInStores) progress.advance(length);
+  });
+  const reader = new ItemReader(chunksRead, location, { signal, copy });
   const exportData = new OrderedExportData(scratchDir);
   try {
-    progress.phase('stores');
+    const bytes = bytesOf(found);
+    progress.plan?.([
+      { name: 'stores', bytes },
+      ...planOf(options.artifacts),
+      { name: 'archive', bytes },
+    ]);
+    progress.phase('stores', { bytes });
     const { behind, ...stores } = await readStores(reader, {
       location,
       height,
@@ -82,6 +96,7 @@ export async function repackStateSync(
       codes: hashes,
       pool,
     });
+    isInStores = false;
     const proof = proveStores(found, stores, options);
     if (exportData.isEmpty) refuseNoExportData(location);
     const exportDataHash = await hashOf(exportData.blocks(), signal);
@@ -92,9 +107,9 @@ export async function repackStateSync(
       hashes,
       exportDataHash,
     });
-    progress.phase('archive');
     const chunks = await stream.end();
-    const content = { height, format, stream, chunks };
+    progress.phase('archive', { bytes: chunks.size });
+    const content = { height, format, stream, chunks, progress };
     const written = await publishArchive(options.path, content, options.replace);
     const { size } = chunks;
     return {

@@ -9,6 +9,7 @@ import { syncDirectory, writeDurably, writeFully } from '../../../io/files/publi
 import { TEMPORARY_PREFIX } from '../../../io/files/scratch.ts';
 import { statIfThere } from '../../../io/files/stat-if-there.ts';
 import { WorkDirectory } from '../../../io/files/work-directory.ts';
+import type { Progress } from '../../../io/progress.ts';
 import { findStateSync } from '../find.ts';
 import type { Chunks, ChunkStream } from '../stream/chunk-stream.ts';
 import { readArchiveHash } from '../stream/dump-archive.ts';
@@ -21,6 +22,8 @@ export interface ArchiveContent {
   readonly format: number;
   readonly stream: ChunkStream;
   readonly chunks: Chunks;
+  /** Gets the bytes of the chunks as they are written. */
+  readonly progress: Progress;
 }
 
 /** The usual file name of an archive. */
@@ -101,7 +104,7 @@ export function encodeDescription({
   ]);
 }
 
-function* tarOf({ height, format, stream, chunks }: ArchiveContent): Generator<Buffer> {
+function* tarOf({ height, format, stream, chunks, progress }: ArchiveContent): Generator<Buffer> {
   const { hashes, hash } = chunks;
   const description = encodeDescription({ height, format, hashes, hash });
   yield fileHeader('_snapshot', description.length);
@@ -110,7 +113,11 @@ function* tarOf({ height, format, stream, chunks }: ArchiveContent): Generator<B
   for (const number of hashes.keys()) {
     const size = stream.sizeOfChunk(number);
     yield fileHeader(String(number), size);
-    yield* stream.chunk(number);
+    for (const piece of stream.chunk(number)) {
+      const { length } = piece;
+      yield piece;
+      progress.advance(length);
+    }
     yield filePadding(size);
   }
   yield TAR_END;
