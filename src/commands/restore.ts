@@ -51,7 +51,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     'Build a SwingStore from a snapshot, an export directory or a state-sync snapshot.';
 
   static override description = withExitCodes(
-    'The restored store starts only beside a Cosmos multistore at exactly the same height. Get one by state-sync or ' +
+    'The restored store belongs beside a Cosmos multistore of exactly the same height. Get one by state-sync or ' +
       'from a file-system snapshot of that height, and never roll back priv_validator_state.json. ' +
       'With --home (or AGORIC_HOME), the store goes to data/agoric of a home that exists; without it, name the directory for it with --state-dir. ' +
       'The store is built in a work directory, every byte is verified as it is written, and the store appears only when it is complete.',
@@ -149,7 +149,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
           ]),
       `next: ${this.#verifyCommand(result.source)}`,
       proofLine(result.proved, result),
-      `this store starts only beside a Cosmos multistore at exactly height ${height}`,
+      `this store belongs beside a Cosmos multistore of exactly height ${height}`,
     ];
   }
 

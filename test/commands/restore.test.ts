@@ -105,7 +105,7 @@ describe.concurrent('restore', () => {
     expect(exitCode).toBe(0);
     expect(stdout.trimEnd().split('\n').slice(-2)).toEqual([
       'proved: nothing',
-      'this store starts only beside a Cosmos multistore at exactly height 1000',
+      'this store belongs beside a Cosmos multistore of exactly height 1000',
     ]);
   });
 

@@ -56,6 +56,7 @@ function flagsOf(command: string): readonly string[] {
 
 /** Documents that describe only existing commands; the design also mentions others. */
 const guides = [readDocument('README.md'), readDocument('docs/operations.md')];
+const withCommands = [...guides, readDocument('docs/agd.md')];
 const documents = readDocuments();
 
 describe.each(documents)('$file', (document) => {
@@ -70,7 +71,7 @@ describe.each(documents)('$file', (document) => {
   });
 });
 
-describe.each(guides)('$file', (document) => {
+describe.each(withCommands)('$file', (document) => {
   it('names only commands that exist', () => {
     const lines = commandLinesOf(document);
     const unknown = lines.filter(
@@ -100,7 +101,9 @@ describe.each(guides)('$file', (document) => {
       .filter((flag) => flag.startsWith('--'));
     expect(mentioned.filter((flag) => !known.includes(flag))).toEqual([]);
   });
+});
 
+describe.each(guides)('$file', (document) => {
   it('has the exit codes of the program, each with the same meaning as in the help', () => {
     const help = new Map(
       [...(commands['export']?.description ?? '').matchAll(/^(\d+) +(.+)$/gmu)].map(
@@ -125,7 +128,7 @@ describe.each(guides)('$file', (document) => {
   it('begins its part on restoring with the height of the multistore', () => {
     const [, part = ''] = document.text.split(/^#+ Restore(?: it)?$/mu);
     expect(part.trim().split('\n\n')[0]).toMatch(
-      /^\*\*A restored store starts only beside a Cosmos multistore at exactly this height\.\*\*/u,
+      /^\*\*A restored store belongs beside a Cosmos multistore of exactly this height\.\*\*/u,
     );
     expect(part).toMatch(/never roll back `priv_validator_state.json`/iu);
   });
