@@ -25,7 +25,7 @@ import {
 } from './level-db-copy.ts';
 
 /** The file that names the manifest in use. */
-const CURRENT = 'CURRENT';
+export const CURRENT = 'CURRENT';
 const CURRENT_TEXT = /^(MANIFEST-\d{1,20})\n$/u;
 const LOG_OR_TABLE = /^\d{1,20}\.(?:log|ldb|sst)$/u;
 /** Files that RocksDB and Pebble keep beside names of LevelDB. */
@@ -38,7 +38,7 @@ const MAX_FILES = 400;
 const MAX_CURRENT_BYTES = 64;
 /** How often a copy begins again because the writer has dropped files meanwhile. */
 const ATTEMPTS = 50;
-const PAUSE_MS = 10;
+export const PAUSE_MS = 10;
 const PIECE_BYTES = 1024 * 1024;
 /** Milliseconds. A reader of so few bytes needs less than one second. */
 const PATIENCE_MS = 60_000;
@@ -168,7 +168,7 @@ function sizeOf(path: string): number | undefined {
 }
 
 /** @throws {SwingSnapError} `LEVEL_DB_BACKEND` */
-function refuseOthers(directory: string): void {
+export function refuseOthers(directory: string): void {
   const foreign = namesIn(directory, OTHER_BACKEND)[0];
   if (foreign === undefined && sizeOf(join(directory, CURRENT)) !== undefined) return;
   throw new SwingSnapError('LEVEL_DB_BACKEND', 'this is not a database of LevelDB', {
@@ -180,7 +180,7 @@ function refuseOthers(directory: string): void {
 }
 
 /** @throws {SwingSnapError} `LEVEL_DB_TOO_LARGE` */
-function namesIn(directory: string, pattern = LOG_OR_TABLE): string[] {
+export function namesIn(directory: string, pattern = LOG_OR_TABLE): string[] {
   const names: string[] = [];
   const listing = opendirSync(directory);
   try {
@@ -195,7 +195,7 @@ function namesIn(directory: string, pattern = LOG_OR_TABLE): string[] {
 }
 
 /** The name of the manifest in use. @throws {VerificationError} `LEVEL_DB_DAMAGED` */
-async function manifestOf(directory: string): Promise<string> {
+export async function manifestOf(directory: string): Promise<string> {
   const path = join(directory, CURRENT);
   const file = openRegular(path);
   if (file === undefined) return damaged(path, { found: 'nothing' });
@@ -209,7 +209,7 @@ async function manifestOf(directory: string): Promise<string> {
 }
 
 /** Copies the first `most` bytes of a file, or all of them. @returns how many were copied */
-async function copyFile(file: SourceFile, path: string, most: number): Promise<number> {
+export async function copyFile(file: SourceFile, path: string, most: number): Promise<number> {
   const output = await open(path, 'wx', 0o600);
   let copied = 0;
   try {
@@ -226,7 +226,7 @@ async function copyFile(file: SourceFile, path: string, most: number): Promise<n
 }
 
 /** Opens a file, which the caller closes; undefined if it is gone. @throws {VerificationError} `LEVEL_DB_DAMAGED` */
-function openRegular(path: string): SourceFile | undefined {
+export function openRegular(path: string): SourceFile | undefined {
   let file: SourceFile;
   try {
     file = SourceFile.open(path, constants.O_NOFOLLOW);
@@ -241,11 +241,11 @@ function openRegular(path: string): SourceFile | undefined {
   return notRegular(path);
 }
 
-function notRegular(path: string): never {
+export function notRegular(path: string): never {
   return damaged(path, { expected: 'a regular file', found: 'something else' });
 }
 
-function damaged(path: string, facts: Pick<ErrorFacts, 'expected' | 'found'>): never {
+export function damaged(path: string, facts: Pick<ErrorFacts, 'expected' | 'found'>): never {
   throw new VerificationError('LEVEL_DB_DAMAGED', 'the database of the node is damaged', {
     path,
     ...facts,
