@@ -21,6 +21,7 @@ import { leaveModuleFlag, moduleFlag, placesOf } from '../cli/flags/module-flag.
 import { renderChecks, type CheckResult, renderModules, proofLine } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
+import { describePairing, type Pairing } from '../operation/pairing/pairing.ts';
 import type { Proof } from '../operation/proof.ts';
 import { checkRestore, restore, type RestoredModule } from '../operation/restore/restore.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
@@ -35,6 +36,8 @@ interface RestoreResult extends ExportSummary {
   readonly heightProved: boolean;
   /** The modules that were restored or only verified. */
   readonly modules: readonly RestoredModule[];
+  /** Only with --home, if a multistore is there. */
+  readonly multistore?: Pairing;
   /**
    * If there was an old store: where it is now, and the command that brings it back. If its database was a link, only
    * that was moved, and the database is still where it led to.
@@ -82,6 +85,10 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       helpGroup: DESTINATION,
       summary: 'Move an existing store aside, and print the command that brings it back.',
     }),
+    unpaired: Flags.boolean({
+      helpGroup: DESTINATION,
+      summary: 'Restore even if the multistore in the home is of another height.',
+    }),
     'require-proof': requireProofFlag,
     paranoid: Flags.boolean({
       helpGroup: PROOF,
@@ -108,6 +115,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       appHash: flags['app-hash'],
       memStores: flags['mem-store'],
       replace: flags.replace,
+      unpaired: flags.unpaired,
       requireProof: flags['require-proof'],
       paranoid: flags.paranoid,
       scratchDir: flags['scratch-dir'],
@@ -117,14 +125,15 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       signal,
     };
     if (flags.check) return { checked: await checkRestore(options) };
-    const { store, summary, ...restored } = await restore(options);
+    const { store, summary, multistore, ...restored } = await restore(options);
+    const pairing = multistore === undefined ? {} : { multistore };
     const { movedTo, linkedTo, size: databaseSize } = store;
     const link = linkedTo === undefined ? {} : { linkedTo };
     const replaced =
       movedTo === undefined
         ? {}
         : { replaced: { movedTo, ...link, undo: undo(stateDir, movedTo) } };
-    return { ...restored, stateDir, databaseSize, ...summary, ...replaced };
+    return { ...restored, stateDir, databaseSize, ...summary, ...pairing, ...replaced };
   }
 
   protected render(result: RestoreResult | CheckResult): string[] {
@@ -138,6 +147,9 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
       ...(hashes?.contentHash === undefined ? [] : [`  contentHash  ${hashes.contentHash}`]),
       ...renderModules(result.modules, 'restored'),
       ...renderOwners(result.modules),
+      ...(result.multistore === undefined
+        ? []
+        : [`  multistore   ${describePairing(result.multistore)}`]),
       ...(replaced === undefined
         ? []
         : [

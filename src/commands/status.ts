@@ -1,11 +1,12 @@
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
 import { exportDirOrStoreFlag, stateDirFlags } from '../cli/flags/flags.ts';
-import { locateStateDir, namedSource } from '../cli/flags/locations.ts';
+import { locateHome, locateStateDir, namedSource } from '../cli/flags/locations.ts';
 import { formatBytes, formatDuration, formatOf, formatRate } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
 import { describeProcess } from '../operation/lock/lock.ts';
 import type { OperationProgress } from '../operation/lock/notice.ts';
+import { describePairing } from '../operation/pairing/pairing.ts';
 import { status, type OperationStatus } from '../operation/status.ts';
 
 export default class Status extends BaseCommand<typeof Status, OperationStatus> {
@@ -29,19 +30,22 @@ export default class Status extends BaseCommand<typeof Status, OperationStatus> 
 
   protected async execute(): Promise<OperationStatus> {
     const source = namedSource(this.flags);
-    return source?.kind === 'export-directory'
-      ? status({ exportDir: source.path })
-      : status({ stateDir: source?.stateDir ?? locateStateDir(this.flags) });
+    if (source?.kind === 'export-directory') return status({ exportDir: source.path });
+    const stateDir = source?.stateDir ?? locateStateDir(this.flags);
+    return status({ stateDir, home: locateHome(this.flags), note: this.progress.note });
   }
 
   protected render(found: OperationStatus): string[] {
-    const { state, progress, failure, walBytes } = found;
-    if (state === 'none') return ['nothing is in progress'];
+    const { state, progress, failure, walBytes, multistore } = found;
+    const pairing =
+      multistore === undefined ? [] : [`  multistore: ${describePairing(multistore)}`];
+    if (state === 'none') return ['nothing is in progress', ...pairing];
     return [
       headline(found),
       ...(progress === undefined || state === 'done' ? [] : [`  ${describe(progress)}`]),
       ...(failure === undefined ? [] : [`  its record says: ${failure.code}: ${failure.message}`]),
       ...(walBytes === undefined ? [] : [`  -wal of the store: ${formatBytes(walBytes)}`]),
+      ...pairing,
       ...next(found),
     ];
   }

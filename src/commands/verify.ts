@@ -14,12 +14,13 @@ import {
   trustFlags,
   expectFlag,
 } from '../cli/flags/flags.ts';
-import { namedStateDir } from '../cli/flags/locations.ts';
+import { namedHome, namedStateDir } from '../cli/flags/locations.ts';
 import { moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
 import { renderChecks, type CheckResult, renderModules, renderProof } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import type { ByteCodes } from '../formats/state-sync/open.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
+import { describePairing, type Pairing } from '../operation/pairing/pairing.ts';
 import type { StoreComparison } from '../operation/verify/compare-with-store.ts';
 import {
   checkVerify,
@@ -41,6 +42,8 @@ interface FullResult extends ExportSummary {
   readonly codes?: ByteCodes;
   /** Only with --state-dir or --home. */
   readonly store?: StoreComparison;
+  /** Only with --home, if a multistore is there. */
+  readonly multistore?: Pairing;
   /** The modules that were verified, or compared with their directories. */
   readonly modules: readonly ModuleResult[];
 }
@@ -97,6 +100,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     const options = {
       source: this.args.source,
       stateDir: namedStateDir(flags),
+      home: namedHome(flags),
       modules: placesOf(flags.module, flags.home, 'install'),
       artifactMode: flags['artifact-mode'],
       height: flags.height,
@@ -114,7 +118,8 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       return { quick: true, ...(await quicklyVerify(options)), heightProved: false };
     }
     const verified = await verify(options);
-    const { source, form, summary, proof, heightProved, codes, store, modules } = verified;
+    const { source, form, summary, proof, heightProved, codes, store, multistore, modules } =
+      verified;
     return {
       quick: false,
       source,
@@ -125,6 +130,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       ...(proof === undefined ? {} : { appHash: proof }),
       ...(codes === undefined ? {} : { codes }),
       ...(store === undefined ? {} : { store }),
+      ...(multistore === undefined ? {} : { multistore }),
     };
   }
 
@@ -139,6 +145,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       ];
     }
     const { height, artifactMode, exportData, artifacts, hashes, appHash, codes, store } = result;
+    const { multistore } = result;
     return [
       `ok: ${result.form} of height ${height} (${artifactMode}): ${result.source}`,
       `  export data      ${exportData.entries} entries, ${formatBytes(exportData.size)}`,
@@ -156,6 +163,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
             `ok: the SwingStore holds it: ${store.path}`,
             `  compared (${store.artifactMode})  ${store.equal} artifacts equal, ${store.onlyInStore} historical ones only in the store`,
           ]),
+      ...(multistore === undefined ? [] : [`  multistore       ${describePairing(multistore)}`]),
     ];
   }
 }

@@ -5,6 +5,7 @@ import { statIfThere } from '../io/files/stat-if-there.ts';
 import { lockedPathsOf, operationOn } from './lock/lock.ts';
 import type { Notice, OperationProgress } from './lock/notice.ts';
 import { fateOf, type Fate, type OperationRecord } from './lock/record.ts';
+import { readPairing, type Pairing } from './pairing/pairing.ts';
 
 /** What is known of an operation. Sizes are in bytes, and durations in milliseconds. */
 export interface OperationStatus {
@@ -26,17 +27,27 @@ export interface OperationStatus {
   /** Bytes of the store's `-wal`. */
   readonly walBytes?: number | undefined;
   readonly failure?: OperationRecord['error'];
+  /** How the store stands to the multistore of the home; undefined if none was found, or no home named. */
+  readonly multistore?: Pairing | undefined;
 }
 
 /** The export directory or the store to report on. */
-export type StatusOptions = { readonly exportDir: string } | { readonly stateDir: string };
+export type StatusOptions = { readonly exportDir: string } | StoreStatusOptions;
+
+interface StoreStatusOptions {
+  readonly stateDir: string;
+  /** The home that the state dir is a part of: its multistore is compared with the store. */
+  readonly home?: string | undefined;
+  /** Receives notes for the operator, one line each. */
+  readonly note?: ((message: string) => void) | undefined;
+}
 
 /**
  * Reports what is in progress on an export directory, or on a store (also on one that a restore is about to make).
  * @throws {NotFoundError} `NO_EXPORT`, `STORE_MISSING` if nothing is there
  */
 export async function status(of: StatusOptions): Promise<OperationStatus> {
-  return 'exportDir' in of ? statusOfExport(of.exportDir) : statusOfStore(of.stateDir);
+  return 'exportDir' in of ? statusOfExport(of.exportDir) : statusOfStore(of);
 }
 
 /**
@@ -80,20 +91,28 @@ async function statusOfExport(exportDir: string): Promise<OperationStatus> {
  * The operation on a store, also on one that a restore is about to make.
  * @throws {NotFoundError} `STORE_MISSING` if there is neither store nor operation
  */
-function statusOfStore(stateDir: string): OperationStatus {
+async function statusOfStore({
+  stateDir,
+  home,
+  note = () => undefined,
+}: StoreStatusOptions): Promise<OperationStatus> {
+  const path = databasePath(stateDir);
+  const isThere = statIfThere(path) !== undefined;
   const holder = operationOn(...lockedPathsOf(stateDir));
+  const multistore =
+    isThere && home !== undefined ? await readPairing(stateDir, home, { note }) : undefined;
+  const store = { walBytes: walBytes(stateDir), multistore };
   if (holder !== undefined) {
     const waiting = holder.awaitedHeight !== undefined && holder.height === undefined;
-    return { state: waiting ? 'waiting' : 'running', ...holder, walBytes: walBytes(stateDir) };
+    return { state: waiting ? 'waiting' : 'running', ...holder, ...store };
   }
-  const path = databasePath(stateDir);
-  if (statIfThere(path) === undefined) {
+  if (!isThere) {
     throw new NotFoundError('STORE_MISSING', 'no SwingStore there', {
       path,
       hint: 'name the directory that holds swingstore.sqlite with --state-dir, or the node with --home',
     });
   }
-  return { state: 'none', stateDir, walBytes: walBytes(stateDir) };
+  return { state: 'none', stateDir, ...store };
 }
 
 function walBytes(stateDir: string): number | undefined {

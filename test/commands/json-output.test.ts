@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/io/sqlite.ts';
 import { useTempDir } from '../fixtures/directories.ts';
+import { makeMultistore } from '../fixtures/multistore.ts';
 import { buildStore, closeReference } from '../fixtures/reference.ts';
 import { runCli } from '../fixtures/run-cli.ts';
 import { tinySpec } from '../fixtures/specs.ts';
@@ -175,6 +176,10 @@ describe('the documented JSON objects', { timeout: 180_000 }, () => {
     await hold('restore', 0, 'restore @D --state-dir @N');
     await hold('restore', 0, 'restore @D --state-dir @R --replace');
     await hold('restore', 0, 'restore @D --state-dir @linked --replace');
+    await makeMultistore(join(base, 'H'), 1000);
+    await hold('restore', 0, 'restore @D --home @H');
+    await hold('verify', 0, 'verify @D --home @H');
+    await hold('status', 0, 'status --home @H');
     const [toW, toF] = ['--module wasm=wasm:@W', '--module ibc=files:@F0'];
     await hold('retrieve', 0, `retrieve --create --state-dir @S --snapshot-dir @M ${toW}`);
     await hold('retrieve', 0, `retrieve --create --state-dir @S --snapshot-dir @MF ${toF}`, 'ibc');

@@ -69,6 +69,12 @@ export function namedStateDir(flags: StateDirFlags): string | undefined {
   return named === undefined ? undefined : locateStateDir(flags);
 }
 
+/** The home of the node, only if a flag names it, and not the state dir. */
+export function namedHome(flags: StateDirFlags): string | undefined {
+  if (flags['state-dir'] !== undefined || flags.home === undefined) return undefined;
+  return resolve(flags.home);
+}
+
 /** What `retrieve` reads. */
 export type Source =
   | { readonly kind: 'export-directory'; readonly path: string }

@@ -12,7 +12,7 @@ import { DEFAULT_GZIP_LEVEL } from '../../formats/swing-store/heap-blob.ts';
 import { blobTooLarge, MAX_BLOB_BYTES } from '../../formats/swing-store/layout.ts';
 import { freeBytes, refuseNoSpace } from '../../io/disks/free-space.ts';
 import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.ts';
-import type { Progress } from '../../io/progress.ts';
+import { noProgress, type Progress } from '../../io/progress.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';
 import { newStore } from '../../modules/swingset/destinations.ts';
 import { receive, type ModuleResult } from '../../source/receive.ts';
@@ -26,6 +26,13 @@ import type {
 import { lockedPathsOf, lockOperation } from '../lock/lock.ts';
 import { withLock } from '../lock/with-lock.ts';
 import type { SourceOptions } from '../options.ts';
+import {
+  compareWithMultistore,
+  describePairing,
+  refuseUnpaired,
+  restoredHead,
+  type Pairing,
+} from '../pairing/pairing.ts';
 import { checkDestination, modulesToWrite, refuseWrongPlaces, type NamedPlace } from '../places.ts';
 import {
   checkHome,
@@ -41,10 +48,12 @@ import { readAgain, readingAgain } from './read-again.ts';
 export interface RestoreOptions extends SourceOptions, ProofOptions {
   readonly stateDir: string;
   /**
-   * The node's home, if the state dir is meant as a part of it: then the directories between the two are made. Without
-   * it, the directory above the state dir must exist.
+   * The node's home, if the state dir is meant as a part of it: then the directories between the two are made, and the
+   * height is compared with that of the multistore there. Without it, the directory above the state dir must exist.
    */
   readonly home?: string | undefined;
+  /** Restores beside a multistore with which the node does not go on, instead of refusing. */
+  readonly unpaired?: boolean | undefined;
   /** Destinations for the states of other modules. */
   readonly modules?: readonly NamedPlace[] | undefined;
   /** Names of modules that may be without a destination: their states are only verified. */
@@ -69,6 +78,8 @@ export interface Restored {
   /** Whether the caller's content hash proves the height. An AppHash does not: the height is then only a label. */
   readonly heightProved: boolean;
   readonly modules: readonly RestoredModule[];
+  /** How the new store stands to the multistore of the home; undefined if none was found, or no home named. */
+  readonly multistore: Pairing | undefined;
 }
 
 /** A module, and who owns what was restored of it; undefined if it was only verified. */
@@ -80,13 +91,16 @@ export interface RestoredModule extends ModuleResult {
 export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
   const { scratchDir, stateDir } = await prepare(options);
   return withSource(options, { scratchDir, needsExportData: true }, async (source) => {
-    const { needed, places } = await refuseUnfit(source, options);
+    const { needed, places, multistore } = await refuseUnfit(source, options, scratchDir);
     return [
       {
         check: `${source.form} can be read at height ${source.height}`,
         path: source.swingset.location,
       },
       { ...stateDir, needed },
+      ...(multistore === undefined
+        ? []
+        : [{ check: `multistore: ${describePairing(multistore)}`, path: multistore.path }]),
       ...places,
       checkWritable(scratchDir, 'scratch dir'),
     ];
@@ -96,7 +110,7 @@ export async function checkRestore(options: RestoreOptions): Promise<Check[]> {
 /**
  * Builds a SwingStore in `stateDir` and writes the other modules, verifies every byte on the way, and installs all of
  * them when they are complete.
- * @throws {VerificationError} if the source fails verification; nothing is left behind
+ * @throws {VerificationError} if the source fails verification; nothing is left behind; `UNPAIRED`
  * @throws {SwingSnapError} `STORE_EXISTS`; `MODE`; {@link UsageError} `NO_PROOF`
  * @throws {NotFoundError} `HEIGHT`, `HOME_MISSING`, `PARENT_MISSING`
  * @throws {BusyError} `BUSY` if an operation on that store is in progress; `STORE_OPEN` if a process has it open
@@ -108,7 +122,7 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
   removeDeadBuilds(stateDir);
   const { scratchDir } = await prepare(options);
   return withSource(options, { scratchDir, needsExportData: true }, async (source, pool) => {
-    const { artifactMode } = await refuseUnfit(source, options);
+    const { artifactMode, multistore } = await refuseUnfit(source, options, scratchDir);
     const made = await makeDirectory(stateDir, { ownedAsAbove: true });
     return withLock(
       lockedPathsOf(stateDir),
@@ -117,7 +131,7 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
         try {
           if (lock.isEmpty) throw removedMeanwhile(stateDir);
           const building = { ...options, stateDir, scratchDir, artifactMode, progress, pool };
-          return await build(source, building);
+          return { ...(await build(source, building)), multistore };
         } catch (error) {
           // Done under the lock, so that no other operation can have started there.
           await unmakeDirectories(made);
@@ -143,7 +157,7 @@ interface BuildOptions extends RestoreOptions {
   readonly pool: WorkerPool;
 }
 
-async function build(source: Source, options: BuildOptions): Promise<Restored> {
+async function build(source: Source, options: BuildOptions): Promise<Omit<Restored, 'multistore'>> {
   const { modules: places = [], replace = false, paranoid = false, expect, signal } = options;
   const { artifactMode, gzipLevel = DEFAULT_GZIP_LEVEL, scratchDir, pool, progress } = options;
   const working = { scratchDir, pool, progress, signal };
@@ -212,10 +226,15 @@ interface Fitting {
   /** The most bytes that the new store is known to need. */
   readonly needed: number;
   readonly places: readonly Check[];
+  readonly multistore: Pairing | undefined;
 }
 
 /** Runs the checks that need the open source. */
-async function refuseUnfit(source: Source, options: RestoreOptions): Promise<Fitting> {
+async function refuseUnfit(
+  source: Source,
+  options: RestoreOptions,
+  scratchDir: string,
+): Promise<Fitting> {
   await refuseLargeBundles(source);
   const { swingset } = source;
   const artifactMode = chooseMode(swingset, options.artifactMode);
@@ -232,7 +251,24 @@ async function refuseUnfit(source: Source, options: RestoreOptions): Promise<Fit
   refuseWrongPlaces(source.mayHold, options);
   const held = source.mayHold.map(({ name }) => name);
   const places = (options.modules ?? []).filter(({ name }) => held.includes(name));
-  return { artifactMode, needed: most, places: places.map(checkDestination) };
+  const multistore = await pair(source, options, scratchDir);
+  return { artifactMode, needed: most, places: places.map(checkDestination), multistore };
+}
+
+/** Only the restored store counts: what is there now will be moved aside. @throws {VerificationError} `UNPAIRED` */
+async function pair(
+  { height, path }: Source,
+  { home, unpaired = false, progress = noProgress }: RestoreOptions,
+  scratchDir: string,
+): Promise<Pairing | undefined> {
+  if (home === undefined) return undefined;
+  const { note } = progress;
+  const pairing = await compareWithMultistore(restoredHead(height), home, { scratchDir, note });
+  if (!unpaired) refuseUnpaired(pairing, { height, source: path, home });
+  else if (pairing?.by !== undefined && pairing.by > 0) {
+    note(`unpaired, as asked: multistore: ${describePairing(pairing)}`);
+  }
+  return pairing;
 }
 
 /** Bundles are not compressed in a store, so a bundle too large for SQLite is refused before anything is built. */

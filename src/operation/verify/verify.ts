@@ -18,6 +18,7 @@ import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
 import { KnownSnapshots } from '../known-snapshots.ts';
 import type { SourceOptions } from '../options.ts';
+import { readPairing, type Pairing } from '../pairing/pairing.ts';
 import { modulesToWrite, type NamedPlace } from '../places.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
 import { refuseUnproved, type ProofOptions } from '../proof.ts';
@@ -27,6 +28,8 @@ import { compareWithStore, type StoreComparison } from './compare-with-store.ts'
 export interface VerifyOptions extends SourceOptions, ProofOptions {
   /** A state dir whose store must hold the export. */
   readonly stateDir?: string | undefined;
+  /** The home that the state dir is a part of: its multistore is compared with the store. */
+  readonly home?: string | undefined;
   /** Where the states of other modules are, to compare them. */
   readonly modules?: readonly NamedPlace[] | undefined;
   /** By default the mode of the source. */
@@ -45,6 +48,8 @@ export interface Verified {
   readonly codes: ByteCodes | undefined;
   /** Set only if a state dir was named. */
   readonly store: StoreComparison | undefined;
+  /** How that store stands to the multistore of the home; undefined if none was found, or no home named. */
+  readonly multistore: Pairing | undefined;
   readonly modules: readonly ModuleResult[];
 }
 
@@ -71,6 +76,9 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
     );
     const { summary, store, modules, provedManifest } = received;
     if (provedManifest !== undefined) KnownSnapshots.open().add(provedManifest);
+    const { stateDir, home } = options;
+    const isOfHome = stateDir !== undefined && home !== undefined;
+    const { note } = progress;
     return {
       form: source.form,
       source: source.path,
@@ -79,6 +87,7 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
       heightProved: expect !== undefined,
       codes: source.codes,
       store: store.comparison,
+      multistore: isOfHome ? await readPairing(stateDir, home, { scratchDir, note }) : undefined,
       modules,
     };
   });
@@ -138,7 +147,7 @@ export async function checkVerify(options: VerifyOptions): Promise<Check[]> {
 
 export type QuicklyVerifyOptions = Omit<
   VerifyOptions,
-  'stateDir' | 'modules' | 'artifactMode' | 'requireProof'
+  'stateDir' | 'home' | 'modules' | 'artifactMode' | 'requireProof'
 >;
 
 export interface QuicklyVerified extends HashedChunks {

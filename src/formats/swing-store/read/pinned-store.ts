@@ -216,7 +216,7 @@ export class PinnedStore {
   }
 }
 
-function refuseUnreadable(path: string): void {
+export function refuseUnreadable(path: string): void {
   const stat = statIfThere(path);
   if (stat?.isFile() !== true) {
     throw new NotFoundError('STORE_MISSING', 'no SwingStore there', {
@@ -239,7 +239,7 @@ function refuseUnreadable(path: string): void {
 }
 
 /** The reference's `Number(host.height) || 0`, limited to whole numbers from 0 on. */
-function heightOf(raw: unknown, stateDir: string): number {
+export function heightOf(raw: unknown, stateDir: string): number {
   const height = Number(raw) || 0;
   if (Number.isSafeInteger(height) && height >= 0) return height;
   throw new VerificationError(
