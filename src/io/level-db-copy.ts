@@ -15,6 +15,9 @@ export type LevelDbRead =
   | { readonly type: 'damaged' | 'unavailable'; readonly found: string }
   | { readonly type: 'too large' };
 
+/** Characters of a message. */
+const MAX_MESSAGE = 200;
+
 /** Reads the database in the directory `path`, and writes to it. Does not throw. */
 export async function readOpened(
   path: string,
@@ -49,8 +52,9 @@ export async function readOpened(
   }
 }
 
-/** What LevelDB says is the cause of what classic-level says. */
+/** What LevelDB says is the cause of what classic-level says. It may quote the database. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? error.cause.message : error.message;
+  const { message } = error.cause instanceof Error ? error.cause : error;
+  return message.slice(0, MAX_MESSAGE);
 }

@@ -59,16 +59,16 @@ export async function readLevelDb(
   scratchDir: string,
   key?: Uint8Array,
 ): Promise<LevelDbEntry[]> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const work = makeScratchDirectory(scratchDir);
-    try {
-      const copy = join(work.path, 'copy');
-      mkdirSync(copy);
+  const work = makeScratchDirectory(scratchDir);
+  try {
+    const copy = join(work.path, 'copy');
+    mkdirSync(copy);
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       if (await copyWhole(directory, copy)) return await readLevelDbCopy(copy, directory, key);
-    } finally {
-      work.remove();
+      await sleep(PAUSE_MS);
     }
-    await sleep(PAUSE_MS);
+  } finally {
+    work.remove();
   }
   throw new BusyError('LEVEL_DB_BUSY', 'the database changes faster than it can be copied', {
     path: directory,
@@ -134,7 +134,7 @@ async function readInProcess(copy: string, request: LevelDbRequest): Promise<Lev
  * A writer adds to the manifest after it has written a table, and before it removes a log or a table. So nothing is
  * missing if the manifest is the same before the names are listed and when all files are open. From then on they can be
  * copied at leisure: a log is ended before the next begins, so what is appended later is only newer.
- * @returns false if it has to begin again
+ * @returns false if it has to begin again; nothing is copied then
  */
 async function copyWhole(directory: string, copy: string): Promise<boolean> {
   refuseOthers(directory);
@@ -142,12 +142,14 @@ async function copyWhole(directory: string, copy: string): Promise<boolean> {
   const length = sizeOf(join(directory, manifest));
   const files = new Map<string, SourceFile>();
   try {
-    for (const name of [manifest, ...namesIn(directory)]) {
+    const names = namesIn(directory);
+    for (const name of [manifest, ...names]) {
       const file = openRegular(join(directory, name));
-      if (file === undefined) return false;
-      files.set(name, file);
+      if (file !== undefined) files.set(name, file);
     }
     if ((await manifestOf(directory)) !== manifest) return false;
+    if (!files.has(manifest)) damaged(join(directory, manifest), { found: 'nothing' });
+    if (files.size <= names.length) return false;
     if (sizeOf(join(directory, manifest)) !== length) return false;
     writeFileSync(join(copy, CURRENT), `${manifest}\n`);
     let room = MAX_BYTES;
@@ -242,7 +244,7 @@ export function openRegular(path: string): SourceFile | undefined {
 }
 
 export function notRegular(path: string): never {
-  return damaged(path, { expected: 'a regular file', found: 'something else' });
+  return damaged(path, { expected: 'a regular file', found: 'a link, a pipe or the like' });
 }
 
 export function damaged(path: string, facts: Pick<ErrorFacts, 'expected' | 'found'>): never {

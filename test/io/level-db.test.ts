@@ -26,7 +26,7 @@ const tempDir = useTempDir();
 const WRITER = fileURLToPath(new URL('../fixtures/level-writer.js', import.meta.url));
 
 /** How many entries the writer keeps. */
-const KEPT = 5000;
+const KEPT = 2000;
 
 /** A database of a few tables, closed. */
 async function madeDatabase(): Promise<string> {
@@ -85,7 +85,7 @@ describe('a LevelDB database', () => {
     onTestFinished(() => void writer.kill('SIGKILL'));
     await once(writer, 'message');
     const seen: number[] = [];
-    for (let round = 0; round < 20; round += 1) {
+    for (let round = 0; round < 8; round += 1) {
       const entries = await readLevelDb(dir, scratch);
       const [, last] = entries.pop()!;
       const latest = Number(Buffer.from(last));

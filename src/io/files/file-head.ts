@@ -21,3 +21,16 @@ export function readHead(path: string, most: number): FileHead {
     closeSync(fd);
   }
 }
+
+/** Reads the last bytes of a regular file, `most` of them at most. */
+export function readTail(path: string, most: number): Buffer {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const { size } = fstatSync(fd);
+    const tail = Buffer.alloc(Math.min(size, most));
+    const length = readSync(fd, tail, 0, tail.length, size - tail.length);
+    return tail.subarray(0, length);
+  } finally {
+    closeSync(fd);
+  }
+}
