@@ -56,6 +56,7 @@ export { openExportDirectory } from './formats/export-directory/open.ts';
 export { writeExportDirectory } from './formats/export-directory/write.ts';
 export { findStateSync } from './formats/state-sync/find.ts';
 export type { FoundStateSync } from './formats/state-sync/layout.ts';
+export { newestStateSync, type NewestStateSyncOptions } from './formats/state-sync/newest.ts';
 export {
   appHashQuery,
   openStateSync,

@@ -29,6 +29,7 @@ it('has these values, and no others', () => {
     'loadZstdCodec',
     'memoryStorage',
     'moduleRegistry',
+    'newestStateSync',
     'noProgress',
     'nullSink',
     'openExportDirectory',

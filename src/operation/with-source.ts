@@ -44,12 +44,14 @@ export async function openSourceAt(
   { refuse, ...needs }: SourceNeeds & { readonly pool: WorkerPool },
 ): Promise<Source> {
   const { note } = options.progress ?? noProgress;
-  const found = findSource(options.source, { height: options.height, note });
+  const { height } = options;
+  const { scratchDir } = needs;
+  const found = await findSource(options.source, { height, scratchDir, note });
   await refuse?.(found);
   const codec = await loadZstdCodec();
   const source = await openSource(found, { ...options, ...needs, codec, note });
   try {
-    refuseHeight(source, options.height);
+    refuseHeight(source, height);
     return source;
   } catch (error) {
     await source.close();

@@ -3,8 +3,12 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../errors.ts';
 import { MANIFEST_FILE as EXPORT_MANIFEST_FILE } from '../formats/export-directory/layout.ts';
-import { findStateSync, stateSyncHeights } from '../formats/state-sync/find.ts';
 import type { FoundStateSync } from '../formats/state-sync/layout.ts';
+import {
+  newestStateSync,
+  stateSyncHeights,
+  type NewestStateSyncOptions,
+} from '../formats/state-sync/newest.ts';
 import { isLinkToNothing, statIfThere } from '../io/files/stat-if-there.ts';
 import { listed } from '../io/listed.ts';
 import {
@@ -28,19 +32,21 @@ export type FoundSource =
       readonly stateSync: FoundStateSync;
     };
 
-export interface FindOptions {
+export interface FindOptions extends NewestStateSyncOptions {
   /** Which of several heights to take, by default the newest; ignored where the source is one height. */
   readonly height?: number | undefined;
-  /** Is told of a link to nothing that is passed over. */
+  /** Is told of what is passed over: links to nothing, and state-sync snapshots that are not complete. */
   readonly note?: ((message: string) => void) | undefined;
 }
 
 /**
  * @param source a snapshot, an export directory, a state-sync snapshot, or a directory of several heights
  * @throws {NotFoundError} `SOURCE_MISSING`, `NO_SNAPSHOT`; `HEIGHT` if none of several heights is the wanted one
+ * @throws as {@link newestStateSync}
  * @throws {UsageError} `AMBIGUOUS_SOURCE`; {@link StorageError} `LINK_TO_NOTHING`
  */
-export function findSource(source: string, { height, note }: FindOptions = {}): FoundSource {
+export async function findSource(source: string, options: FindOptions): Promise<FoundSource> {
+  const { height, note, scratchDir } = options;
   const path = resolve(source);
   const stat = statIfThere(path);
   if (stat === undefined) {
@@ -68,7 +74,7 @@ export function findSource(source: string, { height, note }: FindOptions = {}): 
   }
   if (isExport) return { form: 'export directory', path };
   if (note !== undefined && stat.isDirectory()) noteLinksToNothing(path, note);
-  const stateSync = findStateSync(path, height);
+  const stateSync = await newestStateSync(path, options);
   if (stateSync !== undefined)
     return { form: 'state-sync snapshot', path: stateSync.path, stateSync };
   const heights = stat.isDirectory() ? snapshotHeights(path) : [];
@@ -77,11 +83,11 @@ export function findSource(source: string, { height, note }: FindOptions = {}): 
     const found = join(path, snapshotName(taken));
     return { form: 'snapshot', path: found, snapshot: storedDirectory(found) };
   }
-  const ofNode = stat.isDirectory() ? findInNode(path, height) : undefined;
+  const ofNode = stat.isDirectory() ? await findInNode(path, options) : undefined;
   if (ofNode !== undefined)
     return { form: 'state-sync snapshot', path: ofNode.path, stateSync: ofNode };
   if (height !== undefined)
-    refuseOtherHeights(path, height, [...heights, ...stateSyncHeights(path)]);
+    refuseOtherHeights(path, height, [...heights, ...(await stateSyncHeights(path, scratchDir))]);
   const { what, hint } = describe(path, stat);
   throw new NotFoundError('NO_SNAPSHOT', 'no snapshot, and no other source', {
     path,
@@ -99,12 +105,20 @@ function noteLinksToNothing(dir: string, note: (message: string) => void): void 
   }
 }
 
-/** The state-sync snapshots of a node, by its home or its data directory. */
-function findInNode(path: string, height: number | undefined): FoundStateSync | undefined {
+/**
+ * Finds the newest complete state-sync snapshot of a node, by its home or its data directory.
+ * @throws {NotFoundError} `HEIGHT`; as {@link newestStateSync}
+ */
+export async function findInNode(
+  path: string,
+  options: NewestStateSyncOptions,
+): Promise<FoundStateSync | undefined> {
+  const { height, scratchDir } = options;
   for (const place of [join(path, 'data', 'snapshots'), join(path, 'snapshots')]) {
-    const found = findStateSync(place, height);
+    const found = await newestStateSync(place, options);
     if (found !== undefined) return found;
-    if (height !== undefined) refuseOtherHeights(place, height, stateSyncHeights(place));
+    if (height !== undefined)
+      refuseOtherHeights(place, height, await stateSyncHeights(place, scratchDir));
   }
   return undefined;
 }

@@ -60,7 +60,7 @@ async function swingsnap(...args: string[]): Promise<Told> {
 async function expectOneCommit(path: string, height: number): Promise<void> {
   const { summary } = await verify({ source: path, progress: noProgress });
   expect(summary.height).toBe(height);
-  const source = await openSource(findSource(path), {
+  const source = await openSource(await findSource(path, { scratchDir: dir }), {
     codec: await loadZstdCodec(),
     scratchDir: dir,
     note: () => undefined,

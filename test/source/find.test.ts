@@ -7,13 +7,18 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/io/sqlite.ts';
 import { verify } from '../../src/operation/verify/verify.ts';
-import { findSource } from '../../src/source/find.ts';
+import * as find from '../../src/source/find.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/state-sync/format3/', import.meta.url));
 const ARCHIVE = join(fixtures, '1000-3.tar.gz');
 const CHUNKS = join(fixtures, 'data', 'snapshots', '1000', '3');
 const tempDir = useTempDir();
+
+/** Nothing here needs scratch files. */
+async function findSource(path: string, options: { height?: number } = {}) {
+  return find.findSource(path, { ...options, scratchDir: '/nowhere' });
+}
 
 async function errorOf(work: () => unknown): Promise<Record<string, unknown>> {
   try {
@@ -30,7 +35,7 @@ describe('an archive of a state-sync snapshot', () => {
     async (name) => {
       const path = join(await tempDir(), name);
       await cp(ARCHIVE, path);
-      expect(findSource(path)).toEqual({
+      expect(await findSource(path)).toEqual({
         form: 'state-sync snapshot',
         path,
         stateSync: { kind: 'archive', path, height: 1000, format: 3 },
@@ -70,12 +75,12 @@ describe('chunks of a state-sync snapshot', () => {
   it('are known in a directory of any name, which then needs a height', async () => {
     const dir = join(await tempDir(), 'chunks');
     await cp(CHUNKS, dir, { recursive: true });
-    expect(await errorOf(() => findSource(dir))).toMatchObject({
+    expect(await errorOf(async () => findSource(dir))).toMatchObject({
       code: 'HEIGHT_UNKNOWN',
       exitCode: 2,
       hint: expect.stringContaining('--height') as unknown,
     });
-    expect(findSource(dir, { height: 1000 })).toMatchObject({
+    expect(await findSource(dir, { height: 1000 })).toMatchObject({
       stateSync: { kind: 'chunks', height: 1000 },
     });
     await truncate(join(dir, '0'), 10_000);
@@ -85,9 +90,9 @@ describe('chunks of a state-sync snapshot', () => {
     });
   });
 
-  it('are found by the home or the data directory of their node', () => {
+  it('are found by the home or the data directory of their node', async () => {
     for (const source of [fixtures, join(fixtures, 'data')]) {
-      expect(findSource(source)).toMatchObject({ path: CHUNKS });
+      expect(await findSource(source)).toMatchObject({ path: CHUNKS });
     }
   });
 });
@@ -182,7 +187,7 @@ describe('what is no source', () => {
     const path = join(dir, 'x');
     await writeFile(join(dir, 'inside'), 'text');
     await make(path, dir);
-    expect(await errorOf(() => findSource(path))).toMatchObject({
+    expect(await errorOf(async () => findSource(path))).toMatchObject({
       code: 'NO_SNAPSHOT',
       exitCode: 5,
       path,
@@ -194,7 +199,7 @@ describe('what is no source', () => {
   it('is called damaged if it is a gzip file that cannot be unpacked', async () => {
     const path = join(await tempDir(), 'x');
     await writeFile(path, Buffer.from('1f8b0800000000000003ffffffffff', 'hex'));
-    expect(await errorOf(() => findSource(path))).toMatchObject({
+    expect(await errorOf(async () => findSource(path))).toMatchObject({
       code: 'STATE_SYNC_DAMAGED',
       exitCode: 3,
       path,

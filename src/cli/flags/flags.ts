@@ -254,7 +254,7 @@ export const sourceArg = Args.string({
   name: 'source',
   description:
     'A snapshot, a directory of snapshots (the newest is used), an export directory, or a state-sync snapshot: ' +
-    'its chunks, the data/snapshots of a node, or an archive made by `snapshots dump`.',
+    'its chunks, an archive made by `snapshots dump`, or the home of a node (the newest complete one is used).',
   required: true,
   ignoreStdin: true,
   parse: parseAnswering,

@@ -7,13 +7,12 @@
  *
  * Sources: cosmos-sdk `snapshots/store.go`, `snapshots/chunk.go`, `client/snapshot/dump.go`.
  */
-import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { firstTarEntry, gunzipHead, HEAD_BYTES, kindOf } from '../../io/bytes/known-bytes.ts';
 import { readHead } from '../../io/files/file-head.ts';
 import { isLinkToNothing, statIfThere } from '../../io/files/stat-if-there.ts';
-import { damaged, endsEarly, isFile, NUMBER, type FoundStateSync } from './layout.ts';
+import { damaged, endsEarly, entriesIn, isFile, NUMBER, type FoundStateSync } from './layout.ts';
 import { DESCRIPTION_FILE, peekDescription } from './stream/description.ts';
 
 /** Height and format of a description take less. */
@@ -23,7 +22,8 @@ const USUAL_FORMAT = 3;
 
 /**
  * Finds the state-sync snapshot at a path: an archive, a directory of chunks, of formats, or of heights. If there are
- * several, it returns the newest, and passes over links to nothing.
+ * several, it returns the newest, and passes over links to nothing. The newest may be unfinished: `newestStateSync`
+ * knows.
  * @param height which snapshot of a directory of heights to take, instead of the newest; also the height of chunks in
  *   a directory whose names do not tell it
  * @returns undefined if there is none
@@ -35,20 +35,19 @@ export function findStateSync(path: string, height?: number): FoundStateSync | u
   const stat = statIfThere(path);
   if (stat?.isFile() === true) return findArchive(path, stat.size);
   if (stat?.isDirectory() !== true) return undefined;
-  const found = findChunks(path) ?? newestBelow(path, findChunks);
-  if (found !== undefined) return found;
-  const ofHeight =
-    height === undefined
-      ? newestBelow(path, (dir) => newestBelow(dir, findChunks))
-      : newestBelow(join(path, String(height)), findChunks);
-  return ofHeight ?? findUnnamedChunks(path, height);
+  const [ofFormat] = foundBelow(path, findChunks);
+  const [ofHeight] = snapshotsIn(path, height);
+  return findChunks(path) ?? ofFormat ?? ofHeight ?? findUnnamedChunks(path, height);
 }
 
-/** The heights in a directory of state-sync snapshots (a node's `data/snapshots`), highest first. */
-export function stateSyncHeights(dir: string): number[] {
-  return numbersBelow(dir).filter(
-    (height) => newestBelow(join(dir, String(height)), findChunks) !== undefined,
-  );
+/**
+ * The state-sync snapshots in a directory of heights (a node's `data/snapshots`), the highest height and format first.
+ * @param height leaves out all others
+ */
+export function* snapshotsIn(dir: string, height?: number): Generator<FoundStateSync> {
+  const heights =
+    height === undefined ? foundBelow(dir, (path) => path) : [join(dir, String(height))];
+  for (const path of heights) yield* foundBelow(path, findChunks);
 }
 
 function findArchive(path: string, size: number): FoundStateSync | undefined {
@@ -85,7 +84,9 @@ function findChunks(path: string): FoundStateSync | undefined {
   const [format, height] = [basename(path), basename(dirname(path))];
   if (!NUMBER.test(format) || !NUMBER.test(height)) return undefined;
   // Accepted even if the first chunk is missing: the reader reports that.
-  const hasChunk = readdirSync(path).some((name) => NUMBER.test(name) && isFile(join(path, name)));
+  const hasChunk = entriesIn(path).some(
+    ({ name }) => NUMBER.test(name) && isFile(join(path, name)),
+  );
   if (!hasChunk) return undefined;
   return { kind: 'chunks', path, height: Number(height), format: Number(format) };
 }
@@ -109,22 +110,21 @@ function findUnnamedChunks(path: string, height: number | undefined): FoundState
   );
 }
 
-function newestBelow(
+/** What `find` finds in the directories in `dir` that are named by numbers, highest first. */
+function* foundBelow<Found>(
   dir: string,
-  find: (dir: string) => FoundStateSync | undefined,
-): FoundStateSync | undefined {
+  find: (path: string) => Found | undefined,
+): Generator<Found> {
   for (const number of numbersBelow(dir)) {
     const path = join(dir, String(number));
     const found = isLinkToNothing(path) ? undefined : find(path);
-    if (found !== undefined) return found;
+    if (found !== undefined) yield found;
   }
-  return undefined;
 }
 
-/** The directories in `dir` that are named by numbers, highest first; none if `dir` is not a directory. */
+/** The directories in `dir` that are named by numbers, highest first. */
 function numbersBelow(dir: string): number[] {
-  if (statSync(dir, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
-  return readdirSync(dir, { withFileTypes: true })
+  return entriesIn(dir)
     .filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && NUMBER.test(entry.name))
     .map(({ name }) => Number(name))
     .sort((a, b) => b - a);

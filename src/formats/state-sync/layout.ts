@@ -1,7 +1,8 @@
 /** What a state-sync snapshot is made of: its place, its chunks, and the error for damage. */
-import { createReadStream, readdirSync, statSync } from 'node:fs';
+import { createReadStream, readdirSync, statSync, type Dirent } from 'node:fs';
 import { join } from 'node:path';
 import { VerificationError, type ErrorFacts } from '../../errors.ts';
+import { isMissing } from '../../io/files/system-error.ts';
 
 /** Location of a state-sync snapshot. The height is only a label: the AppHash does not cover it. */
 export interface FoundStateSync {
@@ -42,6 +43,24 @@ export async function* readChunkFiles(dir: string): AsyncGenerator<Uint8Array> {
 export function bytesOf({ kind, path }: FoundStateSync): number {
   if (kind === 'archive') return statSync(path).size;
   return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
+}
+
+/** What is in a directory: nothing if it is none, or gone because a node has removed an old snapshot. */
+export function entriesIn(dir: string): Dirent[] {
+  try {
+    return readdirSync(dir, { withFileTypes: true });
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+/** The numbers of the chunks in a directory, in order: of regular files only. */
+export function chunkNumbers(dir: string): number[] {
+  return entriesIn(dir)
+    .filter(({ name }) => NUMBER.test(name) && isFile(join(dir, name)))
+    .map(({ name }) => Number(name))
+    .sort((a, b) => a - b);
 }
 
 /** Accepts only regular files: opening a pipe blocks until it has a writer. */

@@ -1,8 +1,12 @@
 /** `retrieve --format state-sync`: packs the stores of a state-sync snapshot, then the artifacts of an export. */
 import { join, resolve } from 'node:path';
 import { NotFoundError, UsageError } from '../../errors.ts';
-import { findStateSync, stateSyncHeights } from '../../formats/state-sync/find.ts';
 import { bytesOf, type FoundStateSync } from '../../formats/state-sync/layout.ts';
+import {
+  newestStateSync,
+  stateSyncHeights,
+  type NewestStateSyncOptions,
+} from '../../formats/state-sync/newest.ts';
 import { repackStateSync, type Repacked } from '../../formats/state-sync/write/repack.ts';
 import { archiveName } from '../../formats/state-sync/write/write-archive.ts';
 import { refuseNoSpace } from '../../io/disks/free-space.ts';
@@ -10,7 +14,7 @@ import { makeDirectory, unmakeDirectories } from '../../io/files/made-directory.
 import { statIfThere } from '../../io/files/stat-if-there.ts';
 import { noProgress } from '../../io/progress.ts';
 import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
-import { findSource, refuseOtherHeights } from '../../source/find.ts';
+import { findInNode, findSource, refuseOtherHeights } from '../../source/find.ts';
 import type { Trust } from '../../source/open.ts';
 import type { OperationOptions } from '../options.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
@@ -51,8 +55,8 @@ export interface RetrievedStateSync extends Repacked {
 /** Checks whether {@link retrieveStateSync} could start, without making anything. Throws the same errors. */
 export async function checkRetrieveStateSync(options: RetrieveStateSyncOptions): Promise<Check[]> {
   return withWorkerPool(options.concurrency, async (pool) => {
-    const { found, ...context } = prepare(options, pool);
-    const source = unhurried(artifactsOf(options));
+    const { found, ...context } = await prepare(options, pool);
+    const source = unhurried(await artifactsOf(options, context));
     const artifacts = await withRetrieveSource(source, context, async ({ source: read }) => ({
       check: `artifacts can be read at height ${read.height}`,
       path: read.swingset.location,
@@ -75,8 +79,8 @@ export async function retrieveStateSync(
   options: RetrieveStateSyncOptions,
 ): Promise<RetrievedStateSync> {
   return withWorkerPool(options.concurrency, async (pool) => {
-    const prepared = prepare(options, pool);
-    return withRetrieveSource(artifactsOf(options), prepared, async (held) =>
+    const prepared = await prepare(options, pool);
+    return withRetrieveSource(await artifactsOf(options, prepared), prepared, async (held) =>
       repack(options, held, prepared),
     );
   });
@@ -117,10 +121,12 @@ interface Prepared extends ReadContext {
   readonly found: FoundStateSync;
 }
 
-function prepare(options: RetrieveStateSyncOptions, pool: WorkerPool): Prepared {
+async function prepare(options: RetrieveStateSyncOptions, pool: WorkerPool): Promise<Prepared> {
   const { storesFrom, snapshotDir, wasmDir, height, progress = noProgress, signal } = options;
   refuseUnproved(options, 'the AppHash');
-  const found = findStores(storesFrom, height);
+  const scratchDir = chooseScratchDir(options.scratchDir, snapshotDir);
+  const { note } = progress;
+  const found = await findStores(storesFrom, { height, scratchDir, note });
   refuseHeight(found, height);
   if (wasmDir !== undefined && statIfThere(wasmDir)?.isDirectory() !== true) {
     throw new UsageError('NOT_A_DIRECTORY', 'the directory of byte code does not exist', {
@@ -128,7 +134,6 @@ function prepare(options: RetrieveStateSyncOptions, pool: WorkerPool): Prepared 
     });
   }
   checkWritable(snapshotDir, 'snapshot dir');
-  const scratchDir = chooseScratchDir(options.scratchDir, snapshotDir);
   // About the size of the stores. How large the artifacts become is unknown.
   const bytes = bytesOf(found);
   refuseNoSpace(scratchDir, bytes, 'the chunks', '--scratch-dir');
@@ -136,11 +141,18 @@ function prepare(options: RetrieveStateSyncOptions, pool: WorkerPool): Prepared 
   return { found, scratchDir, height, pool, progress, signal };
 }
 
-function findStores(storesFrom: string, height: number | undefined): FoundStateSync {
+async function findStores(
+  storesFrom: string,
+  options: NewestStateSyncOptions,
+): Promise<FoundStateSync> {
   const path = resolve(storesFrom);
-  const found = findStateSync(path, height);
+  const { height, scratchDir } = options;
+  const found = await newestStateSync(path, options);
   if (found !== undefined) return found;
-  if (height !== undefined) refuseOtherHeights(path, height, stateSyncHeights(path));
+  if (height !== undefined)
+    refuseOtherHeights(path, height, await stateSyncHeights(path, scratchDir));
+  const ofNode = await findInNode(path, options);
+  if (ofNode !== undefined) return ofNode;
   if (statIfThere(path) === undefined) {
     throw new NotFoundError('SOURCE_MISSING', 'nothing there', {
       path,
@@ -149,20 +161,18 @@ function findStores(storesFrom: string, height: number | undefined): FoundStateS
   }
   throw new UsageError('NO_STORES', 'only a state-sync snapshot has the stores of a chain', {
     path,
-    expected: 'the chunks of one, the data/snapshots of a node, or an archive of snapshots dump',
+    expected: 'the chunks of one, an archive of snapshots dump, or the home of a node',
     hint: 'name one with --stores-from',
   });
 }
 
 /** The source of the artifacts. A state-sync snapshot is checked against the same AppHash as the stores. */
-function artifactsOf({
-  source,
-  height,
-  appHash,
-  memStores,
-}: RetrieveStateSyncOptions): RetrieveSource {
+async function artifactsOf(
+  { source, height, appHash, memStores }: RetrieveStateSyncOptions,
+  { scratchDir }: Pick<ReadContext, 'scratchDir'>,
+): Promise<RetrieveSource> {
   if (!('from' in source)) return source;
   const { from } = source;
-  const isStateSync = findSource(from, { height }).form === 'state-sync snapshot';
-  return isStateSync ? { from, appHash, memStores } : { from };
+  const { form } = await findSource(from, { height, scratchDir });
+  return form === 'state-sync snapshot' ? { from, appHash, memStores } : { from };
 }

@@ -1,5 +1,8 @@
-/** `Snapshot`, the message that describes an archive. Source: cosmos-sdk `snapshots/types/snapshot.pb.go`. */
-import { damaged, type FoundStateSync } from '../layout.ts';
+/**
+ * `Snapshot`, the message that describes a snapshot in an archive, and in the `metadata.db` of a node.
+ * Source: cosmos-sdk `snapshots/types/snapshot.pb.go`.
+ */
+import { damaged } from '../layout.ts';
 import { ProtoReader } from './proto.ts';
 
 /** The first entry of an archive. */
@@ -37,14 +40,10 @@ export function peekDescription(
 }
 
 /**
- * @param found the archive, whose height and format were read before
+ * @param where names the description in errors
  * @throws {VerificationError} `STATE_SYNC_DAMAGED`
  */
-export function decodeDescription(
-  bytes: Buffer,
-  { path, height, format }: FoundStateSync,
-): Description {
-  const where = `${path}: ${DESCRIPTION_FILE}`;
+export function decodeDescription(bytes: Buffer, where: string): Description {
   const reader = new ProtoReader(bytes, where);
   const description = { height: 0, format: 0, chunks: 0, hash: '', chunkHashes: [] as string[] };
   while (!reader.isAtEnd) {
@@ -55,17 +54,9 @@ export function decodeDescription(
     else if (field === 4) description.hash = Buffer.from(reader.lengthDelimited()).toString('hex');
     else description.chunkHashes = decodeHashes(reader.lengthDelimited(), where);
   }
-  if (description.height !== height || description.format !== format) {
-    damaged('the archive was changed while it was read', {
-      path,
-      expected: `height ${height}, format ${format}`,
-      found: `height ${description.height}, format ${description.format}`,
-      hint: 'run it again',
-    });
-  }
   if (description.chunks !== description.chunkHashes.length) {
-    damaged('the number of chunks in the archive differs from its number of hashes', {
-      path,
+    damaged('the number of chunks of a snapshot differs from its number of hashes', {
+      path: where,
       expected: description.chunks,
       found: description.chunkHashes.length,
     });

@@ -65,7 +65,7 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
         });
       }
       if (description === undefined) {
-        description = decodeDescription(await readSmall(entry, path), found);
+        description = describe(await readSmall(entry, path), found);
         continue;
       }
       const hash = createHash('sha256');
@@ -98,6 +98,18 @@ export async function* readArchive(found: FoundStateSync): AsyncGenerator<Uint8A
   }
   refuseOther(path, description.hash, whole.digest('hex'));
   return description.hash;
+}
+
+/** Decodes `_snapshot`, whose height and format were read before. @throws {VerificationError} `STATE_SYNC_DAMAGED` */
+function describe(bytes: Buffer, { path, height, format }: FoundStateSync): Description {
+  const description = decodeDescription(bytes, `${path}: ${DESCRIPTION_FILE}`);
+  if (description.height === height && description.format === format) return description;
+  return damaged('the archive was changed while it was read', {
+    path,
+    expected: `height ${height}, format ${format}`,
+    found: `height ${description.height}, format ${description.format}`,
+    hint: 'run it again',
+  });
 }
 
 /** Whether gzip or tar say that their input ended too soon. */
