@@ -32,11 +32,13 @@ function located(error: VerificationError, source: Named): VerificationError {
   const isOurs = path === undefined || !isAbsolute(path);
   if (!isOurs && !path.startsWith(source.path)) return error;
   const isArtifact = source.form === 'state-sync snapshot' && OF_ARTIFACTS.has(code);
+  // If history was wanted, other artifacts do not help: nodes put none into a state-sync snapshot.
+  const isHint = !isArtifact || code === 'INCOMPLETE';
   return new VerificationError(code, message, {
     path: isOurs ? [source.path, ...(path === undefined ? [] : [path])].join(': ') : path,
     expected,
     found,
-    hint: (isArtifact ? undefined : hint) ?? nextStep(source, isArtifact),
+    hint: (isHint ? hint : undefined) ?? nextStep(source, isArtifact),
     cause: error,
   });
 }

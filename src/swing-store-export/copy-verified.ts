@@ -377,10 +377,11 @@ function refuseMissing(index: RecordIndex, mode: ArtifactMode, location: string)
     path: location,
     expected: listed(missing),
     found: 'none of these',
+    // What a node needs, the form of the source says how to get. History, no form can get by itself.
     hint:
-      mode === 'operational' || mode === 'debug'
-        ? 'the export cannot serve a node: make it again'
-        : 'use --artifact-mode operational, or make the export again from a node that kept its history',
+      mode === 'replay' || mode === 'archival'
+        ? `use --artifact-mode operational; history is only in an export of a node that kept it: swingsnap export --artifact-mode ${mode}`
+        : undefined,
   });
 }
 

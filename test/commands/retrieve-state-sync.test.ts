@@ -136,6 +136,36 @@ describe('an archive of a state-sync snapshot with new artifacts', () => {
     }
   });
 
+  it('is what every command names for a source that lacks artifacts, but not for one without history', async () => {
+    const plain = makeChain(HEIGHT, { swingset: await swingsetLeaves(EXPORT) });
+    const lacking = await chunksWith(artifacts.toSpliced(3, 1), plain);
+    const whole = await chunksWith(artifacts, plain);
+    const dir = await tempDir();
+    const commands = [
+      ['verify', '@'],
+      ['restore', '@', '--state-dir', join(dir, 'S')],
+      ['export', '--from', '@', '--export-dir', join(dir, 'E')],
+    ];
+    const hintFor = async (source: string, args: readonly string[]): Promise<unknown> => {
+      const told = await swingsnap(...args.map((arg) => (arg === '@' ? source : arg)));
+      expect(told).toMatchObject({ exitCode: 3, error: { code: 'INCOMPLETE' } });
+      return (told as { readonly error?: { readonly hint?: string } }).error?.hint;
+    };
+    for (const command of [
+      ...commands,
+      ['retrieve', '--create', '--from', '@', '--snapshot-dir', join(dir, 'D')],
+    ]) {
+      expect(await hintFor(lacking, command)).toContain(
+        `an export of height ${HEIGHT}: swingsnap retrieve --format state-sync --stores-from ${lacking} `,
+      );
+    }
+    for (const command of commands) {
+      expect(await hintFor(whole, [...command, '--artifact-mode', 'archival'])).toBe(
+        'use --artifact-mode operational; history is only in an export of a node that kept it: swingsnap export --artifact-mode archival',
+      );
+    }
+  });
+
   it('can take its artifacts from a store, a snapshot, or a state-sync snapshot', async () => {
     const base = await tempDir();
     const at = (name: string): string => join(base, name);
