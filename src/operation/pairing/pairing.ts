@@ -47,7 +47,7 @@ export async function compareWithMultistore(
   const found = await readMultistoreHeight(home, scratchDir);
   const path = multistorePath(home);
   if ('none' in found) {
-    note(`${found.none}: the heights of the SwingStore and the multistore are not compared`);
+    tellNone(found.none, note);
     return undefined;
   }
   if ('unknown' in found) return unknownPairing(path, found.unknown, note);
@@ -77,7 +77,12 @@ export async function readPairing(
   try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const before = readHead(stateDir);
-      if (before === undefined) return unknown('the SwingStore cannot be read in place');
+      if (before === undefined) {
+        const found = await readMultistoreHeight(home, options.scratchDir);
+        if (!('none' in found)) return unknown('the SwingStore cannot be read in place');
+        tellNone(found.none, options.note);
+        return undefined;
+      }
       const notes: string[] = [];
       const note = (message: string): void => void notes.push(message);
       const pairing = await compareWithMultistore(before, home, { ...options, note });
@@ -93,6 +98,10 @@ export async function readPairing(
     return unknown(error.message);
   }
   return unknown('the node commits blocks faster than both stores can be read');
+}
+
+function tellNone(none: string, note: (message: string) => void): void {
+  note(`${none}: the heights of the SwingStore and the multistore are not compared`);
 }
 
 function unknownPairing(path: string, reason: string, note: (message: string) => void): Pairing {
