@@ -30,6 +30,9 @@ export const STARTING_AFTER = 500;
 /** The most ms between two lines. */
 const MOST_BETWEEN = 5 * 60_000;
 
+/** How often in an interval a line may become due. */
+const LOOKS = 5;
+
 /** Keeps the notes and prints nothing. */
 export function silentProgress(): CommandProgress {
   const notes: string[] = [];
@@ -76,7 +79,7 @@ class LinesProgress implements CommandProgress {
     }, STARTING_AFTER).unref();
     this.#ticking = setInterval(() => {
       this.#printIfDue();
-    }, interval).unref();
+    }, interval / LOOKS).unref();
   }
 
   plan(...[phases]: Parameters<WorkMeter['plan']>): void {
