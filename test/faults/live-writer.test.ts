@@ -180,7 +180,7 @@ describe(`beside a live writer (seed ${seed})`, { timeout: 600_000 }, () => {
   it('shows the current height while it waits', async () => {
     writer.setPause(100);
     // Longer than the time between two lines of a log.
-    const wanted = (await writer.height()) + 130;
+    const wanted = (await writer.height()) + 200;
     const E = join(dir, 'E-shown');
     const store = ['--state-dir', writer.stateDir, '--export-dir', E];
     const { stderr, exitCode } = await runCli(['export', ...store, '--at-height', String(wanted)]);
