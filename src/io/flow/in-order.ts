@@ -3,6 +3,9 @@ export interface QueueLimits {
   readonly bytes: number;
 }
 
+/** For items that take no room. */
+export const NO_LIMITS: QueueLimits = { items: Infinity, bytes: Infinity };
+
 /** A bounded queue: items are made concurrently and taken in the order in which they were added. */
 export class InOrder<Made> {
   readonly #limits: QueueLimits;

@@ -4,29 +4,46 @@
  * - *codec*: a library that compresses and decompresses, see {@link ZstdCodec}
  * - *frame*: a zstd file is a concatenation of frames; `frame.ts` reads their headers (RFC 8878)
  * - *raw*: not compressed
- * - *window*: how far back a frame may refer, and so what a decoder has to keep. Ours are at most
- *   {@link MAX_WINDOW_BYTES}. Frames that need more never reach a codec.
+ * - *window*: how far back a frame may refer, and so what a decoder has to keep. A reader says how much it allows, at
+ *   most {@link LARGE_WINDOW_LOG}. Frames that need more never reach a codec.
  *
  * `load-codec.ts` chooses the codec; `read-frames.ts` cuts a byte stream into frames.
  */
 
-import { UsageError } from '../../errors.ts';
+import { UsageError, type ErrorFacts } from '../../errors.ts';
 
 export const ZSTD_CODEC_NAMES = ['node:zlib', 'zstd-napi', 'zstd-codec'] as const;
 
 export type ZstdCodecName = (typeof ZSTD_CODEC_NAMES)[number];
 
-/** log2 of {@link MAX_WINDOW_BYTES}. 23 does not fit the fixed 16 MiB heap of zstd-codec, which would abort. */
-export const MAX_WINDOW_LOG = 22;
+/** log2 of the window that every codec can do. 23 does not fit the fixed 16 MiB heap of zstd-codec, which would abort. */
+export const WINDOW_LOG = 22;
 
-/** Largest window written or accepted, in bytes. */
-export const MAX_WINDOW_BYTES = 2 ** MAX_WINDOW_LOG;
+/** log2 of the largest window that is written or accepted: the most that `zstd -d` accepts without being asked. */
+export const LARGE_WINDOW_LOG = 27;
 
-/** Compresses and decompresses whole buffers synchronously. Usable for the life of the process. */
+/** How to compress a frame piece by piece. */
+export interface PackOptions {
+  /** zstd level, 1 to the codec's `maxLevel`. */
+  readonly level: number;
+  /** log2 of the window, up to the codec's `maxWindowLog`. Above {@link WINDOW_LOG}, far matches are looked for. */
+  readonly windowLog: number;
+}
+
+/** What a reader allows. */
+export interface UnpackLimits {
+  /** log2 of the largest window. */
+  readonly maxWindowLog: number;
+  readonly maxRawBytes: number;
+}
+
+/** Compresses and decompresses. Usable for the life of the process, for one thing after another. */
 export interface ZstdCodec {
   readonly name: ZstdCodecName;
   /** Highest level that {@link compress} accepts; the lowest is 1. */
   readonly maxLevel: number;
+  /** log2 of the largest window that it can read and write. */
+  readonly maxWindowLog: number;
   /**
    * Compresses `raw` to one frame with its content size, and with a checksum if the codec can write one (zstd-codec
    * cannot).
@@ -42,6 +59,17 @@ export interface ZstdCodec {
    *   content has more than `maxRawBytes` bytes. The codec stays usable.
    */
   decompress(frames: Uint8Array, maxRawBytes: number, space?: Uint8Array): Uint8Array;
+  /**
+   * Compresses pieces to one frame, with a checksum but without its content size. What it yields is valid until the
+   * next piece is asked for. Only codecs with a `maxWindowLog` above {@link WINDOW_LOG} have it.
+   */
+  packPieces?(pieces: AsyncIterable<Uint8Array>, options: PackOptions): AsyncGenerator<Uint8Array>;
+  /**
+   * The content of one or more whole frames, whose pieces may be cut anywhere. Keeps about the window in memory, and
+   * reads no further than the caller asks. What it yields is valid until the next piece is asked for.
+   * @throws VerificationError as {@link decompress}, at the first piece that shows it
+   */
+  unpackPieces(frames: AsyncIterable<Uint8Array>, limits: UnpackLimits): AsyncGenerator<Uint8Array>;
 }
 
 /** @throws UsageError `ZSTD_LEVEL` if `level` is not a whole number from 1 to `codec.maxLevel` */
@@ -50,6 +78,23 @@ export function checkLevel(codec: Pick<ZstdCodec, 'name' | 'maxLevel'>, level: n
   throw new UsageError('ZSTD_LEVEL', `the zstd codec ${codec.name} has no such compression level`, {
     expected: `1 to ${codec.maxLevel}`,
     found: level,
+  });
+}
+
+/**
+ * The error if only another codec can do something.
+ * @param what it is: `read this chunk`
+ */
+export function needsLargeWindows(
+  what: string,
+  { name }: Pick<ZstdCodec, 'name'>,
+  facts: ErrorFacts = {},
+): UsageError {
+  return new UsageError('ZSTD_CODEC_UNAVAILABLE', `the zstd library here cannot ${what}`, {
+    expected: 'node:zlib or zstd-napi, which can use a large window',
+    found: name,
+    hint: 'use Node 22.15 or later, or run npm install zstd-napi where swingsnap is installed',
+    ...facts,
   });
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { VerificationError } from '../../errors.ts';
-import { MAX_WINDOW_BYTES } from './codec.ts';
+import { WINDOW_LOG } from './codec.ts';
 
 const MAGIC = 0xfd2fb528;
 /** Block_Maximum_Size is this or the window, whichever is less. */
@@ -35,7 +35,7 @@ export interface ZstdFramesInfo {
  * Single-segment frames have no window field: their content size is their window, so the same limit applies. The
  * "unused bit" is ignored, as the RFC requires.
  *
- * @throws VerificationError `ZSTD_WINDOW` if a frame needs a window of more than {@link MAX_WINDOW_BYTES};
+ * @throws VerificationError `ZSTD_WINDOW` if a frame needs a window of more than 2 ** {@link WINDOW_LOG} bytes;
  *   `ZSTD_CORRUPT` if `bytes` is not one or more whole frames: truncation, trailing garbage, skippable frames, a
  *   dictionary, reserved bits or block types, blocks above the block limit, a content size that the blocks cannot have
  */
@@ -99,13 +99,28 @@ export class ZstdFrameWalk {
   #next: 'prefix' | 'header' | 'block' | 'end' = 'prefix';
   #blockLimit = 0;
   #checksumBytes = 0;
+  readonly #maxWindowLog: number;
+
+  /** @param maxWindowLog log2 of the largest window to accept */
+  constructor(maxWindowLog = WINDOW_LOG) {
+    this.#maxWindowLog = maxWindowLog;
+  }
+
+  /** Offset of the first byte that the next step looks at. It looks at none behind `wanted`. */
+  get from(): number {
+    return this.#next === 'block'
+      ? this.wanted - BLOCK_HEADER_BYTES
+      : this.#next === 'end'
+        ? this.wanted
+        : 0;
+  }
 
   /**
-   * @param frame starts with the frame and has at least `wanted` bytes
+   * @param frame the bytes of the frame from offset `at` on: those from {@link from} to {@link wanted} are enough
    * @returns whether the frame ends at `wanted`
    * @throws VerificationError as {@link inspectZstdFrames}, except for truncation
    */
-  step(frame: Uint8Array): boolean {
+  step(frame: Uint8Array, at = 0): boolean {
     const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
     switch (this.#next) {
       case 'prefix':
@@ -115,7 +130,7 @@ export class ZstdFrameWalk {
         this.#readHeader(view);
         return false;
       case 'block':
-        this.#readBlockHeader(view);
+        this.#readBlockHeader(view, this.wanted - BLOCK_HEADER_BYTES - at);
         return false;
       case 'end':
         if (this.contentSize !== undefined) {
@@ -151,11 +166,12 @@ export class ZstdFrameWalk {
     }
     const contentSize = readContentSize(view, layout.contentSizeAt, layout.end);
     const windowSize = layout.singleSegment ? (contentSize ?? 0n) : windowBytes(view.getUint8(5));
-    if (windowSize > BigInt(MAX_WINDOW_BYTES)) {
+    const maxWindowBytes = 2 ** this.#maxWindowLog;
+    if (windowSize > BigInt(maxWindowBytes)) {
       throw new VerificationError('ZSTD_WINDOW', 'a zstd frame needs too large a window', {
-        expected: `at most ${MAX_WINDOW_BYTES} bytes`,
+        expected: `at most ${maxWindowBytes} bytes`,
         found: `${windowSize} bytes`,
-        hint: 'compress it again with a window log of 22: zstd --zstd=wlog=22',
+        hint: `compress it again with a window log of ${this.#maxWindowLog}: zstd --zstd=wlog=${this.#maxWindowLog}`,
       });
     }
     this.contentSize = contentSize === undefined ? undefined : Number(contentSize);
@@ -163,9 +179,8 @@ export class ZstdFrameWalk {
     this.#next = 'block';
   }
 
-  /** The block header is the last three bytes of `wanted`. */
-  #readBlockHeader(view: DataView): void {
-    const at = this.wanted - BLOCK_HEADER_BYTES;
+  /** The block header is the last three bytes of `wanted`, at offset `at` of the view. */
+  #readBlockHeader(view: DataView, at: number): void {
     const header = view.getUint8(at) | (view.getUint16(at + 1, true) << 8);
     const last = (header & 1) === 1;
     const type = (header >> 1) & 3;

@@ -18,7 +18,7 @@ let chosen: Promise<ZstdCodec> | undefined;
 
 /**
  * The codec `name`, or by default the codec of this process: the one in the environment variable `SWINGSNAP_ZSTD`,
- * else the first of `node:zlib` (Node 22.15 and later), `zstd-napi` and `zstd-codec` that loads. The choice is made
+ * else the first of `zstd-napi`, `node:zlib` (Node 22.15 and later) and `zstd-codec` that loads. The choice is made
  * once.
  *
  * @throws UsageError `ZSTD_CODEC_UNKNOWN` for any other name, `ZSTD_CODEC_UNAVAILABLE` if the codec does not load
@@ -32,7 +32,7 @@ export function loadZstdCodec(name?: ZstdCodecName): Promise<ZstdCodec> {
 async function choose(): Promise<ZstdCodec> {
   const named = process.env[CODEC_VARIABLE];
   if (named !== undefined && named !== '') return openOnce(named);
-  for (const name of ['node:zlib', 'zstd-napi'] as const) {
+  for (const name of ['zstd-napi', 'node:zlib'] as const) {
     try {
       return await openOnce(name);
     } catch (error) {

@@ -1,6 +1,7 @@
 /** Bounds the output of a decompression from the headers, before a codec sees the frames. */
 
 import { VerificationError } from '../../errors.ts';
+import type { UnpackLimits } from './codec.ts';
 import { inspectZstdFrames } from './frame.ts';
 
 /** The output for which a codec must prepare. */
@@ -32,12 +33,21 @@ export function boundOutput(frames: Uint8Array, maxRawBytes: number): OutputBoun
   };
 }
 
+/** @throws VerificationError `ZSTD_TOO_LARGE` if `raw` bytes are more than allowed */
+export function refuseMore(raw: number, { maxRawBytes }: UnpackLimits): void {
+  if (raw > maxRawBytes) throw tooLarge(maxRawBytes, undefined);
+}
+
 /** The error for frames with valid headers and invalid content. */
 export function corruptContent(cause?: unknown): VerificationError {
   return new VerificationError('ZSTD_CORRUPT', 'the content of a zstd frame is damaged', { cause });
 }
 
-function tooLarge(limit: number, found: number | undefined, cause?: unknown): VerificationError {
+export function tooLarge(
+  limit: number,
+  found: number | undefined,
+  cause?: unknown,
+): VerificationError {
   return new VerificationError('ZSTD_TOO_LARGE', 'zstd frames expand to more bytes than allowed', {
     expected: `at most ${limit} bytes`,
     found: found === undefined ? undefined : `${found} bytes`,

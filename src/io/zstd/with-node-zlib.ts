@@ -1,21 +1,26 @@
 /** The zstd codec built into Node from 22.15 on. */
 
+import { pipeline, Readable, type Transform } from 'node:stream';
 import zlib from 'node:zlib';
-import { UsageError } from '../../errors.ts';
-import { checkLevel, MAX_WINDOW_LOG, tablesOf, type ZstdCodec } from './codec.ts';
+import { SwingSnapError, UsageError } from '../../errors.ts';
+import { checkLevel, LARGE_WINDOW_LOG, tablesOf, WINDOW_LOG, type ZstdCodec } from './codec.ts';
 import { cutZstdFrames } from './frame.ts';
-import { boundOutput, corruptContent, type OutputBound } from './output-bound.ts';
+import { guardedFrames, type GuardedPiece } from './guarded-frames.ts';
+import { boundOutput, corruptContent, refuseMore, type OutputBound } from './output-bound.ts';
 
 /** The used part of zstd in `node:zlib`. Declared here, since the types of the oldest supported Node lack it. */
 interface NodeZstd {
   zstdCompressSync(raw: Uint8Array, options: NodeZstdOptions): Uint8Array;
   zstdDecompressSync(frames: Uint8Array, options: NodeZstdOptions): Uint8Array;
+  createZstdCompress(options: NodeZstdOptions): Transform;
+  createZstdDecompress(options: NodeZstdOptions): Transform;
   readonly constants: Record<
     | 'ZSTD_c_compressionLevel'
     | 'ZSTD_c_windowLog'
     | 'ZSTD_c_hashLog'
     | 'ZSTD_c_chainLog'
     | 'ZSTD_c_checksumFlag'
+    | 'ZSTD_c_enableLongDistanceMatching'
     | 'ZSTD_d_windowLogMax',
     number
   >;
@@ -32,6 +37,8 @@ interface NodeZstdOptions {
 const MIN_CHUNK_SIZE = 64;
 /** Compressed output is collected in pieces of this many bytes. */
 const COMPRESS_CHUNK_SIZE = 1024 * 1024;
+/** Output of a stream comes in pieces of this many bytes. */
+const STREAM_CHUNK_SIZE = 256 * 1024;
 /** Node allocates smaller buffers from a shared pool, but never those of this size or more. */
 const POOLED_BELOW = 64 * 1024;
 
@@ -48,13 +55,14 @@ export function openNodeZlib(): ZstdCodec {
   const codec: ZstdCodec = {
     name: 'node:zlib',
     maxLevel: 19,
+    maxWindowLog: LARGE_WINDOW_LOG,
     compress(raw, level) {
       checkLevel(codec, level);
       const tables = tablesOf(level);
       const frame = node.zstdCompressSync(raw, {
         params: {
           [constants.ZSTD_c_compressionLevel]: level,
-          [constants.ZSTD_c_windowLog]: MAX_WINDOW_LOG,
+          [constants.ZSTD_c_windowLog]: WINDOW_LOG,
           [constants.ZSTD_c_checksumFlag]: 1,
           ...(tables && {
             [constants.ZSTD_c_hashLog]: tables.hashLog,
@@ -80,8 +88,70 @@ export function openNodeZlib(): ZstdCodec {
       }
       return output.subarray(0, length);
     },
+    async *packPieces(pieces, { level, windowLog }) {
+      checkLevel(codec, level);
+      const params = {
+        [constants.ZSTD_c_compressionLevel]: level,
+        [constants.ZSTD_c_windowLog]: windowLog,
+        [constants.ZSTD_c_enableLongDistanceMatching]: windowLog > WINDOW_LOG ? 1 : 2,
+        [constants.ZSTD_c_checksumFlag]: 1,
+      };
+      yield* through(pieces, node.createZstdCompress({ params, chunkSize: STREAM_CHUNK_SIZE }));
+    },
+    async *unpackPieces(frames, limits) {
+      const params = { [constants.ZSTD_d_windowLogMax]: limits.maxWindowLog };
+      const pieces = guardedFrames(frames, limits);
+      let raw = 0;
+      // Node decodes one frame with a stream, and silently ignores the rest.
+      for (let first = await pieces.next(); first.done !== true; first = await pieces.next()) {
+        const stream = node.createZstdDecompress({ params, chunkSize: STREAM_CHUNK_SIZE });
+        try {
+          for await (const piece of through(oneFrame(first.value, pieces), stream)) {
+            raw += piece.length;
+            refuseMore(raw, limits);
+            yield piece;
+          }
+        } catch (error) {
+          throw isOfZstd(error) ? corruptContent(error) : error;
+        }
+      }
+    },
   };
   return codec;
+}
+
+/** Sends pieces through a stream. Throws the error of either. */
+async function* through(
+  pieces: AsyncIterable<Uint8Array>,
+  stream: Transform,
+): AsyncGenerator<Uint8Array> {
+  // The pieces may use the same memory again, and the stream works in another thread.
+  const copies = Readable.from(copiesOf(pieces), { highWaterMark: 1 });
+  pipeline(copies, stream, () => undefined);
+  yield* stream as AsyncIterable<Buffer>;
+}
+
+async function* copiesOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) yield Uint8Array.from(piece);
+}
+
+async function* oneFrame(
+  first: GuardedPiece,
+  pieces: AsyncGenerator<GuardedPiece>,
+): AsyncGenerator<Uint8Array> {
+  yield first.bytes;
+  for (let { ends } = first; !ends;) {
+    const next = await pieces.next();
+    if (next.done === true) return;
+    yield next.value.bytes;
+    ({ ends } = next.value);
+  }
+}
+
+/** Whether it is an error of the library: Node's own errors begin otherwise, and ours are of a class of ours. */
+function isOfZstd(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof SwingSnapError) return false;
+  return 'code' in error && String(error.code).startsWith('ZSTD_error');
 }
 
 function decompressFrame(
@@ -93,7 +163,7 @@ function decompressFrame(
   let output: Uint8Array;
   try {
     output = node.zstdDecompressSync(frame, {
-      params: { [node.constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
+      params: { [node.constants.ZSTD_d_windowLogMax]: WINDOW_LOG },
       // One byte more than the maximum, so that one piece takes all and nothing is joined.
       chunkSize: Math.max(MIN_CHUNK_SIZE, capacity + 1),
       maxOutputLength: Math.max(1, capacity),

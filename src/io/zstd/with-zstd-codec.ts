@@ -8,8 +8,9 @@
 
 import { createRequire } from 'node:module';
 import { SwingSnapError } from '../../errors.ts';
-import { checkLevel, type ZstdCodec } from './codec.ts';
-import { boundOutput, corruptContent } from './output-bound.ts';
+import { checkLevel, WINDOW_LOG, type ZstdCodec } from './codec.ts';
+import { guardedFrames } from './guarded-frames.ts';
+import { boundOutput, corruptContent, refuseMore } from './output-bound.ts';
 
 /** Piece size for compression. The C++ code copies each piece to its heap. */
 const RAW_PIECE_BYTES = 1024 * 1024;
@@ -43,6 +44,7 @@ export async function openZstdCodec(): Promise<ZstdCodec> {
   const codec: ZstdCodec = {
     name: 'zstd-codec',
     maxLevel: 9,
+    maxWindowLog: WINDOW_LOG,
     compress(raw, level) {
       checkLevel(codec, level);
       const pieces: Uint8Array[] = [];
@@ -81,6 +83,39 @@ export async function openZstdCodec(): Promise<ZstdCodec> {
         stream.delete();
       }
       return output.subarray(0, length);
+    },
+    async *unpackPieces(frames, limits) {
+      let raw = 0;
+      let made: Uint8Array[] = [];
+      const sink: Sink = (bytes) => {
+        raw += bytes.length;
+        // Beyond the limit nothing is kept: it is refused as soon as the call returns.
+        if (raw <= limits.maxRawBytes) made.push(bytes);
+      };
+      let stream: Stream | undefined;
+      try {
+        for await (const { bytes, begins, ends } of guardedFrames(frames, limits)) {
+          if (begins) {
+            stream?.delete();
+            stream = new library.ZstdDecompressStreamBinding();
+            if (!stream.begin()) throw corruptContent();
+          }
+          for (let at = 0; at < bytes.length; at += FRAME_PIECE_BYTES) {
+            const piece = bytes.subarray(at, at + FRAME_PIECE_BYTES);
+            if (stream?.transform(piece, sink) !== true) throw corruptContent();
+            refuseMore(raw, limits);
+            yield* made;
+            made = [];
+          }
+          if (!ends) continue;
+          if (stream?.end(sink) !== true) throw corruptContent();
+          refuseMore(raw, limits);
+          yield* made;
+          made = [];
+        }
+      } finally {
+        stream?.delete();
+      }
     },
   };
   return codec;

@@ -2,8 +2,9 @@
 
 import { createRequire } from 'node:module';
 import { UsageError } from '../../errors.ts';
-import { checkLevel, MAX_WINDOW_LOG, tablesOf, type ZstdCodec } from './codec.ts';
-import { boundOutput, corruptContent } from './output-bound.ts';
+import { checkLevel, LARGE_WINDOW_LOG, tablesOf, WINDOW_LOG, type ZstdCodec } from './codec.ts';
+import { guardedFrames } from './guarded-frames.ts';
+import { boundOutput, corruptContent, refuseMore } from './output-bound.ts';
 
 /**
  * The used part of `zstd-napi/binding`. Declared here, since the package may be absent when this is compiled. The
@@ -14,9 +15,16 @@ interface Binding {
   readonly CCtx: new () => CompressContext;
   readonly DCtx: new () => DecompressContext;
   readonly CParameter: Record<
-    'compressionLevel' | 'windowLog' | 'hashLog' | 'chainLog' | 'checksumFlag',
+    | 'compressionLevel'
+    | 'windowLog'
+    | 'hashLog'
+    | 'chainLog'
+    | 'checksumFlag'
+    | 'enableLongDistanceMatching',
     number
   >;
+  readonly DParameter: Record<'windowLogMax', number>;
+  readonly EndDirective: Record<'continue' | 'end', number>;
   compressBound(rawBytes: number): number;
 }
 
@@ -24,11 +32,22 @@ interface CompressContext {
   setParameter(parameter: number, value: number): void;
   /** Writes one frame with its content size, which it knows since it gets all of `raw`. */
   compress2(output: Uint8Array, raw: Uint8Array): number;
+  compressStream2(output: Uint8Array, raw: Uint8Array, end: number): StreamResult;
 }
 
 interface DecompressContext {
+  setParameter(parameter: number, value: number): void;
   decompress(output: Uint8Array, frames: Uint8Array): number;
+  decompressStream(output: Uint8Array, frames: Uint8Array): StreamResult;
 }
+
+/** What zstd returned (0 at the end of a frame), and how many bytes it wrote and read. */
+type StreamResult = [returned: number, written: number, read: number];
+
+/** Output of a stream is passed on in pieces of at most this many bytes. */
+const PIECE_BYTES = 256 * 1024;
+
+const NOTHING = new Uint8Array();
 
 /** zstd's text for `ZSTD_error_dstSize_tooSmall`; the module does not report codes. */
 const OUTPUT_TOO_SMALL = 'Destination buffer is too small';
@@ -36,7 +55,7 @@ const OUTPUT_TOO_SMALL = 'Destination buffer is too small';
 /** @throws UsageError `ZSTD_CODEC_UNAVAILABLE` if the module is not installed or does not load */
 export function openZstdNapi(): ZstdCodec {
   const binding = loadBinding();
-  const { CParameter } = binding;
+  const { CParameter, EndDirective } = binding;
   const compressor = new binding.CCtx();
   const decompressor = new binding.DCtx();
   /** Reused for output frames, since fresh memory is slow. */
@@ -44,10 +63,11 @@ export function openZstdNapi(): ZstdCodec {
   const codec: ZstdCodec = {
     name: 'zstd-napi',
     maxLevel: 19,
+    maxWindowLog: LARGE_WINDOW_LOG,
     compress(raw, level) {
       checkLevel(codec, level);
       compressor.setParameter(CParameter.compressionLevel, level);
-      compressor.setParameter(CParameter.windowLog, MAX_WINDOW_LOG);
+      compressor.setParameter(CParameter.windowLog, WINDOW_LOG);
       compressor.setParameter(CParameter.checksumFlag, 1);
       const tables = tablesOf(level);
       compressor.setParameter(CParameter.hashLog, tables?.hashLog ?? 0);
@@ -64,6 +84,62 @@ export function openZstdNapi(): ZstdCodec {
       } catch (error) {
         const overflows = error instanceof Error && error.message === OUTPUT_TOO_SMALL;
         throw overflows ? bound.overflow(error) : corruptContent(error);
+      }
+    },
+    async *packPieces(pieces, { level, windowLog }) {
+      checkLevel(codec, level);
+      // Its own context: one that failed in the middle of a frame cannot be used again.
+      const stream = new binding.CCtx();
+      stream.setParameter(CParameter.compressionLevel, level);
+      stream.setParameter(CParameter.windowLog, windowLog);
+      stream.setParameter(CParameter.enableLongDistanceMatching, windowLog > WINDOW_LOG ? 1 : 2);
+      stream.setParameter(CParameter.checksumFlag, 1);
+      const output = new Uint8Array(PIECE_BYTES);
+      for await (const piece of pieces) {
+        for (let at = 0; at < piece.length;) {
+          const [, written, read] = stream.compressStream2(
+            output,
+            piece.subarray(at),
+            EndDirective.continue,
+          );
+          if (written > 0) yield output.subarray(0, written);
+          at += read;
+        }
+      }
+      for (let left = 1; left > 0;) {
+        const [returned, written] = stream.compressStream2(output, NOTHING, EndDirective.end);
+        left = returned;
+        if (written > 0) yield output.subarray(0, written);
+      }
+    },
+    async *unpackPieces(frames, limits) {
+      const output = new Uint8Array(PIECE_BYTES);
+      let stream = new binding.DCtx();
+      let raw = 0;
+      for await (const { bytes, begins, ends } of guardedFrames(frames, limits)) {
+        if (begins) {
+          stream = new binding.DCtx();
+          stream.setParameter(binding.DParameter.windowLogMax, limits.maxWindowLog);
+        }
+        let left = 1;
+        for (let at = 0, isFull = true; at < bytes.length || isFull;) {
+          let result: StreamResult;
+          try {
+            result = stream.decompressStream(output, bytes.subarray(at));
+          } catch (error) {
+            throw corruptContent(error);
+          }
+          const [returned, written, read] = result;
+          left = returned;
+          at += read;
+          // At the end of a frame, another call would begin the next one.
+          isFull = written === output.length && left > 0;
+          raw += written;
+          refuseMore(raw, limits);
+          if (written > 0) yield output.subarray(0, written);
+          if (read === 0 && written === 0) break;
+        }
+        if (ends && left !== 0) throw corruptContent();
       }
     },
   };
