@@ -41,6 +41,7 @@ import {
   checkRetrieveStateSync,
   retrieveStateSync,
 } from '../operation/retrieve/state-sync-archive.ts';
+import { FORMAT_VERSIONS, type FormatVersion } from '../snapshot/layout.ts';
 import type { SnapshotManifest } from '../snapshot/manifest.ts';
 import type { Reused } from '../snapshot/write/chunk-writer.ts';
 
@@ -57,6 +58,8 @@ interface RetrieveResult {
   readonly chunks: SnapshotManifest['chunks'];
   readonly codec: string;
   readonly level: number;
+  /** Version of the snapshot format. */
+  readonly formatVersion: number;
   /** Set if the export directory was removed. */
   readonly removed?: { readonly files: number; readonly left: readonly string[] };
   readonly removedHeights: readonly number[];
@@ -78,6 +81,7 @@ const SNAPSHOT_FLAGS = [
   'module',
   'chunk-size',
   'level',
+  'format-version',
   'no-reuse',
   'no-recheck',
 ] as const;
@@ -89,6 +93,13 @@ const LIVE_STORE_FLAGS = [
   'max-wal',
   'max-time',
 ] as const;
+
+/** A version of the snapshot format. */
+const formatVersion = Flags.custom<FormatVersion>({
+  helpValue: FORMAT_VERSIONS.join('|'),
+  options: FORMAT_VERSIONS.map(String),
+  parse: async (input) => FORMAT_VERSIONS.find((version) => String(version) === input) ?? 2,
+});
 
 type Result = RetrieveResult | StateSyncResult | CheckResult;
 
@@ -161,9 +172,19 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     }),
     'chunk-size': byteSize({
       helpGroup: TUNING,
-      summary: 'Maximum raw size of a chunk, 4MiB to 64MiB. [default: 16MiB]',
+      summary:
+        'Maximum raw size of a part of an artifact that is too large to be packed with others: above 64MiB, in format version 1 above this size. 4MiB to 64MiB. [default: 16MiB]',
     }),
-    level: wholeNumber({ helpGroup: TUNING, summary: 'zstd level. [default: 3]', helpValue: 'N' }),
+    level: wholeNumber({
+      helpGroup: TUNING,
+      summary: 'zstd level. [default: 1 for artifacts that are packed together, else 3]',
+      helpValue: 'N',
+    }),
+    'format-version': formatVersion({
+      helpGroup: TUNING,
+      summary:
+        'Version of the snapshot format: 1 for readers before 0.2.0. [default: 2; 1 if only zstd-codec is there]',
+    }),
     'no-reuse': Flags.boolean({
       helpGroup: TUNING,
       summary: 'Pack everything again, even what the snapshot of an earlier height already holds.',
@@ -199,6 +220,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       replace: flags.replace,
       chunkBytes: flags['chunk-size'],
       level: flags.level,
+      formatVersion: flags['format-version'],
       scratchDir: flags['scratch-dir'],
       concurrency: flags.concurrency,
       reuse: !flags['no-reuse'],
@@ -210,7 +232,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     const retrieved = await retrieve(options);
     const { path, manifest, written, removal, removedHeights, reusedFrom: from } = retrieved;
     const reused = from === undefined ? retrieved.reused : { from, ...retrieved.reused };
-    const { height, contentHash, modules, chunks, made } = manifest;
+    const { height, version, contentHash, modules, chunks, made } = manifest;
     const { codec, level } = made;
     const removed =
       removal === undefined ? {} : { removed: { files: removal.files, left: removal.left } };
@@ -224,6 +246,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       chunks,
       codec,
       level,
+      formatVersion: version,
       ...removed,
       removedHeights,
       reused,

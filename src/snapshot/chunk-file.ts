@@ -1,13 +1,37 @@
-/** Packs entries into the bytes of a chunk's file and unpacks them, as worker tasks. */
+/** Packs entries into the file of a chunk and unpacks them, in any thread. */
+import { createHash, type Hash } from 'node:crypto';
+import { NotFoundError, VerificationError } from '../errors.ts';
 import { sha256Hex } from '../io/bytes/digest.ts';
-import { follow, type Recipe } from '../io/threads/recipe.ts';
+import { joined } from '../io/bytes/pieces.ts';
+import { follow, recipeFor, type Recipe } from '../io/threads/recipe.ts';
 import { workerTask } from '../io/threads/task.ts';
 import { withWorkspace } from '../io/threads/workspace.ts';
-import type { ZstdCodec, ZstdCodecName } from '../io/zstd/codec.ts';
+import {
+  LARGE_WINDOW_LOG,
+  needsLargeWindows,
+  WINDOW_LOG,
+  type ZstdCodec,
+  type ZstdCodecName,
+} from '../io/zstd/codec.ts';
 import { loadZstdCodec } from '../io/zstd/load-codec.ts';
-import { damaged, refuseUnreadable } from './layout.ts';
+import type { Pieces, StagedFile } from '../storage/contract.ts';
+import type {
+  ArtifactDigest,
+  CheckedContent,
+  Contents,
+} from '../swing-store-export/swing-store-export.ts';
+import { refuseGone } from './gone.ts';
+import { damaged, MAX_SHARED_CHUNK_BYTES, refuseUnreadable } from './layout.ts';
 import type { EntryDigest, NameByHash } from './module-contract.ts';
-import { maxTarBytes, packTar, unpackTar } from './tar.ts';
+import {
+  contentsOfTar,
+  maxTarBytes,
+  packTar,
+  tarBytes,
+  tarPieces,
+  type NameAndSize,
+  type TarEntry,
+} from './tar.ts';
 
 /** An entry to be packed. */
 export interface RawEntry {
@@ -57,76 +81,271 @@ export function digestEntry(entry: RawEntry): EntryDigest & { readonly data: Uin
 
 export const digesting = workerTask(import.meta.url, digestEntry);
 
+/** Artifacts for one chunk, to be read by the thread that packs them. */
+export interface SharedChunk {
+  /** Give the contents of the artifacts, one after the other. */
+  readonly contents: readonly Recipe<Contents<CheckedContent>>[];
+  /** Names of their entries. */
+  readonly names: readonly string[];
+  /** Bytes of their tar, if known. */
+  readonly size: number | undefined;
+  readonly codec: ZstdCodecName;
+  readonly level: number;
+  /** Gives the chunk's file; if undefined, its bytes are given back. */
+  readonly writer: Recipe<StagedFile> | undefined;
+}
+
+/** A chunk's file that was written, or its bytes. */
+export interface PackedShared {
+  readonly chunk: string;
+  /** Of the file, in bytes. */
+  readonly size: number;
+  readonly bytes: Uint8Array | undefined;
+  /** log2 of the window that a reader needs. */
+  readonly windowLog: number;
+  /** In the order of the names; undefined for one that is not in the chunk, since it is too large. */
+  readonly digests: readonly (ArtifactDigest | undefined)[];
+}
+
+/** Bytes of entries that are read before a window is chosen for entries of unknown size. */
+const AHEAD_BYTES = 48 * 1024 * 1024;
+
+/** Entries, of which the first may be read before the others are asked for. */
+class EntriesAhead implements AsyncIterable<TarEntry> {
+  readonly #entries: AsyncGenerator<TarEntry>;
+  readonly #ahead: TarEntry[] = [];
+
+  constructor(entries: AsyncGenerator<TarEntry>) {
+    this.#entries = entries;
+  }
+
+  /** Reads ahead. @returns a lower bound of the bytes of the tar: all of them, if there are few */
+  async readAhead(): Promise<number> {
+    const sizes: NameAndSize[] = [];
+    for (let bytes = 0; bytes < AHEAD_BYTES;) {
+      const next = await this.#entries.next();
+      if (next.done === true) break;
+      const { name, data } = next.value;
+      this.#ahead.push(next.value);
+      sizes.push({ name, size: data.length });
+      bytes += data.length;
+    }
+    return tarBytes(sizes);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<TarEntry> {
+    for (let next = this.#ahead.shift(); next !== undefined; next = this.#ahead.shift()) yield next;
+    yield* this.#entries;
+  }
+}
+
+/** Reads artifacts and packs them into one chunk. Has one of them in memory, and the window. */
+export async function packShared(shared: SharedChunk): Promise<PackedShared> {
+  const { contents, names, codec, level } = shared;
+  const zstd = await loadZstdCodec(codec);
+  const digests: (ArtifactDigest | undefined)[] = [];
+  let left = MAX_SHARED_CHUNK_BYTES;
+  async function* entries(): AsyncGenerator<TarEntry> {
+    for (const recipe of contents) {
+      for await (const content of await follow(recipe)) {
+        const name = names[digests.length] ?? '';
+        const isIn = content !== undefined && content.bytes.length <= left;
+        digests.push(isIn ? { size: content.bytes.length, sha256: content.sha256 } : undefined);
+        if (!isIn) continue;
+        left -= content.bytes.length;
+        yield { name, data: content.bytes };
+      }
+    }
+  }
+  const tarEntries = new EntriesAhead(entries());
+  const windowLog = windowLogFor(shared.size ?? (await tarEntries.readAhead()));
+  const hash = createHash('sha256');
+  const file = shared.writer && (await follow(shared.writer));
+  const kept: Uint8Array[] = [];
+  let size = 0;
+  const packed = zstd.packPieces?.(tarPieces(tarEntries), { level, windowLog });
+  if (packed === undefined) throw new Error(`${codec} packs no shared chunks`);
+  for await (const piece of packed) {
+    hash.update(piece);
+    size += piece.length;
+    if (file === undefined) kept.push(piece.slice());
+    else await file.write(piece);
+  }
+  await file?.close();
+  const bytes = file === undefined ? joined(kept) : undefined;
+  return { chunk: hash.digest('hex'), size, bytes, windowLog, digests };
+}
+
+export const packingShared = workerTask(import.meta.url, packShared);
+
+/** log2 of the window of a chunk: as large as its tar, within limits. A reader accepts no larger one. */
+export function windowLogFor(rawBytes: number): number {
+  const least = Math.ceil(Math.log2(Math.max(1, rawBytes)));
+  return Math.min(LARGE_WINDOW_LOG, Math.max(WINDOW_LOG, least));
+}
+
 /** A chunk's file and its expected content; hostile. */
 export interface ChunkFile {
   /** Names it in errors. */
   readonly path: string;
   /** Its expected SHA-256. */
   readonly chunk: string;
+  /** All that it holds, in order. */
   readonly entries: readonly EntryDigest[];
+  /** Says of each entry whether its content is wanted. */
+  readonly wanted: readonly boolean[];
   /** Gives its bytes. */
-  readonly recipe: Recipe<Uint8Array>;
+  readonly recipe: Recipe<Pieces>;
   readonly codec: ZstdCodecName;
+  /** Whether its window may be larger than the smallest. */
+  readonly isShared: boolean;
+  /** The snapshot that it belongs to, and how to read its manifest if any thread can. */
+  readonly snapshot: {
+    readonly location: string;
+    readonly manifest: Recipe<Pieces> | undefined;
+  };
 }
 
-/** The contents of a chunk's entries. */
-export interface UnpackedChunk {
-  readonly contents: readonly Uint8Array[];
-  /** Size of the chunk's file in bytes. */
-  readonly fileBytes: number;
+/** How a thread gets the wanted contents of a chunk, one after the other. */
+export function recipeOfContents(file: ChunkFile): Recipe<Contents<CheckedContent>> {
+  return recipeFor(reading, file);
 }
 
 /**
- * Reads and unpacks a chunk, and checks all of it.
+ * The wanted contents of a chunk. Reads and checks all of the chunk; what was given before the end may be wrong.
  * @throws {VerificationError} `SNAPSHOT_DAMAGED`, or as the codec and the recipe
  */
-export async function unpackChunk(file: ChunkFile): Promise<UnpackedChunk> {
-  const { path, chunk, entries } = file;
-  const bytes = await follow(file.recipe);
-  const hash = sha256Hex(bytes);
-  if (hash !== chunk) damaged('a chunk has the wrong hash', { path, expected: chunk, found: hash });
-  const decoder = await loadZstdCodec(file.codec);
-  return withWorkspace(maxTarBytes(entries), async (space) => {
-    const tar = decompress(bytes, file, decoder, space);
-    const contents = await unpackTar(tar, entries, path);
-    entries.forEach(({ name, sha256 }, at) => {
-      const found = sha256Hex(contents[at] ?? Buffer.alloc(0));
-      if (found !== sha256) {
+export async function* contentsOfChunk(file: ChunkFile): AsyncGenerator<CheckedContent> {
+  const { path, chunk, entries, wanted } = file;
+  const codec = await loadZstdCodec(file.codec);
+  const source = new HashedPieces(await follow(file.recipe).catch(missingFile(file)));
+  let failure: { readonly cause: unknown } | undefined;
+  try {
+    const maxWindowLog = file.isShared ? windowLogFor(await tarBytes(entries)) : WINDOW_LOG;
+    const limits = {
+      maxWindowLog: Math.min(maxWindowLog, codec.maxWindowLog),
+      maxRawBytes: maxTarBytes(entries),
+    };
+    const tar = codec.unpackPieces(source, limits);
+    const wantedAt = entries.flatMap((entry, at) => (wanted[at] === true ? [entry] : []));
+    let at = 0;
+    for await (const bytes of contentsOfTar(tar, entries, (n) => wanted[n] === true, path)) {
+      const entry = wantedAt[at];
+      at += 1;
+      const sha256 = sha256Hex(bytes);
+      if (sha256 !== entry?.sha256) {
         damaged('an entry has the wrong hash', {
-          path: `${path}: ${name}`,
-          expected: sha256,
-          found,
+          path: `${path}: ${entry?.name ?? ''}`,
+          expected: entry?.sha256,
+          found: sha256,
         });
       }
-    });
-    return {
-      contents: contents.map((content) => new Uint8Array(content)),
-      fileBytes: bytes.length,
-    };
-  });
+      yield { bytes, sha256 };
+    }
+  } catch (cause) {
+    if (isTooLargeFor(codec, cause))
+      throw needsLargeWindows('read this chunk', codec, { path, cause });
+    failure = { cause };
+  } finally {
+    if (failure === undefined) await source.close();
+  }
+  // A damaged file is reported as such, whatever its content looks like.
+  const found = await source.digest().catch(missingFile(file));
+  if (found !== chunk) damaged('a chunk has the wrong hash', { path, expected: chunk, found });
+  if (failure !== undefined) refuseUnreadable(failure.cause, 'a chunk', path);
 }
 
-export const unpacking = workerTask(import.meta.url, unpackChunk);
+const reading = workerTask(import.meta.url, contentsOfChunk);
+
+/** Pieces that are hashed on their way. A consumer that ends early leaves the rest. */
+class HashedPieces implements AsyncIterable<Uint8Array> {
+  readonly #pieces: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  readonly #hash: Hash = createHash('sha256');
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(pieces: Pieces) {
+    this.#pieces =
+      Symbol.asyncIterator in pieces ? pieces[Symbol.asyncIterator]() : pieces[Symbol.iterator]();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return {
+      next: async () => {
+        const next = await this.#next();
+        if (next.done !== true) this.#hash.update(next.value);
+        return next;
+      },
+    };
+  }
+
+  async #next(): Promise<IteratorResult<Uint8Array>> {
+    try {
+      return await this.#pieces.next();
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
+    }
+  }
+
+  /** The SHA-256 of all pieces, in hex. Throws the error of reading them, if there was one. */
+  async digest(): Promise<string> {
+    for await (const _ of this);
+    if (this.#failure !== undefined) throw this.#failure.error;
+    return this.#hash.digest('hex');
+  }
+
+  async close(): Promise<void> {
+    await this.#pieces.return?.();
+  }
+}
+
+/** Handles an error of reading the file: if it does not exist, it is missing, or the snapshot is gone. */
+function missingFile({ path, snapshot }: ChunkFile): (cause: unknown) => Promise<never> {
+  return async (cause) => {
+    if (!(cause instanceof NotFoundError)) throw cause;
+    const { location, manifest } = snapshot;
+    if (manifest !== undefined) {
+      const read = async (): Promise<Uint8Array> => {
+        const pieces: Uint8Array[] = [];
+        for await (const piece of await follow(manifest)) pieces.push(piece);
+        return joined(pieces);
+      };
+      await refuseGone({ location, read }, cause);
+    }
+    return damaged('a chunk is missing', { path, cause });
+  };
+}
+
+/** Whether only this codec cannot read the chunk. */
+function isTooLargeFor({ maxWindowLog }: ZstdCodec, cause: unknown): boolean {
+  const isWindow = cause instanceof VerificationError && cause.code === 'ZSTD_WINDOW';
+  return isWindow && maxWindowLog < LARGE_WINDOW_LOG;
+}
+
+/** All contents of a recipe, each in a buffer of its own. */
+export async function gatherContents(
+  recipe: Recipe<Contents<CheckedContent>>,
+): Promise<readonly Uint8Array[]> {
+  const contents: Uint8Array[] = [];
+  for await (const content of await follow(recipe)) {
+    if (content !== undefined) contents.push(content.bytes);
+  }
+  return contents;
+}
+
+export const gathering = workerTask(import.meta.url, gatherContents);
 
 /** Size in bytes and SHA-256 of a chunk's file. */
 export async function digestChunkFile(
-  recipe: Recipe<Uint8Array>,
+  recipe: Recipe<Pieces>,
 ): Promise<{ readonly size: number; readonly sha256: string }> {
-  const bytes = await follow(recipe);
-  return { size: bytes.length, sha256: sha256Hex(bytes) };
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const piece of await follow(recipe)) {
+    hash.update(piece);
+    size += piece.length;
+  }
+  return { size, sha256: hash.digest('hex') };
 }
 
 export const digestingFile = workerTask(import.meta.url, digestChunkFile);
-
-function decompress(
-  bytes: Uint8Array,
-  { path, entries }: ChunkFile,
-  decoder: ZstdCodec,
-  space: Uint8Array,
-): Uint8Array {
-  try {
-    return decoder.decompress(bytes, maxTarBytes(entries), space);
-  } catch (cause) {
-    return refuseUnreadable(cause, 'a chunk', path);
-  }
-}

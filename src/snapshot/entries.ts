@@ -43,6 +43,8 @@ const entrySchema = v.strictObject({
       identity: name,
     }),
   ),
+  /** Version 2: its chunk holds it, but the snapshot has no use for it. Such an entry has no artifact. */
+  unused: v.optional(v.literal(true)),
 });
 
 /** A whole artifact. `identity` names its content: artifacts with the same identity hold the same bytes. */
@@ -56,6 +58,7 @@ export interface SnapshotEntry extends ArtifactDigest {
   readonly chunk: string;
   readonly name: string;
   readonly artifact?: SnapshotArtifact | undefined;
+  readonly unused?: true | undefined;
 }
 
 const FRAME_RAW_BYTES = 1024 * 1024;
@@ -118,7 +121,15 @@ export async function* readEntries(
       for (const line of linesOfFrame(raw, expected.count, path)) {
         count += 1;
         if (count > expected.count) refuseCount(path, expected.count, count);
-        yield decodeEntry(line, path);
+        const entry = decodeEntry(line, path);
+        if (entry.unused === true && (manifest.version === 1 || entry.artifact !== undefined)) {
+          damaged('a line of the list of entries is not an entry', {
+            path,
+            expected: 'no unused entry in version 1, and no artifact in an unused one',
+            found: line.slice(0, 200),
+          });
+        }
+        yield entry;
       }
     }
   } catch (cause) {

@@ -11,7 +11,10 @@ const LOOKS = [0, 100, 400] as const;
  * Call this when a promised file is missing.
  * @throws {NotFoundError} `SNAPSHOT_GONE` if the manifest, which was read before, is missing too
  */
-export async function refuseGone(snapshot: StoredSnapshot, cause: unknown): Promise<void> {
+export async function refuseGone(
+  snapshot: Pick<StoredSnapshot, 'location' | 'read'>,
+  cause: unknown,
+): Promise<void> {
   for (const milliseconds of LOOKS) {
     await sleep(milliseconds);
     try {

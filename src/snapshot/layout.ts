@@ -1,5 +1,5 @@
 /**
- * Names, sizes and limits of the snapshot format, version 1; `docs/snapshot-format.md` is its specification.
+ * Names, sizes and limits of the snapshot format, versions 1 and 2; `docs/snapshot-format.md` is its specification.
  */
 import { VerificationError, type ErrorFacts } from '../errors.ts';
 
@@ -14,6 +14,11 @@ const MIB = 1024 * KIB;
 export const DEFAULT_CHUNK_BYTES = 16 * MIB;
 export const MIN_CHUNK_BYTES = 4 * MIB;
 export const MAX_CHUNK_BYTES = 64 * MIB;
+/**
+ * Most raw bytes of a chunk of artifacts that are packed together, in version 2: eight heap snapshots of the usual size
+ * and more. A reader has one entry of it in memory, and the window.
+ */
+export const MAX_SHARED_CHUNK_BYTES = 256 * MIB;
 /** Most entries of a chunk, so that a list of hostile length cannot exhaust memory. */
 export const MAX_CHUNK_ENTRIES = 16_384;
 
@@ -24,10 +29,24 @@ export const MAX_NAME_UNITS = 1024;
 
 /** Limits on what a reader holds in memory at once. */
 export const MAX_MANIFEST_BYTES = MIB;
-export const MAX_CHUNK_FILE_BYTES = MAX_CHUNK_BYTES + 2 * MIB;
 /** Longest frame of `entries.jsonl.zst`, compressed and raw. */
 export const MAX_ENTRIES_FRAME_BYTES = 4 * MIB;
 export const MAX_ENTRIES_FRAME_RAW_BYTES = 2 * MIB;
+
+/** Versions of the format that this program reads. */
+export const FORMAT_VERSIONS = [1, 2] as const;
+
+export type FormatVersion = (typeof FORMAT_VERSIONS)[number];
+
+/** Most raw bytes of a chunk. */
+export function maxChunkBytes(version: FormatVersion): number {
+  return version === 1 ? MAX_CHUNK_BYTES : MAX_SHARED_CHUNK_BYTES;
+}
+
+/** Most bytes of a chunk's file. */
+export function maxChunkFileBytes(version: FormatVersion): number {
+  return maxChunkBytes(version) + 2 * MIB;
+}
 
 /** File of a chunk, by the SHA-256 of its bytes. */
 export function chunkFile(sha256: string): string {

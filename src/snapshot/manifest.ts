@@ -4,7 +4,14 @@ import { NotFoundError, VerificationError } from '../errors.ts';
 import { sha256Hex } from '../io/bytes/digest.ts';
 import type { StoredSnapshot } from '../storage/contract.ts';
 import { ARTIFACT_MODES } from '../swing-store-export/artifact-mode.ts';
-import { damaged, heightOfName, MANIFEST_FILE, MAX_MANIFEST_BYTES, MAX_MODULES } from './layout.ts';
+import {
+  damaged,
+  FORMAT_VERSIONS,
+  heightOfName,
+  MANIFEST_FILE,
+  MAX_MANIFEST_BYTES,
+  MAX_MODULES,
+} from './layout.ts';
 import { isModuleName, MODULE_NAMES, type ModuleFields } from './module-contract.ts';
 
 /** Of objects and arrays; a manifest has four, plus any that `made` may get. */
@@ -16,7 +23,7 @@ const MAX_LINES_PER_BYTE = 4;
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/u, 'a SHA-256 in lower-case hex'));
 
-/** The fields, in version 1, of the module that every snapshot has. */
+/** The fields of the module that every snapshot has. */
 const swingsetSchema = v.strictObject({
   artifactMode: v.picklist(ARTIFACT_MODES),
   exportDataHash: sha256,
@@ -35,7 +42,7 @@ const moduleSchema = v.strictObject({
 // A reader refuses unknown fields except in `made`: a change of the format is a new version.
 const manifestSchema = v.strictObject({
   format: v.literal('swingsnap-snapshot'),
-  version: v.literal(1),
+  version: v.picklist(FORMAT_VERSIONS),
   height: count,
   contentHash: sha256,
   modules: v.pipe(
@@ -147,16 +154,16 @@ export function decodeSnapshotManifest(bytes: Uint8Array, path: string): Snapsho
 
 const foreignSchema = v.object({ format: v.literal('swingsnap-snapshot'), version: v.number() });
 function refuseForeign(raw: unknown, path: string): void {
-  const known = v.safeParse(foreignSchema, raw);
-  if (!known.success) return;
-  const { version } = known.output;
-  if (version !== 1) {
+  const foreign = v.safeParse(foreignSchema, raw);
+  if (!foreign.success) return;
+  const { version } = foreign.output;
+  if (!FORMAT_VERSIONS.some((known) => known === version)) {
     throw new VerificationError(
       'SNAPSHOT_VERSION',
       'this program does not know the format version of the snapshot',
       {
         path,
-        expected: 1,
+        expected: FORMAT_VERSIONS.join(' or '),
         found: version,
         hint: 'install the version of swingsnap that made it',
       },

@@ -14,6 +14,13 @@ import { createHash, type Hash } from 'node:crypto';
 import { SwingSnapError, UsageError, VerificationError } from '../errors.ts';
 import type { Progress } from '../io/progress.ts';
 import type { WorkerPool } from '../io/threads/pool.ts';
+import type { Recipe } from '../io/threads/recipe.ts';
+import type {
+  ArtifactDigest,
+  CheckedContent,
+  Contents,
+  ExpectedArtifact,
+} from '../swing-store-export/swing-store-export.ts';
 
 /** @typeParam Written the result of its writer's `done` */
 export interface StateModule<Written extends WrittenState = WrittenState> {
@@ -39,8 +46,8 @@ export interface StateModule<Written extends WrittenState = WrittenState> {
 
 /** The sender's side of a transfer. Calls come one at a time. */
 export interface ChunkedReadable {
-  /** The next chunk; undefined after the last. */
-  readChunk(): Promise<StateChunk | undefined>;
+  /** The next chunk; undefined after the last. It is an {@link UnreadChunk} only if the context takes them. */
+  readChunk(): Promise<StateChunk | UnreadChunk | undefined>;
   /**
    * Call it once, after the last chunk.
    * @returns what was read
@@ -98,6 +105,31 @@ export interface ComparedState {
 /** Named entries that travel together. */
 export interface StateChunk {
   readonly entries: readonly StateEntry[];
+  /**
+   * How any thread can read and check the contents of the wanted entries, one after the other, instead of by their `data`.
+   * @param wanted says of each entry whether it is wanted
+   */
+  readonly contents?: (wanted: readonly boolean[]) => Promise<Recipe<Contents<CheckedContent>>>;
+}
+
+/** Artifacts for one chunk, which the thread that packs them reads. Each has one entry. */
+export interface UnreadChunk {
+  readonly artifacts: readonly UnreadArtifact[];
+  /** Give their contents, one after the other. Call it again only if one had another size than it told. */
+  recipes(): Promise<readonly Recipe<Contents<CheckedContent>>[]>;
+  /** Call it with what they were; undefined for one that is not in the chunk, since it is too large. */
+  wereRead(digests: readonly (ArtifactDigest | undefined)[]): void;
+  /** Call it instead if they were not read. */
+  failed(error: unknown): void;
+}
+
+export interface UnreadArtifact {
+  /** Name of its entry. */
+  readonly entry: string;
+  readonly name: string;
+  readonly identity: string;
+  /** In bytes, if known without reading it. */
+  readonly size: number | undefined;
 }
 
 /** The total size of entries, in bytes. */
@@ -157,6 +189,8 @@ export interface StateContext {
 export interface ReadContext extends StateContext {
   /** What need not be read, if anything. */
   readonly held?: HeldState | undefined;
+  /** Whether chunks may be {@link UnreadChunk}s: in version 2 of the format. */
+  readonly takesUnread?: boolean | undefined;
 }
 
 /** What the receiver of the chunks has already, from an earlier height. */
@@ -168,6 +202,17 @@ export interface HeldState {
    * @returns whether it did; if so, the data of these entries is never loaded
    */
   take(entries: readonly EntryDigest[]): Promise<boolean>;
+  /**
+   * Keeps the earlier chunks that hold mostly artifacts of this state, in version 2 of the format. Afterwards, an artifact
+   * is held only if it is kept, or in several entries.
+   * @param wanted all artifacts that the state may have
+   */
+  keep(module: string, wanted: Iterable<ExpectedArtifact>): Promise<void>;
+  /**
+   * Makes an artifact of a kept chunk part of the new snapshot.
+   * @returns false if no kept chunk has it under this name, though perhaps under another
+   */
+  use(module: string, artifact: ExpectedArtifact): boolean;
 }
 
 export interface HeldArtifact {

@@ -5,14 +5,19 @@
  * Format: POSIX.1-2001 (`ustar`, with a PAX `path` record where a name does not fit the header), as tar-stream writes
  * it; `docs/snapshot-format.md` describes it.
  */
-import { extract, pack, type Pack } from 'tar-stream';
-import { VerificationError } from '../errors.ts';
-import { joined } from '../io/bytes/pieces.ts';
+import { once } from 'node:events';
+import { pack, type Pack } from 'tar-stream';
 import { damaged } from './layout.ts';
 
 export interface TarEntry {
   readonly name: string;
   readonly data: Uint8Array;
+}
+
+/** Name and size in bytes of an entry. */
+export interface NameAndSize {
+  readonly name: string;
+  readonly size: number;
 }
 
 const BLOCK_BYTES = 512;
@@ -36,7 +41,7 @@ export async function packTar(
   return Buffer.from(space.buffer, space.byteOffset, length);
 }
 
-function sized({ name, data }: TarEntry): { name: string; size: number } {
+function sized({ name, data }: TarEntry): NameAndSize {
   return { name, size: data.length };
 }
 
@@ -44,9 +49,7 @@ function sized({ name, data }: TarEntry): { name: string; size: number } {
  * Most bytes of a tar of entries with these names and sizes. Counts a PAX header for each name, though only long and
  * unusual names have one.
  */
-export function maxTarBytes(
-  entries: readonly { readonly name: string; readonly size: number }[],
-): number {
+export function maxTarBytes(entries: readonly NameAndSize[]): number {
   return entries.reduce((sum, { name, size }) => {
     const record = Buffer.byteLength(name) + MAX_RECORD_REST_BYTES;
     return sum + 3 * BLOCK_BYTES + padded(record) + padded(size);
@@ -54,69 +57,146 @@ export function maxTarBytes(
 }
 
 /**
- * The contents of a tar's entries, as views of it. The tar must be the one tar of exactly these entries.
- * @param tar hostile
- * @param path names the chunk in errors
- * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is not
+ * The pieces of the tar of entries, which are packed as they come.
+ * @param contents in the order of the entries
  */
-export async function unpackTar(
-  tar: Uint8Array,
-  entries: readonly { readonly name: string; readonly size: number }[],
+export async function* tarPieces(entries: AsyncIterable<TarEntry>): AsyncGenerator<Uint8Array> {
+  for await (const { name, data } of entries) {
+    yield await headerOf(name, data.length);
+    if (data.length > 0) yield data;
+    yield zeros(padded(data.length) - data.length);
+  }
+  yield zeros(END_BYTES);
+}
+
+/** Bytes of the tar of these entries. */
+export async function tarBytes(entries: readonly NameAndSize[]): Promise<number> {
+  let bytes = END_BYTES;
+  for (const { name, size } of entries) bytes += (await headerOf(name, size)).length + padded(size);
+  return bytes;
+}
+
+/**
+ * The contents of a tar's entries, one after the other, each in a buffer of its own. The tar must be the one tar of
+ * exactly these entries: extra header fields, bytes in the padding and a missing end are refused.
+ * @param tar hostile; cut anywhere
+ * @param wanted says of an entry whether its content is yielded
+ * @param path names the chunk in errors
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is not; what was yielded before may be wrong
+ */
+export async function* contentsOfTar(
+  tar: AsyncGenerator<Uint8Array>,
+  entries: readonly NameAndSize[],
+  wanted: (at: number) => boolean,
   path: string,
-): Promise<Uint8Array[]> {
-  const found: TarEntry[] = [];
-  const reader = extract();
-  reader.end(tar);
-  try {
-    for await (const entry of reader) {
-      const { name, size, type } = entry.header;
-      const listed = entries[found.length];
-      // Before reading the content: in tar-stream, the content of a directory that declares a size never ends.
-      if (name !== listed?.name || size !== listed.size || type !== 'file') {
-        damaged('a chunk holds an entry that differs from the list of entries', {
-          path,
-          expected: listed && `file ${JSON.stringify(listed.name)}, ${listed.size} bytes`,
-          found: `${type} ${JSON.stringify(name)}, ${size} bytes`,
-        });
-      }
-      found.push({ name, data: joined(await collect(entry)) });
+): AsyncGenerator<Uint8Array> {
+  const pieces = new PieceReader(tar);
+  for (const [at, { name, size }] of entries.entries()) {
+    const expected = await headerOf(name, size);
+    if (!(await pieces.matches(expected))) {
+      damaged('a chunk holds an entry that differs from the list of entries', {
+        path,
+        expected: `the header of file ${JSON.stringify(name)}, ${size} bytes`,
+        found: pieces.isAtEnd ? 'the end of the chunk' : 'another',
+      });
     }
-  } catch (cause) {
-    if (cause instanceof VerificationError) throw cause;
-    damaged('a chunk holds a tar that cannot be read', { path, cause });
+    const content = new Uint8Array(wanted(at) ? size : 0);
+    const read = await pieces.read(size, wanted(at) ? content : undefined);
+    if (!read || !(await pieces.matches(zeros(padded(size) - size)))) besides(path);
+    if (wanted(at)) yield content;
   }
-  if (found.length !== entries.length) {
-    damaged('a chunk holds fewer entries than the list of entries says', {
-      path,
-      expected: entries.length,
-      found: found.length,
-    });
-  }
-  // tar-stream ignores extra header fields, bytes in the padding, and a missing end.
-  if (!isMadeOf(tar, await collect(tarOf(found)))) {
-    damaged('a chunk holds something besides its entries', { path });
-  }
-  return found.map(({ data }) => data);
+  if (!(await pieces.matches(zeros(END_BYTES))) || !(await pieces.isOver())) besides(path);
 }
 
-function isMadeOf(whole: Uint8Array, pieces: readonly Uint8Array[]): boolean {
-  let at = 0;
-  for (const piece of pieces) {
-    if (Buffer.compare(whole.subarray(at, at + piece.length), piece) !== 0) return false;
-    at += piece.length;
-  }
-  return at === whole.length;
+function besides(path: string): never {
+  return damaged('a chunk holds something besides its entries', { path });
 }
 
-/** Sets every field: by default tar-stream would use the current time. */
+/** Reads a stream of pieces by number of bytes. */
+class PieceReader {
+  readonly #pieces: AsyncGenerator<Uint8Array>;
+  #piece: Uint8Array = zeros(0);
+  isAtEnd = false;
+
+  constructor(pieces: AsyncGenerator<Uint8Array>) {
+    this.#pieces = pieces;
+  }
+
+  /** Whether there is no byte left. */
+  async isOver(): Promise<boolean> {
+    while (this.#piece.length === 0) {
+      const next = await this.#pieces.next();
+      if (next.done === true) {
+        this.isAtEnd = true;
+        return true;
+      }
+      this.#piece = next.value;
+    }
+    return false;
+  }
+
+  /** Takes bytes, and says whether there were so many. */
+  async read(bytes: number, into?: Uint8Array): Promise<boolean> {
+    for (let at = 0; at < bytes;) {
+      if (await this.isOver()) return false;
+      const part = this.#piece.subarray(0, bytes - at);
+      into?.set(part, at);
+      at += part.length;
+      this.#piece = this.#piece.subarray(part.length);
+    }
+    return true;
+  }
+
+  /** Takes bytes, and says whether they are these. */
+  async matches(expected: Uint8Array): Promise<boolean> {
+    for (let at = 0; at < expected.length;) {
+      if (await this.isOver()) return false;
+      const part = this.#piece.subarray(0, expected.length - at);
+      if (Buffer.compare(part, expected.subarray(at, at + part.length)) !== 0) return false;
+      at += part.length;
+      this.#piece = this.#piece.subarray(part.length);
+    }
+    return true;
+  }
+}
+
+/** What stands before the content of an entry: its header, and a PAX header if its name needs one. */
+async function headerOf(name: string, size: number): Promise<Buffer> {
+  const tar = pack();
+  tar.entry({ ...FIELDS, name, size });
+  await once(tar, 'readable');
+  const pieces: Uint8Array[] = [];
+  for (let piece = read(tar); piece !== null; piece = read(tar)) pieces.push(piece);
+  tar.destroy();
+  return Buffer.concat(pieces);
+}
+
+/** tar-stream gives bytes, though its types do not say so. */
+function read(tar: Pack): Uint8Array | null {
+  return tar.read() as Uint8Array | null;
+}
+
+const ZEROS = new Uint8Array(END_BYTES);
+
+function zeros(bytes: number): Uint8Array {
+  return ZEROS.subarray(0, bytes);
+}
+
+/** Every field: by default tar-stream would use the current time. */
+const FIELDS = {
+  name: '',
+  type: 'file',
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  mtime: new Date(0),
+  uname: '',
+  gname: '',
+} as const;
+
 function tarOf(entries: readonly TarEntry[]): Pack {
   const tar = pack();
-  for (const { name, data } of entries) {
-    tar.entry(
-      { name, type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: new Date(0), uname: '', gname: '' },
-      data,
-    );
-  }
+  for (const { name, data } of entries) tar.entry({ ...FIELDS, name }, data);
   tar.finalize();
   return tar;
 }

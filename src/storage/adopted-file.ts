@@ -2,9 +2,11 @@
 import { constants, linkSync, lstatSync, unlinkSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { othersMayWrite } from '../io/files/other-users.ts';
-import { writeDurably } from '../io/files/publish-file.ts';
+import { writeDurably, writeFully } from '../io/files/publish-file.ts';
 import { SourceFile } from '../io/files/source-file.ts';
 import { systemCode } from '../io/files/system-error.ts';
+
+const PIECE_BYTES = 1024 * 1024;
 
 /**
  * Hard-links the file at `from` to `to`. Copies it instead if its file system or its owner does not allow a link, or
@@ -48,9 +50,17 @@ async function copy(from: string, to: string, maxBytes: number): Promise<number 
   if (file === undefined) return undefined;
   try {
     if (!file.stats.isFile() || file.stats.size > maxBytes) return undefined;
-    const bytes = await file.readWhole();
-    await writeDurably(to, bytes);
-    return bytes.length;
+    let size = 0;
+    await writeDurably(to, async (copied) => {
+      for await (const piece of file.pieces(PIECE_BYTES)) {
+        size += piece.length;
+        if (size <= maxBytes) await writeFully(copied, piece);
+      }
+    });
+    // It has grown meanwhile.
+    if (size <= maxBytes) return size;
+    unlinkSync(to);
+    return undefined;
   } finally {
     file.close();
   }

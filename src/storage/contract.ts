@@ -48,8 +48,11 @@ export interface StoredSnapshot {
    *   it is not a regular file
    */
   read(file: string, maxBytes: number): Promise<Uint8Array>;
-  /** How any thread can {@link read} a file. A storage that other threads cannot use has none. */
-  recipe?(file: string, maxBytes: number): Recipe<Uint8Array>;
+  /**
+   * How any thread can get the pieces of a file. Following it throws as {@link read}. A storage that other threads cannot
+   * use has none.
+   */
+  recipe?(file: string, maxBytes: number): Recipe<Pieces>;
   /**
    * The size in bytes of a file that can be read, without reading it. Throws `FILE_MISSING` and `NOT_A_FILE` as
    * {@link read}, and the system's error if this user may not read the file.
@@ -78,10 +81,14 @@ export interface StagedSnapshot {
     file: string,
     from: StoredSnapshot,
     maxBytes: number,
-    accept: ((file: Recipe<Uint8Array>) => Promise<boolean>) | undefined,
+    accept: ((file: Recipe<Pieces>) => Promise<boolean>) | undefined,
   ): Promise<number | undefined>;
+  /** Removes a file that was put or adopted. */
+  remove(file: string): Promise<void>;
   /** Adds a file piece by piece. As durable as {@link put}, with the same errors. */
   create(file: string): Promise<StagedFile>;
+  /** Where any thread can write a file. A storage that other threads cannot use has none. */
+  spot?(): StagedSpot;
   /**
    * Makes the snapshot visible under its name, durably.
    * @param replace whether to replace an existing snapshot of that name
@@ -97,6 +104,22 @@ export interface StagedFile {
   write(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
+
+/** A file that another thread writes, and that gets its name when it is written. */
+export interface StagedSpot {
+  /** Gives the file to the thread that follows it. */
+  readonly writer: Recipe<StagedFile>;
+  /**
+   * Names the file; it is durable once {@link StagedSnapshot.publish} has returned.
+   * @throws {SwingSnapError} `FILE_EXISTS` if the name is taken
+   */
+  name(file: string): Promise<void>;
+  /** Removes the file. */
+  remove(): Promise<void>;
+}
+
+/** The bytes of a file, in order. */
+export type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** @throws {SwingSnapError} `SNAPSHOT_NAME` if a snapshot cannot have this name */
 export function checkSnapshotName(name: string): void {

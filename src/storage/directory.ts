@@ -22,9 +22,11 @@ import { adoptFile } from './adopted-file.ts';
 import {
   checkSnapshotName,
   fileExists,
+  type Pieces,
   type SnapshotPlace,
   type StagedFile,
   type StagedSnapshot,
+  type StagedSpot,
   type StoredSnapshot,
 } from './contract.ts';
 
@@ -165,7 +167,7 @@ class StoredDirectory implements StoredSnapshot {
     return readStoredFile({ path: join(this.location, file), maxBytes });
   }
 
-  recipe(file: string, maxBytes: number): Recipe<Uint8Array> {
+  recipe(file: string, maxBytes: number): Recipe<Pieces> {
     return recipeOf(join(this.location, file), maxBytes);
   }
 
@@ -175,7 +177,9 @@ class StoredDirectory implements StoredSnapshot {
       throw fileMissing(path, error);
     });
     if (!found.isFile()) throw notAFile(path);
-    await access(path, constants.R_OK);
+    await access(path, constants.R_OK).catch((error: unknown) => {
+      throw fileMissing(path, error);
+    });
     return found.size;
   }
 
@@ -194,28 +198,41 @@ interface StoredFile {
   readonly maxBytes: number;
 }
 
-/** Reads a whole file, in any thread. Throws as `StoredSnapshot.read`. */
-export async function readStoredFile({ path, maxBytes }: StoredFile): Promise<Uint8Array> {
-  const opened = openFile(path);
+async function readStoredFile(file: StoredFile): Promise<Uint8Array> {
+  const opened = openWithin(file);
   try {
-    const { size } = opened.stats;
-    if (size > maxBytes) {
-      throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
-        path,
-        expected: `at most ${maxBytes} bytes`,
-        found: `${size} bytes`,
-      });
-    }
     return await opened.readWhole();
   } finally {
     opened.close();
   }
 }
 
-const reading = workerTask(import.meta.url, readStoredFile);
+/** The pieces of a file, in any thread. Throws as `StoredSnapshot.read`. */
+export async function* readStoredPieces(file: StoredFile): AsyncGenerator<Uint8Array> {
+  const opened = openWithin(file);
+  try {
+    yield* opened.pieces(STREAM_PIECE_BYTES);
+  } finally {
+    opened.close();
+  }
+}
 
-function recipeOf(path: string, maxBytes: number): Recipe<Uint8Array> {
+const reading = workerTask(import.meta.url, readStoredPieces);
+
+function recipeOf(path: string, maxBytes: number): Recipe<Pieces> {
   return recipeFor(reading, { path, maxBytes });
+}
+
+function openWithin({ path, maxBytes }: StoredFile): SourceFile {
+  const opened = openFile(path);
+  const { size } = opened.stats;
+  if (size <= maxBytes) return opened;
+  opened.close();
+  throw new VerificationError('FILE_TOO_LARGE', 'a file of the snapshot is too large', {
+    path,
+    expected: `at most ${maxBytes} bytes`,
+    found: `${size} bytes`,
+  });
 }
 
 function openFile(path: string): SourceFile {
@@ -245,6 +262,7 @@ class StagedDirectory implements StagedSnapshot {
   readonly #staging: string;
   readonly #dirs = new Set<string>();
   readonly #open = new Set<FileHandle>();
+  #spots = 0;
 
   constructor(site: Site, name: string) {
     this.#site = site;
@@ -263,7 +281,7 @@ class StagedDirectory implements StagedSnapshot {
     file: string,
     from: StoredSnapshot,
     maxBytes: number,
-    accept: ((file: Recipe<Uint8Array>) => Promise<boolean>) | undefined,
+    accept: ((file: Recipe<Pieces>) => Promise<boolean>) | undefined,
   ): Promise<number | undefined> {
     const path = this.#pathFor(file);
     // It gets its new name first: then the checked file is the file that stays, even if the other snapshot is
@@ -272,6 +290,10 @@ class StagedDirectory implements StagedSnapshot {
     if (size === undefined || (await isUsable(path, maxBytes, accept))) return size;
     await rm(path);
     return undefined;
+  }
+
+  async remove(file: string): Promise<void> {
+    await rm(this.#pathFor(file));
   }
 
   async create(file: string): Promise<StagedFile> {
@@ -287,6 +309,21 @@ class StagedDirectory implements StagedSnapshot {
         this.#open.delete(handle);
         await handle.close();
       },
+    };
+  }
+
+  spot(): StagedSpot {
+    this.#spots += 1;
+    const path = this.#pathFor(`.spot-${this.#spots}`);
+    return {
+      writer: recipeFor(writing, path),
+      name: async (file) => {
+        const named = this.#pathFor(file);
+        // The staging directory is ours alone, so nothing can come between the two calls.
+        if (await exists(named)) throw fileExists(named);
+        await rename(path, named);
+      },
+      remove: async () => rm(path, { force: true }),
     };
   }
 
@@ -342,6 +379,20 @@ class StagedDirectory implements StagedSnapshot {
   }
 }
 
+/** Makes a file, in any thread. */
+export async function startSpot(path: string): Promise<StagedFile> {
+  const handle = await open(path, 'wx');
+  return {
+    write: async (bytes) => writeFully(handle, bytes),
+    close: async () => {
+      await handle.sync();
+      await handle.close();
+    },
+  };
+}
+
+const writing = workerTask(import.meta.url, startSpot);
+
 async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
@@ -361,7 +412,7 @@ async function adopted(from: string, to: string, maxBytes: number): Promise<numb
 async function isUsable(
   path: string,
   maxBytes: number,
-  accept: ((file: Recipe<Uint8Array>) => Promise<boolean>) | undefined,
+  accept: ((file: Recipe<Pieces>) => Promise<boolean>) | undefined,
 ): Promise<boolean> {
   try {
     if (accept !== undefined) return await accept(recipeOf(path, maxBytes));

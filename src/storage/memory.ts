@@ -67,12 +67,15 @@ class MemoryStorage implements SnapshotPlace {
         const bytes = await from.read(file, maxBytes).catch(() => undefined);
         if (
           bytes === undefined ||
-          (accept !== undefined && !(await accept(given(bytes.slice()))))
+          (accept !== undefined && !(await accept(given([bytes.slice()]))))
         ) {
           return undefined;
         }
         files.set(file, bytes);
         return bytes.length;
+      },
+      async remove(file) {
+        files.delete(file);
       },
       async create(file) {
         if (files.has(file)) throw fileExists(file);

@@ -1,18 +1,20 @@
 /** Copies an export that needs no verification. */
 import { countLines } from '../io/bytes/lines.ts';
-import { mapAhead } from '../io/flow/ahead.ts';
 import { Breath } from '../io/flow/breath.ts';
+import { InOrder, NO_LIMITS } from '../io/flow/in-order.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
 import { noProgress, type PlannedPhase, type Progress } from '../io/progress.ts';
-import { aheadOf, followIn, inlinePool, type WorkerPool } from '../io/threads/pool.ts';
+import { inlinePool, type WorkerPool } from '../io/threads/pool.ts';
 import type { ArtifactMode } from './artifact-mode.ts';
+import { ArtifactWriter } from './artifact-writer.ts';
 import { formatArtifactName, parseArtifactName } from './names.ts';
 import type {
+  ArtifactDigest,
   ExportArtifact,
   ExportSink,
   SwingStoreExport,
-  WholeContent,
 } from './swing-store-export.ts';
+import { groupsOf } from './visits.ts';
 
 export interface CopyOptions {
   readonly progress?: Progress | undefined;
@@ -59,27 +61,27 @@ export async function copyUnverified<Result>(
     }
     const artifacts = { count: 0, size: 0 };
     progress.phase('artifacts', source.estimate('artifacts'));
-    const loaded = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) => ({
-      artifact,
-      name: formatArtifactName(parseArtifactName(artifact.name)),
-      whole: await readWhole(artifact, pool),
-    }));
-    for await (const { artifact, name, whole } of loaded) {
-      await breath.take();
-      signal?.throwIfAborted();
-      if (whole !== undefined) {
-        const size = whole.bytes.length;
-        await sink.writeArtifact(name, whole, undefined);
-        artifacts.size += size;
-        noteSpent(size);
-        progress.advance(size);
-      } else {
-        const counted = sized(artifact.data(), (size) => (artifacts.size += size));
-        await sink.writeArtifact(name, watched(counted, { progress, signal }), undefined);
+    const writer = new ArtifactWriter(sink, { pool, progress, signal, wantsDigests: false });
+    const order = new InOrder<readonly (ArtifactDigest | undefined)[]>(NO_LIMITS, (digests) => {
+      for (const digest of digests) {
+        artifacts.size += digest?.size ?? 0;
+        artifacts.count += 1;
+        progress.advance(0, 1);
       }
-      artifacts.count += 1;
-      progress.advance(0, 1);
+    });
+    try {
+      for await (const group of groupsOf(source.artifacts())) {
+        await breath.take();
+        signal?.throwIfAborted();
+        const planned = group.map((artifact) => ({ artifact: named(artifact), isWanted: true }));
+        await order.add((await writer.write(planned)).digests, 0);
+      }
+      await writer.end();
+    } catch (error) {
+      await writer.fail(error);
+      throw error;
     }
+    await order.end();
     return sink.finish({ height: source.height, artifactMode, exportData, artifacts });
   });
 }
@@ -96,13 +98,9 @@ export function planOf(
   ];
 }
 
-/** Reads an artifact; undefined if it is too large to be read whole. */
-async function readWhole(
-  { whole }: ExportArtifact,
-  pool: WorkerPool,
-): Promise<WholeContent | undefined> {
-  const recipe = await whole?.recipe();
-  return recipe && followIn(pool, recipe, recipe.size);
+/** The artifact under its canonical name. */
+function named(artifact: ExportArtifact): ExportArtifact {
+  return { ...artifact, name: formatArtifactName(parseArtifactName(artifact.name)) };
 }
 
 /** Aborts the sink if the work fails. */
@@ -115,36 +113,5 @@ export async function aborting<Result>(
   } catch (error) {
     await sink.abort();
     throw error;
-  }
-}
-
-/** Bytes that an artifact takes when it is read ahead. Infinity, which stops reading ahead, if it cannot be. */
-export function sizeAhead(artifact: ExportArtifact): number {
-  return artifact.whole?.size ?? Infinity;
-}
-
-/** Passes pieces on and reports progress. */
-export async function* watched(
-  data: AsyncIterable<Uint8Array>,
-  { progress, signal }: { progress: Progress; signal: AbortSignal | undefined },
-): AsyncGenerator<Uint8Array> {
-  const breath = new Breath();
-  for await (const piece of data) {
-    await breath.take();
-    signal?.throwIfAborted();
-    // Taken first: the consumer may transfer the piece.
-    const size = piece.length;
-    yield piece;
-    progress.advance(size);
-  }
-}
-
-async function* sized(
-  data: AsyncIterable<Uint8Array>,
-  add: (size: number) => void,
-): AsyncGenerator<Uint8Array> {
-  for await (const piece of data) {
-    add(piece.length);
-    yield piece;
   }
 }

@@ -1,33 +1,30 @@
 /** The verified copy of an export, from its present form to the wanted one. */
 import { VerificationError } from '../errors.ts';
-import { DigestTap } from '../io/bytes/digest.ts';
 import { defaultScratchDir } from '../io/files/scratch.ts';
-import { mapAhead } from '../io/flow/ahead.ts';
 import { Breath } from '../io/flow/breath.ts';
+import { InOrder, NO_LIMITS } from '../io/flow/in-order.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
 import { listed } from '../io/listed.ts';
 import { noProgress, type Progress, type ProgressTotal } from '../io/progress.ts';
-import { aheadOf, inlinePool, type WorkerPool } from '../io/threads/pool.ts';
-import { artifactIdentity, type ExpectedContent } from './artifact/expected-content.ts';
-import { ItemBudget } from './artifact/item-budget.ts';
-import { verifyArtifact } from './artifact/verify-artifact.ts';
-import { verifyWhole, type CheckedWhole } from './artifact/verify-whole.ts';
+import { inlinePool } from '../io/threads/pool.ts';
+import { artifactIdentity } from './artifact/expected-content.ts';
 import type { ArtifactMode, RestoreMode } from './artifact-mode.ts';
+import { ArtifactWriter, type PlannedArtifact, type Written } from './artifact-writer.ts';
 import { computeContentHash } from './content-hash.ts';
-import { aborting, planOf, sizeAhead, watched, type CopyOptions } from './copy-unverified.ts';
+import { aborting, planOf, type CopyOptions } from './copy-unverified.ts';
 import { NotCanonicalError } from './export-data/canonical-blocks.ts';
 import { ExportDataHasher } from './export-data/export-data-hasher.ts';
 import { RecordIndex } from './export-data/record-index.ts';
 import { parseArtifactName } from './names.ts';
 import type {
   ArtifactDigest,
+  ExpectedArtifact,
   ExportArtifact,
   ExportSink,
   ExportSummary,
-  HeldContent,
-  ReadContent,
   SwingStoreExport,
 } from './swing-store-export.ts';
+import { groupsOf } from './visits.ts';
 
 export interface VerifiedCopyOptions extends CopyOptions {
   /**
@@ -121,45 +118,27 @@ async function copyThrough(
 
   // Without a label every artifact is wanted, and the content decides the label of the copy.
   const mode = artifactMode ?? source.artifactMode;
-  const artifacts = { count: 0, size: 0 };
   const wantsDigests = options.digests ?? expect !== undefined;
-  let allDigestsKnown = true;
-  const plan = new ArtifactPlan(source, progress);
   progress.phase('artifacts', artifactsToCopy(source, mode, index));
-  const budget = new ItemBudget();
-  const prepared = mapAhead(source.artifacts(), aheadOf(pool, sizeAhead), async (artifact) => {
-    const expected = index.expect(parseArtifactName(artifact.name), mode ?? 'debug');
-    return prepare(artifact, expected, { sink, pool, budget });
-  });
-  for await (const { artifact, expected, held, whole } of prepared) {
-    await breath.take();
-    signal?.throwIfAborted();
-    const name = parseArtifactName(artifact.name);
-    if (expected === undefined) {
-      plan.leaveOut(artifact);
-      const digest = artifact.declared ?? (await digestIf(wantsDigests, artifact, signal));
-      if (digest === undefined) allDigestsKnown = false;
-      else index.notePresent(name, digest, false);
-      continue;
+  await sink.expect?.(expectedOf(index, mode ?? 'debug'));
+  const taken = new TakenArtifacts(index, source, progress);
+  const writer = new ArtifactWriter(sink, { pool, progress, signal, wantsDigests });
+  try {
+    for await (const group of groupsOf(source.artifacts())) {
+      await breath.take();
+      signal?.throwIfAborted();
+      const planned = group.map((artifact) => plan(artifact, index, mode ?? 'debug', sink));
+      await taken.add(planned, await writer.write(planned));
     }
-    const watch = { progress, signal, budget };
-    const digest =
-      held === undefined
-        ? await write(sink, artifact, expected, whole, watch)
-        : await writeHeld(sink, artifact, expected, held, pool, watch);
-    refuseOther(
-      `SHA-256 of ${artifact.name}`,
-      artifact.declared?.sha256,
-      digest.sha256,
-      source.location,
-    );
-    index.notePresent(name, digest, true);
-    artifacts.count += 1;
-    artifacts.size += digest.size;
-    noteSpent(digest.size);
-    progress.advance(0, 1);
-    plan.improve();
+    await writer.end();
+  } catch (error) {
+    await writer.fail(error);
+    // An artifact that came before may be wrong too: then it is the first error, whichever thread was faster.
+    if (signal?.aborted !== true) await taken.end();
+    throw error;
   }
+  await taken.end();
+  const { artifacts, allDigestsKnown } = taken;
 
   const summaryMode = mode ?? modeByContent(index);
   refuseMissing(index, summaryMode, source.location);
@@ -178,6 +157,12 @@ async function copyThrough(
     artifacts,
     hashes,
   };
+}
+
+function* expectedOf(index: RecordIndex, mode: ArtifactMode): Generator<ExpectedArtifact> {
+  for (const { name, expected } of index.wanted(mode)) {
+    yield { name, identity: artifactIdentity(expected) };
+  }
 }
 
 /** The artifacts that a copy takes. If they are not all of the source's, only their number is known. */
@@ -205,8 +190,8 @@ class ArtifactPlan {
   }
 
   /** An artifact that is not copied. */
-  leaveOut({ declared, whole }: ExportArtifact): void {
-    this.#leftOut += declared?.size ?? whole?.size ?? 0;
+  leaveOut({ declared, size = 0 }: ExportArtifact): void {
+    this.#leftOut += declared?.size ?? size;
     this.improve();
   }
 
@@ -222,32 +207,15 @@ class ArtifactPlan {
   }
 }
 
-/** An artifact, read and checked ahead of its turn as far as possible. */
-interface PreparedArtifact {
-  readonly artifact: ExportArtifact;
-  /** Undefined if the copy does not need the artifact. */
-  readonly expected: ExpectedContent | undefined;
-  /** Known without reading the artifact, since the sink has it. */
-  readonly held?: ArtifactDigest | undefined;
-  /** Checked content; undefined if it is not read yet. */
-  readonly whole?: CheckedWhole | undefined;
-}
-
-async function prepare(
+function plan(
   artifact: ExportArtifact,
-  expected: ExpectedContent | undefined,
-  {
-    sink,
-    pool,
-    budget,
-  }: {
-    readonly sink: ExportSink<unknown>;
-    readonly pool: WorkerPool;
-    readonly budget: ItemBudget;
-  },
-): Promise<PreparedArtifact> {
-  if (expected === undefined) return { artifact, expected };
-  const { name, declared } = artifact;
+  index: RecordIndex,
+  mode: ArtifactMode,
+  sink: ExportSink<unknown>,
+): PlannedArtifact {
+  const expected = index.expect(parseArtifactName(artifact.name), mode);
+  if (expected === undefined) return { artifact, isWanted: false };
+  const { declared, name } = artifact;
   const identity = artifactIdentity(expected);
   if (declared?.identity !== undefined && declared.identity !== identity) {
     throw new VerificationError('ARTIFACT_MISMATCH', `${name} is declared as something else`, {
@@ -259,106 +227,61 @@ async function prepare(
   const held = sink.holds?.(identity);
   // The record of a heap snapshot has the hash of its content, so held content must have it too.
   const isIt = expected.kind !== 'snapshot' || held?.sha256 === expected.hash;
-  if (held !== undefined && isIt) return { artifact, expected, held };
-  return { artifact, expected, whole: await readWhole(artifact, expected, pool, budget) };
+  // What the source does not have must not be made good from elsewhere: it is damaged.
+  const isThere = (artifact.visit ?? artifact.size ?? declared) !== undefined;
+  return { artifact, isWanted: true, expected, held: isIt && isThere ? held : undefined };
 }
 
-/** Reads and checks an artifact; undefined if it is too large to be read whole. */
-async function readWhole(
-  { name, whole }: ExportArtifact,
-  expected: ExpectedContent,
-  pool: WorkerPool,
-  budget: ItemBudget,
-): Promise<CheckedWhole | undefined> {
-  const recipe = await whole?.recipe();
-  if (recipe === undefined) return undefined;
-  budget.spendOn(name, expected, recipe.size);
-  return verifyWhole({ name, expected, recipe }, pool);
-}
-
-interface Watch {
-  readonly progress: Progress;
-  readonly signal: AbortSignal | undefined;
-  readonly budget: ItemBudget;
-}
-
-/** Passes an artifact to a sink that already has it but may still want to read it. */
-async function writeHeld(
-  sink: ExportSink<unknown>,
-  artifact: ExportArtifact,
-  expected: ExpectedContent,
-  digest: ArtifactDigest,
-  pool: WorkerPool,
-  watch: Watch,
-): Promise<ArtifactDigest> {
-  const { name } = artifact;
-  const read = async (): Promise<ReadContent> => {
-    const whole = await readWhole(artifact, expected, pool, watch.budget);
-    if (whole === undefined) {
-      const verified = verifyArtifact(name, expected, artifact.data(), watch.budget);
-      return asHeld(name, digest, watched(verified, watch));
-    }
-    refuseUnlike(name, digest.sha256, whole.sha256);
-    return whole;
-  };
-  const held: HeldContent = { digest, canWait: artifact.whole !== undefined, read };
-  await sink.writeArtifact(name, held, artifactIdentity(expected));
-  watch.progress.advance(digest.size);
-  return digest;
-}
-
-async function* asHeld(
-  name: string,
-  digest: ArtifactDigest,
-  data: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  const tap = new DigestTap();
-  yield* tap.through(data);
-  refuseUnlike(name, digest.sha256, tap.finish().sha256);
-}
-
-/** Held content is wrong if it differs from the source's, which its record proves. */
-function refuseUnlike(name: string, held: string, found: string): void {
-  if (held === found) return;
-  throw new VerificationError('HELD_CONTENT', `an earlier snapshot has other content for ${name}`, {
-    path: name,
-    expected: found,
-    found: held,
-    hint: 'verify the earlier snapshots, and run the command again with --no-reuse',
+/** Counts artifacts and notes their digests, in the order in which they came, whichever is known first. */
+class TakenArtifacts {
+  readonly #index: RecordIndex;
+  readonly #location: string;
+  readonly #progress: Progress;
+  readonly #plan: ArtifactPlan;
+  readonly #order = new InOrder<() => void>(NO_LIMITS, (take) => {
+    take();
   });
-}
+  readonly artifacts = { count: 0, size: 0 };
+  allDigestsKnown = true;
 
-/** Passes an artifact to the sink, and checks it on the way if it was not read before. */
-async function write(
-  sink: ExportSink<unknown>,
-  artifact: ExportArtifact,
-  expected: ExpectedContent,
-  whole: CheckedWhole | undefined,
-  watch: Watch,
-): Promise<ArtifactDigest> {
-  const { name } = artifact;
-  const identity = artifactIdentity(expected);
-  if (whole !== undefined) {
-    const digest = { size: whole.bytes.length, sha256: whole.sha256 };
-    await sink.writeArtifact(name, whole, identity);
-    watch.progress.advance(digest.size);
-    return digest;
+  constructor(index: RecordIndex, source: SwingStoreExport, progress: Progress) {
+    this.#index = index;
+    this.#location = source.location;
+    this.#progress = progress;
+    this.#plan = new ArtifactPlan(source, progress);
   }
-  const tap = new DigestTap();
-  const verified = verifyArtifact(name, expected, artifact.data(), watch.budget);
-  await sink.writeArtifact(name, watched(tap.through(verified), watch), identity);
-  return tap.finish();
-}
 
-async function digestIf(
-  wanted: boolean,
-  artifact: ExportArtifact,
-  signal: AbortSignal | undefined,
-): Promise<ArtifactDigest | undefined> {
-  if (!wanted) return undefined;
-  const tap = new DigestTap();
-  for await (const _ of tap.through(artifact.data())) signal?.throwIfAborted();
-  return tap.finish();
+  /** Does not wait for the digests. Throws the first error so far, in the order of the artifacts. */
+  async add(planned: readonly PlannedArtifact[], { digests }: Written): Promise<void> {
+    for (const { artifact, isWanted } of planned) if (!isWanted) this.#plan.leaveOut(artifact);
+    const taking = digests.then((known) => () => {
+      for (const [at, artifact] of planned.entries()) this.#take(artifact, known[at]);
+    });
+    await this.#order.add(taking, 0);
+  }
+
+  async end(): Promise<void> {
+    await this.#order.end();
+  }
+
+  #take({ artifact, isWanted }: PlannedArtifact, digest: ArtifactDigest | undefined): void {
+    if (digest === undefined) {
+      this.allDigestsKnown = false;
+      return;
+    }
+    const name = parseArtifactName(artifact.name);
+    if (!isWanted) {
+      this.#index.notePresent(name, digest, false);
+      return;
+    }
+    const what = `SHA-256 of ${artifact.name}`;
+    refuseOther(what, artifact.declared?.sha256, digest.sha256, this.#location);
+    this.#index.notePresent(name, digest, true);
+    this.artifacts.count += 1;
+    this.artifacts.size += digest.size;
+    this.#progress.advance(0, 1);
+    this.#plan.improve();
+  }
 }
 
 /** The mode of an unlabelled export: the largest for which its history is complete, else `operational`. */

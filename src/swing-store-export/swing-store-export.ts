@@ -30,7 +30,10 @@ export interface SwingStoreExport {
    */
   exportData(options?: { readonly scratchDir?: string }): AsyncIterable<Uint8Array>;
 
-  /** The artifacts. `data` must be read (or skipped) before the next one is requested; `whole` works at any time. */
+  /**
+   * The artifacts. `data` must be read (or skipped) before the next one is requested, unless the artifact has a `visit`.
+   * Artifacts of one visit follow one another.
+   */
   artifacts(): AsyncIterable<ExportArtifact>;
 
   /** The hashes that the form claims for its content, to be compared with what was read. */
@@ -53,37 +56,45 @@ export interface ExportArtifact {
   readonly name: string;
   /** Declared size in bytes and SHA-256 in hex, if the form declares them and checks them when it reads. */
   readonly declared?: DeclaredArtifact;
+  /** Its size in bytes, as far as it is known without reading it. */
+  readonly size?: number | undefined;
   /** Its bytes; can be read once. */
   data(): AsyncIterable<Uint8Array>;
-  /** All of it at once, if it seems small enough. */
-  readonly whole?: WholeArtifact;
+  /** How to read it as a whole, with the artifacts that have the same visit. None if it is too large for that. */
+  readonly visit?: ArtifactVisit | undefined;
 }
 
-/** An artifact that can be read as a whole, by any thread, concurrently with others. */
-export interface WholeArtifact {
-  /** Approximate size in bytes. */
-  readonly size: number;
+/** Artifacts that a thread reads one after the other, for example all those of a chunk. */
+export interface ArtifactVisit {
+  /** Bytes of content that are in memory before the visit begins. */
+  readonly held: number;
   /**
-   * How to read it; call it once.
-   * @returns undefined if it turns out to be larger than {@link WHOLE_MAX_BYTES}; use `data` then
+   * How to read them; call it once.
+   * @param wanted says of each artifact whether it is wanted; others are skipped
    */
-  recipe(): Promise<WholeRecipe | undefined>;
+  recipe(wanted: readonly boolean[]): Promise<Recipe<Contents>>;
 }
 
-/** Gives the content of an artifact; undefined if it turns out to be too large. */
-export interface WholeRecipe extends Recipe<WholeContent | undefined> {
-  /** Bytes of the content, as far as known. A span has no more. */
-  readonly size: number;
-}
+/**
+ * Contents in turn, for one thread. One that turns out to be larger than {@link WHOLE_MAX_BYTES} is undefined. They may be
+ * wrong as long as the iteration has not ended.
+ */
+export type Contents<Content extends WholeContent = WholeContent> =
+  AsyncIterable<Content | undefined> | Iterable<Content | undefined>;
 
-/** Maximum size in bytes of an artifact that is passed on as a whole. Larger ones are in memory only in pieces. */
-export const WHOLE_MAX_BYTES = 16 * 1024 * 1024;
+/** Maximum size in bytes of an artifact that is read as a whole. Larger ones are in memory only in pieces. */
+export const WHOLE_MAX_BYTES = 64 * 1024 * 1024;
 
 /** All of an artifact's content. The receiver owns the bytes and may transfer them. */
 export interface WholeContent {
   readonly bytes: Uint8Array;
   /** If already computed. */
   readonly sha256?: string | undefined;
+}
+
+/** Content that matches its record, if it was checked. SHA-256 as hex. */
+export interface CheckedContent extends WholeContent {
+  readonly sha256: string;
 }
 
 /** Content that the sink already has (see {@link ExportSink.holds}). It can still read it if needed. */
@@ -134,6 +145,18 @@ export interface ExportSink<Result> {
   /** @param block whole lines; the sink owns the bytes */
   writeExportData(block: Uint8Array): Promise<void>;
   /**
+   * Called with all artifacts that may come, after the export data has been written.
+   * @param artifacts their names and identities
+   */
+  expect?(artifacts: Iterable<ExpectedArtifact>): Promise<void>;
+  /**
+   * Writes artifacts that any thread can read. Waits while the sink has enough to do.
+   * @returns a promise of what they were
+   */
+  visit?(visit: Visit): Promise<Visited>;
+  /** Called when no more visits follow; those that wait for others must begin now. */
+  visited?(): Promise<void>;
+  /**
    * Writes an artifact. The sink must read all pieces: the end of the iteration throws if the artifact is wrong.
    * @param identity of the content, from `artifactIdentity`; undefined in an unverified copy
    */
@@ -145,6 +168,37 @@ export interface ExportSink<Result> {
   /** Makes the export durable and visible. */
   finish(summary: ExportSummary): Promise<Result>;
   abort(): Promise<void>;
+}
+
+/** The name of an artifact, and what identifies its content. */
+export interface ExpectedArtifact {
+  readonly name: string;
+  readonly identity: string;
+}
+
+/** Artifacts for a sink, to be read by the thread that needs them. */
+export interface Visit {
+  readonly artifacts: readonly VisitedArtifact[];
+  /** As {@link ArtifactVisit.held}. */
+  readonly held: number;
+  /** How to read and check them; call it once. Its bytes may be given away. */
+  recipe(): Promise<Recipe<Contents<CheckedContent>>>;
+}
+
+export interface VisitedArtifact {
+  readonly name: string;
+  /** Undefined in an unverified copy. */
+  readonly identity: string | undefined;
+  /** In bytes, if known without reading it. */
+  readonly size: number | undefined;
+}
+
+export interface Visited {
+  /**
+   * In the order of the artifacts. Undefined for one that was not written, since it is too large: it comes again, in
+   * pieces.
+   */
+  readonly digests: Promise<readonly (ArtifactDigest | undefined)[]>;
 }
 
 /** Summary of a copy. Sizes in bytes, hashes as lower-case hex SHA-256. */

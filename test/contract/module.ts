@@ -12,6 +12,7 @@ import type {
   StateEntry,
   StateModule,
 } from '../../src/snapshot/module-contract.ts';
+import { inBytes } from '../fixtures/chunks.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { sha256 } from '../modules/hashes.ts';
 
@@ -52,7 +53,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
     const readable = await module.beginReadState(await contextOf());
     const chunks: StateChunk[] = [];
     for (;;) {
-      const chunk = await readable.readChunk();
+      const chunk = inBytes(await readable.readChunk());
       if (chunk === undefined) break;
       chunks.push({ entries: await Promise.all(chunk.entries.map(loaded)) });
     }
@@ -89,7 +90,7 @@ export function describeModule(name: string, make: () => Promise<ModuleAtWork>):
       await expect(readable.done()).rejects.toMatchObject({ code: 'MODULE_STATE' });
       let chunks = 0;
       for (;;) {
-        const chunk = await readable.readChunk();
+        const chunk = inBytes(await readable.readChunk());
         if (chunk === undefined) break;
         chunks += 1;
         for (const entry of chunk.entries) {

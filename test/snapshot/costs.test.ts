@@ -139,6 +139,7 @@ describe('chunks', () => {
         yield list;
       },
       read: async () => Buffer.from(bytes),
+      size: async () => bytes.length,
     } as unknown as StoredSnapshot;
     const manifest = {
       entries: { count: lines.length, size: list.length, sha256: sha256(list) },
@@ -146,7 +147,7 @@ describe('chunks', () => {
       modules: { swingset: {} },
     } as unknown as SnapshotManifest;
     const unpacked: number[] = [];
-    const pool = { ...inlinePool, run: async () => [void unpacked.push(1)] as never };
+    const pool = { ...inlinePool, run: async () => [unpacked.push(1)] as never };
     const planned = () => planChunks(stored, manifest, codec);
     const reader = new ChunkReader({ stored, manifest, codec, pool, planned });
     const reading = async (): Promise<void> => {

@@ -240,6 +240,7 @@ describe('frozen sample of snapshot format 1 with modules', () => {
       source: { stateDir, artifactMode: 'operational' },
       snapshotDir: path.join(dir, 'D'),
       create: true,
+      formatVersion: 1,
       chunkBytes: 4 * 1024 * 1024,
       level: 19,
       madeBy: 'swingsnap 0.1.0',

@@ -361,6 +361,7 @@ describe('a snapshot of several modules', () => {
       codec,
       scratchDir: await tempDir(),
       belief: ourOwn,
+      version: 2,
       note: (message) => void notes.push(message),
     });
     expect(notes).toEqual([]);

@@ -18,6 +18,7 @@ import type {
   ExportArtifact,
   SwingStoreExport,
 } from '../../src/swing-store-export/swing-store-export.ts';
+import { visitOfOne } from '../../src/swing-store-export/visits.ts';
 import { useTempDir } from '../fixtures/directories.ts';
 import { ourOwn, stranger } from './beliefs.ts';
 import { makeContent, noise, openContent, type MadeSpec, type MadeVat } from './made-export.ts';
@@ -78,11 +79,10 @@ function watched(source: SwingStoreExport, read: string[], seekable = true): Swi
         const pieces: Uint8Array[] = [];
         for await (const piece of noted()) pieces.push(piece);
         const bytes = Buffer.concat(pieces);
-        if (bytes.length > CHUNK_BYTES) return undefined;
-        return { ...given({ bytes }), size: bytes.length };
+        return given({ bytes });
       };
       const small = seekable && !name.startsWith('snapshot.v1.');
-      yield { name, data: noted, ...(small && { whole: { size: 1, recipe } }) };
+      yield { name, size: 1, data: noted, ...(small && { visit: visitOfOne(recipe) }) };
     }
   }
   return { ...source, artifacts };
@@ -111,6 +111,7 @@ async function write(dir: string, spec: MadeSpec, options: Options = {}) {
         scratchDir: path.dirname(dir),
         note,
         belief,
+        version: 1,
       })
     : undefined;
   const base = { height, codec, level: 1, chunkBytes, replace: false, madeBy: 'a test' };
@@ -312,7 +313,7 @@ describe('a snapshot after another', () => {
       },
     };
     const note = (): void => undefined;
-    const options = { codec, scratchDir: dir, note, belief };
+    const options = { codec, scratchDir: dir, note, belief, version: 1 } as const;
     const earlier = await EarlierSnapshot.open(directoryStorage(dir), 8, options);
     expect([earlier?.height, verified]).toEqual([2, 0]);
     earlier?.close();
@@ -341,11 +342,11 @@ describe('a snapshot after another', () => {
     await write(dir, { ...before, height: 9 }, { reuse: false });
     await writeFile(path.join(dir, '6', 'manifest.json'), 'no manifest');
     const note = (): void => undefined;
-    const options = { codec, scratchDir: dir, note, belief: ourOwn };
+    const options = { codec, scratchDir: dir, note, belief: ourOwn, version: 1 } as const;
     const earlier = await EarlierSnapshot.open(directoryStorage(dir), 8, options);
     expect(earlier?.height).toBe(5);
     earlier?.close();
-    expect(await EarlierSnapshot.open(directoryStorage(dir), 5, options)).toBeUndefined();
+    expect(await EarlierSnapshot.open(directoryStorage(dir), 4, options)).toBeUndefined();
   });
 
   it('splits a large artifact anew if the chunk size has changed', async () => {

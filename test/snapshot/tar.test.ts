@@ -3,7 +3,14 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { VerificationError } from '../../src/errors.ts';
-import { maxTarBytes, packTar, unpackTar } from '../../src/snapshot/tar.ts';
+import {
+  contentsOfTar,
+  maxTarBytes,
+  packTar,
+  tarBytes,
+  tarPieces,
+  type NameAndSize,
+} from '../../src/snapshot/tar.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
 import { paxHeader, tarHeader } from './hostile/bytes.ts';
 
@@ -30,16 +37,57 @@ const planOf = (of: readonly { name: string; data: Buffer }[]) =>
   of.map(({ name, data }) => ({ name, size: data.length }));
 const plan = planOf(entries);
 
+/** The contents of a tar that arrives in pieces. */
+async function unpackTar(
+  tar: Buffer,
+  of: readonly NameAndSize[],
+  pieceBytes = 1000,
+): Promise<Buffer[]> {
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < tar.length; at += pieceBytes) yield tar.subarray(at, at + pieceBytes);
+  }
+  const contents: Buffer[] = [];
+  for await (const content of contentsOfTar(pieces(), of, () => true, 'x')) {
+    contents.push(Buffer.from(content));
+  }
+  return contents;
+}
+
 describe('tar', () => {
   it('gives back its entries', async () => {
     const tar = await packTar(entries);
-    expect(await unpackTar(tar, plan, 'x')).toEqual(entries.map(({ data }) => data));
+    expect(await unpackTar(tar, plan)).toEqual(entries.map(({ data }) => data));
   });
 
   it('of no entries is only its end', async () => {
     const tar = await packTar([]);
     expect(tar.equals(Buffer.alloc(1024))).toBe(true);
-    expect(await unpackTar(tar, [], 'x')).toEqual([]);
+    expect(await unpackTar(tar, [])).toEqual([]);
+  });
+
+  it('is read the same however it is cut, and only what is wanted', async () => {
+    const tar = await packTar(entries);
+    for (const pieceBytes of [1, 7, 512, 4096]) {
+      expect(await unpackTar(tar, plan, pieceBytes)).toEqual(entries.map(({ data }) => data));
+    }
+    async function* whole(): AsyncGenerator<Uint8Array> {
+      yield tar;
+    }
+    const some: Buffer[] = [];
+    for await (const content of contentsOfTar(whole(), plan, (at) => at % 3 === 1, 'x')) {
+      some.push(Buffer.from(content));
+    }
+    expect(some).toEqual(entries.filter((_, at) => at % 3 === 1).map(({ data }) => data));
+  });
+
+  it('has the same bytes when it is made piece by piece', async () => {
+    async function* all(): AsyncGenerator<(typeof entries)[number]> {
+      yield* entries;
+    }
+    const pieces: Buffer[] = [];
+    for await (const piece of tarPieces(all())) pieces.push(Buffer.from(piece));
+    expect(Buffer.concat(pieces).equals(await packTar(entries))).toBe(true);
+    expect(await tarBytes(plan)).toBe((await packTar(entries)).length);
   });
 
   it('is the same whenever it is made', async () => {
@@ -100,7 +148,7 @@ describe('tar', () => {
       name: String(i),
       data: Buffer.alloc(i % 2),
     }));
-    const contents = await unpackTar(await packTar(many), planOf(many), 'x');
+    const contents = await unpackTar(await packTar(many), planOf(many));
     expect(contents).toHaveLength(many.length);
   });
 
@@ -145,9 +193,9 @@ describe('tar', () => {
   });
 });
 
-async function isRefused(tar: Buffer, of: Parameters<typeof unpackTar>[1]): Promise<boolean> {
+async function isRefused(tar: Buffer, of: readonly NameAndSize[]): Promise<boolean> {
   try {
-    await unpackTar(tar, of, 'x');
+    await unpackTar(tar, of);
     return false;
   } catch (error) {
     expect(error).toBeInstanceOf(VerificationError);

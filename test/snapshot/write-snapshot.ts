@@ -15,8 +15,12 @@ export async function writeSnapshot(
   storage: SnapshotStorage,
   options: WriteSnapshotOptions,
 ): Promise<ExportSink<WrittenSnapshot>> {
-  const { belief = stranger, chunkBytes } = options;
-  const builder = await SnapshotBuilder.start(storage, [SWINGSET], { ...options, belief });
+  const { belief = stranger, chunkBytes, version = 1 } = options;
+  const builder = await SnapshotBuilder.start(storage, [SWINGSET], {
+    ...options,
+    belief,
+    version,
+  });
   const chunks = new ChunkExport(async (chunk) => builder.add(SWINGSET, chunk), {
     chunkBytes,
     held: options.earlier && builder.held,

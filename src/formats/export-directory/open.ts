@@ -16,8 +16,8 @@ import {
   type ExportArtifact,
   type SwingStoreExport,
   type WholeContent,
-  type WholeRecipe,
 } from '../../swing-store-export/swing-store-export.ts';
+import { visitOfOne } from '../../swing-store-export/visits.ts';
 import { MANIFEST_FILE, resolveInside } from './layout.ts';
 import { readExportManifest, type ExportManifest } from './manifest.ts';
 
@@ -104,12 +104,11 @@ class ExportDirectory implements SwingStoreExport {
     for (const [name, file] of this.#manifest.artifacts) {
       const path = resolveInside(this.#dir, file);
       const size = statIfThere(path)?.size;
+      const data = (): AsyncIterable<Uint8Array> => readFileInPieces(path);
       const isSmall = size !== undefined && size <= WHOLE_MAX_BYTES;
-      yield {
-        name,
-        data: () => readFileInPieces(path),
-        ...(isSmall && { whole: { size, recipe: async () => recipeOf({ path, size }) } }),
-      };
+      yield isSmall
+        ? { name, size, data, visit: visitOfOne(async () => recipeFor(reading, { path, size })) }
+        : { name, size, data };
     }
   }
 
@@ -122,10 +121,6 @@ class ExportDirectory implements SwingStoreExport {
 interface SizedFile {
   readonly path: string;
   readonly size: number;
-}
-
-function recipeOf(file: SizedFile): WholeRecipe {
-  return { ...recipeFor(reading, file), size: file.size };
 }
 
 /** @returns undefined if the file has grown */

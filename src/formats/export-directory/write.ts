@@ -6,15 +6,21 @@
  */
 import { constants } from 'node:fs';
 import { open, rm, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { publishFile, syncDirectory, writeFully } from '../../io/files/publish-file.ts';
+import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
+import { follow } from '../../io/threads/recipe.ts';
+import { workerTask } from '../../io/threads/task.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import {
   piecesOf,
   type ArtifactContent,
   type ExportSink,
   type ExportSummary,
+  type Visit,
+  type Visited,
 } from '../../swing-store-export/swing-store-export.ts';
+import { Visits, type Made, type VisitInput } from '../../swing-store-export/visits.ts';
 import { readJournal } from './journal.ts';
 import { EXPORT_DATA_FILE, JOURNAL_FILE, MANIFEST_FILE } from './layout.ts';
 
@@ -31,15 +37,17 @@ const SYNCS_AT_A_TIME = 8;
 /**
  * Starts an export in `exportDir`, which exists and holds nothing but the operation's record.
  * @param header for the manifest; `withExportData: false` omits the export data
+ * @param pool writes files; by default the calling thread
  */
 export async function writeExportDirectory(
   exportDir: string,
   header: Header,
+  pool: WorkerPool = inlinePool,
 ): Promise<ExportSink<ExportSummary>> {
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR;
   const journal = await open(join(exportDir, JOURNAL_FILE), flags);
   await syncDirectory(exportDir);
-  return new ExportDirectoryWriter(exportDir, header, journal);
+  return new ExportDirectoryWriter(exportDir, header, journal, pool);
 }
 
 class ExportDirectoryWriter implements ExportSink<ExportSummary> {
@@ -49,20 +57,36 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   readonly #journal: FileHandle;
   #exportData: FileHandle | undefined;
   #isExportDataClosing = false;
+  readonly #visits: Visits<readonly string[], object>;
+  /** Names in the journal of artifacts that were too large for their visit. */
+  readonly #entered = new Set<string>();
   readonly #syncs = new Set<Promise<void>>();
   #failure: Error | undefined;
   #journalSync: Promise<void> = Promise.resolve();
   #nextJournalSync: Promise<void> | undefined;
 
-  constructor(dir: string, header: Header, journal: FileHandle) {
+  constructor(dir: string, header: Header, journal: FileHandle, pool: WorkerPool) {
     this.#dir = dir;
     this.#header = header;
     this.#journal = journal;
+    this.#visits = new Visits(pool, writingFiles);
   }
 
   async writeExportData(block: Uint8Array): Promise<void> {
     this.#exportData ??= await this.#create(EXPORT_DATA_FILE);
     await writeFully(this.#exportData, block);
+  }
+
+  async visit(visit: Visit): Promise<Visited> {
+    await this.#closeExportData();
+    for (const { name } of visit.artifacts) await this.#enter(name);
+    const paths = visit.artifacts.map(({ name }) => join(this.#dir, name));
+    return this.#visits.begin(visit, paths, 0, async (made) => {
+      for (const [at, path] of paths.entries()) {
+        if (made[at] === undefined) this.#entered.add(basename(path));
+        else await this.#closeLater(await open(path));
+      }
+    });
   }
 
   async writeArtifact(name: string, content: ArtifactContent): Promise<void> {
@@ -77,8 +101,12 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
     await this.#closeLater(file);
   }
 
-  async #create(name: string): Promise<FileHandle> {
+  async #enter(name: string): Promise<void> {
     await writeFully(this.#journal, Buffer.from(`${name}\n`));
+  }
+
+  async #create(name: string): Promise<FileHandle> {
+    if (!this.#entered.delete(name)) await this.#enter(name);
     return open(join(this.#dir, name), 'wx');
   }
 
@@ -121,6 +149,7 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
 
   async finish(summary: ExportSummary): Promise<ExportSummary> {
     await this.#closeExportData();
+    await this.#visits.end();
     await Promise.all(this.#syncs);
     if (this.#failure !== undefined) throw this.#failure;
     await syncDirectory(this.#dir);
@@ -148,6 +177,7 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
   }
 
   async abort(): Promise<void> {
+    await this.#visits.settled();
     await Promise.all(this.#syncs);
     if (this.#exportData !== undefined && this.#exportData.fd !== -1)
       await this.#exportData.close();
@@ -158,3 +188,25 @@ class ExportDirectoryWriter implements ExportSink<ExportSummary> {
     await rm(join(this.#dir, JOURNAL_FILE), { force: true });
   }
 }
+
+/** Writes each artifact to a new file. The caller syncs it. */
+export async function writeFiles({
+  contents,
+  rest: paths,
+}: VisitInput<readonly string[]>): Promise<readonly Made<object>[]> {
+  const made: Made<object>[] = [];
+  for await (const content of await follow(contents)) {
+    const path = paths[made.length] ?? '';
+    made.push(content && { size: content.bytes.length, sha256: content.sha256 });
+    if (content === undefined) continue;
+    const file = await open(path, 'wx');
+    try {
+      await writeFully(file, content.bytes);
+    } finally {
+      await file.close();
+    }
+  }
+  return made;
+}
+
+const writingFiles = workerTask(import.meta.url, writeFiles);

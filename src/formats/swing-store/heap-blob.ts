@@ -20,6 +20,8 @@ export interface NamedBlob {
   /** Name of the artifact, for errors. */
   readonly name: string;
   readonly blob: Uint8Array;
+  /** Bytes of its content, as its row says. The content is made without a copy if that is right. */
+  readonly size?: number | undefined;
 }
 
 /**
@@ -41,11 +43,11 @@ export async function* unpackPieces({ name, blob }: NamedBlob): AsyncGenerator<U
  * @returns undefined if the content exceeds {@link WHOLE_MAX_BYTES}
  * @throws {VerificationError} `DAMAGED_BLOB`
  */
-export function unpackWhole({ name, blob }: NamedBlob): WholeContent | undefined {
+export function unpackWhole({ name, blob, size = 0 }: NamedBlob): WholeContent | undefined {
+  // One byte more: zlib asks for more room when a piece is full, even at the end.
+  const chunkSize = size > PIECE_BYTES && size <= WHOLE_MAX_BYTES ? size + 1 : PIECE_BYTES;
   try {
-    return {
-      bytes: gunzipSync(blob, { chunkSize: PIECE_BYTES, maxOutputLength: WHOLE_MAX_BYTES }),
-    };
+    return { bytes: gunzipSync(blob, { chunkSize, maxOutputLength: WHOLE_MAX_BYTES }) };
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
     throw damagedBlob(name, cause);
@@ -54,12 +56,10 @@ export function unpackWhole({ name, blob }: NamedBlob): WholeContent | undefined
 
 export const unpacking = workerTask(import.meta.url, unpackWhole);
 
-/** Gzips the content of a heap snapshot, as a worker task. */
+/** Gzips the content of a heap snapshot. */
 export function packWhole({ bytes, level }: { bytes: Uint8Array; level: number }): Uint8Array {
   return gzipSync(bytes, { level, memLevel: GZIP_MEM_LEVEL, chunkSize: PIECE_BYTES });
 }
-
-export const packing = workerTask(import.meta.url, packWhole);
 
 function damagedBlob(name: string, cause: unknown): VerificationError {
   return new VerificationError('DAMAGED_BLOB', 'a heap snapshot in the SwingStore is damaged', {

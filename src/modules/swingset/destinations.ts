@@ -64,7 +64,7 @@ export interface DestinationOptions {
 export function nowhere({ artifactMode }: DestinationOptions = {}): StoreDestination {
   return async (source, options) => {
     const copy = { ...options, artifactMode };
-    const { summary } = await copyVerified(source, async () => nullSink(), copy);
+    const { summary } = await copyVerified(source, async () => nullSink(options.pool), copy);
     return notInstalled(summary, { path: undefined });
   };
 }

@@ -20,10 +20,11 @@ import { readExportData } from '../../swing-store-export/export-data/export-data
 import { parseArtifactName, type ArtifactName } from '../../swing-store-export/names.ts';
 import {
   WHOLE_MAX_BYTES,
+  type ArtifactVisit,
   type ExportArtifact,
   type PromisedHashes,
   type SwingStoreExport,
-  type WholeRecipe,
+  type WholeContent,
 } from '../../swing-store-export/swing-store-export.ts';
 import { bytesOf, nameOf } from '../kit/entry.ts';
 import { MAX_PARTS } from '../kit/group.ts';
@@ -54,6 +55,12 @@ interface Part {
   readonly sha256: string | undefined;
   readonly artifact: StateArtifact | undefined;
   readonly load: () => Promise<Uint8Array>;
+}
+
+/** The parts of an artifact, and how to read it if it is whole. */
+interface ArtifactParts {
+  readonly parts: readonly Part[];
+  readonly visit: ArtifactVisit | undefined;
 }
 
 /** Checks everything as it is read. Artifacts are loaded only if the caller reads them. */
@@ -141,18 +148,14 @@ export class EntriesExport implements SwingStoreExport {
 
   async *artifacts(): AsyncGenerator<ExportArtifact> {
     const found = { count: 0, size: 0 };
-    for await (const parts of this.#artifactParts()) {
+    for await (const { parts, visit } of this.#artifactParts()) {
       const artifact = parts.at(-1)?.artifact;
       if (artifact === undefined) continue;
       this.#checkParts(parts, artifact);
       found.count += 1;
       found.size += artifact.size;
-      yield {
-        name: artifact.name,
-        declared: artifact,
-        data: () => this.#readParts(parts),
-        ...wholeOf(parts),
-      };
+      const data = (): AsyncIterable<Uint8Array> => this.#readParts(parts);
+      yield { name: artifact.name, declared: artifact, data, visit };
     }
     const { artifacts } = this.#options.fields;
     this.#compare('artifacts', 'artifacts', artifacts?.count, found.count);
@@ -161,15 +164,16 @@ export class EntriesExport implements SwingStoreExport {
   }
 
   /** The entries of each artifact: a single one, or its parts, of which the last names the artifact. */
-  async *#artifactParts(): AsyncGenerator<readonly Part[]> {
+  async *#artifactParts(): AsyncGenerator<ArtifactParts> {
     let parts: Part[] = [];
-    for await (const { entries } of this.#rest()) {
-      for (const entry of entries) {
+    for await (const chunk of this.#rest()) {
+      const visit = parts.length === 0 ? visitOf(chunk) : undefined;
+      for (const entry of chunk.entries) {
         const { size, sha256, artifact } = entry;
         const name = nameOf(entry);
         parts.push({ name, size, sha256, artifact, load: async () => bytesOf(entry) });
         if (artifact !== undefined) {
-          yield parts;
+          yield { parts, visit };
           parts = [];
         } else if (parts.length >= MAX_PARTS) {
           damaged('an artifact has too many parts', { path: `${this.location}: ${name}` });
@@ -280,16 +284,25 @@ function identityOf(name: ArtifactName, { sha256, identity }: StateArtifact): st
   }
 }
 
-/** An artifact of one part can be read whole. */
-function wholeOf(parts: readonly Part[]): Pick<ExportArtifact, 'whole'> {
-  const [part] = parts;
-  if (parts.length !== 1 || part === undefined || part.size > WHOLE_MAX_BYTES) return {};
-  const { size, sha256 } = part;
-  const recipe = async (): Promise<WholeRecipe> => {
-    const bytes = await part.load();
-    return { ...given({ bytes, sha256 }), size: bytes.length };
+/** A chunk of whole artifacts is read in one visit. */
+function visitOf({ entries, contents }: StateChunk): ArtifactVisit | undefined {
+  const isWhole = ({ artifact, size }: StateEntry): boolean =>
+    artifact !== undefined && size <= WHOLE_MAX_BYTES;
+  if (!entries.every(isWhole)) return undefined;
+  return {
+    held: contents === undefined ? bytesOfEntries(entries) : 0,
+    recipe: contents ?? (async (wanted) => given(await contentsOf(entries, wanted))),
   };
-  return { whole: { size, recipe } };
+}
+
+async function contentsOf(
+  entries: readonly StateEntry[],
+  wanted: readonly boolean[],
+): Promise<WholeContent[]> {
+  const chosen = entries.filter((_, at) => wanted[at]);
+  return Promise.all(
+    chosen.map(async (entry) => ({ bytes: await bytesOf(entry), sha256: entry.sha256 })),
+  );
 }
 
 /** Loads an entry. */

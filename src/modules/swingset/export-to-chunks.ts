@@ -1,24 +1,32 @@
 /** Turns an export into chunks of the module `swingset`. */
 import { VerificationError } from '../../errors.ts';
-import { sha256Hex } from '../../io/bytes/digest.ts';
-import type { HeldState, StateEntry } from '../../snapshot/module-contract.ts';
+import { DigestTap, sha256Hex } from '../../io/bytes/digest.ts';
+import type { HeldState, StateEntry, UnreadChunk } from '../../snapshot/module-contract.ts';
+import { refuseUnlike } from '../../swing-store-export/artifact-writer.ts';
 import { parseArtifactName } from '../../swing-store-export/names.ts';
-import type {
-  ArtifactContent,
-  ArtifactDigest,
-  ExportSink,
-  ExportSummary,
+import {
+  piecesOf,
+  type ArtifactContent,
+  type ArtifactDigest,
+  type ExpectedArtifact,
+  type ExportSink,
+  type ExportSummary,
+  type Visit,
+  type Visited,
 } from '../../swing-store-export/swing-store-export.ts';
 import { Group, GROUP_MIN_BYTES, refuseTooManyParts } from '../kit/group.ts';
 import { ArtifactParts, type EmitChunk } from './artifact-parts.ts';
 import { unverified } from './description.ts';
 import { artifactEntryName, SEGMENT_NAME, segmentEntryName, SWINGSET } from './layout.ts';
 import { SegmentCutter } from './segment-cutter.ts';
+import { SharedGroups } from './shared-groups.ts';
 
 export interface ChunkExportOptions {
   /** Most raw bytes of an entry. */
   readonly chunkBytes: number;
   readonly held?: HeldState | undefined;
+  /** Takes artifacts that are to be read and packed together; undefined if there must be none. */
+  readonly emitUnread?: ((chunk: UnreadChunk) => Promise<void>) | undefined;
 }
 
 /** Passes its chunks to `emit`, in order. */
@@ -28,13 +36,53 @@ export class ChunkExport implements ExportSink<ExportSummary> {
   readonly #cutter = new SegmentCutter();
   readonly #parts: ArtifactParts;
   readonly #group = new Group();
+  readonly #shared: SharedGroups | undefined;
   #exportDataEnded = false;
   #artifactBytes = 0;
+  /** Takes visits only if chunks may be unread. */
+  readonly visit?: (visit: Visit) => Promise<Visited>;
 
   constructor(emit: EmitChunk, options: ChunkExportOptions) {
     this.#emit = emit;
     this.#options = options;
     this.#parts = new ArtifactParts(emit, options);
+    const { emitUnread } = options;
+    if (emitUnread === undefined) return;
+    this.#shared = new SharedGroups(emitUnread);
+    this.visit = async (visit) => this.#visit(visit);
+  }
+
+  async expect(artifacts: Iterable<ExpectedArtifact>): Promise<void> {
+    if (this.#shared === undefined) return;
+    const { held } = this.#options;
+    const heaps: ExpectedArtifact[] = [];
+    function* noted(): Generator<ExpectedArtifact> {
+      for (const artifact of artifacts) {
+        if (parseArtifactName(artifact.name).kind === 'snapshot') heaps.push(artifact);
+        yield artifact;
+      }
+    }
+    if (held === undefined) for (const _ of noted());
+    else await held.keep(SWINGSET, noted());
+    const isNew = ({ identity }: ExpectedArtifact): boolean =>
+      held?.artifact(SWINGSET, identity) === undefined;
+    this.#shared.expectHeaps(heaps.filter(isNew).length);
+  }
+
+  async #visit(visit: Visit): Promise<Visited> {
+    if (this.#shared === undefined) throw new Error('this export takes no visits');
+    await this.#endExportData();
+    const { digests } = await this.#shared.add(visit);
+    const counted = digests.then((found) => {
+      for (const digest of found) this.#artifactBytes += digest?.size ?? 0;
+      return found;
+    });
+    counted.catch(() => undefined);
+    return { digests: counted };
+  }
+
+  async visited(): Promise<void> {
+    await this.#shared?.end();
   }
 
   holds(identity: string): ArtifactDigest | undefined {
@@ -75,6 +123,12 @@ export class ChunkExport implements ExportSink<ExportSummary> {
   ): Promise<void> {
     if (identity === undefined) throw unverified();
     await this.#endExportData();
+    if (this.#options.held?.use(SWINGSET, { name, identity }) === true) {
+      const { size } =
+        'digest' in content ? content.digest : await this.#readKept(name, content, identity);
+      this.#artifactBytes += size;
+      return;
+    }
     const { size, sha256, last } = await this.#parts.write(name, content, identity);
     this.#artifactBytes += size;
     if (last === undefined) return;
@@ -90,6 +144,19 @@ export class ChunkExport implements ExportSink<ExportSummary> {
     if (size >= GROUP_MIN_BYTES) await this.#emit({ entries: [entry] });
     // The stable name is the one that a span keeps while it grows.
     else await this.#emitEach(this.#group.add(entry, artifactEntryName(parsed, 0)));
+  }
+
+  /** Reads content that a kept chunk has too: its source does not tell beforehand that it is there. */
+  async #readKept(
+    name: string,
+    content: ArtifactContent,
+    identity: string,
+  ): Promise<ArtifactDigest> {
+    const tap = new DigestTap();
+    for await (const _ of tap.through(piecesOf(content)));
+    const found = tap.finish();
+    refuseUnlike(name, this.holds(identity)?.sha256, found.sha256);
+    return found;
   }
 
   async #emitEach(chunks: Iterable<readonly StateEntry[]>): Promise<void> {
@@ -114,6 +181,7 @@ export class ChunkExport implements ExportSink<ExportSummary> {
   }
 
   async abort(): Promise<void> {
-    // Nothing to clean up: this sink does not own the chunks that it emitted.
+    // Otherwise there is nothing to clean up: this sink does not own the chunks that it emitted.
+    this.#shared?.fail(new Error('the export was aborted'));
   }
 }

@@ -7,6 +7,7 @@ import {
   type ReadContext,
   type StateChunk,
   type StateDescription,
+  type UnreadChunk,
 } from '../../snapshot/module-contract.ts';
 import { copyVerified } from '../../swing-store-export/copy-verified.ts';
 import type { SwingStoreExport } from '../../swing-store-export/swing-store-export.ts';
@@ -19,7 +20,7 @@ export class SwingsetReadable implements ChunkedReadable {
   readonly #source: SwingStoreExport;
   readonly #context: ReadContext;
   readonly #onOtherOrder: () => void;
-  readonly #chunks = new Handoff<StateChunk>();
+  readonly #chunks = new Handoff<StateChunk | UnreadChunk>();
   #copying: Promise<void> | undefined;
   #description: StateDescription | undefined;
   #state: 'reading' | 'read' | 'done' = 'reading';
@@ -31,7 +32,7 @@ export class SwingsetReadable implements ChunkedReadable {
     this.#onOtherOrder = onOtherOrder;
   }
 
-  async readChunk(): Promise<StateChunk | undefined> {
+  async readChunk(): Promise<StateChunk | UnreadChunk | undefined> {
     this.#copying ??= this.#copy();
     const chunk = await this.#chunks.take();
     if (chunk === undefined && this.#state === 'reading') this.#state = 'read';
@@ -39,7 +40,7 @@ export class SwingsetReadable implements ChunkedReadable {
   }
 
   async #copy(): Promise<void> {
-    const { chunkBytes, held } = this.#context;
+    const { chunkBytes, held, takesUnread } = this.#context;
     let attempts = 0;
     const makeSink = async (): Promise<ChunkExport> => {
       attempts += 1;
@@ -47,7 +48,9 @@ export class SwingsetReadable implements ChunkedReadable {
         this.#onOtherOrder();
         throw new BeginAgainError('export data is not in canonical order');
       }
-      return new ChunkExport(async (chunk) => this.#chunks.put(chunk), { chunkBytes, held });
+      const put = async (chunk: StateChunk | UnreadChunk): Promise<void> => this.#chunks.put(chunk);
+      const emitUnread = takesUnread === true ? put : undefined;
+      return new ChunkExport(put, { chunkBytes, held, emitUnread });
     };
     try {
       await copyVerified(this.#source, makeSink, {

@@ -180,7 +180,7 @@ async function exportLocked(
     const header = { height, artifactMode, withExportData: true };
     const { summary } = await copyVerified(
       swingset,
-      async () => writeExportDirectory(directory.path, header),
+      async () => writeExportDirectory(directory.path, header, pool),
       { progress, signal, pool, scratchDir, artifactMode, expect },
     );
     lookout.throwIfDue();

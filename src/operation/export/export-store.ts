@@ -197,8 +197,8 @@ async function copyPinned(
     if (options.onStop !== undefined) signal.addEventListener('abort', options.onStop);
     const header = { height: store.height, artifactMode, withExportData };
     refuseNoRoom(store, options);
-    const sink = await writeExportDirectory(directory.path, header);
     return await withWorkerPool(options.concurrency, async (pool) => {
+      const sink = await writeExportDirectory(directory.path, header, pool);
       const source = exportOfPinned(store, artifactMode, true);
       const copyOptions = { progress, signal, pool, withExportData };
       return copyUnverified(source, sink, artifactMode, copyOptions);

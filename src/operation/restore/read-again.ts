@@ -29,7 +29,7 @@ export async function readAgain(
   const artifactMode = written.artifactMode;
   const store = await openSwingStore(staging, { height, artifactMode, scratchDir, note });
   try {
-    const { summary } = await copyVerified(store, async () => nullSink(), {
+    const { summary } = await copyVerified(store, async () => nullSink(options.pool), {
       ...options,
       progress: readingAgain(options.progress),
     });

@@ -62,7 +62,7 @@ export async function compareWithStore(
     const plan = planOf(source, options.artifactMode);
     progress.plan?.(plan);
     ofStore(progress).plan?.(plan);
-    const { summary } = await copyVerified(source, async () => nullSink(), {
+    const { summary } = await copyVerified(source, async () => nullSink(options.pool), {
       ...options,
       inspect: (index, verified) => {
         options.inspect?.(index, verified);

@@ -1,9 +1,13 @@
 /** The chunks of an opened snapshot, module by module, loaded on demand. */
 import type { ExpansionLimit } from '../../io/bytes/expansion-limit.ts';
+import type { Recipe } from '../../io/threads/recipe.ts';
+import { bytesIn } from '../../io/threads/task.ts';
+import type { CheckedContent, Contents } from '../../swing-store-export/swing-store-export.ts';
+import { gathering } from '../chunk-file.ts';
 import { limitOfReader } from '../expansion.ts';
 import { damaged } from '../layout.ts';
-import type { StateChunk } from '../module-contract.ts';
-import { loadChunk } from './load-chunk.ts';
+import { bytesOfEntries, type StateChunk } from '../module-contract.ts';
+import { contentsOf } from './load-chunk.ts';
 import type { OpenedSnapshot } from './opened-snapshot.ts';
 import type { PlannedChunk } from './plan-chunks.ts';
 
@@ -30,29 +34,51 @@ export class ChunkReader {
   }
 
   #asChunk(planned: PlannedChunk): StateChunk {
+    const used = planned.entries.map(({ unused }) => unused !== true);
     let contents: Promise<readonly Uint8Array[]> | undefined;
-    const entries = planned.entries.map(({ name, size, sha256, artifact }, at) => ({
-      name,
-      size,
-      sha256,
-      artifact,
-      data: async () => {
-        contents ??= this.#load(planned);
-        return (await contents)[at] ?? new Uint8Array();
-      },
-    }));
-    return { entries };
+    let isCounted = false;
+    const recipe = async (
+      wanted: readonly boolean[],
+    ): Promise<Recipe<Contents<CheckedContent>>> => {
+      const { stored, codec, manifest } = this.#snapshot;
+      const ofAll = [...wanted];
+      const wantedOfAll = used.map((isUsed) => isUsed && ofAll.shift() === true);
+      const found = await contentsOf(stored, codec, planned, wantedOfAll, manifest.version);
+      if (!isCounted) this.#count(planned, found.fileBytes);
+      isCounted = true;
+      return found.recipe;
+    };
+    const entries = planned.entries
+      .filter((_, at) => used[at])
+      .map(({ name, size, sha256, artifact }, at, { length }) => ({
+        name,
+        size,
+        sha256,
+        artifact,
+        data: async () => {
+          contents ??= this.#load(planned, await recipe(new Array<boolean>(length).fill(true)));
+          return (await contents)[at] ?? new Uint8Array();
+        },
+      }));
+    return { entries, contents: recipe };
   }
 
-  async #load(planned: PlannedChunk): Promise<readonly Uint8Array[]> {
-    const { stored, codec, pool } = this.#snapshot;
-    const loading = loadChunk(stored, codec, planned, pool, this.#limit);
+  #count(planned: PlannedChunk, fileBytes: number): void {
+    this.#loaded.count += 1;
+    this.#loaded.size += fileBytes;
+    this.#limit.taken += fileBytes;
+    this.#limit.give(bytesOfEntries(planned.entries));
+  }
+
+  async #load(
+    planned: PlannedChunk,
+    recipe: Recipe<Contents<CheckedContent>>,
+  ): Promise<readonly Uint8Array[]> {
+    const size = bytesOfEntries(planned.entries);
+    const loading = this.#snapshot.pool.run(gathering, recipe, bytesIn(recipe.input), size);
     this.#loading.add(loading);
     try {
-      const { contents, fileBytes } = await loading;
-      this.#loaded.count += 1;
-      this.#loaded.size += fileBytes;
-      return contents;
+      return await loading;
     } finally {
       this.#loading.delete(loading);
     }

@@ -1,52 +1,63 @@
 /** Reads the files of chunks and their content. */
 import { NotFoundError } from '../../errors.ts';
-import type { ExpansionLimit } from '../../io/bytes/expansion-limit.ts';
-import type { WorkerPool } from '../../io/threads/pool.ts';
 import { given, type Recipe } from '../../io/threads/recipe.ts';
-import { bytesIn } from '../../io/threads/task.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import type { StoredSnapshot } from '../../storage/contract.ts';
-import { unpacking, type UnpackedChunk } from '../chunk-file.ts';
+import type { Pieces, StoredSnapshot } from '../../storage/contract.ts';
+import type { CheckedContent, Contents } from '../../swing-store-export/swing-store-export.ts';
+import { recipeOfContents } from '../chunk-file.ts';
 import { refuseGone } from '../gone.ts';
-import { chunkFile, damaged, MAX_CHUNK_FILE_BYTES } from '../layout.ts';
-import { bytesOfEntries } from '../module-contract.ts';
+import {
+  chunkFile,
+  damaged,
+  MANIFEST_FILE,
+  MAX_MANIFEST_BYTES,
+  maxChunkFileBytes,
+  type FormatVersion,
+} from '../layout.ts';
 import type { PlannedChunk } from './plan-chunks.ts';
 
 /**
- * Reads a chunk and checks all of it.
- * @param limit counts the bytes that go in and come out
- * @throws {VerificationError} `SNAPSHOT_DAMAGED`, or as the codec and the storage
+ * How any thread reads and checks the contents of a chunk, those of the wanted entries. Looks at the size of its file
+ * first.
+ * @param wanted says of each entry whether its content is wanted
+ * @returns the recipe and the size of the chunk's file in bytes
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if the chunk is missing, as following the recipe; as the storage
  */
-export async function loadChunk(
+export async function contentsOf(
   snapshot: StoredSnapshot,
   codec: ZstdCodec,
   { chunk, entries }: PlannedChunk,
-  pool: WorkerPool,
-  limit: ExpansionLimit,
-): Promise<UnpackedChunk> {
+  wanted: readonly boolean[],
+  version: FormatVersion,
+): Promise<{ recipe: Recipe<Contents<CheckedContent>>; fileBytes: number }> {
   const path = pathOfChunk(snapshot, chunk);
-  const size = bytesOfEntries(entries);
-  const unpacked = await recipeOfChunk(snapshot, chunk)
-    .then(async (recipe) => {
-      const file = { path, chunk, entries, recipe, codec: codec.name };
-      return pool.run(unpacking, file, bytesIn(recipe.input), size);
-    })
-    .catch(missingChunk(snapshot, chunk));
-  limit.taken += unpacked.fileBytes;
-  limit.give(size);
-  return unpacked;
+  const missing = missingChunk(snapshot, chunk);
+  const fileBytes = await snapshot.size(chunkFile(chunk)).catch(missing);
+  const recipe = recipeOfContents({
+    path,
+    chunk,
+    entries: entries.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
+    wanted,
+    recipe: await recipeOfChunk(snapshot, chunk, version).catch(missing),
+    codec: codec.name,
+    isShared: version !== 1,
+    snapshot: {
+      location: snapshot.location,
+      manifest: snapshot.recipe?.(MANIFEST_FILE, MAX_MANIFEST_BYTES),
+    },
+  });
+  return { recipe, fileBytes };
 }
 
 /** How a thread gets the bytes of a chunk's file, unchecked. Throws as the storage. */
 export async function recipeOfChunk(
   snapshot: StoredSnapshot,
   chunk: string,
-): Promise<Recipe<Uint8Array>> {
+  version: FormatVersion,
+): Promise<Recipe<Pieces>> {
   const file = chunkFile(chunk);
-  return (
-    snapshot.recipe?.(file, MAX_CHUNK_FILE_BYTES) ??
-    given(await snapshot.read(file, MAX_CHUNK_FILE_BYTES))
-  );
+  const maxBytes = maxChunkFileBytes(version);
+  return snapshot.recipe?.(file, maxBytes) ?? given([await snapshot.read(file, maxBytes)]);
 }
 
 /** Names a chunk in errors. */

@@ -2,7 +2,7 @@
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import { readEntries, type SnapshotEntry } from '../entries.ts';
-import { chunkFile, damaged, MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES } from '../layout.ts';
+import { chunkFile, damaged, MAX_CHUNK_ENTRIES, maxChunkBytes } from '../layout.ts';
 import { moduleNames, type SnapshotManifest } from '../manifest.ts';
 import { moduleOf } from '../module-contract.ts';
 
@@ -26,6 +26,7 @@ export async function* planChunks(
   let section = '';
   let entries: SnapshotEntry[] = [];
   let bytes = 0;
+  const maxBytes = maxChunkBytes(manifest.version);
   for await (const entry of readEntries(snapshot, manifest, codec)) {
     const [first] = entries;
     const isNew = first?.chunk !== entry.chunk;
@@ -42,7 +43,7 @@ export async function* planChunks(
     }
     section = module;
     if (first !== undefined && isNew) {
-      yield { chunk: first.chunk, entries };
+      yield planned(first.chunk, entries);
       entries = [];
       bytes = 0;
     }
@@ -57,14 +58,14 @@ export async function* planChunks(
     }
     entries.push(entry);
     bytes += entry.size;
-    if (entries.length > MAX_CHUNK_ENTRIES || bytes > MAX_CHUNK_BYTES) {
+    if (entries.length > MAX_CHUNK_ENTRIES || bytes > maxBytes) {
       damaged('a chunk has more entries or bytes than the format allows', {
         path: chunkFile(entry.chunk),
       });
     }
   }
   const [first] = entries;
-  if (first !== undefined) yield { chunk: first.chunk, entries };
+  if (first !== undefined) yield planned(first.chunk, entries);
   if (named.size !== manifest.chunks.count) {
     damaged('the snapshot does not have the number of chunks that its manifest says', {
       path: snapshot.location,
@@ -72,4 +73,12 @@ export async function* planChunks(
       found: named.size,
     });
   }
+}
+
+/** @throws {VerificationError} `SNAPSHOT_DAMAGED` if nothing in the chunk is used */
+function planned(chunk: string, entries: readonly SnapshotEntry[]): PlannedChunk {
+  if (entries.some(({ unused }) => unused !== true)) return { chunk, entries };
+  return damaged('the list of entries names a chunk of which nothing is used', {
+    path: chunkFile(chunk),
+  });
 }

@@ -7,7 +7,7 @@ import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
 import type { CopyOptions } from '../../swing-store-export/copy-unverified.ts';
 import { digestingFile } from '../chunk-file.ts';
-import { chunkFile, damaged, MAX_CHUNK_FILE_BYTES } from '../layout.ts';
+import { chunkFile, damaged, maxChunkFileBytes, type FormatVersion } from '../layout.ts';
 import { readSnapshotManifest, type SnapshotManifest } from '../manifest.ts';
 import { missingChunk, pathOfChunk, recipeOfChunk } from './load-chunk.ts';
 import { planChunks } from './plan-chunks.ts';
@@ -41,7 +41,9 @@ export async function hashChunks(
   const found = { count: 0, size: 0 };
   const chunks = planChunks(snapshot, manifest, codec);
   const limits = aheadOf(pool, (): number => manifest.made.chunkSize);
-  const hashed = mapAhead(chunks, limits, async ({ chunk }) => hashChunk(snapshot, chunk, pool));
+  const hashed = mapAhead(chunks, limits, async ({ chunk }) =>
+    hashChunk(snapshot, chunk, manifest.version, pool),
+  );
   for await (const size of hashed) {
     signal?.throwIfAborted();
     found.count += 1;
@@ -88,11 +90,12 @@ function refuseOtherCount(
 async function hashChunk(
   snapshot: StoredSnapshot,
   chunk: string,
+  version: FormatVersion,
   pool: WorkerPool,
 ): Promise<number> {
-  const { size, sha256: found } = await recipeOfChunk(snapshot, chunk)
+  const { size, sha256: found } = await recipeOfChunk(snapshot, chunk, version)
     .then(async (recipe) =>
-      pool.run(digestingFile, recipe, bytesIn(recipe.input), MAX_CHUNK_FILE_BYTES),
+      pool.run(digestingFile, recipe, bytesIn(recipe.input), maxChunkFileBytes(version)),
     )
     .catch(missingChunk(snapshot, chunk));
   if (found === chunk) return size;

@@ -3,17 +3,17 @@ import { VerificationError } from '../../errors.ts';
 import { sha256Hex } from '../../io/bytes/digest.ts';
 import { defaultScratchDir } from '../../io/files/scratch.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
-import type { ZstdCodec } from '../../io/zstd/codec.ts';
+import { needsLargeWindows, type ZstdCodec } from '../../io/zstd/codec.ts';
 import type { SnapshotStorage, StagedSnapshot } from '../../storage/contract.ts';
 import type { Belief } from '../belief.ts';
 import { contentHashOf } from '../content-hash.ts';
-import { MANIFEST_FILE, snapshotName } from '../layout.ts';
+import { MANIFEST_FILE, snapshotName, type FormatVersion } from '../layout.ts';
 import {
   decodeSnapshotManifest,
   encodeSnapshotManifest,
   type SnapshotManifest,
 } from '../manifest.ts';
-import type { HeldState, StateChunk, StateDescription } from '../module-contract.ts';
+import type { HeldState, StateChunk, StateDescription, UnreadChunk } from '../module-contract.ts';
 import { ChunkWriter, type Reused } from './chunk-writer.ts';
 import type { EarlierSnapshot } from './earlier.ts';
 import { existingSnapshot } from './existing.ts';
@@ -21,8 +21,12 @@ import { existingSnapshot } from './existing.ts';
 export interface WriteSnapshotOptions {
   readonly height: number;
   readonly codec: ZstdCodec;
+  /** Version of the format; by default the newest that the codec can write. */
+  readonly version?: FormatVersion | undefined;
   /** zstd level, 1 to the codec's `maxLevel`. */
   readonly level: number;
+  /** zstd level of chunks of artifacts that are packed together, in version 2; by default as `level`. */
+  readonly sharedLevel?: number | undefined;
   /** Most raw bytes of an entry: 4 to 64 MiB. */
   readonly chunkBytes: number;
   /** Whether another snapshot of this height may be replaced. */
@@ -76,6 +80,8 @@ export class SnapshotBuilder {
     this.#options = options;
     this.#chunks = new ChunkWriter(staged, [...modules].sort(), {
       ...options,
+      version: versionOf(options),
+      sharedLevel: options.sharedLevel ?? options.level,
       pool,
       recheck,
       scratchDir,
@@ -98,7 +104,7 @@ export class SnapshotBuilder {
   }
 
   /** Adds a module's next chunk; one call per module at a time. Throws as {@link ChunkWriter.add}. */
-  async add(module: string, chunk: StateChunk): Promise<void> {
+  async add(module: string, chunk: StateChunk | UnreadChunk): Promise<void> {
     await this.#chunks.add(module, chunk);
   }
 
@@ -114,7 +120,7 @@ export class SnapshotBuilder {
     refuseOtherHash(expect, contentHash);
     const encoded = encodeSnapshotManifest({
       format: 'swingsnap-snapshot',
-      version: 1,
+      version: versionOf(this.#options),
       height,
       contentHash,
       modules: Object.fromEntries(
@@ -127,6 +133,9 @@ export class SnapshotBuilder {
         by: madeBy,
         codec: codec.name,
         level,
+        ...(versionOf(this.#options) > 1 && {
+          sharedLevel: this.#options.sharedLevel ?? level,
+        }),
         chunkSize: chunkBytes,
         ...(madeAt !== undefined && { at: madeAt.toISOString() }),
       },
@@ -153,6 +162,19 @@ export class SnapshotBuilder {
     await this.#chunks.settled();
     await this.#staged.discard();
   }
+}
+
+/**
+ * The version of the format to write: the newest one, unless it is given, or the codec has no large windows.
+ * @throws {UsageError} `ZSTD_CODEC_UNAVAILABLE` if the given one needs them
+ */
+export function versionOf({
+  version,
+  codec,
+}: Pick<WriteSnapshotOptions, 'version' | 'codec'>): FormatVersion {
+  const newest = codec.packPieces === undefined ? 1 : 2;
+  if (version === undefined || version <= newest) return version ?? newest;
+  throw needsLargeWindows('write this version of the format', codec);
 }
 
 /** @throws {VerificationError} `HASH_MISMATCH` */

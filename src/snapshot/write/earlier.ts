@@ -8,12 +8,18 @@ import { openScratchDatabase } from '../../io/files/scratch.ts';
 import type { Database, Statement } from '../../io/sqlite.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { SnapshotStorage, StoredSnapshot } from '../../storage/contract.ts';
+import type { ExpectedArtifact } from '../../swing-store-export/swing-store-export.ts';
 import type { Belief } from '../belief.ts';
 import type { SnapshotEntry } from '../entries.ts';
 import { isFaultOfStored } from '../gone.ts';
-import { chunkFile, heightsAmong } from '../layout.ts';
+import { chunkFile, heightsAmong, type FormatVersion } from '../layout.ts';
 import { readManifestFile, type ManifestFile, type SnapshotManifest } from '../manifest.ts';
-import { moduleOf, type EntryDigest, type HeldArtifact } from '../module-contract.ts';
+import {
+  bytesOfEntries,
+  moduleOf,
+  type EntryDigest,
+  type HeldArtifact,
+} from '../module-contract.ts';
 import { planChunks } from '../read/plan-chunks.ts';
 
 /** Artifacts with more parts are not reused: no writer makes them. */
@@ -26,11 +32,20 @@ interface FoundSnapshot {
   readonly file: ManifestFile;
 }
 
+/** A chunk that a new snapshot can link. */
+export interface KeepableChunk {
+  readonly chunk: string;
+  /** All that it holds, in order. */
+  readonly entries: readonly SnapshotEntry[];
+}
+
 export interface EarlierOptions {
   readonly codec: ZstdCodec;
   /** Directory for its index, which {@link EarlierSnapshot.close} frees. */
   readonly scratchDir: string;
   readonly belief: Belief;
+  /** Of the format of the new snapshot. */
+  readonly version: FormatVersion;
   /** Receives the reason why a snapshot is skipped. */
   readonly note: (message: string) => void;
 }
@@ -41,6 +56,7 @@ export class EarlierSnapshot {
   readonly #db: Database;
   readonly #findArtifact: Statement;
   readonly #findChunk: Statement;
+  readonly #use: Statement;
   readonly #note: (message: string) => void;
   #isUnusableTold = false;
 
@@ -55,13 +71,19 @@ export class EarlierSnapshot {
     this.#db = db;
     this.#note = note;
     this.#findArtifact = db
-      .prepare('SELECT held FROM artifacts WHERE module = ? AND identity = ?')
+      .prepare(
+        `SELECT held FROM artifacts
+       WHERE module = ? AND identity = ? AND (isKept OR chunk IS NULL OR ?)`,
+      )
       .pluck();
+    this.#use = db.prepare(
+      'UPDATE artifacts SET isKept = 2 WHERE module = ? AND identity = ? AND name = ? AND isKept',
+    );
     this.#findChunk = db.prepare('SELECT chunk FROM chunks WHERE entries = ?').pluck();
   }
 
   /**
-   * Opens the nearest snapshot below `height` that is known to be true. If there is none, verifies the nearest ones until
+   * Opens the nearest snapshot up to `height` that is known to be true, of a version that the new one can link. If there is none, verifies the nearest ones until
    * one is whole. Foreign snapshots beside ours must neither make a transfer fail nor take all its time.
    */
   static async open(
@@ -69,8 +91,8 @@ export class EarlierSnapshot {
     height: number,
     options: EarlierOptions,
   ): Promise<EarlierSnapshot | undefined> {
-    const { belief, note } = options;
-    const heights = heightsAmong(await storage.list()).filter((found) => found < height);
+    const { belief, note, version } = options;
+    const heights = heightsAmong(await storage.list()).filter((found) => found <= height);
     const attempt = async <Result>(
       location: string,
       work: () => Promise<Result>,
@@ -90,7 +112,7 @@ export class EarlierSnapshot {
         const stored = await storage.open(name);
         return { stored, file: await readManifestFile(stored) };
       });
-      if (found === undefined) continue;
+      if (found === undefined || found.file.manifest.version > version) continue;
       if (!belief.knows(found.file)) {
         unknown.push(found);
         continue;
@@ -118,9 +140,13 @@ export class EarlierSnapshot {
     const db = openScratchDatabase(options.scratchDir);
     try {
       db.exec(`
-        CREATE TABLE artifacts (module TEXT, identity TEXT, held TEXT);
+        CREATE TABLE artifacts (
+          module TEXT, identity TEXT, name TEXT, size INTEGER, chunk TEXT, isKept INTEGER, held TEXT
+        );
+        CREATE INDEX artifacts_by_chunk ON artifacts (chunk);
         CREATE INDEX artifacts_by_identity ON artifacts (module, identity);
-        CREATE TABLE chunks (entries BLOB PRIMARY KEY, chunk TEXT) WITHOUT ROWID;
+        CREATE TABLE chunks (entries BLOB PRIMARY KEY, chunk TEXT, size INTEGER, lines TEXT) WITHOUT ROWID;
+        CREATE TEMP TABLE wanted (name TEXT, identity TEXT);
       `);
       await index(db, stored, manifest, options);
       return new EarlierSnapshot(stored, manifest.height, db, options.note);
@@ -130,10 +156,65 @@ export class EarlierSnapshot {
     }
   }
 
-  /** The artifact with this identity. */
-  artifact(module: string, identity: string): HeldArtifact | undefined {
-    const json = this.#findArtifact.get(module, identity) as string | undefined;
-    return json === undefined ? undefined : (JSON.parse(json) as HeldArtifact);
+  /**
+   * The artifact with this identity.
+   * @param keptOnly whether those in one entry must be kept
+   */
+  artifact(module: string, identity: string, keptOnly: boolean): HeldArtifact | undefined {
+    const held = this.#findArtifact.get(module, identity, keptOnly ? 0 : 1) as string | undefined;
+    return held === undefined ? undefined : (JSON.parse(held) as HeldArtifact);
+  }
+
+  /**
+   * The chunks of whole artifacts of which most bytes are still wanted. What was packed together stays together as long as most of it is used.
+   */
+  *keepable(module: string, wanted: Iterable<ExpectedArtifact>): Generator<KeepableChunk> {
+    this.#db.exec('DELETE FROM temp.wanted');
+    const add = this.#db.prepare('INSERT INTO temp.wanted VALUES (?, ?)');
+    for (const { name, identity } of wanted) add.run(name, identity);
+    this.#db.exec('CREATE INDEX IF NOT EXISTS temp.wanted_by_name ON wanted (name, identity)');
+    const rows = this.#db
+      .prepare(
+        `SELECT c.chunk AS chunk, c.lines AS lines FROM chunks c JOIN (
+           SELECT a.chunk AS chunk, sum(a.size) AS live FROM artifacts a
+           JOIN temp.wanted w ON w.name = a.name AND w.identity = a.identity
+           WHERE a.module = ? AND a.chunk IS NOT NULL GROUP BY a.chunk
+         ) used ON used.chunk = c.chunk
+         WHERE used.live * 2 >= c.size ORDER BY c.chunk`,
+      )
+      .all(module) as { chunk: string; lines: string }[];
+    for (const { chunk, lines } of rows) {
+      yield { chunk, entries: JSON.parse(lines) as SnapshotEntry[] };
+    }
+  }
+
+  /** Call this for a keepable chunk that is kept. */
+  keep(module: string, { chunk }: KeepableChunk): void {
+    this.#db
+      .prepare('UPDATE artifacts SET isKept = 1 WHERE module = ? AND chunk = ?')
+      .run(module, chunk);
+  }
+
+  /**
+   * Call this for an artifact that the new snapshot has.
+   * @returns whether a kept chunk has it, under this name
+   */
+  use(module: string, { name, identity }: ExpectedArtifact): boolean {
+    return this.#use.run(module, identity, name).changes > 0;
+  }
+
+  /** The lines of a kept chunk: those of artifacts that the new snapshot does not have are unused. */
+  linesOf(module: string, { chunk, entries }: KeepableChunk): SnapshotEntry[] {
+    const used = this.#db
+      .prepare('SELECT name FROM artifacts WHERE module = ? AND chunk = ? AND isKept = 2')
+      .pluck()
+      .all(module, chunk) as string[];
+    const names = new Set(used);
+    return entries.map(({ name, size, sha256, artifact }) =>
+      artifact !== undefined && names.has(artifact.name)
+        ? { chunk, name, size, sha256, artifact }
+        : { chunk, name, size, sha256, unused: true },
+    );
   }
 
   /** The chunk that holds exactly the entries of this {@link signatureOf}, as the SHA-256 of its file. */
@@ -161,12 +242,22 @@ async function index(
   manifest: SnapshotManifest,
   { codec }: EarlierOptions,
 ): Promise<void> {
-  const addChunk = db.prepare('INSERT OR IGNORE INTO chunks VALUES (?, ?)');
-  const addArtifact = db.prepare('INSERT INTO artifacts VALUES (?, ?, ?)');
+  const addChunk = db.prepare('INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?)');
+  const addArtifact = db.prepare('INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, 0, ?)');
   let parts: SnapshotEntry[] = [];
   for await (const { chunk, entries } of planChunks(stored, manifest, codec)) {
-    addChunk.run(Buffer.from(signatureOf(entries), 'hex'), chunk);
+    const isOfWhole = entries.every(
+      ({ artifact, size, unused }) => unused === true || artifact?.size === size,
+    );
+    const lines = isOfWhole ? JSON.stringify(entries) : null;
+    addChunk.run(
+      Buffer.from(signatureOf(entries), 'hex'),
+      chunk,
+      isOfWhole ? bytesOfEntries(entries) : null,
+      lines,
+    );
     for (const entry of entries) {
+      if (entry.unused === true) continue;
       // Entries without an artifact come before all artifacts, and parts before the last part of theirs.
       const [first] = parts;
       if (first !== undefined && !isBeside(first, entry)) parts = [];
@@ -174,12 +265,14 @@ async function index(
       parts.push(entry);
       const { artifact } = entry;
       if (artifact === undefined) continue;
+      const { name, identity, size, sha256 } = artifact;
       const held: HeldArtifact = {
-        size: artifact.size,
-        sha256: artifact.sha256,
-        entries: parts.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
+        size,
+        sha256,
+        entries: parts.map((part) => ({ name: part.name, size: part.size, sha256: part.sha256 })),
       };
-      addArtifact.run(moduleOf(entry.name), artifact.identity, JSON.stringify(held));
+      const alone = isOfWhole ? chunk : null;
+      addArtifact.run(moduleOf(entry.name), identity, name, size, alone, JSON.stringify(held));
       parts = [];
     }
   }

@@ -16,7 +16,12 @@ import {
   type StateModule,
 } from '../module-contract.ts';
 import { ModuleProgress, together } from '../together.ts';
-import { SnapshotBuilder, type WriteSnapshotOptions, type WrittenSnapshot } from './build.ts';
+import {
+  SnapshotBuilder,
+  versionOf,
+  type WriteSnapshotOptions,
+  type WrittenSnapshot,
+} from './build.ts';
 
 export interface PackModulesOptions extends WriteSnapshotOptions {
   readonly chainId?: string | undefined;
@@ -69,7 +74,8 @@ async function attempt(
       const chunk = await readable.readChunk();
       if (chunk === undefined) return [module.name, await readable.done()];
       await builder.add(module.name, chunk);
-      told.count(bytesOfEntries(chunk.entries));
+      // Unread chunks are those of the module that reports its own progress.
+      if ('entries' in chunk) told.count(bytesOfEntries(chunk.entries));
     }
   };
   try {
@@ -98,6 +104,7 @@ function contextFor(
     progress,
     signal,
     held: earlier && held,
+    takesUnread: versionOf(options) !== 1,
   };
 }
 

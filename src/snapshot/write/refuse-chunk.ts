@@ -1,6 +1,6 @@
 /** Refuses to write chunks that readers would refuse. */
 import { SwingSnapError } from '../../errors.ts';
-import { MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES, MAX_NAME_UNITS } from '../layout.ts';
+import { MAX_CHUNK_ENTRIES, MAX_NAME_UNITS, maxChunkBytes, type FormatVersion } from '../layout.ts';
 import {
   bytesOfEntries,
   moduleOf,
@@ -17,11 +17,13 @@ export function refuseUnreadableChunk(
   module: string,
   entries: readonly EntryDigest[],
   artifacts: readonly (StateArtifact | undefined)[],
+  version: FormatVersion,
 ): void {
   const bytes = bytesOfEntries(entries);
-  if (entries.length === 0 || entries.length > MAX_CHUNK_ENTRIES || bytes > MAX_CHUNK_BYTES) {
+  const maxBytes = maxChunkBytes(version);
+  if (entries.length === 0 || entries.length > MAX_CHUNK_ENTRIES || bytes > maxBytes) {
     throw new SwingSnapError('MODULE_CHUNK', `module ${module} gives an invalid chunk`, {
-      expected: `1 to ${MAX_CHUNK_ENTRIES} entries, at most ${MAX_CHUNK_BYTES} bytes`,
+      expected: `1 to ${MAX_CHUNK_ENTRIES} entries, at most ${maxBytes} bytes`,
       found: `${entries.length} entries, ${bytes} bytes`,
     });
   }

@@ -161,6 +161,29 @@ export class RecordIndex {
     }
   }
 
+  /** All artifacts that an export of `mode` may hold, and what their records expect. */
+  *wanted(mode: ArtifactMode): Generator<{ name: string; expected: ExpectedContent }> {
+    const of = (name: ArtifactName): { name: string; expected: ExpectedContent }[] => {
+      const expected = this.expect(name, mode);
+      return expected === undefined ? [] : [{ name: formatArtifactName(name), expected }];
+    };
+    const snapshots = this.#sql('SELECT vatID, snapPos FROM snapshots ORDER BY vatID, snapPos');
+    for (const row of snapshots.iterate() as IterableIterator<SnapshotRow>)
+      yield* of({ kind: 'snapshot', ...row });
+    // An artifact of a vat without a current span is refused, so none can come.
+    const spans = this.#sql(
+      `SELECT vatID, startPos, endPos FROM spans
+       WHERE $isAny OR vatID IN (SELECT vatID FROM spans WHERE isCurrent = 1) ORDER BY vatID, startPos`,
+    );
+    for (const row of spans.iterate({
+      isAny: mode === 'replay' ? 0 : 1,
+    }) as IterableIterator<SpanRow>)
+      yield* of({ kind: 'transcript', ...row });
+    const bundles = this.#sql('SELECT bundleID FROM bundles ORDER BY bundleID');
+    for (const row of bundles.iterate() as IterableIterator<{ bundleID: string }>)
+      yield* of({ kind: 'bundle', ...row });
+  }
+
   /**
    * What the record of an artifact expects, or undefined if an export of `mode` does not need the artifact.
    * @throws {VerificationError} `NO_RECORD` if no record validates it

@@ -26,6 +26,7 @@ import type {
   StateContext,
   StateEntry,
 } from '../../../src/snapshot/module-contract.ts';
+import { inBytes } from '../../fixtures/chunks.ts';
 import { listTree, useTempDir } from '../../fixtures/directories.ts';
 import { sha256 } from '../hashes.ts';
 
@@ -258,7 +259,7 @@ describe('a sent tree of files', () => {
     const chunks: StateChunk[] = [];
     try {
       for (;;) {
-        const chunk = await readable.readChunk();
+        const chunk = inBytes(await readable.readChunk());
         if (chunk === undefined) break;
         chunks.push(chunk);
         if (chunk.entries[0]?.name === part('d', 0, Buffer.alloc(0)).name) await during?.();

@@ -25,7 +25,7 @@ export const manifests: readonly Case[] = [
       ['height', 'SNAPSHOT_DAMAGED', '7'],
       ['height', 'SNAPSHOT_DAMAGED', 1e300],
       ['height', 'HASH_MISMATCH', 8],
-      ['version', 'SNAPSHOT_VERSION', 2],
+      ['version', 'SNAPSHOT_VERSION', 3],
       ['version', 'SNAPSHOT_VERSION', 1.5],
       ['version', 'SNAPSHOT_DAMAGED', '1'],
       ['format', 'SNAPSHOT_DAMAGED', 'other'],
@@ -147,7 +147,7 @@ export const manifests: readonly Case[] = [
     'a newer version that has no modules',
     'SNAPSHOT_VERSION',
     (draft) => {
-      draft.text = () => '{"format":"swingsnap-snapshot","version":2}';
+      draft.text = () => '{"format":"swingsnap-snapshot","version":3}';
     },
   ],
   [

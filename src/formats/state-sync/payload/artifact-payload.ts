@@ -9,6 +9,7 @@ import {
   WHOLE_MAX_BYTES,
   type ExportArtifact,
 } from '../../../swing-store-export/swing-store-export.ts';
+import { visitOfOne } from '../../../swing-store-export/visits.ts';
 import { damaged } from '../layout.ts';
 import { textOf } from '../stream/decode-item.ts';
 import type { ItemReader } from '../stream/items.ts';
@@ -31,7 +32,8 @@ export async function readArtifact(reader: ItemReader, size: number): Promise<Ex
       data: async function* data() {
         yield bytes;
       },
-      whole: { size: dataSize, recipe: async () => ({ ...given({ bytes }), size: dataSize }) },
+      size: dataSize,
+      visit: visitOfOne(async () => given({ bytes }), dataSize),
     };
   }
   return {

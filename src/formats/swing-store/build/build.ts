@@ -17,20 +17,27 @@ import {
 import { TEMPORARY_PREFIX } from '../../../io/files/scratch.ts';
 import { statIfThere } from '../../../io/files/stat-if-there.ts';
 import { namesOf, removeLeftovers, WorkDirectory } from '../../../io/files/work-directory.ts';
-import { InOrder } from '../../../io/flow/in-order.ts';
 import { secretDatabaseName } from '../../../io/sqlite.ts';
-import { inlinePool, queueFor, type WorkerPool } from '../../../io/threads/pool.ts';
+import { inlinePool, type WorkerPool } from '../../../io/threads/pool.ts';
 import type { RestoreMode } from '../../../swing-store-export/artifact-mode.ts';
-import { canonicalNestedEvaluateBundle } from '../../../swing-store-export/bundle/check-bundle.ts';
 import { parseArtifactName, type ArtifactName } from '../../../swing-store-export/names.ts';
 import {
   piecesOf,
   type ArtifactContent,
   type ExportSink,
   type ExportSummary,
+  type Visit,
+  type Visited,
 } from '../../../swing-store-export/swing-store-export.ts';
-import { packing } from '../heap-blob.ts';
+import { bytesOf, Visits, type Made } from '../../../swing-store-export/visits.ts';
 import { blobTooLarge, DATABASE_FILE, MAX_BLOB_BYTES } from '../layout.ts';
+import {
+  asBytes,
+  makingRows,
+  storedBundle,
+  type ArtifactRow,
+  type RowOptions,
+} from './artifact-rows.ts';
 import { DatabaseWriter } from './database-writer.ts';
 import { installStore, makeDurable, refuseExistingStore, type InstalledStore } from './install.ts';
 import type { StoredHeapSnapshot } from './new-database.ts';
@@ -68,6 +75,7 @@ export async function buildSwingStore(
   const sink = await prepareSwingStore(stateDir, options);
   return {
     writeExportData: async (block) => sink.writeExportData(block),
+    ...(sink.visit && { visit: sink.visit.bind(sink) }),
     writeArtifact: async (name, content, identity) => sink.writeArtifact(name, content, identity),
     finish: async (summary) => (await sink.finish(summary)).install(),
     abort: async () => sink.abort(),
@@ -111,22 +119,23 @@ interface Site {
   readonly path: string;
 }
 
+/** A blob has at most about this part of the bytes of its heap snapshot. */
+const BLOB_SHARE = 3;
+
 type HeapSnapshotName = Extract<ArtifactName, { kind: 'snapshot' }>;
 
 class SwingStoreBuilder implements ExportSink<BuiltStore> {
   readonly #site: Site;
   readonly #options: BuildSwingStoreOptions;
   readonly #database: DatabaseWriter;
-  /** Heap snapshots that are being gzipped. */
-  readonly #heapSnapshots: InOrder<StoredHeapSnapshot>;
+  /** Artifacts that threads turn into rows. */
+  readonly #visits: Visits<RowOptions, ArtifactRow>;
 
   constructor(site: Site, options: BuildSwingStoreOptions, database: DatabaseWriter) {
     this.#site = site;
     this.#options = options;
     this.#database = database;
-    this.#heapSnapshots = new InOrder(queueFor(options.pool ?? inlinePool), async (heap) =>
-      this.#addHeapSnapshot(heap),
-    );
+    this.#visits = new Visits(options.pool ?? inlinePool, makingRows);
   }
 
   async writeExportData(block: Uint8Array): Promise<void> {
@@ -134,27 +143,50 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
     await this.#database.add(order, block.length, [block]);
   }
 
+  async visit(visit: Visit): Promise<Visited> {
+    const names = visit.artifacts.map(({ name }) => name);
+    const options = { names, gzipLevel: this.#options.gzipLevel };
+    return this.#visits.begin(
+      visit,
+      options,
+      bytesOf(visit.artifacts) / BLOB_SHARE,
+      async (rows) => {
+        for (const [at, row] of rows.entries()) {
+          if (row !== undefined) await this.#addRow(parseArtifactName(names[at] ?? ''), row);
+        }
+      },
+    );
+  }
+
+  async #addRow(
+    name: ArtifactName,
+    { size, stored }: Exclude<Made<ArtifactRow>, undefined>,
+  ): Promise<void> {
+    switch (name.kind) {
+      case 'snapshot': {
+        const blob = asBytes(stored);
+        return this.#addHeapSnapshot({ ...name, size, blob });
+      }
+      case 'transcript': {
+        const block = asBytes(stored);
+        const argument = { ...name, position: name.startPos, block };
+        return this.#database.add({ method: 'addSpanLines', argument }, block.length, [block]);
+      }
+      case 'bundle':
+        return this.#addBundle(name.bundleID, stored, size);
+    }
+  }
+
   async writeArtifact(name: string, content: ArtifactContent): Promise<void> {
     const parsed = parseArtifactName(name);
     switch (parsed.kind) {
       case 'snapshot':
-        return 'bytes' in content
-          ? this.#heapSnapshots.add(this.#packed(parsed, content.bytes), content.bytes.length)
-          : this.#writeHeapSnapshot(parsed, name, piecesOf(content));
+        return this.#writeHeapSnapshot(parsed, name, piecesOf(content));
       case 'transcript':
         return this.#writeSpan(parsed, piecesOf(content));
       case 'bundle':
         return this.#writeBundle(parsed.bundleID, name, content);
     }
-  }
-
-  async #packed(
-    { vatID, snapPos }: HeapSnapshotName,
-    bytes: Uint8Array,
-  ): Promise<StoredHeapSnapshot> {
-    const { gzipLevel: level, pool = inlinePool } = this.#options;
-    const size = bytes.length;
-    return { vatID, snapPos, size, blob: await pool.run(packing, { bytes, level }, [bytes]) };
   }
 
   async #addHeapSnapshot(heap: StoredHeapSnapshot): Promise<void> {
@@ -201,13 +233,16 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
     const bytes = await gather(piecesOf(content));
     if (bytes.length > MAX_BLOB_BYTES) throw blobTooLarge(name, bytes.length);
     const sha256 = 'bytes' in content ? content.sha256 : undefined;
-    const stored = bundleID.startsWith('b0-') ? textOf(bundleID, bytes, sha256) : bytes;
+    await this.#addBundle(bundleID, storedBundle(bundleID, bytes, sha256), bytes.length);
+  }
+
+  async #addBundle(bundleID: string, stored: Uint8Array | string, size: number): Promise<void> {
     const order = { method: 'addBundle', argument: { bundleID, stored } } as const;
-    await this.#database.add(order, bytes.length, typeof stored === 'string' ? [] : [stored]);
+    await this.#database.add(order, size, typeof stored === 'string' ? [] : [stored]);
   }
 
   async finish(summary: ExportSummary): Promise<BuiltStore> {
-    await this.#heapSnapshots.end();
+    await this.#visits.end();
     const { height } = summary;
     const mode: RestoreMode =
       summary.artifactMode === 'none' ? 'operational' : summary.artifactMode;
@@ -236,21 +271,11 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
   }
 
   async abort(): Promise<void> {
-    await this.#heapSnapshots.settled();
+    await this.#visits.settled();
     await this.#database.abort();
     const { place, work, made } = this.#site;
     work.remove();
     place.close();
     await unmakeDirectories(made);
   }
-}
-
-/**
- * The text that a store keeps for a checked `b0-` bundle. The bundle's id is the hash of this text.
- * @param sha256 of `bytes`, if known
- */
-function textOf(bundleID: string, bytes: Uint8Array, sha256: string | undefined): string {
-  return sha256 !== undefined && bundleID === `b0-${sha256}`
-    ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
-    : canonicalNestedEvaluateBundle(bytes);
 }

@@ -13,8 +13,8 @@ import {
   WHOLE_MAX_BYTES,
   type ExportArtifact,
   type SwingStoreExport,
-  type WholeRecipe,
 } from '../../../swing-store-export/swing-store-export.ts';
+import { visitOfOne } from '../../../swing-store-export/visits.ts';
 import { findLack } from '../completeness.ts';
 import { unpackPieces, unpacking, type NamedBlob } from '../heap-blob.ts';
 import { databasePath } from '../layout.ts';
@@ -80,9 +80,6 @@ interface SpanRow {
 }
 
 const SPAN_COLUMNS = 'vatID, startPos, endPos, hash, isCurrent, incarnation';
-
-/** Assumed size of a span or bundle: asking SQLite for the size takes as long as reading the content. */
-const USUAL_BYTES = 1024 * 1024;
 
 class PinnedExport implements LiveSwingStore {
   readonly #pinned: PinnedStore;
@@ -208,15 +205,15 @@ class PinnedExport implements LiveSwingStore {
         const name = `snapshot.${vatID}.${snapPos}`;
         const named = (): NamedBlob => ({ name, blob: heapSnapshotBlob(this.#db, vatID, snapPos) });
         const data = (): AsyncIterable<Uint8Array> => unpackPieces(named());
-        if (typeof size !== 'number' || size > WHOLE_MAX_BYTES) {
-          yield { name, data };
-          continue;
-        }
-        const recipe = async (): Promise<WholeRecipe> => ({
-          ...recipeFor(unpacking, named()),
-          size,
-        });
-        yield { name, data, whole: { size, recipe } };
+        const isSmall = typeof size === 'number' && size <= WHOLE_MAX_BYTES;
+        yield isSmall
+          ? {
+              name,
+              size,
+              data,
+              visit: visitOfOne(async () => recipeFor(unpacking, { ...named(), size })),
+            }
+          : { name, size: typeof size === 'number' ? size : undefined, data };
       }
     }
   }
@@ -242,9 +239,5 @@ function inBlocks(name: string, blocks: () => Iterable<Buffer>): ExportArtifact 
   async function* data(): AsyncGenerator<Uint8Array> {
     yield* blocks();
   }
-  const recipe = async (): Promise<WholeRecipe | undefined> => {
-    const content = wholeOf(blocks());
-    return content && { ...given(content), size: content.bytes.length };
-  };
-  return { name, data, whole: { size: USUAL_BYTES, recipe } };
+  return { name, data, visit: visitOfOne(async () => given(wholeOf(blocks()))) };
 }
