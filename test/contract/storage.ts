@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { NotFoundError, SwingSnapError, VerificationError } from '../../src/errors.ts';
 import { follow, type Recipe } from '../../src/io/threads/recipe.ts';
 import type { SnapshotPlace, SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
+import type { Pieces } from '../../src/storage/contract.ts';
 
 export interface StorageUnderTest {
   readonly storage: SnapshotPlace;
@@ -70,8 +71,8 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       const from = await storage.open('11');
       const staged = await storage.stage('12');
       const shown: string[] = [];
-      const accept = async (file: Recipe<Uint8Array>): Promise<boolean> => {
-        shown.push(Buffer.from(await follow(file)).toString());
+      const accept = async (file: Recipe<Pieces>): Promise<boolean> => {
+        shown.push(await textOf(file));
         return true;
       };
       expect(await staged.adopt('manifest.json', from, 10, accept)).toBe(6);
@@ -102,6 +103,23 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
         Buffer.from(await (await storage.open(name)).read('manifest.json', 10)).toString();
       expect(await read('12')).toBe('right');
       expect(await read('11')).toBe('wrong');
+    });
+
+    it('removes a file that was put or adopted, and not the one that it was adopted from', async () => {
+      const { storage } = await make();
+      await put(storage, '11', 'shared');
+      const staged = await storage.stage('12');
+      await staged.put('a', bytes('first'));
+      await staged.adopt('manifest.json', await storage.open('11'), 10, undefined);
+      await staged.remove('a');
+      await staged.remove('manifest.json');
+      await staged.put('a', bytes('second'));
+      await staged.publish(false);
+      const stored = await storage.open('12');
+      expect(Buffer.from(await stored.read('a', 9)).toString()).toBe('second');
+      await expect(stored.read('manifest.json', 9)).rejects.toThrow(NotFoundError);
+      const other = await storage.open('11');
+      expect(Buffer.from(await other.read('manifest.json', 9)).toString()).toBe('shared');
     });
 
     it('is not affected when the caller changes its bytes later', async () => {
@@ -167,12 +185,70 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       const read = async (file: string, maxBytes: number): Promise<string | undefined> => {
         const recipe = stored.recipe?.(file, maxBytes);
         // A recipe is plain data: another thread gets a clone.
-        return recipe && Buffer.from(await follow(structuredClone(recipe))).toString();
+        return recipe && textOf(structuredClone(recipe));
       };
       if (stored.recipe === undefined) return;
       expect(await read('manifest.json', 11)).toBe('eleven byte');
       await expect(read('manifest.json', 10)).rejects.toMatchObject({ code: 'FILE_TOO_LARGE' });
       await expect(read('no such', 10)).rejects.toMatchObject({ code: 'FILE_MISSING' });
+    });
+
+    it('gives spots, if any, that another thread writes and that get their names later', async () => {
+      const { storage, leftovers } = await make();
+      const staged = await storage.stage('12');
+      const [one, other, third] = [staged.spot?.(), staged.spot?.(), staged.spot?.()];
+      if (one === undefined || other === undefined || third === undefined) return;
+      for (const [spot, text] of [
+        [one, 'one'],
+        [other, 'other'],
+        [third, 'third'],
+      ] as const) {
+        // A recipe is plain data: another thread gets a clone.
+        const file = await follow(structuredClone(spot.writer));
+        await file.write(bytes(text));
+        await file.write(bytes('!'));
+        await file.close();
+      }
+      await staged.put('taken', bytes('put'));
+      await one.name('chunks/a');
+      await expect(other.name('chunks/a')).rejects.toMatchObject({ code: 'FILE_EXISTS' });
+      await expect(other.name('taken')).rejects.toMatchObject({ code: 'FILE_EXISTS' });
+      await expect(staged.put('chunks/a', bytes('put'))).rejects.toMatchObject({
+        code: 'FILE_EXISTS',
+      });
+      await other.name('b');
+      await third.remove();
+      await third.remove();
+      await staged.publish(false);
+      const stored = await storage.open('12');
+      for (const [name, text] of [
+        ['chunks/a', 'one!'],
+        ['b', 'other!'],
+        ['taken', 'put'],
+      ] as const) {
+        expect(Buffer.from(await stored.read(name, 10)).toString()).toBe(text);
+      }
+      const published = (await leftovers()).filter((path) => path.includes('12/'));
+      expect(published.map((path) => path.slice(path.indexOf('12/') + 3)).sort()).toEqual([
+        ...['b', 'chunks', 'chunks/a', 'taken'],
+      ]);
+    });
+
+    it('leaves nothing of spots that were discarded, named or not', async () => {
+      const { storage, leftovers } = await make();
+      await put(storage, '11', 'x');
+      const before = await leftovers();
+      const staged = await storage.stage('12');
+      for (const isNamed of [true, false]) {
+        const spot = staged.spot?.();
+        if (spot === undefined) break;
+        const file = await follow(spot.writer);
+        await file.write(bytes('half'));
+        await file.close();
+        if (isNamed) await spot.name('chunks/a');
+      }
+      await staged.discard();
+      expect(await leftovers()).toEqual(before);
     });
 
     it('reports the size of a file, and an error for a missing one', async () => {
@@ -291,4 +367,10 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(await leftovers()).toEqual(before);
     });
   });
+}
+
+async function textOf(recipe: Recipe<Pieces>): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of await follow(recipe)) pieces.push(piece);
+  return Buffer.concat(pieces).toString();
 }
