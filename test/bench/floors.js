@@ -18,7 +18,7 @@ import {
 import { join } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { kvLines } from '../../dist/formats/swing-store/read/kv-lines.js';
+import { kvLines } from '../../dist/formats/swing-store/read/kv/kv-lines.js';
 import { openDatabase } from '../../dist/io/sqlite.js';
 import { loadZstdCodec } from '../../dist/io/zstd/load-codec.js';
 import { checkKVBlock } from '../../dist/swing-store-export/export-data/canonical-blocks.js';

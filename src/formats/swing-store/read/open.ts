@@ -18,7 +18,7 @@ import { visitOfOne } from '../../../swing-store-export/visits.ts';
 import { findLack } from '../completeness.ts';
 import { unpackPieces, unpacking, type NamedBlob } from '../heap-blob.ts';
 import { databasePath } from '../layout.ts';
-import { kvLines, kvLinesBy } from './kv-lines.ts';
+import { kvLines, kvLinesBy } from './kv/kv-lines.ts';
 import { checkedRow, refuseOddKeys, withOddValue } from './odd-rows.ts';
 import { PinnedStore, type PinOptions } from './pinned-store.ts';
 import { artifactsTotal, exportDataTotal, SPANS_OF } from './sizes.ts';

@@ -8,7 +8,7 @@ import type { Database } from '../../../io/sqlite.ts';
 import { databasePath } from '../layout.ts';
 import { isDatabaseLocked } from '../open-handles.ts';
 import { copyStore, type CopiedStore } from './copied-store.ts';
-import { KVReaders } from './kv-readers.ts';
+import { KVReaders } from './kv/kv-readers.ts';
 import { haveOpened, idAt, lookAt } from './open-files.ts';
 import { beginAtHeight, CONNECTIONS, notAStore, replaced, tryPin, type Pin } from './pin.ts';
 import { bytesOf, growthSince, type WalExtent } from './wal-file.ts';

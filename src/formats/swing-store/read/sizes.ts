@@ -6,7 +6,7 @@ import type { ProgressTotal } from '../../../io/progress.ts';
 import type { Database } from '../../../io/sqlite.ts';
 import type { ArtifactMode } from '../../../swing-store-export/artifact-mode.ts';
 import { RECORD_LINE_BYTES } from '../../../swing-store-export/export-data/records.ts';
-import { CONSENSUS } from './kv-blocks.ts';
+import { CONSENSUS } from './kv/kv-blocks.ts';
 
 /** How many places of a table are looked at, and how many rows at each. */
 const PLACES = 64;

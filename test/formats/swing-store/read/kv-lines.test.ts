@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SCHEMA } from '../../../../src/formats/swing-store/layout.ts';
-import { kvLines } from '../../../../src/formats/swing-store/read/kv-lines.ts';
+import { kvLines } from '../../../../src/formats/swing-store/read/kv/kv-lines.ts';
 import { openDatabase, type Database } from '../../../../src/io/sqlite.ts';
 
 let db: Database;

@@ -2,7 +2,7 @@
  * Threads that help the pinning thread to read a pinned SwingStore. Each has its own connection, and so its own view:
  * the caller makes sure that all views show the same commit.
  */
-import { AskedThread } from '../../../io/threads/asked-thread.ts';
+import { AskedThread } from '../../../../io/threads/asked-thread.ts';
 import type { KVBlock, KVRange } from './kv-blocks.ts';
 
 type Reader = AskedThread<KVRange, KVBlock>;

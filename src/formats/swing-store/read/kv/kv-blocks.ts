@@ -2,8 +2,8 @@
  * Blocks of the consensus keys of a SwingStore, in key order. SQLite formats the lines of export data itself, a block
  * at a time: converting each row to JavaScript strings, and then to a line, takes twice as long.
  */
-import { wellFormed } from '../../../io/bytes/utf8.ts';
-import type { Database, Statement } from '../../../io/sqlite.ts';
+import { wellFormed } from '../../../../io/bytes/utf8.ts';
+import type { Database, Statement } from '../../../../io/sqlite.ts';
 
 /** A longer value gets a block of its own, so that blocks stay small even where long values are adjacent. */
 const LARGE_VALUE_BYTES = 32 * 1024;

@@ -1,8 +1,8 @@
 /** A thread of `kv-readers.ts`: pins a view of the database and reads ranges of it on request. */
 import { workerData } from 'node:worker_threads';
-import { answerOrders } from '../../../io/threads/asked-thread.ts';
+import { answerOrders } from '../../../../io/threads/asked-thread.ts';
+import { openStoreDatabase } from '../pin.ts';
 import { prepareKVBlocks } from './kv-blocks.ts';
-import { openStoreDatabase } from './pin.ts';
 
 answerOrders(() => {
   const db = openStoreDatabase(workerData as string);

@@ -1,7 +1,7 @@
 /** The consensus keys of a SwingStore as lines of export data, in key order. */
-import { wellFormed } from '../../../io/bytes/utf8.ts';
-import { mapAhead } from '../../../io/flow/ahead.ts';
-import type { Database } from '../../../io/sqlite.ts';
+import { wellFormed } from '../../../../io/bytes/utf8.ts';
+import { mapAhead } from '../../../../io/flow/ahead.ts';
+import type { Database } from '../../../../io/sqlite.ts';
 import { LINE, prepareKVBlocks, type KVRange } from './kv-blocks.ts';
 import type { KVReaders } from './kv-readers.ts';
 
