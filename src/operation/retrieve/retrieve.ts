@@ -94,7 +94,7 @@ export interface Retrieved extends WrittenSnapshot {
 export const DEFAULT_LEVEL = 3;
 
 /**
- * With far matches, which find what heap snapshots have in common, level 1 is faster than level 3, and takes 2 % more
+ * With far matches, which find what heap snapshots have in common, level 1 is faster than level 3, and takes 1 % more
  * space.
  */
 export const SHARED_LEVEL = 1;
