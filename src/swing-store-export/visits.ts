@@ -124,7 +124,7 @@ export class Visits<Rest, Output extends object> {
       await take(made);
       return made;
     })();
-    // Its error is thrown to whoever waits for the digests.
+    // The caller that waits for the digests gets the error.
     digests.catch(() => undefined);
     this.#last = digests.then(
       () => undefined,
