@@ -3,8 +3,8 @@ import { sha256Hex } from '../io/bytes/digest.ts';
 import { InOrder } from '../io/flow/in-order.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
 import { queueFor, type WorkerPool } from '../io/threads/pool.ts';
-import { follow, recipeFor, type Recipe } from '../io/threads/recipe.ts';
-import { bytesIn, workerTask, type WorkerTask } from '../io/threads/task.ts';
+import { bytesHeldBy, follow, recipeFor, type Recipe } from '../io/threads/recipe.ts';
+import { workerTask, type WorkerTask } from '../io/threads/task.ts';
 import type {
   ArtifactDigest,
   ArtifactVisit,
@@ -139,7 +139,7 @@ export class Visits<Rest, Output extends object> {
 
   async #work(visit: Visit, rest: Rest): Promise<readonly Made<Output>[]> {
     const contents = await visit.recipe();
-    const gives = bytesIn(contents, DEPTH);
+    const gives = bytesHeldBy(contents);
     return this.#pool.run(this.#task, { contents, rest }, gives, bytesOf(visit.artifacts));
   }
 
@@ -161,9 +161,6 @@ export const USUAL_ARTIFACT_BYTES = 1024 * 1024;
 export function bytesOf(artifacts: readonly Pick<VisitedArtifact, 'size'>[]): number {
   return artifacts.reduce((sum, { size = USUAL_ARTIFACT_BYTES }) => sum + size, 0);
 }
-
-/** Recipes are in the inputs of recipes. */
-const DEPTH = 12;
 
 /** Only reads contents. */
 export async function digestContents({
@@ -197,7 +194,7 @@ export async function handedOver(
   pool: WorkerPool,
   bytes: number,
 ): Promise<readonly Made<CheckedContent>[]> {
-  return pool.run(handingOver, { contents, rest: undefined }, bytesIn(contents, DEPTH), bytes);
+  return pool.run(handingOver, { contents, rest: undefined }, bytesHeldBy(contents), bytes);
 }
 
 /** Visits for a sink that takes bytes. */

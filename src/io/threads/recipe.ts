@@ -2,7 +2,7 @@
  * Recipes. A recipe says as plain data where something is and how to get it, so that the thread that needs it can get it
  * itself: its bytes then need not cross threads.
  */
-import { workerTask, type WorkerTask } from './task.ts';
+import { bytesIn, workerTask, type WorkerTask } from './task.ts';
 
 /** A task with its input. */
 export interface Recipe<Output> {
@@ -28,6 +28,16 @@ export async function follow<Output>({ module, name, input }: Recipe<Output>): P
   const run = exported[name];
   if (run === undefined) throw new Error(`${module} exports no ${name}`);
   return (await run(input)) as Output;
+}
+
+/** Recipes are in the inputs of recipes. */
+const DEPTH = 12;
+
+/** The bytes that recipes hold, so that they can be given away. */
+export function bytesHeldBy(
+  recipes: Recipe<unknown> | readonly Recipe<unknown>[],
+): Generator<Uint8Array> {
+  return bytesIn(recipes, DEPTH);
 }
 
 /** {@link follow} as a task. */

@@ -7,7 +7,7 @@ import type { ExpansionLimit } from '../../io/bytes/expansion-limit.ts';
 import { InOrder } from '../../io/flow/in-order.ts';
 import { Slots } from '../../io/flow/slots.ts';
 import { queueFor, type WorkerPool } from '../../io/threads/pool.ts';
-import type { Recipe } from '../../io/threads/recipe.ts';
+import { bytesHeldBy, type Recipe } from '../../io/threads/recipe.ts';
 import { bytesIn } from '../../io/threads/task.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { Pieces, StagedSnapshot, StagedSpot } from '../../storage/contract.ts';
@@ -75,8 +75,6 @@ export interface WrittenChunks {
 
 /** Bytes of a chunk's file, about: a thread that hashes it is worth its start. */
 const RECHECK_BYTES = 16 * 1024 * 1024;
-/** Recipes are in the inputs of recipes. */
-const DEPTH = 12;
 
 interface KeptChunk {
   readonly module: string;
@@ -272,7 +270,7 @@ export class ChunkWriter implements HeldState {
     const contents = await unread.recipes();
     const spot = this.#staged.spot?.();
     const shared = { contents, names, size, codec: codec.name, level, writer: spot?.writer };
-    const gives = bytesIn(contents, DEPTH);
+    const gives = bytesHeldBy(contents);
     const packed = await pool.run(packingShared, shared, gives, size ?? RECHECK_BYTES);
     return {
       ...packed,
