@@ -160,18 +160,21 @@ export async function packShared(shared: SharedChunk): Promise<PackedShared> {
   const tarEntries = new EntriesAhead(entries());
   const windowLog = windowLogFor(shared.size ?? (await tarEntries.readAhead()));
   const hash = createHash('sha256');
-  const file = shared.writer && (await follow(shared.writer));
-  const kept: Uint8Array[] = [];
-  let size = 0;
   const packed = zstd.packPieces?.(tarPieces(tarEntries), { level, windowLog });
   if (packed === undefined) throw new Error(`${codec} packs no shared chunks`);
-  for await (const piece of packed) {
-    hash.update(piece);
-    size += piece.length;
-    if (file === undefined) kept.push(piece.slice());
-    else await file.write(piece);
+  const kept: Uint8Array[] = [];
+  let size = 0;
+  const file = shared.writer && (await follow(shared.writer));
+  try {
+    for await (const piece of packed) {
+      hash.update(piece);
+      size += piece.length;
+      if (file === undefined) kept.push(piece.slice());
+      else await file.write(piece);
+    }
+  } finally {
+    await file?.close();
   }
-  await file?.close();
   const bytes = file === undefined ? joined(kept) : undefined;
   return { chunk: hash.digest('hex'), size, bytes, windowLog, digests };
 }
