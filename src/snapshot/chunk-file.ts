@@ -211,7 +211,7 @@ export interface ChunkFile {
 
 /** How a thread gets the wanted contents of a chunk, one after the other. */
 export function recipeOfContents(file: ChunkFile): Recipe<Contents<CheckedContent>> {
-  return recipeFor(reading, file);
+  return recipeFor(readingContents, file);
 }
 
 /**
@@ -258,7 +258,7 @@ export async function* contentsOfChunk(file: ChunkFile): AsyncGenerator<CheckedC
   if (failure !== undefined) refuseUnreadable(failure.cause, 'a chunk', path);
 }
 
-const reading = workerTask(import.meta.url, contentsOfChunk);
+export const readingContents = workerTask(import.meta.url, contentsOfChunk);
 
 /** Pieces that are hashed on their way. A consumer that ends early leaves the rest. */
 class HashedPieces implements AsyncIterable<Uint8Array> {

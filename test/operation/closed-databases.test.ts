@@ -1,6 +1,6 @@
 /**
  * If a thread ends with an open database, Node tears it down in an order of its own, which has aborted commands. So
- * every thread and process closes what it opened, and then exits by itself.
+ * every thread and process closes what it opened, and then exits by itself, or is ended by its pool.
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -63,12 +63,11 @@ async function threadsOf(args: readonly string[], exitCode: number): Promise<Thr
 /** @param least the least number of threads with a database, so that the test does not pass without any */
 function expectClosed(threads: readonly Thread[], least: number): void {
   expect(threads.length).toBeGreaterThanOrEqual(least);
-  expect(threads).toEqual(
-    threads.map(({ opened }): Thread => ({ opened, closed: opened, ended: true })),
-  );
+  expect(threads).toEqual(threads.map((thread): Thread => ({ ...thread, closed: thread.opened })));
+  expect(threads.some(({ ended }) => ended)).toBe(true);
 }
 
-describe('every thread and process of a command closes its databases and exits by itself', () => {
+describe('every thread and process of a command closes its databases before it ends', () => {
   it('from a live store to a snapshot, and from there to a new store', async () => {
     const dir = await tempDir();
     const snapshots = path.join(dir, 'snapshots');

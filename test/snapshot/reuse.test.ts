@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { WorkerPool } from '../../src/io/threads/pool.ts';
+import { inlinePool, type WorkerPool } from '../../src/io/threads/pool.ts';
 import { given } from '../../src/io/threads/recipe.ts';
 import type { ZstdCodec } from '../../src/io/zstd/codec.ts';
 import { loadZstdCodec } from '../../src/io/zstd/load-codec.ts';
@@ -34,6 +34,7 @@ beforeAll(async () => {
 
 /** Slow tasks, which end in a different order than they began. */
 const latePool: WorkerPool = {
+  ...inlinePool,
   concurrency: 3,
   run: async (task, input) => {
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 4));

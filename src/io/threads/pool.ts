@@ -7,8 +7,9 @@ import type { Piscina } from 'piscina';
 import { SwingSnapError } from '../../errors.ts';
 import type { AheadLimits } from '../flow/ahead.ts';
 import type { QueueLimits } from '../flow/in-order.ts';
+import { meeting, type Meeting } from './each-thread.ts';
 import { errorOf, type Outcome } from './error-message.ts';
-import { following, outputThere, recipeFor, type Recipe } from './recipe.ts';
+import { following, loading, outputThere, recipeFor, type Recipe } from './recipe.ts';
 import { bytesIn, ownBuffers, type WorkerTask } from './task.ts';
 
 export interface WorkerPool {
@@ -26,12 +27,27 @@ export interface WorkerPool {
     gives?: Iterable<Uint8Array>,
     size?: number,
   ): Promise<Output>;
+  /**
+   * Runs a task once in each thread. Must not be called again before it has settled.
+   * @param size bytes of the work that is to come
+   * @returns whether it was run: not if there are no threads, or if so little work is not worth them
+   * @throws as {@link run}
+   */
+  inEachThread<Input>(task: WorkerTask<Input, void>, input: Input, size: number): Promise<boolean>;
+  /**
+   * Starts threads while the caller goes on, if they are worth it.
+   * @param size bytes of the work that is to come
+   * @param tasks of that work; the threads load them
+   */
+  warmUp(size: number, tasks?: readonly WorkerTask<never, unknown>[]): void;
 }
 
 /** A pool without threads: each task runs in the calling thread. */
 export const inlinePool: WorkerPool = {
   concurrency: 0,
   run: async (task, input) => task.run(input),
+  inEachThread: async () => false,
+  warmUp: () => undefined,
 };
 
 /**
@@ -109,9 +125,42 @@ class ThreadPool implements WorkerPool {
     }
     this.#threads ??= this.#start();
     const threads = await this.#threads;
-    const outcome = await this.#outcome(threads, recipeFor(task, input), ownBuffers(gives));
-    if ('failure' in outcome) throw errorOf(outcome.failure);
-    return outcome.output;
+    return this.#output(threads, recipeFor(task, input), ownBuffers(gives));
+  }
+
+  async inEachThread<Input>(
+    task: WorkerTask<Input, void>,
+    input: Input,
+    size: number,
+  ): Promise<boolean> {
+    if (this.#threads === undefined && size <= INLINE_BYTES) return false;
+    this.#threads ??= this.#start();
+    const threads = await this.#threads;
+    const expected = this.concurrency;
+    const arrived = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const met: Meeting = { recipe: recipeFor(task, input), arrived, expected };
+    const turns = Array.from({ length: expected }, async () =>
+      this.#output(threads, recipeFor(meeting, met), []),
+    );
+    // A thread of its own has each of them, so all have ended before an error is told.
+    await Promise.allSettled(turns);
+    await Promise.all(turns);
+    return true;
+  }
+
+  warmUp(size: number, tasks: readonly WorkerTask<never, unknown>[] = []): void {
+    if (size <= INLINE_BYTES) return;
+    this.#threads ??= this.#start();
+    const count = Math.min(this.concurrency, Math.ceil(size / INLINE_BYTES));
+    const load = recipeFor(
+      loading,
+      tasks.map(({ module }) => module),
+    );
+    const started = this.#threads.then(async (threads) =>
+      Promise.all(Array.from({ length: count }, async () => this.#output(threads, load, []))),
+    );
+    // The first task that is run gets the error.
+    started.catch(() => undefined);
   }
 
   async #start(): Promise<Piscina> {
@@ -122,13 +171,24 @@ class ThreadPool implements WorkerPool {
       name: 'work',
       minThreads: 0,
       maxThreads: this.concurrency,
-      idleTimeout: 1000,
+      // A thread may hold what it was given in its turn, until the pool ends.
+      idleTimeout: Infinity,
       resourceLimits: THREAD_LIMITS,
     });
     threads.on('error', (error: unknown) => {
       for (const fail of this.#underWay) fail(error);
     });
     return threads;
+  }
+
+  async #output<Output>(
+    threads: Piscina,
+    recipe: Recipe<Output>,
+    transferList: ArrayBuffer[],
+  ): Promise<Output> {
+    const outcome = await this.#outcome(threads, recipe, transferList);
+    if ('failure' in outcome) throw errorOf(outcome.failure);
+    return outcome.output;
   }
 
   async #outcome<Output>(

@@ -43,6 +43,13 @@ export function bytesHeldBy(
 /** {@link follow} as a task. */
 export const following = workerTask<Recipe<unknown>, unknown>(import.meta.url, follow);
 
+/** Loads modules before their tasks are due. A module that cannot be loaded fails its task. */
+export async function loadModules(modules: readonly string[]): Promise<void> {
+  await Promise.allSettled(modules.map(async (module) => (await import(module)) as unknown));
+}
+
+export const loading = workerTask(import.meta.url, loadModules);
+
 /** A recipe for what is there already. */
 export function given<Output>(output: Output): Recipe<Output> {
   return recipeFor(giving, output) as Recipe<Output>;

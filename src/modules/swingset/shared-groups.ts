@@ -32,7 +32,7 @@ interface Waiting {
 export class SharedGroups {
   readonly #emit: (chunk: UnreadChunk) => Promise<void>;
   readonly #groups = new Map<Kind, Waiting[]>();
-  /** Heap snapshots of a group, so that all groups are about equally large. */
+  /** Heap snapshots of a group. */
   #heaps = MAX_HEAPS;
 
   constructor(emit: (chunk: UnreadChunk) => Promise<void>) {
@@ -41,7 +41,10 @@ export class SharedGroups {
 
   /** @param heaps number of heap snapshots that will come, at most */
   expectHeaps(heaps: number): void {
-    this.#heaps = Math.ceil(heaps / Math.ceil(heaps / MAX_HEAPS)) || MAX_HEAPS;
+    const rest = heaps % MAX_HEAPS;
+    // A thread has the rest, and the bundles, while another has the last full group. A few heaps alone take more bytes.
+    const isEnough = rest === 0 || rest >= MAX_HEAPS / 2;
+    this.#heaps = isEnough ? MAX_HEAPS : Math.ceil(heaps / Math.ceil(heaps / MAX_HEAPS));
   }
 
   /** @returns what the artifacts of the visit were, once their chunk is packed */

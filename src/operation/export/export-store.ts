@@ -1,7 +1,7 @@
 /** The work of `export`: writes a live store into an export directory. */
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { availableParallelism, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { MANIFEST_FILE, RECORD_FILE, STOP_FILE } from '../../formats/export-directory/layout.ts';
 import { removeHeldExport } from '../../formats/export-directory/remove.ts';
@@ -9,10 +9,11 @@ import { writeExportDirectory } from '../../formats/export-directory/write.ts';
 import { databasePath } from '../../formats/swing-store/layout.ts';
 import { exportOfPinned } from '../../formats/swing-store/read/open.ts';
 import type { PinnedStore } from '../../formats/swing-store/read/pinned-store.ts';
+import { warmUpReaders } from '../../formats/swing-store/read/store-readers.ts';
 import { refuseNoSpace } from '../../io/disks/free-space.ts';
 import type { HeldDirectory } from '../../io/files/held-directory.ts';
 import { noProgress } from '../../io/progress.ts';
-import { withWorkerPool } from '../../io/threads/pool.ts';
+import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { copyUnverified } from '../../swing-store-export/copy-unverified.ts';
 import type { ExportSummary } from '../../swing-store-export/swing-store-export.ts';
@@ -91,10 +92,13 @@ export async function exportStore(options: ExportOptions): Promise<ExportSummary
     lockedPathsOf(stateDir),
     { operation: 'export', stateDir, exportDir },
     async (lock, progress) =>
-      inExportDirectory(exportDir, { stateDir }, async (dirLock, directory) => {
-        const working = { ...options, exportDir, stateDir, progress, directory };
-        return exportLocked(working, scratchDir, [lock, dirLock]);
-      }),
+      inExportDirectory(exportDir, { stateDir }, async (dirLock, directory) =>
+        withWorkerPool(options.concurrency, async (pool) => {
+          if (options.awaited === undefined) warmUpReaders(pool, stateDir);
+          const working = { ...options, exportDir, stateDir, progress, directory, pool };
+          return exportLocked(working, scratchDir, [lock, dirLock]);
+        }),
+      ),
     options.progress,
   );
 }
@@ -102,6 +106,7 @@ export async function exportStore(options: ExportOptions): Promise<ExportSummary
 /** Includes the export directory, held open. */
 type HeldOptions = ExportOptions & {
   readonly directory: HeldDirectory;
+  readonly pool: WorkerPool;
   readonly progress: ProgressMeter;
 };
 
@@ -145,7 +150,7 @@ async function exportLocked(
       keeper.write({ awaitedHeight }).catch(() => undefined);
     });
     const { height } = store;
-    await store.startReaders(options.concurrency ?? availableParallelism());
+    await store.startReaders(options.pool);
     await keeper.write({ state: 'started', height });
     started = true;
     tell({ height });
@@ -189,7 +194,7 @@ async function copyPinned(
   options: HeldOptions,
   operationSignal: AbortSignal,
 ): Promise<ExportSummary> {
-  const { directory, progress, artifactMode = 'operational' } = options;
+  const { directory, progress, pool, artifactMode = 'operational' } = options;
   const withExportData = options.exportDataMode !== 'skip';
   const lookout = watchPin(store, options, operationSignal);
   try {
@@ -197,12 +202,10 @@ async function copyPinned(
     if (options.onStop !== undefined) signal.addEventListener('abort', options.onStop);
     const header = { height: store.height, artifactMode, withExportData };
     refuseNoRoom(store, options);
-    return await withWorkerPool(options.concurrency, async (pool) => {
-      const sink = await writeExportDirectory(directory.path, header, pool);
-      const source = exportOfPinned(store, artifactMode, true);
-      const copyOptions = { progress, signal, pool, withExportData };
-      return copyUnverified(source, sink, artifactMode, copyOptions);
-    });
+    const sink = await writeExportDirectory(directory.path, header, pool);
+    const source = exportOfPinned(store, artifactMode, true);
+    const copyOptions = { progress, signal, pool, withExportData };
+    return await copyUnverified(source, sink, artifactMode, copyOptions);
   } finally {
     lookout.end();
   }

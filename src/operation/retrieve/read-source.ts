@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { openExportDirectory } from '../../formats/export-directory/open.ts';
 import { exportOfPinned } from '../../formats/swing-store/read/open.ts';
+import { warmUpReaders } from '../../formats/swing-store/read/store-readers.ts';
 import { HeldDirectory } from '../../io/files/held-directory.ts';
 import { statIfThere } from '../../io/files/stat-if-there.ts';
 import type { Progress } from '../../io/progress.ts';
@@ -148,14 +149,14 @@ async function withStore<Result>(
     lockedPathsOf(stateDir),
     { operation: 'retrieve', stateDir },
     async (lock, meter) => {
+      if (live.awaited === undefined) warmUpReaders(pool, stateDir);
       const view = { ...live, height, stateDir, progress: meter, signal };
       const store = await openStoreView(view, scratchDir, (awaitedHeight) => {
         lock.update({ awaitedHeight });
       });
       const swingset = exportOfPinned(store, live.artifactMode);
       try {
-        // The pool has as many threads, which check and pack what the readers read.
-        await store.startReaders(pool.concurrency);
+        await store.startReaders(pool);
         lock.update({ height: store.height });
         const lookout = watchPin(store, live, signal);
         try {

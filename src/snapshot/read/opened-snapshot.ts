@@ -4,6 +4,7 @@ import type { Database } from '../../io/sqlite.ts';
 import { inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import type { StoredSnapshot } from '../../storage/contract.ts';
+import { readingContents } from '../chunk-file.ts';
 import { readManifestFile, type ManifestFile, type SnapshotManifest } from '../manifest.ts';
 import { moduleOf } from '../module-contract.ts';
 import { planChunks, type PlannedChunk } from './plan-chunks.ts';
@@ -42,7 +43,9 @@ export class OpenedSnapshot {
 
   /** Reads the manifest. Throws as `readManifestFile`. */
   static async open(stored: StoredSnapshot, options: OpenSnapshotOptions): Promise<OpenedSnapshot> {
-    return new OpenedSnapshot(stored, await readManifestFile(stored), options);
+    const file = await readManifestFile(stored);
+    options.pool?.warmUp(file.manifest.modules.swingset.artifacts.size, [readingContents]);
+    return new OpenedSnapshot(stored, file, options);
   }
 
   get manifest(): SnapshotManifest {

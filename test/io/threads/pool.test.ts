@@ -31,6 +31,9 @@ export const refuse = () => {
 export const interrupt = () => { throw new InterruptedError('SIGINT'); };
 export const fail = () => { throw new TypeError('not ours'); };
 export const die = () => process.exit(3);
+const turns = [];
+export const turn = ({ name }) => { turns.push(name); };
+export const turnsHere = () => new Promise((resolve) => setTimeout(resolve, 20, [threadId, turns]));
 export const slow = () => new Promise((resolve) => setTimeout(resolve, 20, threadId));
 `;
 
@@ -147,5 +150,39 @@ describe('a pool of threads', () => {
         expect(new Set(await Promise.all(runs)).size).toBeLessThanOrEqual(concurrency);
       });
     }
+  });
+
+  it('lets each thread have one turn, once, and tells the first failure when all have ended', async () => {
+    const task = await tasks();
+    await withWorkerPool(3, async (pool) => {
+      const turn = task('turn') as Task.WorkerTask<unknown, void>;
+      expect(await pool.inEachThread(turn, { name: 'a' }, LARGE)).toBe(true);
+      expect(await pool.inEachThread(turn, { name: 'b' }, 0)).toBe(true);
+      const runs = Array.from({ length: 12 }, async () => pool.run(task('turnsHere'), {}));
+      const found = new Map((await Promise.all(runs)) as [number, string[]][]);
+      expect([...found.values()]).toEqual(Array.from({ length: 3 }, () => ['a', 'b']));
+      const refused = task('refuse') as Task.WorkerTask<unknown, void>;
+      await expect(pool.inEachThread(refused, {}, 0)).rejects.toMatchObject({ code: 'TEST' });
+      // No thread waits for one that failed.
+      expect(await pool.inEachThread(turn, { name: 'c' }, 0)).toBe(true);
+    });
+  });
+
+  it('has no turns where little work is to come, and no thread for it', async () => {
+    const task = await tasks();
+    await withWorkerPool(2, async (pool) => {
+      const turn = task('turn') as Task.WorkerTask<unknown, void>;
+      expect(await pool.inEachThread(turn, { name: 'a' }, 1000)).toBe(false);
+      pool.warmUp(1000, [turn]);
+      expect(await pool.run(task('where'), {})).toMatchObject({ isMainThread: true });
+    });
+  });
+
+  it('starts threads early for much work, whose tasks cannot be loaded early', async () => {
+    const task = await tasks();
+    await withWorkerPool(2, async (pool) => {
+      pool.warmUp(LARGE, [{ ...task('where'), module: 'file:///nowhere.mjs' } as never]);
+      expect(await pool.run(task('where'), {})).toMatchObject({ isMainThread: false });
+    });
   });
 });

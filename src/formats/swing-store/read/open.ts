@@ -1,7 +1,7 @@
 /** Opens a live SwingStore as an export, which can be byte for byte that of the reference's `makeSwingStoreExporter`. */
 import { SwingSnapError } from '../../../errors.ts';
 import type { ProgressTotal } from '../../../io/progress.ts';
-import { given, recipeFor } from '../../../io/threads/recipe.ts';
+import { given, recipeFor, type Recipe } from '../../../io/threads/recipe.ts';
 import type { ArtifactMode, RestoreMode } from '../../../swing-store-export/artifact-mode.ts';
 import { blocksOfLines } from '../../../swing-store-export/export-data/export-data.ts';
 import {
@@ -13,6 +13,7 @@ import {
   WHOLE_MAX_BYTES,
   type ExportArtifact,
   type SwingStoreExport,
+  type WholeContent,
 } from '../../../swing-store-export/swing-store-export.ts';
 import { visitOfOne } from '../../../swing-store-export/visits.ts';
 import { findLack } from '../completeness.ts';
@@ -23,6 +24,7 @@ import { checkedRow, refuseOddKeys, withOddValue } from './odd-rows.ts';
 import { PinnedStore, type PinOptions } from './pinned-store.ts';
 import { artifactsTotal, exportDataTotal, SPANS_OF } from './sizes.ts';
 import { bundleBlocks, heapSnapshotBlob, spanBlocks, wholeOf } from './stored-content.ts';
+import type { ViewRecipes } from './thread-views.ts';
 
 export interface OpenSwingStoreOptions extends PinOptions {
   readonly artifactMode: ArtifactMode;
@@ -118,6 +120,10 @@ class PinnedExport implements LiveSwingStore {
     return this.#pinned.db;
   }
 
+  get #recipes(): ViewRecipes | undefined {
+    return this.#pinned.readers?.recipes;
+  }
+
   /** @throws {VerificationError} `STORE_VALUE` for a row that no node writes */
   async *exportData(): AsyncGenerator<Uint8Array> {
     const { readers } = this.#pinned;
@@ -190,7 +196,8 @@ class PinnedExport implements LiveSwingStore {
     yield* this.#heapSnapshots(mode);
     yield* this.#transcriptSpans(mode);
     for (const bundleID of this.#bundleIDs()) {
-      yield inBlocks(`bundle.${bundleID}`, () => bundleBlocks(this.#db, bundleID));
+      const name = `bundle.${bundleID}`;
+      yield inBlocks(name, () => bundleBlocks(this.#db, bundleID), this.#recipes?.bundle(bundleID));
     }
   }
 
@@ -203,7 +210,8 @@ class PinnedExport implements LiveSwingStore {
       for (const row of this.#checked<SizedSnapshotRow>('snapshots', rows.iterate(inUse))) {
         const { vatID, snapPos, size } = row;
         const name = `snapshot.${vatID}.${snapPos}`;
-        const named = (): NamedBlob => ({ name, blob: heapSnapshotBlob(this.#db, vatID, snapPos) });
+        const key = { vatID, snapPos };
+        const named = (): NamedBlob => ({ name, blob: heapSnapshotBlob(this.#db, key) });
         const data = (): AsyncIterable<Uint8Array> => unpackPieces(named());
         const isSmall = typeof size === 'number' && size <= WHOLE_MAX_BYTES;
         yield isSmall
@@ -211,7 +219,11 @@ class PinnedExport implements LiveSwingStore {
               name,
               size,
               data,
-              visit: visitOfOne(async () => recipeFor(unpacking, { ...named(), size })),
+              visit: visitOfOne(
+                async () =>
+                  this.#recipes?.heapSnapshot({ ...key, name, size }) ??
+                  recipeFor(unpacking, { ...named(), size }),
+              ),
             }
           : { name, size: typeof size === 'number' ? size : undefined, data };
       }
@@ -226,7 +238,7 @@ class PinnedExport implements LiveSwingStore {
         : SPANS_OF[mode];
     for (const row of this.#spans(`WHERE ${where}`)) {
       const name = `transcript.${row.vatID}.${row.startPos}.${row.endPos}`;
-      yield inBlocks(name, () => spanBlocks(this.#db, row));
+      yield inBlocks(name, () => spanBlocks(this.#db, row), this.#recipes?.span(row));
     }
   }
 
@@ -235,9 +247,14 @@ class PinnedExport implements LiveSwingStore {
   }
 }
 
-function inBlocks(name: string, blocks: () => Iterable<Buffer>): ExportArtifact {
+/** @param recipe its content, for another thread to read; if undefined, the recipe holds what was read here */
+function inBlocks(
+  name: string,
+  blocks: () => Iterable<Buffer>,
+  recipe: Recipe<WholeContent | undefined> | undefined,
+): ExportArtifact {
   async function* data(): AsyncGenerator<Uint8Array> {
     yield* blocks();
   }
-  return { name, data, visit: visitOfOne(async () => given(wholeOf(blocks()))) };
+  return { name, data, visit: visitOfOne(async () => recipe ?? given(wholeOf(blocks()))) };
 }

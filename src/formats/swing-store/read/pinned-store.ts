@@ -5,12 +5,13 @@ import { accessSync, constants } from 'node:fs';
 import { NotFoundError, StorageError, VerificationError } from '../../../errors.ts';
 import { kindOf, statIfThere } from '../../../io/files/stat-if-there.ts';
 import type { Database } from '../../../io/sqlite.ts';
+import type { WorkerPool } from '../../../io/threads/pool.ts';
 import { databasePath } from '../layout.ts';
 import { isDatabaseLocked } from '../open-handles.ts';
 import { copyStore, type CopiedStore } from './copied-store.ts';
-import { KVReaders } from './kv/kv-readers.ts';
 import { haveOpened, idAt, lookAt } from './open-files.ts';
 import { beginAtHeight, CONNECTIONS, notAStore, replaced, tryPin, type Pin } from './pin.ts';
+import { StoreReaders } from './store-readers.ts';
 import { bytesOf, growthSince, type WalExtent } from './wal-file.ts';
 
 export interface PinOptions {
@@ -32,7 +33,7 @@ export class PinnedStore {
   #height: number;
   /** Of the `-wal` when the view was pinned. */
   #walExtent: WalExtent | undefined;
-  #readers: KVReaders | undefined;
+  #readers: StoreReaders | undefined;
   readonly #copy: CopiedStore | undefined;
   readonly #note: (message: string) => void;
 
@@ -159,18 +160,20 @@ export class PinnedStore {
   }
 
   /**
-   * Starts threads that read the pinned commit too. Starts none if there was a commit since, because no other
-   * connection can pin the old commit any more. Starts none when run from the TypeScript sources, because threads
-   * cannot load them.
+   * Lets the threads of a pool read the pinned commit too; the pool must end after the store is closed. Lets none if
+   * there was a commit since, because no other connection can pin the old commit any more, and none if the store is
+   * small.
    * @throws {SwingSnapError} `STORE_REPLACED` if the threads have opened another store
    */
-  async startReaders(count: number): Promise<void> {
-    if (import.meta.url.endsWith('.ts')) return;
+  async startReaders(pool: WorkerPool): Promise<void> {
     const { database, commits, before, wal } = this.#pin;
-    const readers = await KVReaders.start(database, count).catch((error: unknown) => {
+    const size =
+      (statIfThere(database)?.size ?? 0) + (wal === undefined ? 0 : bytesOf(wal.extent()));
+    const readers = await StoreReaders.start(pool, database, size).catch((error: unknown) => {
       throw this.isReplaced ? replaced(databasePath(this.stateDir), error) : error;
     });
-    if (!haveOpened(CONNECTIONS + count, before, lookAt(database, wal?.descriptor))) {
+    if (readers === undefined) return;
+    if (!haveOpened(CONNECTIONS + readers.count, before, lookAt(database, wal?.descriptor))) {
       await readers.close();
       throw replaced(databasePath(this.stateDir));
     }
@@ -178,8 +181,8 @@ export class PinnedStore {
     else this.#readers = readers;
   }
 
-  /** The threads that {@link startReaders} has started. */
-  get readers(): KVReaders | undefined {
+  /** The threads that {@link startReaders} has won. */
+  get readers(): StoreReaders | undefined {
     return this.#readers;
   }
 

@@ -15,8 +15,13 @@ export interface SpanKey {
   readonly endPos: number;
 }
 
+export interface HeapSnapshotKey {
+  readonly vatID: string;
+  readonly snapPos: number;
+}
+
 /** The gzipped content of a heap snapshot. */
-export function heapSnapshotBlob(db: Database, vatID: string, snapPos: number): Buffer {
+export function heapSnapshotBlob(db: Database, { vatID, snapPos }: HeapSnapshotKey): Buffer {
   return db
     .prepare('SELECT compressedSnapshot FROM snapshots WHERE vatID = ? AND snapPos = ?')
     .pluck()

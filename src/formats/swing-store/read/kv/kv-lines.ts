@@ -2,8 +2,7 @@
 import { wellFormed } from '../../../../io/bytes/utf8.ts';
 import { mapAhead } from '../../../../io/flow/ahead.ts';
 import type { Database } from '../../../../io/sqlite.ts';
-import { LINE, prepareKVBlocks, type KVRange } from './kv-blocks.ts';
-import type { KVReaders } from './kv-readers.ts';
+import { LINE, prepareKVBlocks, type KVBlock, type KVRange } from './kv-blocks.ts';
 
 /** Approximate size of a block. */
 const BLOCK_BYTES = 1024 * 1024;
@@ -37,6 +36,12 @@ export function* kvLines(
   }
 }
 
+/** Threads that read the same view. */
+export interface KVReaders {
+  readonly count: number;
+  readKVBlock(range: KVRange): Promise<KVBlock>;
+}
+
 /** Yields the same lines as {@link kvLines}, read by several threads at once. */
 export async function* kvLinesBy(
   readers: KVReaders,
@@ -48,7 +53,7 @@ export async function* kvLinesBy(
   const limits = { items: 2 * readers.count + 1, bytes: Infinity, sizeOf: () => 0 };
   const blocks = mapAhead(ranges, limits, async (range) => ({
     range,
-    block: await readers.read(range),
+    block: await readers.readKVBlock(range),
   }));
   for await (const { range, block } of blocks) {
     const { count, large, lines } = block;
