@@ -8,6 +8,7 @@
 export * from './errors.ts';
 export { noProgress, type PlannedPhase, type Progress, type ProgressTotal } from './io/progress.ts';
 export { withWorkerPool, type WorkerPool } from './io/threads/pool.ts';
+export { lowerPriority } from './io/threads/priority.ts';
 export { ZSTD_CODEC_NAMES, type ZstdCodec, type ZstdCodecName } from './io/zstd/codec.ts';
 export { loadZstdCodec } from './io/zstd/load-codec.ts';
 

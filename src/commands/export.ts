@@ -12,6 +12,7 @@ import {
   exportDirFlag,
   exportFromFlag,
   heightFlag,
+  niceFlag,
   requireProofFlag,
   scratchDirFlag,
   stateDirFlags,
@@ -26,6 +27,7 @@ import { formatBytes } from '../cli/text/format.ts';
 import { UsageError } from '../errors.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
 import { shellQuote } from '../io/shell-quote.ts';
+import { lowerPriority } from '../io/threads/priority.ts';
 import { checkExportFrom, exportFrom } from '../operation/export/export-from.ts';
 import { checkExport } from '../operation/export/export-store.ts';
 import {
@@ -60,7 +62,15 @@ interface SourceResult extends ExportSummary {
 type Result = ExportResult | SourceResult | StartedResult | CheckResult;
 
 const FROM_FLAGS = ['app-hash', 'mem-store', 'expect', 'require-proof', 'leave-module'] as const;
-const STORE_FLAGS = ['detach', 'at-height', 'every', 'timeout', 'max-wal', 'max-time'] as const;
+const STORE_FLAGS = [
+  'detach',
+  'at-height',
+  'every',
+  'timeout',
+  'max-wal',
+  'max-time',
+  'nice',
+] as const;
 
 export default class Export extends BaseCommand<typeof Export, Result> {
   static override summary =
@@ -112,6 +122,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     ...storeViewFlags,
     'scratch-dir': scratchDirFlag,
     concurrency: concurrencyFlag,
+    nice: niceFlag,
     check: checkFlag,
   };
 
@@ -120,6 +131,8 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     if (flags.from !== undefined) return this.#exportFrom(flags.from);
     this.refuseFlags(FROM_FLAGS, '--from', 'the source is a store');
     const stateDir = locateStateDir(flags);
+    // The worker process inherits it.
+    lowerPriority(flags.nice);
     const exportDir = resolve(flags['export-dir']);
     const scratchDir = flags['scratch-dir'];
     const request = {

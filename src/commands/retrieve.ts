@@ -14,6 +14,7 @@ import {
   exportDirOrStoreFlag,
   fromFlag,
   heightFlag,
+  niceFlag,
   requireProofFlag,
   scratchDirFlag,
   snapshotDirFlag,
@@ -35,6 +36,7 @@ import { renderChecks, type CheckResult } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { UsageError } from '../errors.ts';
 import { shellQuote } from '../io/shell-quote.ts';
+import { lowerPriority } from '../io/threads/priority.ts';
 import type { RetrieveSource } from '../operation/retrieve/read-source.ts';
 import { checkRetrieve, retrieve } from '../operation/retrieve/retrieve.ts';
 import {
@@ -92,6 +94,7 @@ const LIVE_STORE_FLAGS = [
   'timeout',
   'max-wal',
   'max-time',
+  'nice',
 ] as const;
 
 /** A version of the snapshot format. */
@@ -197,6 +200,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     }),
     'scratch-dir': scratchDirFlag,
     concurrency: concurrencyFlag,
+    nice: niceFlag,
     check: checkFlag,
   };
 
@@ -293,6 +297,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {
       this.refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', 'the source is a live store');
+      lowerPriority(flags.nice);
       const artifactMode = flags['artifact-mode'] ?? 'operational';
       return { stateDir: source.stateDir, artifactMode, ...storeView(flags) };
     }

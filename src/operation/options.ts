@@ -5,7 +5,10 @@ import type { Trust } from '../source/open.ts';
 export interface OperationOptions {
   /** Directory for scratch files; by default one beside the output. */
   readonly scratchDir?: string | undefined;
-  /** Worker threads; by default one per processor. */
+  /**
+   * Worker threads; by default one per processor, or one for two processors where a live store is read, and in any case
+   * no more than take a quarter of the memory, with 150 MB each.
+   */
   readonly concurrency?: number | undefined;
   /** By default nothing is reported. */
   readonly progress?: Progress | undefined;

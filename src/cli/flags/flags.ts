@@ -198,10 +198,24 @@ export const heightFlag = wholeNumber({
 export const concurrencyFlag = wholeNumber({
   char: 'j',
   helpGroup: TUNING,
-  summary: 'Worker threads that compress, hash and check. [default: one per processor]',
+  summary:
+    'Worker threads that compress, hash and check. [default: one per processor, beside a live store one for two, each with 150 MB of at most a quarter of the memory]',
   helpValue: 'N',
   min: 1,
 });
+
+/** Niceness beside a live store, where `0` leaves it as it is. */
+export const niceFlag = Flags.custom<number>({
+  helpGroup: TUNING,
+  summary: 'Niceness beside a live store, 0 to 19, unless it is greater already. [default: 10]',
+  helpValue: 'N',
+  parse: (input) => {
+    if (/^1?[0-9]$/.test(input)) return Promise.resolve(Number(input));
+    throw new CLIError(`expected a niceness from 0 to 19, found ${input}`, {
+      exit: EXIT_CODES.usage,
+    });
+  },
+})();
 
 /** zlib's compression levels. */
 export const gzipLevelFlag = Flags.custom<number>({

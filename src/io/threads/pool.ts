@@ -2,11 +2,11 @@
  * Worker threads for pure computation: compression, hashing, checks of whole buffers. The caller bounds the work
  * (`in-order.ts`, `ahead.ts`): a pool accepts any amount.
  */
-import { availableParallelism } from 'node:os';
 import type { Piscina } from 'piscina';
 import { SwingSnapError } from '../../errors.ts';
 import type { AheadLimits } from '../flow/ahead.ts';
 import type { QueueLimits } from '../flow/in-order.ts';
+import { defaultConcurrency } from './concurrency.ts';
 import { meeting, type Meeting } from './each-thread.ts';
 import { errorOf, type Outcome } from './error-message.ts';
 import { following, loading, outputThere, recipeFor, type Recipe } from './recipe.ts';
@@ -81,14 +81,17 @@ export function aheadOf<Item>(pool: WorkerPool, sizeOf: (item: Item) => number):
 /** Bytes of input processed before threads are started. Starting them takes as long as compressing these bytes. */
 const INLINE_BYTES = 4 * 1024 * 1024;
 
-/** Runs `work` with a pool, whose threads end with the work. */
+/**
+ * Runs `work` with a pool, whose threads end with the work.
+ * @param concurrency number of threads; by default one per processor, as far as the memory suffices
+ */
 export async function withWorkerPool<Result>(
   concurrency: number | undefined,
   work: (pool: WorkerPool) => Promise<Result>,
 ): Promise<Result> {
   // A thread cannot load TypeScript: when run from source, everything runs in this thread.
   if (import.meta.url.endsWith('.ts')) return work(inlinePool);
-  const pool = new ThreadPool(concurrency ?? availableParallelism());
+  const pool = new ThreadPool(concurrency ?? defaultConcurrency('all'));
   try {
     return await work(pool);
   } finally {

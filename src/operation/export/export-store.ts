@@ -13,6 +13,7 @@ import { warmUpReaders } from '../../formats/swing-store/read/store-readers.ts';
 import { refuseNoSpace } from '../../io/disks/free-space.ts';
 import type { HeldDirectory } from '../../io/files/held-directory.ts';
 import { noProgress } from '../../io/progress.ts';
+import { defaultConcurrency } from '../../io/threads/concurrency.ts';
 import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
 import type { ArtifactMode } from '../../swing-store-export/artifact-mode.ts';
 import { copyUnverified } from '../../swing-store-export/copy-unverified.ts';
@@ -93,7 +94,7 @@ export async function exportStore(options: ExportOptions): Promise<ExportSummary
     { operation: 'export', stateDir, exportDir },
     async (lock, progress) =>
       inExportDirectory(exportDir, { stateDir }, async (dirLock, directory) =>
-        withWorkerPool(options.concurrency, async (pool) => {
+        withWorkerPool(concurrencyOf(options), async (pool) => {
           if (options.awaited === undefined) warmUpReaders(pool, stateDir);
           const working = { ...options, exportDir, stateDir, progress, directory, pool };
           return exportLocked(working, scratchDir, [lock, dirLock]);
@@ -209,6 +210,11 @@ async function copyPinned(
   } finally {
     lookout.end();
   }
+}
+
+/** The node keeps half of the processors. */
+function concurrencyOf({ concurrency }: Pick<ExportRequest, 'concurrency'>): number {
+  return concurrency ?? defaultConcurrency('half');
 }
 
 /** @returns the bytes that the export is known to need */

@@ -6,6 +6,7 @@ import { warmUpReaders } from '../../formats/swing-store/read/store-readers.ts';
 import { HeldDirectory } from '../../io/files/held-directory.ts';
 import { statIfThere } from '../../io/files/stat-if-there.ts';
 import type { Progress } from '../../io/progress.ts';
+import { defaultConcurrency } from '../../io/threads/concurrency.ts';
 import type { WorkerPool } from '../../io/threads/pool.ts';
 import { exportDirectorySource } from '../../source/export-directory.ts';
 import type { Trust } from '../../source/open.ts';
@@ -16,6 +17,7 @@ import { aboutSource } from '../about-source.ts';
 import { awaitExport } from '../export/await-export.ts';
 import { lockedPathsOf } from '../lock/lock.ts';
 import { withLock } from '../lock/with-lock.ts';
+import type { OperationOptions } from '../options.ts';
 import type { AwaitedHeight } from '../store-view/await-height.ts';
 import { watchPin, type PinBounds } from '../store-view/bounds.ts';
 import { openStoreView } from '../store-view/open.ts';
@@ -44,6 +46,14 @@ export interface OtherSource extends Trust {
 }
 
 export type RetrieveSource = ExportDirectorySource | LiveStoreSource | OtherSource;
+
+/** How many threads read and pack a source. Beside a live store, the node keeps half of the processors. */
+export function concurrencyFor(
+  source: RetrieveSource,
+  { concurrency }: Pick<OperationOptions, 'concurrency'>,
+): number {
+  return concurrency ?? defaultConcurrency('stateDir' in source ? 'half' : 'all');
+}
 
 /** The same source without any waiting: a check reports the present state. */
 export function unhurried(source: RetrieveSource): RetrieveSource {

@@ -40,6 +40,7 @@ import { chainIdOf } from './chain-id.ts';
 import { finishRetrieve } from './finish-begun.ts';
 import { openPlace, refuseLinkAt } from './place.ts';
 import {
+  concurrencyFor,
   unhurried,
   withRetrieveSource,
   type ExportDirectorySource,
@@ -101,7 +102,7 @@ export const SHARED_LEVEL = 1;
 
 /** Checks whether {@link retrieve} could start, without making anything. Throws the same errors. */
 export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> {
-  return withWorkerPool(options.concurrency, async (pool) => {
+  return withWorkerPool(concurrencyFor(options.source, options), async (pool) => {
     const work = await prepare(options, pool);
     const source = unhurried(options.source);
     return withRetrieveSource(source, work, async (held) => {
@@ -125,7 +126,7 @@ export async function checkRetrieve(options: RetrieveOptions): Promise<Check[]> 
  * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if there is another snapshot of that height; what the source's form throws
  */
 export async function retrieve(options: RetrieveOptions): Promise<Retrieved> {
-  return withWorkerPool(options.concurrency, async (pool) => {
+  return withWorkerPool(concurrencyFor(options.source, options), async (pool) => {
     const work = { ...(await prepare(options, pool)), known: KnownSnapshots.open() };
     const finished = await finishBegun(work);
     if (finished !== undefined) return finished;

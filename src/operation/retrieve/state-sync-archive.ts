@@ -21,6 +21,7 @@ import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
 import { refuseUnproved, type ProofOptions } from '../proof.ts';
 import { refuseHeight } from '../with-source.ts';
 import {
+  concurrencyFor,
   unhurried,
   withRetrieveSource,
   type HeldSource,
@@ -54,7 +55,7 @@ export interface RetrievedStateSync extends Repacked {
 
 /** Checks whether {@link retrieveStateSync} could start, without making anything. Throws the same errors. */
 export async function checkRetrieveStateSync(options: RetrieveStateSyncOptions): Promise<Check[]> {
-  return withWorkerPool(options.concurrency, async (pool) => {
+  return withWorkerPool(concurrencyFor(options.source, options), async (pool) => {
     const { found, ...context } = await prepare(options, pool);
     const source = unhurried(await artifactsOf(options, context));
     const artifacts = await withRetrieveSource(source, context, async ({ source: read }) => ({
@@ -78,7 +79,7 @@ export async function checkRetrieveStateSync(options: RetrieveStateSyncOptions):
 export async function retrieveStateSync(
   options: RetrieveStateSyncOptions,
 ): Promise<RetrievedStateSync> {
-  return withWorkerPool(options.concurrency, async (pool) => {
+  return withWorkerPool(concurrencyFor(options.source, options), async (pool) => {
     const prepared = await prepare(options, pool);
     return withRetrieveSource(await artifactsOf(options, prepared), prepared, async (held) =>
       repack(options, held, prepared),
