@@ -25,6 +25,7 @@ import {
 import { runAlone, runRace, type Result } from './run.ts';
 import { stateSyncRaces } from './state-sync.ts';
 import { BENCH_DIR, changedStore, storeOfSize } from './stores.ts';
+import { measureWriter, writerTable, type WriterFigures } from './writer.ts';
 
 const { values } = parseArgs({
   options: {
@@ -78,6 +79,7 @@ interface Raced {
   /** Bytes and milliseconds of the check of b1 bundles. */
   readonly bundles: { readonly bytes: number; readonly milliseconds: number };
   readonly floors: Floors;
+  readonly writer: readonly WriterFigures[];
 }
 
 async function raceOn(ground: Ground): Promise<Raced> {
@@ -94,7 +96,8 @@ async function raceOn(ground: Ground): Promise<Raced> {
     JSON.parse((await measure(command)).stdout);
   const floors = (await told(measureFloors(ground.store, ground.export, ground.work))) as Floors;
   const bundles = (await told(checkBundles(ground.export))) as Raced['bundles'];
-  return { results, bundles, floors };
+  const writer = await measureWriter(ground.store, ground.work, values.smoke ? 1 : 30);
+  return { results, bundles, floors, writer };
 }
 
 async function aloneOn(ground: Ground): Promise<Alone[]> {
@@ -106,13 +109,13 @@ async function aloneOn(ground: Ground): Promise<Alone[]> {
 }
 
 await mkdir(BENCH_DIR, { recursive: true });
-const { results, bundles, floors } = await onGround(name, raceOn);
+const { results, bundles, floors, writer } = await onGround(name, raceOn);
 const sizes: Record<string, readonly Alone[]> = { [name]: results };
 for (const size of larger) sizes[size] = await onGround(size, aloneOn);
 
-const report = { ...surroundings(), runs, size: name, results, bundles, floors, sizes };
+const report = { ...surroundings(), runs, size: name, results, bundles, floors, writer, sizes };
 process.stdout.write(
-  `\n${name}\n${table(results)}\n\n${growth(sizes)}\n\n${floorTable(floors)}\n\n${bundleLine(bundles)}\n`,
+  `\n${name}\n${table(results)}\n\n${growth(sizes)}\n\n${floorTable(floors)}\n\n${bundleLine(bundles)}\n\n${writerTable(writer)}\n`,
 );
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
 if (values.write) {

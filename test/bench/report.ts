@@ -6,6 +6,7 @@ import { cpus, totalmem } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { sqliteSeenFrom } from '../../src/io/sqlite.ts';
 import type { Figures, Result } from './run.ts';
+import { writerTable, type WriterFigures } from './writer.ts';
 
 export interface Report {
   readonly date: string;
@@ -18,6 +19,7 @@ export interface Report {
   /** Bytes and milliseconds of the check of b1 bundles. */
   readonly bundles: { readonly bytes: number; readonly milliseconds: number };
   readonly floors: Floors;
+  readonly writer: readonly WriterFigures[];
   /** Our commands alone, by size of the store. */
   readonly sizes: Readonly<Record<string, readonly Alone[]>>;
 }
@@ -135,6 +137,13 @@ Of a second snapshot, only its new bytes are counted as made.
 ${table(report.results)}
 
 ${bundleLine(report.bundles)}
+
+## Beside a node
+
+The reference commits a block every 50 ms to a copy of the store: 100 keys, 10 transcript items. The times are those of its
+blocks, each with its commit, while one retrieve runs after the other.
+
+${writerTable(report.writer)}
 
 ## What the machine can do
 
