@@ -94,6 +94,17 @@ export function moduleNames(modules: object): string[] {
   return Object.keys(modules).sort();
 }
 
+/** A time as writers put it: UTC, with milliseconds. */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/u;
+
+/** When the snapshot was made, by the clock of its maker; undefined if it does not say so, as version 0.1.0 did not. */
+export function madeAt({ made }: SnapshotManifest): Date | undefined {
+  const { at } = made;
+  if (typeof at !== 'string' || !TIME.test(at)) return undefined;
+  const time = new Date(at);
+  return Number.isNaN(time.getTime()) ? undefined : time;
+}
+
 /** The bytes of `manifest.json`. */
 export function encodeSnapshotManifest(manifest: object): Buffer {
   return Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);

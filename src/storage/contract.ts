@@ -23,6 +23,22 @@ export interface SnapshotStorage {
 /** A storage that can be told from any other directory by its mark: bytes that it keeps beside the snapshots. */
 export interface SnapshotPlace extends SnapshotStorage {
   /**
+   * What is there, in no order; nothing if the storage does not exist yet. Of names that begin with a dot only unfinished
+   * work is given, and `lost+found` is not. Memory does not grow with what is there.
+   */
+  contents(): AsyncIterable<PlaceContent>;
+  /**
+   * Looks at unfinished work.
+   * @returns undefined if nothing of that name is unfinished work of a storage, or it has ended meanwhile
+   */
+  unfinished(name: string): Promise<UnfinishedWork | undefined>;
+  /**
+   * Removes unfinished work, unless a process holds it or it is not this user's. What a killed replacement has moved
+   * away is put back first.
+   * @returns whether it is gone
+   */
+  removeUnfinished(name: string): Promise<boolean>;
+  /**
    * What is there. Names that begin with a dot, and `lost+found`, do not count as content.
    * @throws {StorageError} `LINK_TO_NOTHING`
    */
@@ -34,6 +50,36 @@ export interface SnapshotPlace extends SnapshotStorage {
   readMark(maxBytes: number): Promise<Uint8Array | undefined>;
   /** Writes the mark, or replaces it, durably. The storage must exist. */
   writeMark(bytes: Uint8Array): Promise<void>;
+}
+
+/** Something in a place. */
+export interface PlaceContent {
+  readonly name: string;
+  /** `snapshot`: its name can be opened. `unfinished`: by its name; see {@link SnapshotPlace.unfinished}. */
+  readonly kind: 'snapshot' | 'unfinished' | 'link' | 'other';
+  /** What it is, for messages: `a regular file`. */
+  readonly what: string;
+}
+
+/** A snapshot that was not published, or not removed to the end. */
+export interface UnfinishedWork {
+  /** When something in it last changed. */
+  readonly changed: Date;
+  /** Bytes of its files. */
+  readonly size: number;
+  /** Who may be at work in it: a live process, nobody any more, or another user, of whom nothing is known. */
+  readonly holder: 'process' | 'nobody' | 'other user';
+}
+
+/** What is known of a file without reading it. */
+export interface StoredFileFacts {
+  /** In bytes. */
+  readonly size: number;
+  readonly modified: Date;
+  /** How many names the bytes have; 1 if removing the file frees them. */
+  readonly links: number;
+  /** Names the bytes: files with equal ids are one. */
+  readonly id: string;
 }
 
 /** A snapshot that can be read. File names are relative, with `/` as separator. */
@@ -58,6 +104,8 @@ export interface StoredSnapshot {
    * {@link read}, and the system's error if this user may not read the file.
    */
   size(file: string): Promise<number>;
+  /** What is known of a file that can be read, without reading it. Throws as {@link size}. */
+  facts(file: string): Promise<StoredFileFacts>;
   /** A file in pieces of bounded size. Throws as {@link read}, on the first piece. */
   stream(file: string): AsyncIterable<Uint8Array>;
 }

@@ -4,6 +4,7 @@ import { given } from '../io/threads/recipe.ts';
 import {
   checkSnapshotName,
   fileExists,
+  type PlaceContent,
   type SnapshotPlace,
   type StagedSnapshot,
   type StoredSnapshot,
@@ -14,7 +15,12 @@ export function memoryStorage(): SnapshotPlace {
   return new MemoryStorage();
 }
 
-type Files = Map<string, Uint8Array>;
+interface MemoryFile {
+  readonly bytes: Uint8Array;
+  readonly modified: Date;
+}
+
+type Files = Map<string, MemoryFile>;
 
 class MemoryStorage implements SnapshotPlace {
   readonly location = 'memory';
@@ -31,11 +37,12 @@ class MemoryStorage implements SnapshotPlace {
     if (files === undefined) {
       throw new NotFoundError('SNAPSHOT_MISSING', 'no such snapshot', { path: name });
     }
-    const find = (file: string): Uint8Array => {
-      const bytes = files.get(file);
-      if (bytes !== undefined) return bytes;
+    const findFile = (file: string): MemoryFile => {
+      const found = files.get(file);
+      if (found !== undefined) return found;
       throw new NotFoundError('FILE_MISSING', 'a file of the snapshot is missing', { path: file });
     };
+    const find = (file: string): Uint8Array => findFile(file).bytes;
     return {
       location: `memory:${name}`,
       name,
@@ -47,6 +54,11 @@ class MemoryStorage implements SnapshotPlace {
       async size(file) {
         return find(file).length;
       },
+      async facts(file) {
+        const { bytes, modified } = findFile(file);
+        const size = bytes.length;
+        return { size, modified, links: 1, id: `${name}/${file}` };
+      },
       async *stream(file) {
         yield find(file);
       },
@@ -56,11 +68,14 @@ class MemoryStorage implements SnapshotPlace {
   async stage(name: string): Promise<StagedSnapshot> {
     checkSnapshotName(name);
     const files: Files = new Map();
+    const add = (file: string, bytes: Uint8Array): void => {
+      files.set(file, { bytes, modified: new Date() });
+    };
     const snapshots = this.#snapshots;
     return {
       async put(file, bytes) {
         if (files.has(file)) throw fileExists(file);
-        files.set(file, Buffer.from(bytes));
+        add(file, Buffer.from(bytes));
       },
       async adopt(file, from, maxBytes, accept) {
         if (files.has(file)) throw fileExists(file);
@@ -71,7 +86,7 @@ class MemoryStorage implements SnapshotPlace {
         ) {
           return undefined;
         }
-        files.set(file, bytes);
+        add(file, bytes);
         return bytes.length;
       },
       async remove(file) {
@@ -85,7 +100,7 @@ class MemoryStorage implements SnapshotPlace {
             pieces.push(Buffer.from(bytes));
           },
           async close() {
-            files.set(file, Buffer.concat(pieces));
+            add(file, Buffer.concat(pieces));
           },
         };
       },
@@ -106,6 +121,19 @@ class MemoryStorage implements SnapshotPlace {
   async remove(name: string): Promise<void> {
     checkSnapshotName(name);
     this.#snapshots.delete(name);
+  }
+
+  async *contents(): AsyncGenerator<PlaceContent> {
+    for (const name of this.#snapshots.keys()) yield { name, kind: 'snapshot', what: 'a snapshot' };
+  }
+
+  /** What is staged is not in the storage before it is published, and ends with the process. */
+  async unfinished(): Promise<undefined> {
+    return undefined;
+  }
+
+  async removeUnfinished(): Promise<boolean> {
+    return false;
   }
 
   async occupancy(): Promise<'empty' | 'occupied'> {

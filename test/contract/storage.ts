@@ -2,8 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { NotFoundError, SwingSnapError, VerificationError } from '../../src/errors.ts';
 import { follow, type Recipe } from '../../src/io/threads/recipe.ts';
-import type { SnapshotPlace, SnapshotStorage, StoredSnapshot } from '../../src/storage/contract.ts';
-import type { Pieces } from '../../src/storage/contract.ts';
+import type {
+  Pieces,
+  PlaceContent,
+  SnapshotPlace,
+  SnapshotStorage,
+  StoredSnapshot,
+} from '../../src/storage/contract.ts';
 
 export interface StorageUnderTest {
   readonly storage: SnapshotPlace;
@@ -257,6 +262,52 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       const stored = await storage.open('12');
       expect(await stored.size('manifest.json')).toBe(11);
       await expect(stored.size('no such')).rejects.toMatchObject({ code: 'FILE_MISSING' });
+    });
+
+    it('tells what is known of a file without reading it', async () => {
+      const { storage } = await make();
+      const before = Date.now();
+      await put(storage, '12', 'eleven byte');
+      await put(storage, '13', 'eleven byte');
+      const stored = await storage.open('12');
+      const facts = await stored.facts('manifest.json');
+      expect(facts).toMatchObject({ size: 11, links: 1 });
+      // Clocks of file systems are behind by some milliseconds.
+      expect(facts.modified.getTime()).toBeGreaterThan(before - 1000);
+      expect(facts.modified.getTime()).toBeLessThan(Date.now() + 1000);
+      expect((await (await storage.open('12')).facts('manifest.json')).id).toBe(facts.id);
+      expect((await (await storage.open('13')).facts('manifest.json')).id).not.toBe(facts.id);
+      await expect(stored.facts('no such')).rejects.toMatchObject({ code: 'FILE_MISSING' });
+    });
+
+    it('gives what is in it one by one, and of unfinished work what is known', async () => {
+      const { storage } = await make();
+      const contents = async (): Promise<PlaceContent[]> => {
+        const found: PlaceContent[] = [];
+        for await (const each of storage.contents()) found.push(each);
+        return found;
+      };
+      expect(await contents()).toEqual([]);
+      await put(storage, '12', 'x');
+      await storage.writeMark(bytes('a mark'));
+      const staged = await storage.stage('13');
+      await staged.put('manifest.json', bytes('eleven byte'));
+      const found = await contents();
+      expect(found.filter(({ kind }) => kind !== 'unfinished')).toMatchObject([
+        { name: '12', kind: 'snapshot' },
+      ]);
+      for (const { name, kind } of found) {
+        if (kind !== 'unfinished') continue;
+        const work = await storage.unfinished(name);
+        expect(work).toMatchObject({ holder: 'process' });
+        expect(work?.size).toBeGreaterThanOrEqual(11);
+        // It is not taken from a process that lives.
+        expect(await storage.removeUnfinished(name)).toBe(false);
+      }
+      expect(await storage.unfinished('12')).toBeUndefined();
+      expect(await storage.removeUnfinished('12')).toBe(false);
+      await staged.publish(false);
+      expect((await contents()).map(({ name }) => name).sort()).toEqual(['12', '13']);
     });
 
     it('keeps an existing snapshot unless it may be replaced', async () => {

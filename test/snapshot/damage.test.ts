@@ -223,6 +223,7 @@ function withFile(snapshot: StoredSnapshot, file: string, bytes: Uint8Array): St
     name: snapshot.name,
     read: async (name, maxBytes) => (name === file ? bytes : snapshot.read(name, maxBytes)),
     size: async (name) => (name === file ? bytes.length : snapshot.size(name)),
+    facts: async (name) => snapshot.facts(name),
     async *stream(name) {
       if (name === file) yield bytes;
       else yield* snapshot.stream(name);

@@ -46,6 +46,65 @@ describe('directory storage', () => {
     expect(await storage.occupancy()).toBe('occupied');
   });
 
+  it('removes unfinished work of dead processes alone, and puts back what one had moved away', async () => {
+    const dir = await tempDir();
+    const storage = directoryStorage(dir);
+    const leave = async (name: string, lock: string | undefined, parts: string[]) => {
+      for (const part of parts) await mkdir(path.join(dir, name, part), { recursive: true });
+      if (lock !== undefined) await writeFile(path.join(dir, name, '.lock'), lock);
+    };
+    await leave('.12-0123456789ab', 'a lock of swingsnap\n', ['new/chunks']);
+    await leave('.13-0123456789ab', 'a lock of swingsnap\n', ['new', 'old/chunks']);
+    await leave('.foreign-0123456789ab', undefined, ['a']);
+    await leave('.locked-0123456789ab', 'a lock of another', ['a']);
+    for (const name of ['.foreign-0123456789ab', '.locked-0123456789ab', '.git', 'nothing']) {
+      expect(await storage.removeUnfinished(name)).toBe(false);
+    }
+    for (const name of ['.12-0123456789ab', '.13-0123456789ab', '.15-0123456789ab']) {
+      expect(await storage.removeUnfinished(name)).toBe(true);
+    }
+    expect(Object.keys(await listTree(dir)).sort()).toEqual([
+      '.foreign-0123456789ab',
+      '.foreign-0123456789ab/a',
+      '.locked-0123456789ab',
+      '.locked-0123456789ab/.lock',
+      '.locked-0123456789ab/a',
+      '13',
+      '13/chunks',
+    ]);
+  });
+
+  it.runIf(process.getuid?.() === 0)(
+    'leaves the unfinished work of another user alone',
+    async () => {
+      const dir = await tempDir();
+      const storage = directoryStorage(dir);
+      const name = '.12-0123456789ab';
+      await mkdir(path.join(dir, name));
+      await writeFile(path.join(dir, name, '.lock'), 'a lock of swingsnap\n');
+      await chown(path.join(dir, name), 1234, 1234);
+      expect(await storage.unfinished(name)).toMatchObject({ holder: 'other user' });
+      expect(await storage.removeUnfinished(name)).toBe(false);
+      expect(await readdir(dir)).toEqual([name]);
+    },
+  );
+
+  it('knows the names of one file, whichever it is asked for', async () => {
+    const dir = await tempDir();
+    const storage = directoryStorage(dir);
+    const first = await storage.stage('11');
+    await first.put('chunks/a', Buffer.from('shared'));
+    await first.publish(false);
+    const second = await storage.stage('12');
+    await second.adopt('chunks/a', await storage.open('11'), 10, undefined);
+    await second.publish(false);
+    const [one, other] = await Promise.all(
+      ['11', '12'].map(async (name) => (await storage.open(name)).facts('chunks/a')),
+    );
+    expect(one?.links).toBe(2);
+    expect(other).toEqual(one);
+  });
+
   it('refuses a mark that is a pipe, and leaves nothing but the mark', async () => {
     const dir = await tempDir();
     const storage = directoryStorage(dir);

@@ -63,7 +63,9 @@ function lstatIfThere(path: string): Stats | undefined {
 }
 
 /** What it is, for messages: `a pipe`. */
-export function kindOf(found: Stats): string {
+export function kindOf(
+  found: Pick<Stats, 'isFile' | 'isDirectory' | 'isFIFO' | 'isSocket'>,
+): string {
   if (found.isFile()) return 'a regular file';
   if (found.isDirectory()) return 'a directory';
   if (found.isFIFO()) return 'a pipe';

@@ -13,6 +13,7 @@ import {
   fstatSync,
   lstatSync,
   mkdirSync,
+  opendirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -33,6 +34,7 @@ const LOCK_TEXT = 'a lock of swingsnap\n';
 const LOCK_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** How many times other processes, which clean up, may remove a new directory before we give up. */
 const ATTEMPTS = 10;
+const NAMES_AT_ONCE = 1024;
 
 /** Saves what must not be removed from the leftovers of a dead run. */
 export type Rescue = (left: Pick<HeldDirectory, 'path' | 'location'>) => void;
@@ -201,33 +203,103 @@ export function namesOf(prefix: string): RegExp {
  * @param rescue if it throws, the directory stays
  */
 export function removeLeftovers(parent: string, kind: RegExp, rescue?: Rescue): void {
-  for (const name of readdirSync(parent)) {
-    if (!kind.test(name)) continue;
-    try {
-      removeIfDead(join(parent, name), rescue);
-    } catch {
-      // Another process is removing it, or its content cannot be removed.
+  // The names are not gathered: there may be a million other things.
+  const entries = opendirSync(parent, { bufferSize: NAMES_AT_ONCE });
+  try {
+    for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
+      if (!kind.test(entry.name)) continue;
+      try {
+        removeIfDead(join(parent, entry.name), rescue);
+      } catch {
+        // Another process is removing it, or its content cannot be removed.
+      }
     }
+  } finally {
+    entries.closeSync();
   }
 }
 
-function removeIfDead(path: string, rescue: Rescue | undefined): void {
-  // Checked before it is opened: an entry of another user may be anything.
-  if (!isOurs(lstatSync(path))) return;
-  const held = HeldDirectory.open(path);
-  try {
-    if (!isOurs(held.stat)) return;
-    const lock = openLock(held);
+/**
+ * Removes the work directory at `path`, if its process is dead. What {@link removeLeftovers} would not remove stays.
+ * @param rescue if it throws, the directory stays
+ */
+export function removeIfDead(path: string, rescue?: Rescue): void {
+  inLeftover(path, (held, lock) => {
     if (lock === undefined) {
       removeEmpty(held);
-      return;
-    }
-    try {
-      if (!isLockOfTheDead(held, lock)) return;
+    } else if (holderOf(held, lock) === 'nobody') {
       rescue?.(held);
       removeHeld(held);
+    }
+  });
+}
+
+/** What is known of a work directory without changing it. */
+export interface Leftover {
+  /** When something in it last changed. */
+  readonly changed: Date;
+  /** Bytes of its files. */
+  readonly size: number;
+  readonly holder: 'process' | 'nobody' | 'other user';
+}
+
+/**
+ * Looks at the work directory at `path`.
+ * @returns undefined if there is none: another directory may have such a name by chance
+ * @throws system errors
+ */
+export function lookAtLeftover(path: string): Leftover | undefined {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory() !== true) return undefined;
+  if (!isOurs(found)) return { changed: found.mtime, size: 0, holder: 'other user' };
+  return inLeftover(path, (held, lock) => {
+    const content = contentOf(held);
+    if (lock === undefined) {
+      const isEmpty = readdirSync(held.path).length === 0;
+      return isEmpty ? { ...content, holder: 'nobody' } : undefined;
+    }
+    const holder = holderOf(held, lock);
+    return holder && { ...content, holder };
+  });
+}
+
+/** The bytes of all files in a directory, and when the last of them, or the directory, was changed. */
+function contentOf(held: HeldDirectory): Pick<Leftover, 'changed' | 'size'> {
+  let changed = held.stat.mtime;
+  let size = 0;
+  for (const name of readdirSync(held.path)) {
+    const found = lstatSync(held.at(name), { throwIfNoEntry: false });
+    if (found === undefined) continue;
+    let inner = { changed: found.mtime, size: found.isFile() ? found.size : 0 };
+    if (found.isDirectory()) {
+      const directory = held.openInside(name);
+      try {
+        inner = contentOf(directory);
+      } finally {
+        directory.close();
+      }
+    }
+    if (inner.changed > changed) changed = inner.changed;
+    size += inner.size;
+  }
+  return { changed, size };
+}
+
+/** Opens a directory of ours and its lock file. What another user has put there is not opened. */
+function inLeftover<Result>(
+  path: string,
+  look: (held: HeldDirectory, lock: number | undefined) => Result,
+): Result | undefined {
+  // Checked before it is opened: an entry of another user may be anything.
+  if (!isOurs(lstatSync(path))) return undefined;
+  const held = HeldDirectory.open(path);
+  try {
+    if (!isOurs(held.stat)) return undefined;
+    const lock = openLock(held);
+    try {
+      return look(held, lock);
     } finally {
-      closeSync(lock);
+      if (lock !== undefined) closeSync(lock);
     }
   } finally {
     held.close();
@@ -247,15 +319,16 @@ function openLock(held: HeldDirectory): number | undefined {
   }
 }
 
-/** Takes the lock, which closing `lock` releases, and checks that it is a lock file of ours whose process is dead. */
-function isLockOfTheDead(held: HeldDirectory, lock: number): boolean {
+/** Takes the lock, which closing `lock` releases. @returns undefined if it is not a lock file of ours */
+function holderOf(held: HeldDirectory, lock: number): 'process' | 'nobody' | undefined {
   const file = fstatSync(lock);
-  if (!file.isFile() || file.nlink !== 1 || file.size > LOCK_TEXT.length) return false;
-  if (!tryFlock(lock, 'exclusive', held.location)) return false;
+  if (!file.isFile() || file.nlink !== 1 || file.size > LOCK_TEXT.length) return undefined;
+  if (!tryFlock(lock, 'exclusive', held.location)) return 'process';
   const text = readFileSync(lock, 'utf8');
-  if (text === LOCK_TEXT) return true;
+  if (text === LOCK_TEXT) return 'nobody';
+  if (text !== '') return undefined;
   // An empty file may be locked by version 0.1.0 through SQLite, which flock does not see, or left by an early kill.
-  return text === '' && isOpenElsewhere(file) === false;
+  return isOpenElsewhere(file) === false ? 'nobody' : 'process';
 }
 
 function isStillIn(held: HeldDirectory, lock: number): boolean {

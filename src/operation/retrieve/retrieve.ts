@@ -26,6 +26,8 @@ import { believing } from '../belief.ts';
 import { KnownSnapshots } from '../known-snapshots.ts';
 import { readRecord } from '../lock/record.ts';
 import type { OperationOptions } from '../options.ts';
+import { openPlace, refuseLinkAt } from '../place/mark.ts';
+import { keepLast } from '../place/retention.ts';
 import {
   checkPlace,
   modulesToRead,
@@ -35,10 +37,8 @@ import {
 } from '../places.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
 import { refuseUnproved, type ProofOptions } from '../proof.ts';
-import { keepLast } from '../retention.ts';
 import { chainIdOf } from './chain-id.ts';
 import { finishRetrieve } from './finish-begun.ts';
-import { openPlace, refuseLinkAt } from './place.ts';
 import {
   concurrencyFor,
   unhurried,

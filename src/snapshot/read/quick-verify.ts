@@ -1,10 +1,11 @@
 /** Checks that all files of a snapshot exist, by hash or only by size, without unpacking the chunks. */
 import { mapAhead } from '../../io/flow/ahead.ts';
+import { Breath } from '../../io/flow/breath.ts';
 import { noProgress } from '../../io/progress.ts';
 import { aheadOf, inlinePool, type WorkerPool } from '../../io/threads/pool.ts';
 import { bytesIn } from '../../io/threads/task.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import type { StoredSnapshot } from '../../storage/contract.ts';
+import type { StoredFileFacts, StoredSnapshot } from '../../storage/contract.ts';
 import type { CopyOptions } from '../../swing-store-export/copy-unverified.ts';
 import { digestingFile } from '../chunk-file.ts';
 import { chunkFile, damaged, maxChunkFileBytes, type FormatVersion } from '../layout.ts';
@@ -53,23 +54,35 @@ export async function hashChunks(
   refuseOtherCount(snapshot, manifest, found);
 }
 
+/** A chunk of a whole snapshot, as its list names it, and what is known of its file. */
+export interface StoredChunk extends StoredFileFacts {
+  /** SHA-256 of the file, in hex. It is not checked. */
+  readonly chunk: string;
+}
+
 /**
- * Checks that a snapshot is whole: its manifest and list of entries are right, and all chunks exist with the total size
- * that the manifest gives. Reads no chunk, so it does not check their content.
- * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is not; as the storage
+ * Looks for all chunks of a snapshot whose manifest was read. It is whole if its list of entries is right, and all chunks
+ * exist with the total size that the manifest gives. Reads no chunk, so it does not check their content.
+ * @returns the chunks in the order of the list
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is not; {@link NotFoundError} `SNAPSHOT_GONE`; as the storage
  */
-export async function checkWhole(
+export async function findChunks(
   snapshot: StoredSnapshot,
+  manifest: SnapshotManifest,
   codec: ZstdCodec,
-): Promise<SnapshotManifest> {
-  const manifest = await readSnapshotManifest(snapshot);
+): Promise<StoredChunk[]> {
+  const chunks: StoredChunk[] = [];
   const found = { count: 0, size: 0 };
+  const breath = new Breath();
   for await (const { chunk } of planChunks(snapshot, manifest, codec)) {
+    const facts = await snapshot.facts(chunkFile(chunk)).catch(missingChunk(snapshot, chunk));
     found.count += 1;
-    found.size += await snapshot.size(chunkFile(chunk)).catch(missingChunk(snapshot, chunk));
+    found.size += facts.size;
+    chunks.push({ ...facts, chunk });
+    await breath.take();
   }
   refuseOtherCount(snapshot, manifest, found);
-  return manifest;
+  return chunks;
 }
 
 function refuseOtherCount(

@@ -1,11 +1,9 @@
 /** `--keep-last`: removes old heights once a new one is durable. */
-import { isNotPermitted } from '../io/files/system-error.ts';
-import type { ZstdCodec } from '../io/zstd/codec.ts';
-import { isFaultOfStored } from '../snapshot/gone.ts';
-import { heightsAmong, snapshotName } from '../snapshot/layout.ts';
-import { checkWhole } from '../snapshot/read/quick-verify.ts';
-import { isSnapshot } from '../snapshot/write/existing.ts';
-import type { SnapshotStorage } from '../storage/contract.ts';
+import { isNotPermitted } from '../../io/files/system-error.ts';
+import type { ZstdCodec } from '../../io/zstd/codec.ts';
+import { heightsAmong, snapshotName } from '../../snapshot/layout.ts';
+import type { SnapshotPlace } from '../../storage/contract.ts';
+import { readHeight } from './contents.ts';
 
 export interface RetentionOptions {
   /** How many of the highest heights to keep; all if undefined. */
@@ -23,14 +21,14 @@ export interface RetentionOptions {
  * @returns the heights that were removed
  */
 export async function keepLast(
-  storage: SnapshotStorage,
+  storage: SnapshotPlace,
   options: RetentionOptions,
 ): Promise<number[]> {
   const { keep, height } = options;
   if (keep === undefined) return [];
   const heights: number[] = [];
   for (const found of heightsAmong(await storage.list())) {
-    if (found === height || (await isWhole(storage, snapshotName(found), options))) {
+    if (found === height || (await isWhole(storage, found, options))) {
       heights.push(found);
     }
   }
@@ -43,7 +41,7 @@ export async function keepLast(
 
 /** The snapshot of another user, which this user may read, may be one that this user may not remove. */
 async function isRemoved(
-  storage: SnapshotStorage,
+  storage: SnapshotPlace,
   name: string,
   { note }: RetentionOptions,
 ): Promise<boolean> {
@@ -59,18 +57,13 @@ async function isRemoved(
 
 /** Silently skips what is not a snapshot: unrelated directories may have numbers for names. */
 async function isWhole(
-  storage: SnapshotStorage,
-  name: string,
+  place: SnapshotPlace,
+  height: number,
   { codec, note }: RetentionOptions,
 ): Promise<boolean> {
-  try {
-    const stored = await storage.open(name);
-    if (!(await isSnapshot(stored))) return false;
-    await checkWhole(stored, codec);
-    return true;
-  } catch (error) {
-    if (!isFaultOfStored(error)) throw error;
-    note(`${storage.location}/${name} is not counted, and is kept: ${error.message}`);
-    return false;
+  const found = await readHeight(place, height, codec);
+  if (found?.state === 'damaged') {
+    note(`${place.location}/${found.name} is not counted, and is kept: ${found.reason}`);
   }
+  return found?.state === 'whole';
 }

@@ -1,14 +1,13 @@
 /**
- * The place that `retrieve` writes to. A directory is one if it has a mark or a whole snapshot; a new one must be asked
+ * Which directory is a place: what `retrieve` may write to. A directory is one if it has a mark or a whole snapshot; a new one must be asked
  * for. So a backup disk that is not mounted, or a mistyped path, is noticed. `docs/snapshot-format.md` specifies the mark.
  */
 import * as v from 'valibot';
 import { NotFoundError, StorageError } from '../../errors.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
-import { isFaultOfStored } from '../../snapshot/gone.ts';
 import { heightsAmong, snapshotName } from '../../snapshot/layout.ts';
-import { checkWhole } from '../../snapshot/read/quick-verify.ts';
 import type { SnapshotPlace } from '../../storage/contract.ts';
+import { readHeight } from './contents.ts';
 
 const MAX_MARK_BYTES = 64 * 1024;
 
@@ -94,12 +93,7 @@ async function writeMark(
 /** Whether it has a whole snapshot, as a place of version 0.1.0 or one that was copied has. */
 async function holdsSnapshot(place: SnapshotPlace, codec: ZstdCodec): Promise<boolean> {
   for (const height of heightsAmong(await place.list())) {
-    try {
-      await checkWhole(await place.open(snapshotName(height)), codec);
-      return true;
-    } catch (error) {
-      if (!isFaultOfStored(error)) throw error;
-    }
+    if ((await readHeight(place, height, codec))?.state === 'whole') return true;
   }
   return false;
 }
