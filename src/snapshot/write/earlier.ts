@@ -27,6 +27,13 @@ const MAX_HELD_PARTS = 16_384;
 /** Most unknown snapshots to verify: each takes as long as packing anew. */
 const MAX_VERIFIED = 2;
 
+/**
+ * Chunks of which a snapshot uses so little are packed anew, together, once there are so many: where a heap snapshot or two
+ * change from height to height, each of them would stay in a chunk of its own. So a heap snapshot is packed twice at most
+ * while it is in use, and takes as few bytes as in a full group from then on.
+ */
+const FEW = { artifacts: 4, bytes: 64 * 1024 * 1024, chunks: 8 } as const;
+
 interface FoundSnapshot {
   readonly stored: StoredSnapshot;
   readonly file: ManifestFile;
@@ -166,7 +173,8 @@ export class EarlierSnapshot {
   }
 
   /**
-   * The chunks of whole artifacts of which most bytes are still wanted. What was packed together stays together as long as most of it is used.
+   * The chunks of whole artifacts of which most bytes are still wanted, unless many of them are small. What was packed
+   * together stays together as long as most of it is used.
    */
   *keepable(module: string, wanted: Iterable<ExpectedArtifact>): Generator<KeepableChunk> {
     this.#db.exec('DELETE FROM temp.wanted');
@@ -175,15 +183,19 @@ export class EarlierSnapshot {
     this.#db.exec('CREATE INDEX IF NOT EXISTS temp.wanted_by_name ON wanted (name, identity)');
     const rows = this.#db
       .prepare(
-        `SELECT c.chunk AS chunk, c.lines AS lines FROM chunks c JOIN (
-           SELECT a.chunk AS chunk, sum(a.size) AS live FROM artifacts a
+        `SELECT c.chunk AS chunk, c.lines AS lines,
+                used.count < ${FEW.artifacts} AND used.live < ${FEW.bytes} AS isSmall
+         FROM chunks c JOIN (
+           SELECT a.chunk AS chunk, count(*) AS count, sum(a.size) AS live FROM artifacts a
            JOIN temp.wanted w ON w.name = a.name AND w.identity = a.identity
            WHERE a.module = ? AND a.chunk IS NOT NULL GROUP BY a.chunk
          ) used ON used.chunk = c.chunk
          WHERE used.live * 2 >= c.size ORDER BY c.chunk`,
       )
-      .all(module) as { chunk: string; lines: string }[];
-    for (const { chunk, lines } of rows) {
+      .all(module) as { chunk: string; lines: string; isSmall: 0 | 1 }[];
+    const areMany = rows.filter(({ isSmall }) => isSmall === 1).length >= FEW.chunks;
+    for (const { chunk, lines, isSmall } of rows) {
+      if (areMany && isSmall === 1) continue;
       yield { chunk, entries: JSON.parse(lines) as SnapshotEntry[] };
     }
   }

@@ -181,7 +181,7 @@ describe('a pool of threads', () => {
   it('starts threads early for much work, whose tasks cannot be loaded early', async () => {
     const task = await tasks();
     await withWorkerPool(2, async (pool) => {
-      pool.warmUp(LARGE, [{ ...task('where'), module: 'file:///nowhere.mjs' } as never]);
+      pool.warmUp(LARGE, [{ ...task('where'), module: 'file:///nowhere.mjs' }]);
       expect(await pool.run(task('where'), {})).toMatchObject({ isMainThread: false });
     });
   });

@@ -115,7 +115,7 @@ describe('snapshots of version 2, one after the other', () => {
     await taken(dir, stages.first);
     await expectEqual(at(1), stages.first, 'operational');
     const one = await chunksOf(at(1));
-    // Two chunks of six heaps each, one of spans, one of bundles.
+    // Chunks of eight and of four heaps, one of spans, one of bundles.
     const heapsOf = (chunks: Map<string, string>): string[] =>
       [...chunks].flatMap(([name, chunk]) => (name.startsWith('snapshot.') ? [chunk] : []));
     expect(new Set(heapsOf(one)).size).toBe(2);
@@ -217,6 +217,25 @@ describe('snapshots of version 2, one after the other', () => {
       expect(again.reused.chunks).toBe(again.manifest.chunks.count);
       await expectEqual(path.join(dir, '2'), stages.second, 'operational');
     }
+  });
+
+  it('packs what comes one by one together when there are eight chunks of it', async () => {
+    const dir = await tempDir();
+    const stage = (height: number): Stage => ({ height, bundles: height + 1 });
+    const bundleChunks = async (height: number): Promise<number> => {
+      const chunks = [...(await chunksOf(path.join(dir, String(height))))];
+      return new Set(chunks.flatMap(([name, at]) => (name.startsWith('bundle.') ? [at] : []))).size;
+    };
+    for (let height = 1; height <= 8; height += 1) await taken(dir, stage(height));
+    expect(await bundleChunks(8)).toBe(8);
+    const together = await taken(dir, stage(9));
+    expect(await bundleChunks(9)).toBe(1);
+    // What is in full groups stays.
+    expect(together.reused.chunks).toBeGreaterThanOrEqual(3);
+    expect(await unusedIn(path.join(dir, '9'))).toEqual([]);
+    await expectEqual(path.join(dir, '9'), stage(9), 'operational');
+    await taken(dir, stage(10));
+    expect(await bundleChunks(10)).toBe(2);
   });
 
   it('adds only the history if the artifact mode grows, and keeps it unused when it shrinks', async () => {
