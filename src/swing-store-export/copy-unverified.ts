@@ -1,7 +1,8 @@
 /** Copies an export that needs no verification. */
 import { countLines } from '../io/bytes/lines.ts';
 import { Breath } from '../io/flow/breath.ts';
-import { InOrder, NO_LIMITS } from '../io/flow/in-order.ts';
+import { InOrder } from '../io/flow/in-order.ts';
+import { NO_LIMITS } from '../io/flow/room.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
 import { noProgress, type PlannedPhase, type Progress } from '../io/progress.ts';
 import { inlinePool, type WorkerPool } from '../io/threads/pool.ts';

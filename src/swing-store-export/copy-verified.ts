@@ -2,7 +2,8 @@
 import { VerificationError } from '../errors.ts';
 import { defaultScratchDir } from '../io/files/scratch.ts';
 import { Breath } from '../io/flow/breath.ts';
-import { InOrder, NO_LIMITS } from '../io/flow/in-order.ts';
+import { InOrder } from '../io/flow/in-order.ts';
+import { NO_LIMITS } from '../io/flow/room.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
 import { listed } from '../io/listed.ts';
 import { noProgress, type Progress, type ProgressTotal } from '../io/progress.ts';

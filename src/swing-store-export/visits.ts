@@ -1,6 +1,7 @@
 /** Artifacts that are read by the thread that needs them: from a source's visits to what its sink makes of them. */
 import { sha256Hex } from '../io/bytes/digest.ts';
 import { InOrder } from '../io/flow/in-order.ts';
+import { NO_LIMITS, Room } from '../io/flow/room.ts';
 import { noteSpent } from '../io/flow/spent-memory.ts';
 import { queueFor, type WorkerPool } from '../io/threads/pool.ts';
 import { bytesHeldBy, follow, recipeFor, type Recipe } from '../io/threads/recipe.ts';
@@ -89,25 +90,33 @@ export interface VisitInput<Rest> {
 /** What a task makes of one artifact; its digest, and more. */
 export type Made<Rest> = (ArtifactDigest & Rest) | undefined;
 
-/** Visits of a pool, whose results are taken in order. */
+/** Visits of a pool. Their results are taken one after the other, in order, or each as soon as it is there. */
 export class Visits<Rest, Output extends object> {
   readonly #pool: WorkerPool;
   readonly #task: WorkerTask<VisitInput<Rest>, readonly Made<Output>[]>;
-  readonly #queue: InOrder<void>;
+  readonly #takes: 'in order' | 'in any order';
+  readonly #room: Room;
+  /** So that the first error is that of the first visit that fails, whichever thread is faster. */
+  readonly #errors = new InOrder<void>(NO_LIMITS, () => undefined);
   /** Settles when the results of all visits so far were taken. */
   #last: Promise<void> = Promise.resolve();
 
   /** @param task reads the contents, and says what it has made of each */
-  constructor(pool: WorkerPool, task: WorkerTask<VisitInput<Rest>, readonly Made<Output>[]>) {
+  constructor(
+    pool: WorkerPool,
+    task: WorkerTask<VisitInput<Rest>, readonly Made<Output>[]>,
+    takes: 'in order' | 'in any order' = 'in order',
+  ) {
     this.#pool = pool;
     this.#task = task;
-    this.#queue = new InOrder(queueFor(pool), () => undefined);
+    this.#takes = takes;
+    this.#room = new Room(queueFor(pool));
   }
 
   /**
    * Begins a visit. Waits while enough visits are under way.
    * @param bytes that the results will have
-   * @param take is called with what was made, one visit after the other
+   * @param take is called with what was made
    * @throws the error of this visit, or of an earlier one
    */
   async begin(
@@ -117,23 +126,23 @@ export class Visits<Rest, Output extends object> {
     take: (made: readonly Made<Output>[]) => Promise<void> | void = () => undefined,
   ): Promise<Visited> {
     const before = this.#last;
-    const working = this.#work(visit, rest);
+    const held = Math.max(bytes, visit.held);
+    this.#room.enter(held);
     const digests = (async () => {
-      const made = await working;
-      await before;
-      await take(made);
-      return made;
+      try {
+        const made = await this.#work(visit, rest);
+        if (this.#takes === 'in order') await before;
+        await take(made);
+        return made;
+      } finally {
+        this.#room.leave(held);
+      }
     })();
     // The caller that waits for the digests gets the error.
-    digests.catch(() => undefined);
-    this.#last = digests.then(
-      () => undefined,
-      () => undefined,
-    );
-    await this.#queue.add(
-      digests.then(() => undefined),
-      Math.max(bytes, visit.held),
-    );
+    const taken = digests.then(() => undefined);
+    this.#last = taken.catch(() => undefined);
+    await this.#errors.add(taken, 0);
+    await this.#room.isFree();
     return { digests };
   }
 
@@ -145,12 +154,12 @@ export class Visits<Rest, Output extends object> {
 
   /** Waits until no visit is under way, and throws the first error. */
   async end(): Promise<void> {
-    await this.#queue.end();
+    await this.#errors.end();
   }
 
   /** Waits until no visit is under way. */
   async settled(): Promise<void> {
-    await this.#queue.settled();
+    await this.#errors.settled();
   }
 }
 

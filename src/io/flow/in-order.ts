@@ -1,28 +1,19 @@
-export interface QueueLimits {
-  readonly items: number;
-  readonly bytes: number;
-}
-
-/** For items that take no room. */
-export const NO_LIMITS: QueueLimits = { items: Infinity, bytes: Infinity };
+import { Room, type QueueLimits } from './room.ts';
 
 /** A bounded queue: items are made concurrently and taken in the order in which they were added. */
 export class InOrder<Made> {
-  readonly #limits: QueueLimits;
+  readonly #room: Room;
   readonly #take: (made: Made) => Promise<void> | void;
-  #waiting = 0;
-  #bytes = 0;
   /** The end of the chain: settles when everything so far has been taken or dropped after a failure. */
   #last: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | undefined;
-  #wakers: (() => void)[] = [];
 
   /**
    * @param limits for the items under way
    * @param take is called with one item at a time
    */
   constructor(limits: QueueLimits, take: (made: Made) => Promise<void> | void) {
-    this.#limits = limits;
+    this.#room = new Room(limits);
     this.#take = take;
   }
 
@@ -33,8 +24,7 @@ export class InOrder<Made> {
    */
   async add(making: Promise<Made>, bytes: number): Promise<void> {
     making.catch(() => undefined);
-    this.#waiting += 1;
-    this.#bytes += bytes;
+    this.#room.enter(bytes);
     const before = this.#last;
     this.#last = (async () => {
       await before;
@@ -44,22 +34,11 @@ export class InOrder<Made> {
       } catch (error) {
         this.#failure ??= { error };
       } finally {
-        this.#waiting -= 1;
-        this.#bytes -= bytes;
-        for (const wake of this.#wakers.splice(0)) wake();
+        this.#room.leave(bytes);
       }
     })();
-    while (this.#isFull() && this.#failure === undefined) {
-      await new Promise<void>((resolve) => {
-        this.#wakers.push(resolve);
-      });
-    }
+    await this.#room.isFree(() => this.#failure !== undefined);
     this.#throwFailure();
-  }
-
-  #isFull(): boolean {
-    const { items, bytes } = this.#limits;
-    return this.#waiting >= items || this.#bytes >= bytes;
   }
 
   /** Waits until all items have been taken. Throws as {@link add}. */

@@ -5,7 +5,7 @@
 import type { Piscina } from 'piscina';
 import { SwingSnapError } from '../../errors.ts';
 import type { AheadLimits } from '../flow/ahead.ts';
-import type { QueueLimits } from '../flow/in-order.ts';
+import type { QueueLimits } from '../flow/room.ts';
 import { defaultConcurrency } from './concurrency.ts';
 import { meeting, type Meeting } from './each-thread.ts';
 import { errorOf, type Outcome } from './error-message.ts';

@@ -135,7 +135,8 @@ class SwingStoreBuilder implements ExportSink<BuiltStore> {
     this.#site = site;
     this.#options = options;
     this.#database = database;
-    this.#visits = new Visits(options.pool ?? inlinePool, makingRows);
+    // Rows stand in the order of their keys, whichever is added first.
+    this.#visits = new Visits(options.pool ?? inlinePool, makingRows, 'in any order');
   }
 
   async writeExportData(block: Uint8Array): Promise<void> {

@@ -3,7 +3,8 @@
  * decompress, check and hash the next rows.
  */
 import { naming as withFileName } from '../../../io/files/system-error.ts';
-import { InOrder, type QueueLimits } from '../../../io/flow/in-order.ts';
+import { InOrder } from '../../../io/flow/in-order.ts';
+import type { QueueLimits } from '../../../io/flow/room.ts';
 import { AskedThread } from '../../../io/threads/asked-thread.ts';
 import { inlinePool, queueFor, type WorkerPool } from '../../../io/threads/pool.ts';
 import { NewDatabase } from './new-database.ts';
