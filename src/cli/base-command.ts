@@ -10,9 +10,11 @@ import { Command } from '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
 import type { InferredArgs, InferredFlags } from '@oclif/core/interfaces';
 import { UsageError } from '../errors.ts';
+import { askedBy } from './asked.ts';
 import { listenForSignals } from './exit/signals.ts';
 import { tellError, type Telling } from './exit/tell-error.ts';
 import { baseFlags } from './flags/flags.ts';
+import { eventLine, jsonProgress } from './progress/json-progress.ts';
 import { linesProgress, silentProgress, type CommandProgress } from './progress/progress.ts';
 import { runFacts, type RunFacts } from './run-facts.ts';
 import { writeLines } from './text/output.ts';
@@ -63,7 +65,7 @@ export abstract class BaseCommand<
 
   override async run(): Promise<void> {
     const listener = listenForSignals((name) => {
-      this.#mention(`${name}: cleaning up; send it again to stop at once`);
+      this.#mention(name);
     });
     this.signal = listener.signal;
     try {
@@ -72,17 +74,14 @@ export abstract class BaseCommand<
       const { args, flags } = await this.parse();
       this.args = args as CommandArgs<C>;
       this.flags = flags as CommandFlags<C>;
-      const { json, quiet } = flags as InferredFlags<typeof baseFlags>;
-      this.progress = await openProgress({ json, quiet }, process.stderr);
+      this.progress = await openProgress(flags as InferredFlags<typeof baseFlags>, process.stderr);
       await this.#succeed(await this.execute());
     } catch (error) {
       if (error instanceof ExitError) throw error;
       this.progress.finish('failed');
       // After a signal, any failure is a consequence of it: a worker in the same process group, a closed stream.
-      await tellError(this.signal.aborted ? this.signal.reason : error, {
-        ...this.#telling,
-        cause: error,
-      });
+      const failure: unknown = this.signal.aborted ? this.signal.reason : error;
+      await tellError(failure, { ...this.#telling, cause: error });
     } finally {
       listener.dispose();
     }
@@ -90,32 +89,27 @@ export abstract class BaseCommand<
 
   async #succeed(result: Result): Promise<void> {
     this.progress.finish('done');
-    const { json, notes } = this.#telling;
-    if (json) {
+    const { asked, notes } = this.#telling;
+    if (asked.json) {
       await writeLines(process.stdout, [formatJson({ ...result, notes, ...runFacts() })]);
       return;
     }
-    const silent = this.#asked('--quiet', '-q');
-    await writeLines(process.stdout, silent ? [] : this.render(result).map(formatLine));
+    await writeLines(process.stdout, asked.quiet ? [] : this.render(result).map(formatLine));
   }
 
-  #mention(text: string): void {
-    if (!this.#asked('--json') && !this.#asked('--quiet', '-q')) {
-      writeLines(process.stderr, [`swingsnap: ${text}`]).catch(() => undefined);
-    }
+  #mention(signal: string): void {
+    const { json, quiet, jsonLines } = askedBy(this.argv);
+    if (!jsonLines && (json || quiet)) return;
+    const line = jsonLines
+      ? eventLine('signal', { signal })
+      : `swingsnap: ${signal}: cleaning up; send it again to stop at once`;
+    writeLines(process.stderr, [line]).catch(() => undefined);
   }
 
   get #telling(): Telling & { readonly notes: readonly string[] } {
     const command = `swingsnap ${this.id ?? ''}`.trim();
     const names = Object.keys({ ...baseFlags, ...this.ctor.flags }).map((name) => `--${name}`);
-    return { command, names, json: this.#asked('--json'), notes: this.progress.notes };
-  }
-
-  /** Reads the raw words, because a parse failure must also be reported in the requested form. */
-  #asked(...spellings: readonly string[]): boolean {
-    const end = this.argv.indexOf('--');
-    const words = end === -1 ? this.argv : this.argv.slice(0, end);
-    return words.some((word) => spellings.includes(word));
+    return { command, names, asked: askedBy(this.argv), notes: this.progress.notes };
   }
 }
 
@@ -125,11 +119,17 @@ export abstract class BaseCommand<
  * @param env `CI`, `NO_COLOR` and `TERM` are obeyed
  */
 export async function openProgress(
-  flags: { readonly json: boolean; readonly quiet: boolean },
+  flags: {
+    readonly json: boolean;
+    readonly quiet: boolean;
+    readonly progress?: 'auto' | 'json' | 'none' | undefined;
+  },
   stream: NodeJS.WriteStream,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<CommandProgress> {
+  if (flags.progress === 'json') return jsonProgress(stream);
   if (flags.json || flags.quiet) return silentProgress();
+  if (flags.progress === 'none') return silentProgress(stream);
   // ora never returns on a terminal that reports no width, such as one without a window (`script`).
   const hasCursor = stream.isTTY && stream.columns > 0 && env['TERM'] !== 'dumb';
   if (!hasCursor || isSet(env['CI'])) return linesProgress(stream);

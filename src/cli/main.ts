@@ -8,6 +8,7 @@ import { ExitError } from '@oclif/core/errors';
 import type { LoadOptions } from '@oclif/core/interfaces';
 import { run } from '@oclif/core/run';
 import { NotFoundError } from '../errors.ts';
+import { askedBy } from './asked.ts';
 import { COMMANDS } from './command-names.ts';
 import { tellError } from './exit/tell-error.ts';
 import { leaveErrorsToWriters } from './text/output.ts';
@@ -28,11 +29,7 @@ export async function main(argv: string[], options: LoadOptions): Promise<void> 
       process.exitCode = error.oclif.exit ?? 0;
       return;
     }
-    await tellError(error, {
-      command: 'swingsnap',
-      json: argv.includes('--json'),
-      names: COMMANDS,
-    });
+    await tellError(error, { command: 'swingsnap', asked: askedBy(argv), names: COMMANDS });
   }
 }
 

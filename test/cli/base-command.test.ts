@@ -115,6 +115,75 @@ describe('a command that fails', () => {
   });
 });
 
+describe('--progress', () => {
+  const events = (stderr: string): object[] =>
+    stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+
+  it.each([
+    ['--progress', 'json'],
+    ['--progress=json', '--height=7'],
+  ])('json has only objects on stderr, beside the result: %s %s', async (...words) => {
+    const text = await runFake('here', ...words);
+    expect(text.stdout).toMatch(/^read here\n {2}height/u);
+    expect(events(text.stderr)).toMatchObject([
+      { event: 'progress', phase: 'export data', bytes: 0 },
+      { event: 'note', message: 'the store was copied' },
+      { event: 'phase', phase: 'export data', bytes: 5 },
+      { event: 'progress', percent: 100 },
+    ]);
+    const json = await runFake('here', '--json', ...words);
+    expect(JSON.parse(json.stdout)).toMatchObject({ notes: ['the store was copied'] });
+    expect(events(json.stderr)).toHaveLength(4);
+  });
+
+  it('json has the error too, whatever goes wrong', async () => {
+    const error = { code: 'X', message: 'no', exitCode: 5, path: '/a' };
+    thrown.set('bad', new NotFoundError('X', 'no', { path: '/a' }));
+    const text = await runFake('bad', '--progress', 'json');
+    expect(text).toMatchObject({ exitCode: 5, stdout: '' });
+    expect(events(text.stderr).at(-1)).toMatchObject({ event: 'error', error });
+    const json = await runFake('bad', '--progress', 'json', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({ error });
+    expect(events(json.stderr).at(-1)).toMatchObject({ event: 'error', error });
+    const usage = await runFake('x', '--nope', '--progress', 'json');
+    expect(events(usage.stderr)).toMatchObject([{ event: 'error', error: { code: 'USAGE' } }]);
+    vi.stubEnv('DEBUG', 'swingsnap');
+    const debug = await runFake('bad', '--progress', 'json');
+    expect(events(debug.stderr).at(-1)).toHaveProperty('stack');
+  });
+
+  it('json tells of a signal', async () => {
+    const words = ['--import', 'tsx', FAKE_PROCESS, 'wait', '--progress', 'json'];
+    const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    await once(child.stdout, 'data');
+    child.kill('SIGTERM');
+    expect(await once(child, 'close')).toEqual([143, null]);
+    expect(events(stderr).slice(-2)).toMatchObject([
+      { event: 'signal', signal: 'SIGTERM' },
+      { event: 'error', error: { code: 'INTERRUPTED', exitCode: 143 } },
+    ]);
+  });
+
+  it('none leaves the notes and the result', async () => {
+    const { stdout, stderr } = await runFake('here', '--progress', 'none');
+    expect(stdout).toMatch(/^read here\n/u);
+    expect(stderr).toBe('the store was copied\n');
+    expect((await runFake('here', '--progress', 'none', '--json')).stderr).toBe('');
+  });
+
+  it('auto is as without it, and --quiet does not go with any', async () => {
+    expect((await runFake('here', '--progress', 'auto')).stderr).toMatch(
+      /^export data\nthe store was copied\nexport data: 5 B in \S+\n$/u,
+    );
+    expect(await runFake('here', '--progress', 'json', '--quiet')).toMatchObject({ exitCode: 2 });
+  });
+});
+
 describe('a command that is used wrongly', () => {
   it.each([
     ['SOURCE is missing', []],

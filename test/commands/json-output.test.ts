@@ -208,6 +208,38 @@ describe('the documented JSON objects', { timeout: 180_000 }, () => {
     await hold('error', 2, 'no-such-command');
   });
 
+  it('of --progress json are exactly the lines that commands write', async () => {
+    const documented = document.get('--progress json');
+    const shown = new Set<string>();
+    const hold = async (args: string, env: Readonly<Record<string, string>> = {}) => {
+      const words = args.split(' ').map((word) => word.replace(/^@/u, `${base}/`));
+      const { stderr } = await runCli([...words, '--progress', 'json'], { env });
+      const lines = stderr.trimEnd().split('\n');
+      const events = lines.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+      for (const event of events) {
+        for (const [name, type] of fieldsOf(event)) {
+          if (name.startsWith('error.')) continue;
+          expect(documented?.get(name)?.types, `${name} of ${args}`).toContain(type);
+          shown.add(name);
+        }
+        for (const [name, { optional }] of documented ?? []) {
+          if (!optional) expect(event).toHaveProperty(name);
+        }
+      }
+      return events.map(({ event }) => event);
+    };
+    const events = await hold('retrieve --create --state-dir @S --snapshot-dir @L');
+    // The store has a -wal that this reader is the last to close, which is noted.
+    expect(new Set(events)).toEqual(new Set(['progress', 'phase', 'note']));
+    expect(await hold('verify @L --json')).toContain('phase');
+    expect(await hold('verify @none', { DEBUG: 'x' })).toEqual(['error']);
+    expect(await hold('verify @L --height x')).toEqual(['error']);
+    expect(await hold('no-such-command')).toEqual(['error']);
+    const unseen = [...(documented ?? [])].map(([name]) => name).filter((name) => !shown.has(name));
+    // A small store is done before its rate is known, and a signal would come too late.
+    expect(unseen).toEqual(['timeLeft', 'signal']);
+  });
+
   it('have no field that no command prints', () => {
     for (const section of [
       'export',

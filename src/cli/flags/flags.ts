@@ -36,6 +36,13 @@ export const baseFlags = {
     summary: 'Print nothing but errors.',
     helpGroup: OUTPUT,
   }),
+  progress: Flags.option({
+    summary:
+      'Progress on stderr: as fits a terminal or a log, as one JSON object a line, or none. [default: auto]',
+    options: ['auto', 'json', 'none'] as const,
+    exclusive: ['quiet'],
+    helpGroup: OUTPUT,
+  })(),
 };
 
 const UNITS: Readonly<Record<string, number>> = {

@@ -1,6 +1,6 @@
 /**
  * Progress for people: a spinner on a terminal, plain lines elsewhere, nothing under `--json` and `--quiet`. It is
- * written to stderr, because stdout holds only the result.
+ * written to stderr, because stdout holds only the result. `--progress` asks for another kind.
  */
 
 import type { Progress } from '../../io/progress.ts';
@@ -33,14 +33,20 @@ const MOST_BETWEEN = 5 * 60_000;
 /** How often in an interval a line may become due. */
 const LOOKS = 5;
 
-/** Keeps the notes and prints nothing. */
-export function silentProgress(): CommandProgress {
+/**
+ * Shows no progress, and keeps the notes.
+ * @param stream where notes are printed; by default nowhere
+ */
+export function silentProgress(stream?: LineStream): CommandProgress {
   const notes: string[] = [];
   return {
     notes,
     phase: () => undefined,
     advance: () => undefined,
-    note: (message) => void notes.push(message),
+    note: (message) => {
+      notes.push(message);
+      stream?.write(`${formatLine(message)}\n`);
+    },
     finish: () => undefined,
   };
 }
