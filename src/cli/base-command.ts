@@ -9,11 +9,13 @@
 import { Command } from '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
 import type { InferredArgs, InferredFlags } from '@oclif/core/interfaces';
-import { UsageError } from '../errors.ts';
+import { EXIT_CODES, UsageError } from '../errors.ts';
 import { askedBy } from './asked.ts';
+import { exitCodeOf, reportError } from './exit/exit.ts';
 import { listenForSignals } from './exit/signals.ts';
 import { tellError, type Telling } from './exit/tell-error.ts';
 import { baseFlags } from './flags/flags.ts';
+import type { Measures, MetricsFile } from './metrics/metrics-file.ts';
 import { eventLine, jsonProgress } from './progress/json-progress.ts';
 import { linesProgress, silentProgress, type CommandProgress } from './progress/progress.ts';
 import { runFacts, type RunFacts } from './run-facts.ts';
@@ -22,6 +24,11 @@ import { formatJson, formatLine } from './text/printable.ts';
 
 type CommandFlags<C extends typeof Command> = InferredFlags<typeof baseFlags & C['flags']>;
 type CommandArgs<C extends typeof Command> = InferredArgs<C['args']>;
+
+/** Of the commands that have `metricsFileFlag`. */
+interface MetricsFlags {
+  readonly 'metrics-file'?: string | undefined;
+}
 
 /** A result that `--json` prints: plain data. The base command owns the fields named here. */
 export type CommandResult = object &
@@ -41,12 +48,20 @@ export abstract class BaseCommand<
   protected progress: CommandProgress = silentProgress();
   /** For the library. SIGINT and SIGTERM abort it with an `InterruptedError`. */
   protected signal: AbortSignal = new AbortController().signal;
+  /** Of `--metrics-file`. */
+  #metrics: MetricsFile | undefined;
+  #measures: Measures = {};
 
   /** Does the work. Throws on failure. */
   protected abstract execute(): Promise<Result>;
 
   /** The result as lines for stdout. Not called under `--json` and `--quiet`. */
   protected abstract render(result: Result): readonly string[];
+
+  /** Tells `--metrics-file` what this run knows by now, also one that fails later. */
+  protected measure(measures: Measures): void {
+    this.#measures = { ...this.#measures, ...measures };
+  }
 
   /** @throws {UsageError} `USAGE` if one of these flags is given, which apply to `what`, but `why` */
   protected refuseFlags(
@@ -75,12 +90,16 @@ export abstract class BaseCommand<
       this.args = args as CommandArgs<C>;
       this.flags = flags as CommandFlags<C>;
       this.progress = await openProgress(flags as InferredFlags<typeof baseFlags>, process.stderr);
-      await this.#succeed(await this.execute());
+      await this.#openMetrics(flags as MetricsFlags);
+      const result = await this.execute();
+      await this.#writeMetrics(EXIT_CODES.done);
+      await this.#succeed(result);
     } catch (error) {
       if (error instanceof ExitError) throw error;
       this.progress.finish('failed');
       // After a signal, any failure is a consequence of it: a worker in the same process group, a closed stream.
       const failure: unknown = this.signal.aborted ? this.signal.reason : error;
+      await this.#writeMetrics(exitCodeOf(failure));
       await tellError(failure, { ...this.#telling, cause: error });
     } finally {
       listener.dispose();
@@ -104,6 +123,29 @@ export abstract class BaseCommand<
       ? eventLine('signal', { signal })
       : `swingsnap: ${signal}: cleaning up; send it again to stop at once`;
     writeLines(process.stderr, [line]).catch(() => undefined);
+  }
+
+  /** A command line that does not parse names no metrics file for certain, and leaves it as it is. */
+  async #openMetrics({ 'metrics-file': path }: MetricsFlags): Promise<void> {
+    if (path === undefined) return;
+    const { MetricsFile } = await import('./metrics/metrics-file.ts');
+    this.#metrics = await MetricsFile.open(path, this.id ?? '');
+  }
+
+  /** The work is done or has failed by now, and no metric changes that: trouble with the file is only told. */
+  async #writeMetrics(exitCode: number): Promise<void> {
+    try {
+      await this.#metrics?.write(exitCode, this.#measures);
+    } catch (error) {
+      const { message, path } = reportError(error, '');
+      const where = path === undefined ? '' : `: ${path}`;
+      const text = `the metrics file is not written: ${message}${where}`;
+      this.progress.note(text);
+      const { json, quiet } = askedBy(this.argv);
+      if (!quiet || json) return;
+      const line = `swingsnap: ${formatLine(text)}`;
+      await writeLines(process.stderr, [line]).catch(() => undefined);
+    }
   }
 
   get #telling(): Telling & { readonly notes: readonly string[] } {

@@ -1,9 +1,11 @@
-/** Text output that several commands share: checks, modules and proofs. */
+/** What several commands print or measure alike: checks, modules and proofs. */
 import { appHashQuery } from '../formats/state-sync/open.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
 import type { Check } from '../operation/preflight.ts';
 import type { Proof } from '../operation/proof.ts';
 import type { ModuleResult } from '../source/receive.ts';
+import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
+import type { Measures } from './metrics/metrics-file.ts';
 import { formatBytes } from './text/format.ts';
 
 /** Result of a command under `--check`. */
@@ -21,6 +23,11 @@ export function renderChecks({ checked }: CheckResult): string[] {
     }),
     'nothing was done',
   ];
+}
+
+/** What a monitor must know of a state that was copied or verified. */
+export function measuresOf({ height, exportData, artifacts }: ExportSummary): Measures {
+  return { height, size: exportData.size + artifacts.size };
 }
 
 /** One line for each module except `swingset`, which the rest of the text describes. */

@@ -1,9 +1,14 @@
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
-import { silentDirectory, SOURCE, stateDirFlags } from '../cli/flags/flags.ts';
-import { namedSource } from '../cli/flags/locations.ts';
+import { metricsFileFlag, silentDirectory, SOURCE, stateDirFlags } from '../cli/flags/flags.ts';
+import { namedSource, type Source } from '../cli/flags/locations.ts';
 import { UsageError } from '../errors.ts';
-import { discard, discardExportOf, type Discarded } from '../operation/discard.ts';
+import {
+  discard,
+  discardExportOf,
+  type DiscardOptions,
+  type Discarded,
+} from '../operation/discard.ts';
 
 interface DiscardResult extends Discarded {
   /** Unknown if a store was named on which no operation is in progress. */
@@ -37,6 +42,7 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
       helpValue: 'DIR',
     }),
     ...stateDirFlags,
+    'metrics-file': metricsFileFlag,
   };
 
   protected async execute(): Promise<DiscardResult> {
@@ -47,10 +53,16 @@ export default class Discard extends BaseCommand<typeof Discard, DiscardResult> 
       });
     }
     const options = { signal: this.signal };
+    const discarded = await this.#discard(source, options);
+    this.measure({ freed: discarded.size });
+    return discarded;
+  }
+
+  async #discard(source: Source, options: DiscardOptions): Promise<DiscardResult> {
     if (source.kind === 'export-directory') {
       return { exportDir: source.path, ...(await discard(source.path, options)) };
     }
-    const nothing = { ended: false, files: 0, gone: true, left: [] };
+    const nothing = { ended: false, files: 0, size: 0, gone: true, left: [] };
     return (await discardExportOf(source.stateDir, options)) ?? nothing;
   }
 

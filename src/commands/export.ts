@@ -12,6 +12,7 @@ import {
   exportDirFlag,
   exportFromFlag,
   heightFlag,
+  metricsFileFlag,
   niceFlag,
   requireProofFlag,
   scratchDirFlag,
@@ -22,7 +23,7 @@ import {
 } from '../cli/flags/flags.ts';
 import { locateStateDir } from '../cli/flags/locations.ts';
 import { leaveModuleFlag } from '../cli/flags/module-flag.ts';
-import { renderChecks, type CheckResult, renderProof } from '../cli/report.ts';
+import { measuresOf, renderChecks, type CheckResult, renderProof } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { UsageError } from '../errors.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
@@ -124,6 +125,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     concurrency: concurrencyFlag,
     nice: niceFlag,
     check: checkFlag,
+    'metrics-file': metricsFileFlag,
   };
 
   protected async execute(): Promise<Result> {
@@ -151,7 +153,9 @@ export default class Export extends BaseCommand<typeof Export, Result> {
       const started = await startDetachedExport({ request, progress, signal });
       return { started: true, exportDir, stateDir, ...started };
     }
-    return { exportDir, stateDir, ...(await runExport({ request, progress, signal })) };
+    const summary = await runExport({ request, progress, signal });
+    this.measure(measuresOf(summary));
+    return { exportDir, stateDir, ...summary };
   }
 
   async #exportFrom(source: string): Promise<SourceResult | CheckResult> {
@@ -183,6 +187,7 @@ export default class Export extends BaseCommand<typeof Export, Result> {
     };
     if (flags.check) return { checked: await checkExportFrom(options) };
     const { form, source: path, summary, proof } = await exportFrom(options);
+    this.measure(measuresOf(summary));
     const { exportDir } = options;
     const appHash = proof === undefined ? {} : { appHash: proof };
     const heightProved = options.expect !== undefined;

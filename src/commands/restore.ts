@@ -8,6 +8,7 @@ import {
   concurrencyFlag,
   gzipLevelFlag,
   heightFlag,
+  metricsFileFlag,
   requireProofFlag,
   restoreModeFlag,
   scratchDirFlag,
@@ -98,6 +99,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     'gzip-level': gzipLevelFlag,
     concurrency: concurrencyFlag,
     check: checkFlag,
+    'metrics-file': metricsFileFlag,
   };
 
   protected async execute(): Promise<RestoreResult | CheckResult> {
@@ -128,6 +130,7 @@ export default class Restore extends BaseCommand<typeof Restore, RestoreResult |
     const { store, summary, multistore, ...restored } = await restore(options);
     const pairing = multistore === undefined ? {} : { multistore };
     const { movedTo, linkedTo, size: databaseSize } = store;
+    this.measure({ height: summary.height, size: databaseSize });
     const link = linkedTo === undefined ? {} : { linkedTo };
     const replaced =
       movedTo === undefined

@@ -14,6 +14,7 @@ import {
   exportDirOrStoreFlag,
   fromFlag,
   heightFlag,
+  metricsFileFlag,
   niceFlag,
   requireProofFlag,
   scratchDirFlag,
@@ -202,6 +203,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     concurrency: concurrencyFlag,
     nice: niceFlag,
     check: checkFlag,
+    'metrics-file': metricsFileFlag,
   };
 
   protected async execute(): Promise<Result> {
@@ -238,6 +240,8 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     const reused = from === undefined ? retrieved.reused : { from, ...retrieved.reused };
     const { height, version, contentHash, modules, chunks, made } = manifest;
     const { codec, level } = made;
+    const newestMadeAt = Date.parse(String(made['at']));
+    this.measure({ height, size: chunks.size, newestMadeAt });
     const removed =
       removal === undefined ? {} : { removed: { files: removal.files, left: removal.left } };
     return {
@@ -283,7 +287,9 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       signal,
     };
     if (flags.check) return { checked: await checkRetrieveStateSync(options) };
-    return stateSyncResult(await retrieveStateSync(options));
+    const result = stateSyncResult(await retrieveStateSync(options));
+    this.measure({ height: result.height, size: result.chunks.size });
+    return result;
   }
 
   #source(): RetrieveSource {

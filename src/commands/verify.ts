@@ -7,6 +7,7 @@ import {
   TUNING,
   concurrencyFlag,
   heightFlag,
+  metricsFileFlag,
   requireProofFlag,
   scratchDirFlag,
   sourceArg,
@@ -16,7 +17,13 @@ import {
 } from '../cli/flags/flags.ts';
 import { namedHome, namedStateDir } from '../cli/flags/locations.ts';
 import { moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
-import { renderChecks, type CheckResult, renderModules, renderProof } from '../cli/report.ts';
+import {
+  measuresOf,
+  renderChecks,
+  type CheckResult,
+  renderModules,
+  renderProof,
+} from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import type { ByteCodes } from '../formats/state-sync/open.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
@@ -93,6 +100,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     'scratch-dir': scratchDirFlag,
     concurrency: concurrencyFlag,
     check: checkFlag,
+    'metrics-file': metricsFileFlag,
   };
 
   protected async execute(): Promise<Result> {
@@ -115,11 +123,14 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     };
     if (flags.check) return { checked: await checkVerify(options) };
     if (flags.quick) {
-      return { quick: true, ...(await quicklyVerify(options)), heightProved: false };
+      const verified = await quicklyVerify(options);
+      this.measure({ height: verified.height, size: verified.chunks.size });
+      return { quick: true, ...verified, heightProved: false };
     }
     const verified = await verify(options);
     const { source, form, summary, proof, heightProved, codes, store, multistore, modules } =
       verified;
+    this.measure(measuresOf(summary));
     return {
       quick: false,
       source,

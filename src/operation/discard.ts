@@ -61,7 +61,7 @@ export async function discard(exportDir: string, options: DiscardOptions = {}): 
   let directory: HeldDirectory | undefined;
   try {
     if (statIfThere(exportDir) === undefined) {
-      return { ended: asked, files: 0, gone: true, left: [] };
+      return { ended: asked, files: 0, size: 0, gone: true, left: [] };
     }
     directory = HeldDirectory.openLinked(exportDir);
     // Asked too late, it was complete.

@@ -8,6 +8,7 @@ import { BaseCommand } from '../../src/cli/base-command.ts';
 import {
   artifactModeFlag,
   heightFlag,
+  metricsFileFlag,
   sourceArg,
   stateDirFlags,
 } from '../../src/cli/flags/flags.ts';
@@ -19,6 +20,8 @@ export interface FakeResult {
 
 /** The values that `execute` throws, by argument. */
 export const thrown = new Map<string, unknown>();
+/** What `execute` does before, by argument. */
+export const acts = new Map<string, () => Promise<void>>();
 
 export class Fake extends BaseCommand<typeof Fake, FakeResult> {
   static override args = { source: sourceArg };
@@ -26,6 +29,7 @@ export class Fake extends BaseCommand<typeof Fake, FakeResult> {
     ...stateDirFlags,
     height: heightFlag,
     'artifact-mode': artifactModeFlag({ default: 'operational' }),
+    'metrics-file': metricsFileFlag,
   };
 
   protected override async execute(): Promise<FakeResult> {
@@ -33,6 +37,8 @@ export class Fake extends BaseCommand<typeof Fake, FakeResult> {
     this.progress.phase('export data');
     this.progress.advance(5);
     this.progress.note('the store was copied');
+    await acts.get(source)?.();
+    this.measure({ height: this.flags.height, size: 5 });
     if (thrown.has(source)) throw thrown.get(source);
     if (source === 'wait') {
       process.stdout.write('waiting\n');

@@ -65,6 +65,11 @@ export function reportError(
   };
 }
 
+/** The exit code of a command that ends with this error. */
+export function exitCodeOf(error: unknown): ExitCode {
+  return reportError(error, '').exitCode;
+}
+
 function shown(message: string): string {
   return formatLine(shownFact(message));
 }

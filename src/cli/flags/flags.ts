@@ -242,6 +242,15 @@ export const checkFlag = Flags.boolean({
   summary: 'Check free space, permissions and codec, and do nothing else.',
 });
 
+/** For every command that a machine runs by itself, night after night. The base command does the rest. */
+export const metricsFileFlag = directory({
+  helpGroup: OUTPUT,
+  summary: 'Write what a monitor must know of this run to this file, for node_exporter: NAME.prom.',
+  helpValue: 'FILE',
+  // These end before the work is done, or do none: a monitor would take them for a success.
+  exclusive: ['check', 'detach', 'dry-run'],
+});
+
 /** What a state-sync snapshot is checked against. */
 export const trustFlags = {
   'app-hash': Flags.string({

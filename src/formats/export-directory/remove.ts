@@ -20,6 +20,8 @@ const DISCARDED_MANIFEST_FILE = '.swingsnap-discarded.json';
 export interface Removal {
   /** Number of files removed. */
   readonly files: number;
+  /** Their bytes. */
+  readonly size: number;
   /** Whether the directory itself is gone. */
   readonly gone: boolean;
   /** Names left in place because they do not belong to the export, at most ten. */
@@ -67,12 +69,13 @@ export async function removeHeldExport(
       throw error;
     }
   }
-  let files = 0;
+  let [files, size] = [0, 0];
   const unlink = async (path: string): Promise<void> => {
     const stat = await lstat(path).catch(() => undefined);
     if (stat === undefined || stat.isDirectory()) return;
     await rm(path);
     files += 1;
+    size += stat.size;
   };
   for (const file of named) if (isPlainName(file)) await unlink(join(exportDir, file));
   for await (const name of readJournal(exportDir)) await unlink(join(exportDir, name));
@@ -88,7 +91,7 @@ export async function removeHeldExport(
   const left = (await readdir(exportDir)).sort();
   const gone = left.length === 0 && !keepDirectory && directory.isInPlace();
   if (gone) directory.remove();
-  return { files, gone, left: left.slice(0, 10) };
+  return { files, size, gone, left: left.slice(0, 10) };
 }
 
 /** {@link removeHeldExport} for the directory that `exportDir` leads to now. */

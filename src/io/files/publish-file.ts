@@ -17,13 +17,15 @@ export function temporaryName(of: string): string {
  * Publishes a file: a reader of `path` sees the old file, none, or all of the new one. Once this returns, the new
  * file survives a power loss.
  * @param content its bytes, or a function that writes them
+ * @param workName how the name of the unfinished file ends, for a directory whose readers choose files by that
  */
 export async function publishFile(
   path: string,
   content: Uint8Array | string | ((file: FileHandle) => Promise<void>),
+  workName = basename(path).slice(0, 60),
 ): Promise<void> {
   await inDirectory(dirname(path), async (directory) => {
-    const temporary = directory.at(temporaryName(basename(path).slice(0, 60)));
+    const temporary = directory.at(temporaryName(workName));
     try {
       await writeDurably(temporary, content);
       await rename(temporary, directory.at(basename(path)));
