@@ -43,7 +43,7 @@ const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'ut
 const WORDS_OF_OCLIF = ['autocomplete', 'help'];
 const FLAGS_OF_OCLIF = ['--help', '--version'];
 /** Flags of other programs that the documents mention. */
-const FLAGS_OF_OTHERS = ['--global', '--zstd'];
+const FLAGS_OF_OTHERS = ['--failed', '--global', '--zstd'];
 
 function flagsOf(command: string): readonly string[] {
   const flags = Object.entries(commands[command]?.flags ?? {});

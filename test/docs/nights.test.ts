@@ -1,85 +1,24 @@
-/** Runs what the documents let cron, systemd and CI run, night after night, also after a night that failed. */
-import { spawn } from 'node:child_process';
+/** Runs what the documents let cron and CI run, night after night, also after a night that failed. */
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openDatabase } from '../../src/io/sqlite.ts';
 import { useTempDir } from '../fixtures/directories.ts';
-import { buildStore, closeReference } from '../fixtures/reference.ts';
-import { tinySpec } from '../fixtures/specs.ts';
+import { closeReference } from '../fixtures/reference.ts';
+import { commit, makeMachine, run as runOn, start, type Machine, type Ran } from './machine.ts';
 import { fencesOf, readDocument } from './markdown.ts';
 
 const tempDir = useTempDir();
 afterAll(closeReference);
 
-/** A machine as the documents describe it, below one directory. */
-interface Machine {
-  readonly dir: string;
-  readonly stateDir: string;
-}
-
-async function machine(): Promise<Machine> {
-  const dir = await tempDir();
-  const stateDir = join(dir, 'home/agoric/.agoric/data/agoric');
-  for (const made of ['bin', 'backup', 'log', 'home/agoric/.agoric/config', 'tmp']) {
-    await mkdir(join(dir, made), { recursive: true });
-  }
-  await buildStore(stateDir, tinySpec);
-  await symlink(process.execPath, join(dir, 'bin/node'));
-  const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
-  await symlink(program, join(dir, 'bin/swingsnap'));
-  const jq = join(dir, 'bin/jq');
-  await writeFile(jq, `#!/bin/sh\nexec node -p 'JSON.parse(fs.readFileSync(0)).contentHash'\n`);
-  await chmod(jq, 0o755);
-  return { dir, stateDir };
-}
-
-/** The text of a document with the paths of this machine. */
-function here({ dir }: Machine, text: string): string {
-  return text
-    .replaceAll('/usr/local/bin', join(dir, 'bin'))
-    .replaceAll('/home/agoric', join(dir, 'home/agoric'))
-    .replaceAll('/backup', join(dir, 'backup'))
-    .replaceAll('/var/log/swingsnap', join(dir, 'log'))
-    .replaceAll('ssh agoric-node ', '');
-}
-
-interface Ran {
-  readonly exitCode: unknown;
-  /** What cron would send: standard output and standard error. */
-  readonly mail: string;
-}
-
-/** Starts a command as cron does: in /bin/sh, with almost no environment. */
-function cron(on: Machine, command: string, path: string) {
-  return spawn('/bin/sh', ['-c', here(on, command)], {
-    env: {
-      PATH: here(on, path),
-      HOME: join(on.dir, 'home/agoric'),
-      SWINGSNAP_STATE_DIR: join(on.dir, 'own'),
-      TMPDIR: join(on.dir, 'tmp'),
-    },
-    cwd: on.dir,
-    detached: true,
-  });
-}
-
-async function run(on: Machine, command: string, path = CRON_PATH): Promise<Ran> {
-  const child = cron(on, command, path);
-  let mail = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => (mail += text));
-  }
-  const [exitCode] = (await once(child, 'close')) as [unknown];
-  return { exitCode, mail };
-}
+const machine = async (): Promise<Machine> => makeMachine(await tempDir());
+const run = async (on: Machine, command: string, path = CRON_PATH): Promise<Ran> =>
+  runOn(on, command, path);
 
 /** Starts a command, and kills it when it has begun to write its snapshot. */
 async function killed(on: Machine, command: string): Promise<void> {
-  const child = cron(on, command, CRON_PATH);
+  const child = start(on, command, CRON_PATH);
   const closed = once(child, 'close');
   const isOver = closed.then(() => true);
   const before = await readdir(join(on.dir, 'backup/snapshots'));
@@ -92,13 +31,6 @@ async function killed(on: Machine, command: string): Promise<void> {
   await closed;
 }
 
-/** The node commits a block. */
-function commit({ stateDir }: Machine): void {
-  const store = openDatabase(join(stateDir, 'swingstore.sqlite'));
-  store.exec(`UPDATE kvStore SET value = value + 1 WHERE key = 'host.height'`);
-  store.close();
-}
-
 const fences = (file: string): readonly string[] => fencesOf(readDocument(file));
 const readme = fences('README.md');
 const operations = fences('docs/operations.md');
@@ -109,9 +41,6 @@ const CRON_PATH = /^PATH=(.*)$/mu.exec(crontabs[0] ?? '')?.[1] ?? '';
 const cronLines = crontabs.flatMap((text) =>
   [...text.matchAll(/^\d+ \d+ \* \* \* +(.*)$/gmu)].map(([, command = '']) => command),
 );
-const units = operations.flatMap((text) =>
-  [...text.matchAll(/^ExecStart=(.*)$/gmu)].map(([, command = '']) => command),
-);
 const checks = [...readme, ...operations].filter((text) => text.includes('restore-check'));
 const first = readme
   .flatMap((text) => text.split('\n'))
@@ -120,13 +49,12 @@ const first = readme
 describe('the recipes for nights', () => {
   it('are where this test looks for them, and every crontab sets the PATH', () => {
     expect(cronLines).toHaveLength(3);
-    expect(units).toHaveLength(1);
     expect(checks).toHaveLength(2);
     expect(first).toBeDefined();
     for (const text of crontabs) expect(text).toContain(`PATH=${CRON_PATH}\n`);
   });
 
-  it.each([...cronLines, ...units])('runs night after night: %s', async (command) => {
+  it.each(cronLines)('runs night after night: %s', async (command) => {
     const on = await machine();
     const heights = async (): Promise<string[]> =>
       (await readdir(join(on.dir, 'backup/snapshots'))).filter((name) => !name.startsWith('.'));
