@@ -9,6 +9,8 @@ export default defineConfig({
     reporters: ['default', './test/reporter.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // A command that gives way to all else would be waited for in vain while other tests run.
+    env: { SWINGSNAP_NICE: '0' },
     // Native modules (SQLite) and tests that watch memory or handles want processes of their own.
     pool: 'forks',
     execArgv: ['--expose-gc'],

@@ -63,15 +63,7 @@ interface SourceResult extends ExportSummary {
 type Result = ExportResult | SourceResult | StartedResult | CheckResult;
 
 const FROM_FLAGS = ['app-hash', 'mem-store', 'expect', 'require-proof', 'leave-module'] as const;
-const STORE_FLAGS = [
-  'detach',
-  'at-height',
-  'every',
-  'timeout',
-  'max-wal',
-  'max-time',
-  'nice',
-] as const;
+const STORE_FLAGS = ['detach', 'at-height', 'every', 'timeout', 'max-wal', 'max-time'] as const;
 
 export default class Export extends BaseCommand<typeof Export, Result> {
   static override summary =
@@ -130,11 +122,11 @@ export default class Export extends BaseCommand<typeof Export, Result> {
 
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
+    // The worker process inherits it.
+    if (flags.from === undefined || flags.nice !== undefined) lowerPriority(flags.nice);
     if (flags.from !== undefined) return this.#exportFrom(flags.from);
     this.refuseFlags(FROM_FLAGS, '--from', 'the source is a store');
     const stateDir = locateStateDir(flags);
-    // The worker process inherits it.
-    lowerPriority(flags.nice);
     const exportDir = resolve(flags['export-dir']);
     const scratchDir = flags['scratch-dir'];
     const request = {

@@ -95,7 +95,6 @@ const LIVE_STORE_FLAGS = [
   'timeout',
   'max-wal',
   'max-time',
-  'nice',
 ] as const;
 
 /** A version of the snapshot format. */
@@ -293,6 +292,13 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
   }
 
   #source(): RetrieveSource {
+    const { nice } = this.flags;
+    const source = this.#chosenSource();
+    if ('stateDir' in source || nice !== undefined) lowerPriority(nice);
+    return source;
+  }
+
+  #chosenSource(): RetrieveSource {
     const { flags } = this;
     const { from, 'app-hash': appHash, 'mem-store': memStores } = flags;
     if (from !== undefined) {
@@ -303,7 +309,6 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     const source = chooseSource(flags);
     if (source.kind === 'swing-store') {
       this.refuseFlags(EXPORT_DIRECTORY_FLAGS, 'an export directory', 'the source is a live store');
-      lowerPriority(flags.nice);
       const artifactMode = flags['artifact-mode'] ?? 'operational';
       return { stateDir: source.stateDir, artifactMode, ...storeView(flags) };
     }

@@ -211,10 +211,11 @@ export const concurrencyFlag = wholeNumber({
   min: 1,
 });
 
-/** Niceness beside a live store, where `0` leaves it as it is. */
+/** For commands that may run beside a node. */
 export const niceFlag = Flags.custom<number>({
   helpGroup: TUNING,
-  summary: 'Niceness beside a live store, 0 to 19, unless it is greater already. [default: 10]',
+  summary: 'Niceness, 0 to 19, unless it is greater already. [default: 10 beside a live store]',
+  env: 'SWINGSNAP_NICE',
   helpValue: 'N',
   parse: (input) => {
     if (/^1?[0-9]$/.test(input)) return Promise.resolve(Number(input));
