@@ -1,8 +1,13 @@
 /** The races: each of our commands beside a command that does the same work without us, and the preparations. */
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { SAME_SQLITE } from '../fixtures/same-sqlite.ts';
+import {
+  newBytes,
+  pathOf,
+  quoted,
+  REFERENCE,
+  SWINGSNAP,
+  type Contender,
+  type Race,
+} from './contenders.ts';
 import type { Command } from './measure.ts';
 
 /** Directories of one benchmark: the store, and what the runs make from it. */
@@ -24,33 +29,6 @@ export interface Ground {
   /** A snapshot dir for a second snapshot. */
   readonly second: string;
 }
-
-export interface Contender {
-  readonly name: string;
-  readonly command: Command;
-  /** Commands before and after a run that are not measured. */
-  readonly before?: Command;
-  readonly after?: Command;
-  /** What the run makes. It is removed before the run, and its size is reported. */
-  readonly makes?: string;
-  /** Measures another size instead. */
-  readonly madeBytes?: () => Promise<number>;
-}
-
-export interface Race {
-  readonly title: string;
-  readonly ours: Contender;
-  readonly rival: Contender;
-  /** The greatest ratio of our time to the rival's; undefined if the ratio is only reported. */
-  readonly target: number | undefined;
-}
-
-const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
-const SWINGSNAP = [process.execPath, pathOf('../../bin/run.js')];
-const REFERENCE = [process.execPath, ...SAME_SQLITE, pathOf('./reference-run.js')];
-
-const quoted = (parts: readonly string[]): string =>
-  parts.map((part) => `'${part.replaceAll("'", `'\\''`)}'`).join(' ');
 
 /**
  * In an order in which each race finds what earlier ones made. The export directory, the snapshot and the tarball come
@@ -111,11 +89,13 @@ export function racesOn(ground: Ground): readonly Race[] {
       makes: ground.second,
       madeBytes: async () => newBytes(snapshots, ground.second),
     },
-    rival: {
-      name: 'read and hash the export data',
-      command: [process.execPath, pathOf('./hash-export-data.js'), changed],
-    },
-    target,
+    rivals: [
+      {
+        name: 'read and hash the export data',
+        command: [process.execPath, pathOf('./hash-export-data.js'), changed],
+        target,
+      },
+    ],
   });
   return [
     {
@@ -133,40 +113,41 @@ export function racesOn(ground: Ground): readonly Race[] {
         ],
         makes: exportDir,
       },
-      rival: referenceExport,
-      target: 1 / 4,
+      rivals: [{ ...referenceExport, target: 1 / 4 }],
     },
     {
       title: 'retrieve from an export directory',
       ours: retrieve('--export-dir', exportDir, '--keep-export'),
-      rival: { name: 'tar | zstd -3 -T2', command: pack, makes: tarball },
-      target: 1.5,
+      rivals: [{ name: 'tar | zstd -3 -T2', command: pack, makes: tarball, target: 1.5 }],
     },
     {
       title: 'retrieve from the live store',
       ours: retrieve('--state-dir', store),
-      rival: {
-        name: 'reference export, then tar | zstd -3 -T2',
-        command: `rm -rf ${quoted([exportDir])} && ${String(referenceExport.command)} && ${pack}`,
-        makes: tarball,
-      },
-      target: 1 / 4,
+      rivals: [
+        {
+          name: 'reference export, then tar | zstd -3 -T2',
+          command: `rm -rf ${quoted([exportDir])} && ${String(referenceExport.command)} && ${pack}`,
+          makes: tarball,
+          target: 1 / 4,
+        },
+      ],
     },
     {
       title: 'restore from a snapshot',
       ours: restore,
-      rival: {
-        name: 'zstd -dc | tar -x, then reference import',
-        command: `rm -rf ${quoted([unpacked])} && ${unpack} && ${quoted([...REFERENCE, 'import', unpacked, restored])}`,
-        makes: restored,
-      },
-      target: 1 / 5,
+      rivals: [
+        {
+          name: 'zstd -dc | tar -x, then reference import',
+          command: `rm -rf ${quoted([unpacked])} && ${unpack} && ${quoted([...REFERENCE, 'import', unpacked, restored])}`,
+          makes: restored,
+          target: 1 / 5,
+        },
+      ],
     },
     {
       title: 'verify',
       ours: { name: 'verify', command: [...SWINGSNAP, 'verify', snapshots, '--json'] },
-      rival: restore,
-      target: 1,
+      rivals: [{ ...restore, target: 1 }],
     },
     {
       title: 'verify --quick',
@@ -174,19 +155,20 @@ export function racesOn(ground: Ground): readonly Race[] {
         name: 'verify --quick',
         command: [...SWINGSNAP, 'verify', snapshots, '--quick', '--json'],
       },
-      rival: {
-        name: 'sha256sum',
-        command: `find ${quoted([snapshots])} -type f -print0 | xargs -0 sha256sum`,
-      },
-      target: 1.3,
+      rivals: [
+        {
+          name: 'sha256sum',
+          command: `find ${quoted([snapshots])} -type f -print0 | xargs -0 sha256sum`,
+          target: 1.3,
+        },
+      ],
     },
     second('a second snapshot, 2 vats changed', ground.changedVats, 1.25),
     second('a second snapshot, 1 % of the keys changed', ground.changedKeys, undefined),
     {
       title: '`started` after export --detach',
       ours: detach(store),
-      rival: detach(ground.emptyStore),
-      target: 1.2,
+      rivals: [{ ...detach(ground.emptyStore), target: 1.2 }],
     },
     {
       title: 'verify of a tiny snapshot',
@@ -194,33 +176,14 @@ export function racesOn(ground: Ground): readonly Race[] {
         name: 'verify',
         command: [...SWINGSNAP, 'verify', ground.tinySnapshots, '--json'],
       },
-      rival: { name: 'node -e 0', command: [process.execPath, '-e', '0'] },
-      target: 8,
+      rivals: [{ name: 'node -e 0', command: [process.execPath, '-e', '0'], target: 8 }],
     },
     {
       title: 'start-up',
       ours: { name: 'swingsnap --version', command: [...SWINGSNAP, '--version'] },
-      rival: { name: 'node -e 0', command: [process.execPath, '-e', '0'] },
-      target: 4,
+      rivals: [{ name: 'node -e 0', command: [process.execPath, '-e', '0'], target: 4 }],
     },
   ];
-}
-
-/** Bytes of the chunks of a second snapshot that the first does not have. */
-async function newBytes(first: string, second: string): Promise<number> {
-  const [height = ''] = await heightsIn(first);
-  const [other = ''] = (await heightsIn(second)).filter((name) => name !== height);
-  const old = new Set(await readdir(join(first, height, 'chunks')));
-  let bytes = 0;
-  for (const name of await readdir(join(second, other, 'chunks'))) {
-    if (!old.has(name)) bytes += (await stat(join(second, other, 'chunks', name))).size;
-  }
-  return bytes;
-}
-
-/** The snapshots in a snapshot dir: not its mark. */
-async function heightsIn(dir: string): Promise<string[]> {
-  return (await readdir(dir)).filter((name) => !name.startsWith('.'));
 }
 
 /** Makes the snapshot on which the start of `verify` is measured. */

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { cpus, totalmem } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { sqliteSeenFrom } from '../../src/io/sqlite.ts';
+import { sizeTable, type RealResults } from './real/report.ts';
 import type { Figures, Result } from './run.ts';
 import { writerTable, type WriterFigures } from './writer.ts';
 
@@ -13,6 +14,14 @@ export interface Report {
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly runs: number;
+  /** Of our commands and of the floor on real stores. */
+  readonly threads: number;
+  readonly real: readonly RealResults[];
+  readonly generated: Generated | undefined;
+}
+
+/** What the generated stores gave. */
+export interface Generated {
   /** Name of the size of the store in the races. */
   readonly size: string;
   readonly results: readonly Result[];
@@ -61,27 +70,36 @@ export function surroundings(): Pick<Report, 'date' | 'machine' | 'versions'> {
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
 
 const HEADER = [
-  '| work | ours: s (spread), peak MB, made MB | rival | rival: s (spread), peak MB, made MB | ratio | target |',
-  '| --- | --- | --- | --- | --- | --- |',
+  '| work | who | s (spread) | CPU s | peak MB | made MB | ours over it | target |',
+  '| --- | --- | --- | --- | --- | --- | --- | --- |',
 ];
 
-function cell({ seconds, least, most, peakBytes, madeBytes }: Figures): string {
-  const made = madeBytes === undefined ? '' : `, ${megabytes(madeBytes)}`;
-  return `${seconds.toFixed(2)} (${least.toFixed(2)}–${most.toFixed(2)}), ${megabytes(peakBytes)}${made}`;
+function cells(work: string, who: string, figures: Figures, ratio: string, target: string): string {
+  const { seconds, least, most, cpuSeconds, peakBytes, madeBytes } = figures;
+  const spread = `${seconds.toFixed(2)} (${least.toFixed(2)}–${most.toFixed(2)})`;
+  const made = madeBytes === undefined ? '' : (madeBytes / 1e6).toFixed(1);
+  return `| ${[work, who, spread, cpuSeconds.toFixed(2), megabytes(peakBytes), made, ratio, target].join(' | ')} |`;
 }
 
-function row({ title, ours, rival, ratio, target }: Result): string {
-  const verdict =
-    target === undefined ? 'none' : `${target.toFixed(2)} ${ratio <= target ? 'met' : 'missed'}`;
-  return `| ${title} | ${cell(ours)} | ${rival.name.replaceAll('|', '\\|')} | ${cell(rival)} | ${ratio.toFixed(2)} | ${verdict} |`;
+/** Ours, and below it each rival with our time over its time. */
+function rows({ title, ours, rivals }: Result): string[] {
+  return [
+    cells(title, '**ours**', ours, '', ''),
+    ...rivals.map((rival) => {
+      const { ratio, target } = rival;
+      const verdict =
+        target === undefined ? '' : `${target.toFixed(2)} ${ratio <= target ? 'met' : 'missed'}`;
+      return cells('', rival.name.replaceAll('|', '\\|'), rival, ratio.toFixed(2), verdict);
+    }),
+  ];
 }
 
-export function table(results: readonly Result[]): string {
-  return [...HEADER, ...results.map(row)].join('\n');
+function table(results: readonly Result[]): string {
+  return [...HEADER, ...results.flatMap(rows)].join('\n');
 }
 
 /** How the time and memory of our commands grow from the first size to the others. */
-export function growth(sizes: Report['sizes']): string {
+function growth(sizes: Generated['sizes']): string {
   const names = Object.keys(sizes);
   const [first = []] = Object.values(sizes);
   const rows = first.map(({ title }) => {
@@ -100,7 +118,7 @@ export function growth(sizes: Report['sizes']): string {
   ].join('\n');
 }
 
-export function floorTable({ rates, twoThreads }: Floors): string {
+function floorTable({ rates, twoThreads }: Floors): string {
   return [
     '| work | MB/s on one thread |',
     '| --- | --- |',
@@ -110,13 +128,59 @@ export function floorTable({ rates, twoThreads }: Floors): string {
   ].join('\n');
 }
 
-export function bundleLine({ bytes, milliseconds }: Report['bundles']): string {
+function bundleLine({ bytes, milliseconds }: Generated['bundles']): string {
   const rate = bytes / 1e3 / milliseconds;
   return `The check of the ${megabytes(bytes)} MB of \`b1\` bundles takes ${milliseconds.toFixed(0)} ms of one thread: ${rate.toFixed(0)} MB/s.`;
 }
 
+/** The tables of a run. */
+export function chapters({ real, generated }: Report): string {
+  const ofReal = real.map(
+    ({ name, mode, runs, results }) =>
+      `### ${name}\n\nArtifact mode \`${mode}\`, medians of ${runs}.\n\n${table(results)}`,
+  );
+  return [
+    ...(real.length === 0 ? [] : [REAL, sizeTable(real), ...ofReal]),
+    ...(generated === undefined ? [] : [generatedChapter(generated)]),
+  ].join('\n\n');
+}
+
+const REAL = `## Real stores
+
+Bytes do not depend on the machine. The last three columns are what a snapshot dir grows by when the store is taken again:
+one block later, 20 blocks later, and at the same height.`;
+
+function generatedChapter({ size, results, bundles, floors, writer, sizes }: Generated): string {
+  return `## Generated store of size ${size}
+
+Size 1x is an export of about 700 MB (\`test/fixtures/store-spec.ts\`).
+
+${table(results)}
+
+${bundleLine(bundles)}
+
+### Beside a node
+
+The reference commits a block every 50 ms to a copy of the store: 100 keys, 10 transcript items. The times are those of its
+blocks, each with its commit, while one retrieve runs after the other.
+
+${writerTable(writer)}
+
+### What the machine can do
+
+Each kind of work alone on one thread, with the content of the store; in memory, but for the last.
+
+${floorTable(floors)}
+
+### Growth
+
+Ours alone, one run for each of the larger sizes.
+
+${growth(sizes)}`;
+}
+
 /** Text that a person writes below this heading is kept from one run to the next. */
-const BY_HAND = '## Where a target is missed, and why';
+const WHY = '## Where a target is missed, and why';
 
 /**
  * The whole of `docs/performance.md`.
@@ -124,38 +188,15 @@ const BY_HAND = '## Where a target is missed, and why';
  */
 export function document(report: Report, before: string): string {
   const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`);
-  const byHand = before.indexOf(BY_HAND);
+  const why = before.indexOf(WHY);
   return `# Performance
 
-Written by \`npm run bench -- --write\` on ${report.date}: ${report.machine}; ${versions.join(', ')}. Medians of
-${report.runs} runs each, ours and the rival's in turn. A ratio is our time over the rival's in neighbouring runs. Peak
-memory is the sum over the processes of a command. Size 1x is an export of about 700 MB (\`test/fixtures/store-spec.ts\`).
-Of a second snapshot, only its new bytes are counted as made.
+Written by \`npm run bench -- --write\` on ${report.date}: ${report.machine}; ${versions.join(', ')}. Of ${report.runs} runs
+of each contender, all in turn, the time and the CPU seconds are medians, and a ratio is the median of our time over the
+rival's in neighbouring runs. Peak memory is the sum over the processes of a command. On real stores, our commands and the
+floor have ${report.threads} threads. Of a snapshot in a snapshot dir that has others, only the bytes that it adds are counted as made.
 
-## Store of size ${report.size}
+${chapters(report)}
 
-${table(report.results)}
-
-${bundleLine(report.bundles)}
-
-## Beside a node
-
-The reference commits a block every 50 ms to a copy of the store: 100 keys, 10 transcript items. The times are those of its
-blocks, each with its commit, while one retrieve runs after the other.
-
-${writerTable(report.writer)}
-
-## What the machine can do
-
-Each kind of work alone on one thread, with the content of the store; in memory, but for the last.
-
-${floorTable(report.floors)}
-
-## Growth
-
-Ours alone, one run for each of the larger sizes.
-
-${growth(report.sizes)}
-
-${byHand === -1 ? `${BY_HAND}\n` : before.slice(byHand)}`;
+${why === -1 ? `${WHY}\n` : before.slice(why)}`;
 }

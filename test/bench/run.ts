@@ -1,9 +1,9 @@
-/** Runs a race: both contenders in turn, so that other work of the machine affects both. */
+/** Runs a race: the contenders in turn, so that other work of the machine affects all. */
 import { existsSync } from 'node:fs';
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { measure } from './measure.ts';
-import type { Contender, Race } from './races.ts';
+import type { Contender, Race } from './contenders.ts';
+import { measure, type Run } from './measure.ts';
 
 export interface Figures {
   readonly name: string;
@@ -11,6 +11,8 @@ export interface Figures {
   readonly seconds: number;
   readonly least: number;
   readonly most: number;
+  /** Median, in seconds of all processors. */
+  readonly cpuSeconds: number;
   /** The highest of the runs, in bytes. */
   readonly peakBytes: number;
   /** Bytes of what a run makes. */
@@ -20,17 +22,17 @@ export interface Figures {
 export interface Result {
   readonly title: string;
   readonly ours: Figures;
-  readonly rival: Figures;
-  /** The median of the ratios of neighbouring runs, our time over the rival's. */
+  readonly rivals: readonly Beside[];
+}
+
+export interface Beside extends Figures {
+  /** The median of the ratios of neighbouring runs, our time over this rival's. */
   readonly ratio: number;
   /** Undefined if the race has none. */
   readonly target: number | undefined;
 }
 
-interface Lap {
-  readonly seconds: number;
-  readonly peakBytes: number;
-}
+type Lap = Pick<Run, 'seconds' | 'cpuSeconds' | 'peakBytes'>;
 
 /** Runs only our side of a race. */
 export async function runAlone(race: Race): Promise<Figures> {
@@ -39,24 +41,49 @@ export async function runAlone(race: Race): Promise<Figures> {
   return figuresOf(ours.name, [only], await madeBy(ours));
 }
 
-export async function runRace(race: Race, runs: number): Promise<Result> {
-  const ours: Lap[] = [];
-  const rival: Lap[] = [];
-  let ourBytes: number | undefined;
-  let rivalBytes: number | undefined;
-  for (let run = 0; run < runs; run += 1) {
-    rival.push(await lap(race.rival));
-    rivalBytes = await madeBy(race.rival);
-    ours.push(await lap(race.ours));
-    ourBytes = await madeBy(race.ours);
+/**
+ * Runs races one after the other, each with so many runs, and says on standard error what they gave.
+ * @param only what the titles of the races must have in them. The others still run once, since later ones need what
+ *   they make, and give no result.
+ */
+export async function runRaces(
+  store: string,
+  races: readonly Race[],
+  runs: number,
+  only: string,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const race of races) {
+    const isWanted = race.title.includes(only);
+    const result = await runRace(race, isWanted ? runs : 1);
+    if (!isWanted) continue;
+    results.push(result);
+    const ratios = result.rivals.map(({ name, ratio }) => `${ratio.toFixed(2)} of ${name}`);
+    process.stderr.write(`${store}: ${race.title}: ${ratios.join('; ')}\n`);
   }
-  const ratios = ours.map(({ seconds }, run) => seconds / rival[run]!.seconds);
+  return results;
+}
+
+async function runRace(race: Race, runs: number): Promise<Result> {
+  const contenders: readonly Contender[] = [...race.rivals, race.ours];
+  const laps = contenders.map((): Lap[] => []);
+  const made: (number | undefined)[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    for (const [i, contender] of contenders.entries()) {
+      laps[i]!.push(await lap(contender));
+      made[i] = await madeBy(contender);
+    }
+  }
+  const figures = contenders.map(({ name }, i) => figuresOf(name, laps[i]!, made[i]));
+  const ours = laps.at(-1)!;
   return {
     title: race.title,
-    ours: figuresOf(race.ours.name, ours, ourBytes),
-    rival: figuresOf(race.rival.name, rival, rivalBytes),
-    ratio: median(ratios),
-    target: race.target,
+    ours: figures.at(-1)!,
+    rivals: race.rivals.map(({ target }, i) => ({
+      ...figures[i]!,
+      ratio: median(ours.map(({ seconds }, run) => seconds / laps[i]![run]!.seconds)),
+      target,
+    })),
   };
 }
 
@@ -81,6 +108,7 @@ function figuresOf(name: string, laps: readonly Lap[], madeBytes: number | undef
     seconds: median(seconds),
     least: Math.min(...seconds),
     most: Math.max(...seconds),
+    cpuSeconds: median(laps.map((each) => each.cpuSeconds)),
     peakBytes: Math.max(...laps.map((each) => each.peakBytes)),
     madeBytes,
   };

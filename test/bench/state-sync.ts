@@ -5,7 +5,6 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { fileURLToPath } from 'node:url';
 import { createDeflate } from 'node:zlib';
 import { computeAppHash } from '../../src/formats/state-sync/proof/app-hash.ts';
 import { swingsetItems, swingsetLeaves, type Leaf } from '../fixtures/state-sync/make-chain.ts';
@@ -17,13 +16,12 @@ import {
   wireNodes,
   type TreeNode,
 } from '../fixtures/state-sync/make-snapshot.ts';
+import { SWINGSNAP, type Race } from './contenders.ts';
 import { measure } from './measure.ts';
-import type { Race } from './races.ts';
 import { BENCH_DIR, storeOfSize } from './stores.ts';
 
 const CHUNK_BYTES = 10_000_000;
 const HEIGHT = 1_000_001;
-const SWINGSNAP = [process.execPath, fileURLToPath(new URL('../../bin/run.js', import.meta.url))];
 /**
  * Bytes of the whole stream, by the size of the store. The stream holds the artifacts and export data of the store, and
  * other stores.
@@ -54,11 +52,13 @@ export async function stateSyncRaces(size: string): Promise<readonly Race[]> {
         name: 'verify --app-hash',
         command: [...SWINGSNAP, 'verify', dir, '--app-hash', appHash, '--json'],
       },
-      rival: {
-        name: `${inflater} | sha256sum`,
-        command: `${chunks} | ${inflater} | sha256sum`,
-      },
-      target: 2,
+      rivals: [
+        {
+          name: `${inflater} | sha256sum`,
+          command: `${chunks} | ${inflater} | sha256sum`,
+          target: 2,
+        },
+      ],
     },
   ];
 }

@@ -59,9 +59,8 @@ export async function storeOfSize(name: string): Promise<string> {
 /** What `change-store.js` changes. */
 export type Change = 'vats' | 'keys';
 
-/** The same store at its next height. */
-export async function changedStore(name: string, change: Change): Promise<string> {
-  const before = await storeOfSize(name);
+/** The store of a state dir beside the others, at its next height. */
+export async function changedStore(before: string, change: Change): Promise<string> {
   return cached(`${basename(before)}-${change}`, async (making) => {
     await cp(before, making, { recursive: true });
     const script = fileURLToPath(new URL('change-store.js', import.meta.url));
@@ -69,7 +68,11 @@ export async function changedStore(name: string, change: Change): Promise<string
   });
 }
 
-async function cached(name: string, make: (making: string) => Promise<void>): Promise<string> {
+/** The state dir of a store that is made once, and kept under its name. */
+export async function cached(
+  name: string,
+  make: (making: string) => Promise<void>,
+): Promise<string> {
   const stateDir = join(BENCH_DIR, 'stores', name);
   if (existsSync(stateDir)) return stateDir;
   const making = `${stateDir}.making`;
