@@ -10,8 +10,9 @@ export interface RealResults extends Pick<RealStore, 'name' | 'mode'> {
 }
 
 const HEADER = [
-  '| store | first snapshot | floor | tar \\| zstd -3 | with --long=27 | ours over tar \\| zstd -3 | h+1 adds, over the first | h+20 adds, over the first | same height again adds |',
-  '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+  '| store | first snapshot | floor | tar \\| zstd -3 | with --long=27 | ours over tar \\| zstd -3 | h+1 adds, over the first | h+20 adds, over the first | same height again adds | highest peak of ours |',
+  `|${' --- |'.repeat(10)}`,
+  '| target | | | | | 0.50 | 0.15 | 0.60 | | 450 MB |',
 ];
 
 export function sizeTable(stores: readonly RealResults[]): string {
@@ -38,8 +39,15 @@ function sizes({ name, results }: RealResults): string {
       return bytes === undefined ? '' : `${megabytes(bytes)}, ${share(bytes, ours)}`;
     }),
     megabytes(added(TITLES.again)),
+    highestPeak(results),
   ];
   return `| ${cells.join(' | ')} |`;
+}
+
+function highestPeak(results: readonly Result[]): string {
+  const peaks = results.map(({ title, ours }) => ({ title, bytes: ours.peakBytes }));
+  const highest = peaks.toSorted((a, b) => b.bytes - a.bytes)[0];
+  return highest === undefined ? '' : `${megabytes(highest.bytes)} (${highest.title})`;
 }
 
 const megabytes = (bytes: number | undefined): string =>

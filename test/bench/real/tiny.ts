@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildStore, closeReference } from '../../fixtures/reference.ts';
-import type { VatSpec } from '../../fixtures/store-spec.ts';
+import type { StoreSpec, VatSpec } from '../../fixtures/store-spec.ts';
 import { quoted, REFERENCE } from '../contenders.ts';
 import { measure } from '../measure.ts';
 import { cached, changedStore } from '../stores.ts';
@@ -10,15 +10,18 @@ import { joined, randomOf, type Random } from './later-heap.ts';
 
 const KINDS = [0x00, 0x03, 0x05, 0x0a, 0x0b, 0x0d, 0x13, 0x26];
 
+/** A store of four vats. */
+export const TINY_CHAIN: StoreSpec = {
+  height: 1_000_001,
+  generatedKeys: [{ count: 500, valueBytes: 200, seed: 1 }],
+  vats: Array.from({ length: 4 }, (_, i) => vatOf(i)),
+  bundles: [{ format: 'b1', size: 50_000, seed: 1 }],
+};
+
 /** A directory with a chain, and a kernel at three heights. */
 export async function tinyReal(work: string): Promise<string> {
   const chain = await cached('tiny-real', async (making) => {
-    await buildStore(making, {
-      height: 1_000_001,
-      generatedKeys: [{ count: 500, valueBytes: 200, seed: 1 }],
-      vats: Array.from({ length: 4 }, (_, i) => vatOf(i)),
-      bundles: [{ format: 'b1', size: 50_000, seed: 1 }],
-    });
+    await buildStore(making, TINY_CHAIN);
     await closeReference();
   });
   const exported = join(work, 'real');
@@ -53,7 +56,8 @@ function vatOf(number: number): VatSpec {
   };
 }
 
-function tinyHeap(random: Random): Buffer {
+/** A heap of 4,000 slots. */
+export function tinyHeap(random: Random): Buffer {
   const slotCount = 4_000;
   const block = Buffer.from(
     Array.from({ length: 10_000 }, () => Math.floor(random() * 1e6).toString(36)).join(' '),
