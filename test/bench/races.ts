@@ -1,4 +1,5 @@
 /** The races: each of our commands beside a command that does the same work without us, and the preparations. */
+import { availableParallelism } from 'node:os';
 import {
   newBytes,
   pathOf,
@@ -29,6 +30,9 @@ export interface Ground {
   /** A snapshot dir for a second snapshot. */
   readonly second: string;
 }
+
+/** No node runs here that ours would have to leave the machine to; a rival leaves nothing. */
+const BESIDE_NOTHING = ['--nice', '0', '--concurrency', `${availableParallelism()}`];
 
 /**
  * In an order in which each race finds what earlier ones made. The export directory, the snapshot and the tarball come
@@ -83,6 +87,7 @@ export function racesOn(ground: Ground): readonly Race[] {
         changed,
         '--snapshot-dir',
         ground.second,
+        ...BESIDE_NOTHING,
         '--json',
       ],
       after: [...SWINGSNAP, 'verify', ground.second, '--json'],
@@ -109,6 +114,7 @@ export function racesOn(ground: Ground): readonly Race[] {
           store,
           '--export-dir',
           exportDir,
+          ...BESIDE_NOTHING,
           '--json',
         ],
         makes: exportDir,
@@ -122,7 +128,7 @@ export function racesOn(ground: Ground): readonly Race[] {
     },
     {
       title: 'retrieve from the live store',
-      ours: retrieve('--state-dir', store),
+      ours: retrieve('--state-dir', store, ...BESIDE_NOTHING),
       rivals: [
         {
           name: 'reference export, then tar | zstd -3 -T2',

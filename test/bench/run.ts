@@ -43,8 +43,8 @@ export async function runAlone(race: Race): Promise<Figures> {
 
 /**
  * Runs races one after the other, each with so many runs, and says on standard error what they gave.
- * @param only what the titles of the races must have in them. The others still run once, since later ones need what
- *   they make, and give no result.
+ * @param only what the titles of the races must have in them. The others before them still run once, since later ones need
+ *   what they make, and give no result.
  */
 export async function runRaces(
   store: string,
@@ -53,10 +53,11 @@ export async function runRaces(
   only: string,
 ): Promise<Result[]> {
   const results: Result[] = [];
-  for (const race of races) {
-    const isWanted = race.title.includes(only);
-    const result = await runRace(race, isWanted ? runs : 1);
-    if (!isWanted) continue;
+  const isWanted = ({ title }: Race): boolean => title.includes(only);
+  const end = races.findLastIndex(isWanted) + 1;
+  for (const race of races.slice(0, end)) {
+    const result = await runRace(race, isWanted(race) ? runs : 1);
+    if (!isWanted(race)) continue;
     results.push(result);
     const ratios = result.rivals.map(({ name, ratio }) => `${ratio.toFixed(2)} of ${name}`);
     process.stderr.write(`${store}: ${race.title}: ${ratios.join('; ')}\n`);

@@ -30,6 +30,9 @@ export const NAMES = {
   long: 'reference export, then tar | zstd -3 --long=27 -T0',
 } as const;
 
+/** No node runs here that ours would have to leave the machine to; a rival leaves nothing. */
+const BESIDE_NOTHING = ['--nice', '0'];
+
 /** The title of the race at a later height: `h+1`. */
 export const laterTitle = (label: string): string => `retrieve at ${label}`;
 
@@ -63,7 +66,11 @@ export function realRaces(ground: RealGround): readonly Race[] {
     '--json',
   ];
   const live = (from: string, to: string, ...flags: readonly string[]): readonly string[] =>
-    ours('retrieve', '--state-dir', from, '--artifact-mode', mode, '--snapshot-dir', to, ...flags);
+    ours(
+      'retrieve',
+      ...['--state-dir', from, '--artifact-mode', mode, '--snapshot-dir', to, ...BESIDE_NOTHING],
+      ...flags,
+    );
   const referenceExport = `rm -rf ${quoted([exportDir])} && mkdir -p ${quoted([exportDir])} && ${quoted([...REFERENCE, 'export', stateDir, exportDir, mode])}`;
   const pack = (to: string, flags: string): string =>
     `tar -C ${quoted([exportDir])} -c . | zstd -q -3 ${flags} -T0 -f -o ${quoted([to])}`;
@@ -107,6 +114,7 @@ export function realRaces(ground: RealGround): readonly Race[] {
         command: ours(
           'export',
           ...['--state-dir', stateDir, '--artifact-mode', mode, '--export-dir', exportDir],
+          ...BESIDE_NOTHING,
         ),
         makes: exportDir,
       },
