@@ -328,7 +328,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       `  export data      ${exportData.entries} entries, ${formatBytes(exportData.size)}`,
       `  artifacts        ${artifacts.count}, ${formatBytes(artifacts.size)}`,
       ...renderFields(result.modules),
-      `  chunks           ${result.chunks.count}, ${formatBytes(result.chunks.size)} (${result.codec}, level ${result.level})`,
+      `  chunks           ${result.chunks.count}, ${formatBytes(result.chunks.size)} (format ${result.formatVersion}, ${result.codec})`,
       `  contentHash      ${result.contentHash}`,
       `  operationalHash  ${swingset.operationalHash}`,
       ...(result.removed === undefined

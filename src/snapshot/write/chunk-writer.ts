@@ -15,14 +15,7 @@ import type {
   ArtifactDigest,
   ExpectedArtifact,
 } from '../../swing-store-export/swing-store-export.ts';
-import {
-  digesting,
-  digestingFile,
-  packing,
-  packingShared,
-  windowLogFor,
-  type PackedShared,
-} from '../chunk-file.ts';
+import { digestingFile, windowLogFor } from '../chunk-file.ts';
 import { limitOfWriter } from '../expansion.ts';
 import { chunkFile, maxChunkFileBytes, type FormatVersion } from '../layout.ts';
 import {
@@ -38,6 +31,7 @@ import {
 import { tarBytes } from '../tar.ts';
 import { signatureOf, type EarlierSnapshot, type KeepableChunk } from './earlier.ts';
 import { EntriesFile } from './entries-file.ts';
+import { digesting, packing, packingShared, type PackedShared } from './pack-chunk.ts';
 import { refuseUnreadableChunk } from './refuse-chunk.ts';
 
 export interface ChunkWriterOptions {

@@ -3,7 +3,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { given, type Recipe } from '../../../src/io/threads/recipe.ts';
 import { loadZstdCodec } from '../../../src/io/zstd/load-codec.ts';
-import { packShared } from '../../../src/snapshot/chunk-file.ts';
+import { packShared } from '../../../src/snapshot/write/pack-chunk.ts';
 import { directoryStorage } from '../../../src/storage/directory.ts';
 import type {
   CheckedContent,
