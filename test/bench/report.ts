@@ -147,8 +147,21 @@ export function chapters({ real, generated }: Report): string {
 
 const REAL = `## Real stores
 
-Bytes do not depend on the machine. The last three columns are what a snapshot dir grows by when the store is taken again:
-one block later, 20 blocks later, and at the same height.`;
+\`npm run bench -- --real DIR\` makes them of the exports in a directory, as far as they are there. Any export of a node will do,
+made by swingsnap or by the node:
+
+- \`chain\`: of a chain's node. In artifact mode \`debug\` it has the heap snapshots of earlier heights too, which make the
+  large store more varied.
+- \`kernel-h\`, \`kernel-h+1\` and \`kernel-h+20\`: of one kernel, at a height, one block later, and 20 blocks later, as
+  \`swingsnap export --at-height\` makes them.
+
+Of a store whose name ends in \`-archival\`, all transcript spans are taken. The large store is put together of the heap
+snapshots of \`chain\` and \`kernel-h\` under other vat ids: first all that differ, of every height, then what they look like some
+deliveries later (\`test/bench/real/later-heap.ts\`).
+
+The floor moves, hashes and compresses the same bytes with nothing else around (\`test/bench/floor.js\`). It checks nothing and
+proves nothing. The table says how large snapshots are, and what they add where a height is there already: one block later,
+20 blocks later, and at the same height.`;
 
 function generatedChapter({ size, results, bundles, floors, writer, sizes }: Generated): string {
   return `## Generated store of size ${size}
