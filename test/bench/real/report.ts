@@ -12,7 +12,7 @@ export interface RealResults extends Pick<RealStore, 'name' | 'mode'> {
 const HEADER = [
   '| store | first snapshot | floor | tar \\| zstd -3 | with --long=27 | ours over tar \\| zstd -3 | h+1 adds, over the first | h+20 adds, over the first | same height again adds | highest peak of ours |',
   `|${' --- |'.repeat(10)}`,
-  '| target | | | | | 0.50 | 0.15 | 0.60 | | 450 MB |',
+  '| target | | | | | 0.500 | 0.150 | 0.600 | | 450 MB |',
 ];
 
 export function sizeTable(stores: readonly RealResults[]): string {
@@ -54,4 +54,4 @@ const megabytes = (bytes: number | undefined): string =>
   bytes === undefined ? '' : `${(bytes / 1e6).toFixed(1)} MB`;
 
 const share = (bytes: number | undefined, of: number | undefined): string =>
-  bytes === undefined || of === undefined ? '' : (bytes / of).toFixed(2);
+  bytes === undefined || of === undefined ? '' : (bytes / of).toFixed(3);
