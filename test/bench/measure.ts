@@ -67,16 +67,23 @@ function collected(stream: Readable | Writable | null | undefined): Buffer[] {
 
 const textOf = (pieces: readonly Buffer[] = []): string => Buffer.concat(pieces).toString();
 
-/** Notes the peak memory of a process and its descendants. Notes nothing on systems other than Linux. */
-function notePeaks(pid: number, peaks: Map<number, number>): void {
+/**
+ * Notes the peak memory of a process and its descendants. Notes nothing on systems other than Linux.
+ * @param before the command line of its parent. A child has it until it runs its own program, and up to then has the
+ *   memory of its parent, which would count twice.
+ */
+function notePeaks(pid: number, peaks: Map<number, number>, before?: string): void {
   try {
+    // Before the status, which is the child's own if this is.
+    const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+    if (commandLine === before) return;
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
     const peak = /^VmHWM:\s+(\d+) kB/mu.exec(status)?.[1];
     if (peak !== undefined) peaks.set(pid, Number(peak) * 1024);
     for (const task of readdirSync(`/proc/${pid}/task`)) {
       const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'latin1').trim();
       for (const child of children === '' ? [] : children.split(' ')) {
-        notePeaks(Number(child), peaks);
+        notePeaks(Number(child), peaks, commandLine);
       }
     }
   } catch {
