@@ -56,7 +56,7 @@ function flagsOf(command: string): readonly string[] {
 
 /** Documents that describe only existing commands; the design also mentions others. */
 const guides = [readDocument('README.md'), readDocument('docs/operations.md')];
-const withCommands = [...guides, readDocument('docs/agd.md')];
+const withCommands = [...guides, readDocument('docs/agd.md'), readDocument('docs/upgrades.md')];
 const documents = readDocuments();
 
 describe.each(documents)('$file', (document) => {
