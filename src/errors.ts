@@ -82,7 +82,7 @@ export class StorageError extends SwingSnapError {
   override readonly exitCode = EXIT_CODES.storage;
 }
 
-/** A time limit expired. Exit code 7. */
+/** A time limit expired, or something is too old. Exit code 7. */
 export class TimeoutError extends SwingSnapError {
   override readonly exitCode = EXIT_CODES.timeout;
 }

@@ -2,8 +2,8 @@
  * swingsnap as a library. Only what this file exports is public.
  *
  * The verbs are the commands: `exportStore`, `exportFrom`, `retrieve`, `retrieveStateSync`, `restore`, `verify`,
- * `quicklyVerify`, `discard` and `status` take the options of the commands, and return what the commands print. Below
- * them are the forms of an export, the storages, and the contract of modules, for programs that bring their own.
+ * `quicklyVerify`, `discard`, `status`, `listPlace`, `showSnapshot`, `prune` and `removeSnapshots` take the options of the
+ * commands, and return what the commands print. Below them are the forms of an export, the storages, and the contract of modules, for programs that bring their own.
  */
 export * from './errors.ts';
 export { noProgress, type PlannedPhase, type Progress, type ProgressTotal } from './io/progress.ts';
@@ -25,6 +25,17 @@ export {
   type ExportRequest,
 } from './operation/export/export-store.ts';
 export type { OperationOptions, SourceOptions } from './operation/options.ts';
+export type { HeightFacts, OtherFacts } from './operation/place/facts.ts';
+export { listPlace, type Listed, type ListOptions } from './operation/place/list.ts';
+export {
+  prune,
+  type Pruned,
+  type PrunedHeight,
+  type PruneOptions,
+} from './operation/place/prune.ts';
+export { removeSnapshots, type Removed, type RemoveOptions } from './operation/place/remove.ts';
+export type { KeepRules } from './operation/place/rules.ts';
+export { showSnapshot, type Shown } from './operation/place/show.ts';
 export type { NamedPlace } from './operation/places.ts';
 export type { Proof, ProofOptions } from './operation/proof.ts';
 export { restore, type Restored, type RestoreOptions } from './operation/restore/restore.ts';

@@ -1,2 +1,5 @@
 /** The commands, in the order of use. */
-export const COMMANDS = ['export', 'retrieve', 'status', 'discard', 'restore', 'verify'] as const;
+export const COMMANDS = [
+  ...['export', 'retrieve', 'status', 'discard', 'restore', 'verify'],
+  ...['list', 'show', 'prune', 'remove'],
+] as const;

@@ -7,8 +7,9 @@ import { FLAG_GROUPS } from './flags/flags.ts';
 
 const VALUES = [
   'SIZE    bytes, or with a unit: 16MiB, 10GB',
-  'TIME    seconds, or with a unit: 500ms, 90s, 30m, 2h',
+  'TIME    seconds, or with a unit: 500ms, 90s, 30m, 2h, 30d',
   'HASH    64 hex digits',
+  'PLACE   a snapshot dir: a directory of snapshots, one directory per height',
   'SOURCE  a snapshot, a directory of several, an export directory, a state-sync snapshot',
 ];
 

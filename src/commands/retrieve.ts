@@ -25,6 +25,7 @@ import {
   trustFlags,
   wholeNumber,
 } from '../cli/flags/flags.ts';
+import { KEEP_FLAGS, keepFlags, keepRules } from '../cli/flags/keep-flags.ts';
 import { chooseSource } from '../cli/flags/locations.ts';
 import { leaveModuleFlag, moduleFlag, placesOf } from '../cli/flags/module-flag.ts';
 import {
@@ -80,7 +81,7 @@ const SNAPSHOT_FLAGS = [
   'keep-export',
   'delete-export',
   'create',
-  'keep-last',
+  ...KEEP_FLAGS,
   'module',
   'chunk-size',
   'level',
@@ -163,12 +164,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       summary: 'Fail (exit 4) instead of waiting for an export that is still in progress.',
     }),
     ...storeViewFlags,
-    'keep-last': wholeNumber({
-      helpGroup: DESTINATION,
-      summary: 'Keep only the N highest snapshots, once this one is durable.',
-      helpValue: 'N',
-      min: 1,
-    }),
+    ...keepFlags,
     replace: Flags.boolean({
       helpGroup: DESTINATION,
       summary: 'Replace another snapshot of the same height.',
@@ -221,7 +217,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
       expect: flags.expect,
       requireProof: flags['require-proof'],
       height: flags.height,
-      keepLast: flags['keep-last'],
+      keep: keepRules(flags),
       replace: flags.replace,
       chunkBytes: flags['chunk-size'],
       level: flags.level,

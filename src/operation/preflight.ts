@@ -77,7 +77,8 @@ function refuseNoParent(parent: string, existing: string, what: string): never {
   });
 }
 
-function refuseUnmounted(dir: string, what: string, mounts: MountFiles | undefined): void {
+/** @throws {StorageError} `NOT_MOUNTED` */
+export function refuseUnmounted(dir: string, what: string, mounts?: MountFiles): void {
   const point = unmountedPointAbove(dir, mounts);
   if (point === undefined) return;
   throw new StorageError('NOT_MOUNTED', `the ${what} would be on a disk that is not mounted`, {

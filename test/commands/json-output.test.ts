@@ -18,6 +18,7 @@ import {
   type Leaf,
 } from '../fixtures/state-sync/make-chain.ts';
 import { streamOf, writeChunks } from '../fixtures/state-sync/make-snapshot.ts';
+import { makePlace } from '../operation/place/made-place.ts';
 
 const fileDir = useTempDir('file');
 const docPath = fileURLToPath(new URL('../../docs/json-output.md', import.meta.url));
@@ -155,6 +156,20 @@ describe('the documented JSON objects', { timeout: 180_000 }, () => {
     await writeFile(join(base, 'E', 'strange'), '');
     await hold('retrieve', 0, 'retrieve --create --export-dir @E --snapshot-dir @D');
     await hold('retrieve', 0, 'retrieve --create --state-dir @S --snapshot-dir @D --keep-last 1');
+    await hold('list', 0, 'list @D');
+    await hold('show', 0, 'show @D');
+    const left = join(base, 'P', '.8-0123456789ab');
+    await makePlace(join(base, 'P'), [{ height: 1 }, { height: 2 }, { height: 3 }]);
+    await mkdir(left);
+    await writeFile(join(left, '.lock'), 'a lock of swingsnap\n');
+    await writeFile(
+      join(base, 'P', '.swingsnap.json'),
+      JSON.stringify({ format: 'swingsnap-place', version: 1, chainId: 'agoric-3' }),
+    );
+    await hold('list', 0, 'list @P');
+    await hold('prune', 0, 'prune @P --keep-last 9');
+    await hold('prune', 0, 'prune @P --keep-last 2 --stale 0 --dry-run');
+    await hold('remove', 0, 'remove @P/2');
     const repack = 'retrieve --format state-sync --snapshot-dir @A --stores-from';
     await hold(
       'retrieve --format state-sync',
@@ -251,6 +266,10 @@ describe('the documented JSON objects', { timeout: 180_000 }, () => {
       'restore',
       'verify',
       'verify --quick',
+      'list',
+      'show',
+      'prune',
+      'remove',
       '--check',
     ]) {
       const unseen = [...(document.get(section) ?? [])]

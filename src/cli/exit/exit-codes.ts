@@ -12,7 +12,7 @@ const MEANINGS: Readonly<Record<Meaning, string>> = {
   busy: 'another operation is in progress',
   notFound: 'a named file, directory or snapshot does not exist',
   storage: 'no space, no permission, or storage unreachable',
-  timeout: 'a time limit passed',
+  timeout: 'a time limit passed, or the newest snapshot is too old',
   interrupted: 'stopped by SIGINT',
   terminated: 'stopped by SIGTERM',
 };

@@ -18,12 +18,13 @@ import { parsePath } from './path.ts';
 export const FLAG_GROUPS = [
   'SOURCE',
   'DESTINATION',
+  'RETENTION',
   'TIMING',
   'PROOF',
   'TUNING',
   'OUTPUT',
 ] as const;
-export const [SOURCE, DESTINATION, TIMING, PROOF, TUNING, OUTPUT] = FLAG_GROUPS;
+export const [SOURCE, DESTINATION, RETENTION, TIMING, PROOF, TUNING, OUTPUT] = FLAG_GROUPS;
 
 /** Every command has these. */
 export const baseFlags = {
@@ -291,15 +292,45 @@ export const sourceArg = Args.string({
   parse: parseAnswering,
 });
 
-/** A time with its unit: `90s`, `30m`, `2h`; plain digits are seconds. Parsed to milliseconds. */
+/** SNAPSHOT of show. */
+export const snapshotArg = Args.string({
+  name: 'snapshot',
+  description: 'A snapshot, or a directory of snapshots (the newest is shown, or --height).',
+  required: true,
+  ignoreStdin: true,
+  parse: parseAnswering,
+});
+
+/** SNAPSHOT… of remove. */
+export const snapshotsArg = Args.string({
+  name: 'snapshots',
+  description: 'Snapshots, each named as <snapshot dir>/<height>.',
+  required: true,
+  multiple: true,
+  ignoreStdin: true,
+  parse: parseAnswering,
+});
+
+/** PLACE: resolve with `choosePlace`. */
+export const placeArg = Args.string({
+  name: 'place',
+  description: 'Directory that holds the snapshots. [env: SWINGSNAP_SNAPSHOT_DIR]',
+  ignoreStdin: true,
+  parse: parseAnswering,
+});
+
+/** A time with its unit: `90s`, `30m`, `2h`, `30d`; plain digits are seconds. Parsed to milliseconds. */
 export const duration = Flags.custom<number>({
   helpValue: 'TIME',
   parse: (input) => {
-    const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/u.exec(input) ?? [];
-    const factors: Readonly<Record<string, number>> = { ms: 1, s: 1e3, '': 1e3, m: 6e4, h: 36e5 };
+    const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/u.exec(input) ?? [];
+    const factors: Readonly<Record<string, number>> = {
+      ...{ ms: 1, s: 1e3, '': 1e3, m: 6e4 },
+      ...{ h: 36e5, d: 864e5 },
+    };
     const factor = factors[unit];
     if (digits !== '' && factor !== undefined) return Promise.resolve(Number(digits) * factor);
-    throw new CLIError(`expected a time like 90s, 30m or 2h, found ${input}`, {
+    throw new CLIError(`expected a time like 90s, 30m, 2h or 30d, found ${input}`, {
       exit: EXIT_CODES.usage,
     });
   },

@@ -3,6 +3,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
+import { refuseSilent } from '../../io/disks/answering.ts';
 import { shellQuote } from '../../io/shell-quote.ts';
 import { NO_HOME } from '../without-home.ts';
 import { givenPath } from './path.ts';
@@ -105,6 +106,25 @@ export function namedSource(
   }
   const path = flags['export-dir'] ?? variable(env, 'SWINGSNAP_EXPORT_DIR');
   return path === undefined ? undefined : { kind: 'export-directory', path: resolve(path) };
+}
+
+/**
+ * The snapshot dir: the argument, else `SWINGSNAP_SNAPSHOT_DIR`.
+ * @throws {UsageError} if none is named; as `refuseSilent`
+ */
+export async function choosePlace(
+  named: string | undefined,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string> {
+  if (named !== undefined) return resolve(named);
+  const path = variable(env, 'SWINGSNAP_SNAPSHOT_DIR');
+  if (path === undefined) {
+    throw new UsageError('USAGE', 'no snapshot dir is given', {
+      hint: 'name it as an argument, or in SWINGSNAP_SNAPSHOT_DIR',
+    });
+  }
+  await refuseSilent(path);
+  return resolve(path);
 }
 
 /** A path in the environment. An empty variable counts as unset, as in a crontab. */

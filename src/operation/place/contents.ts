@@ -10,7 +10,12 @@ import { ENTRIES_FILE, heightOfName, MANIFEST_FILE, snapshotName } from '../../s
 import { madeAt, readManifestFile, type ManifestFile } from '../../snapshot/manifest.ts';
 import { findChunks, type StoredChunk } from '../../snapshot/read/quick-verify.ts';
 import { isSnapshot } from '../../snapshot/write/existing.ts';
-import type { SnapshotPlace, StoredSnapshot, UnfinishedWork } from '../../storage/contract.ts';
+import type {
+  SnapshotPlace,
+  StoredFileFacts,
+  StoredSnapshot,
+  UnfinishedWork,
+} from '../../storage/contract.ts';
 
 /** A height that can be restored, unless the bytes of a chunk are wrong. */
 export interface WholeHeight {
@@ -22,6 +27,8 @@ export interface WholeHeight {
   readonly made: MadeAt;
   /** In the order of the list. Let go of them: a place has many heights. */
   readonly chunks: readonly StoredChunk[];
+  /** What is known of its files: the chunks, the manifest and the list. */
+  readonly files: readonly StoredFileFacts[];
   /** Bytes of all its files. */
   readonly storedBytes: number;
   /** Bytes of the files that have no other name: what is free once the height is removed. */
@@ -175,6 +182,7 @@ async function wholeHeight(
     file,
     made: { at: said ?? manifest.modified, isOfFile: said === undefined },
     chunks,
+    files,
     storedBytes: bytesOf(files),
     ownBytes: bytesOf(files.filter(({ links }) => links === 1)),
   };

@@ -3,7 +3,7 @@
  * for. So a backup disk that is not mounted, or a mistyped path, is noticed. `docs/snapshot-format.md` specifies the mark.
  */
 import * as v from 'valibot';
-import { NotFoundError, StorageError } from '../../errors.ts';
+import { NotFoundError, StorageError, SwingSnapError } from '../../errors.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import { heightsAmong, snapshotName } from '../../snapshot/layout.ts';
 import type { SnapshotPlace } from '../../storage/contract.ts';
@@ -62,6 +62,23 @@ export async function refuseLinkAt(place: SnapshotPlace, height: number): Promis
   await place.open(snapshotName(height)).catch((error: unknown) => {
     if (!(error instanceof NotFoundError)) throw error;
   });
+}
+
+/**
+ * The chain whose snapshots a place holds, as its mark says; undefined if it does not.
+ * @param note is told of a mark that cannot be read, which does not matter to a reader
+ */
+export async function chainOfPlace(
+  place: SnapshotPlace,
+  note: (message: string) => void,
+): Promise<string | undefined> {
+  try {
+    return (await readMark(place))?.chainId;
+  } catch (error) {
+    if (!(error instanceof SwingSnapError)) throw error;
+    note(`${error.message}: ${place.location}`);
+    return undefined;
+  }
 }
 
 async function readMark(place: SnapshotPlace): Promise<Mark | undefined> {

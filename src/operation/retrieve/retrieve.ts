@@ -27,7 +27,8 @@ import { KnownSnapshots } from '../known-snapshots.ts';
 import { readRecord } from '../lock/record.ts';
 import type { OperationOptions } from '../options.ts';
 import { openPlace, refuseLinkAt } from '../place/mark.ts';
-import { keepLast } from '../place/retention.ts';
+import { thinOut } from '../place/retention.ts';
+import type { KeepRules } from '../place/rules.ts';
 import {
   checkPlace,
   modulesToRead,
@@ -64,6 +65,8 @@ export interface RetrieveOptions extends OperationOptions, Omit<ProofOptions, 'a
   readonly height?: number | undefined;
   /** How many of the highest heights to keep, this one included. The others are removed. */
   readonly keepLast?: number | undefined;
+  /** More rules: a height stays if any rule keeps it. Without a rule all stay. */
+  readonly keep?: KeepRules | undefined;
   /** Replaces another snapshot of that height. */
   readonly replace?: boolean | undefined;
   /** Maximum raw bytes of a chunk. */
@@ -85,7 +88,7 @@ export interface Retrieved extends WrittenSnapshot {
   readonly path: string;
   /** What became of the export directory; undefined if it was kept, or there was none. */
   readonly removal: Removal | undefined;
-  /** Heights that `keepLast` removed. */
+  /** Heights that `keepLast` and `keep` removed. */
   readonly removedHeights: readonly number[];
   /** Height of the snapshot that chunks were reused from. */
   readonly reusedFrom: number | undefined;
@@ -194,12 +197,12 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
     });
     known.add(result.manifestSha256);
     await markPlace(work);
-    const retention = { keep: options.keepLast, height, codec, note };
+    const retention = { rules: rulesOf(options), height, codec, note };
     return {
       ...result,
       reusedFrom: earlier?.height,
       path: resolve(snapshotDir, snapshotName(height)),
-      removedHeights: await keepLast(storage, retention),
+      removedHeights: await thinOut(storage, retention),
       removal: await removeSource(options.source, held),
     };
   } finally {
@@ -236,7 +239,7 @@ async function modulesOf(
 /** Finishes a retrieve that was killed after it had published its snapshot; undefined if there is none. */
 async function finishBegun(work: Work): Promise<Retrieved | undefined> {
   const { options, storage, codec, pool, progress } = work;
-  const { source, snapshotDir, keepLast: keep } = options;
+  const { source, snapshotDir } = options;
   if (!mayRemove(source)) return undefined;
   const finished = await finishRetrieve(resolve(source.exportDir), storage, {
     belief: believing(work),
@@ -258,8 +261,17 @@ async function finishBegun(work: Work): Promise<Retrieved | undefined> {
     reused: { chunks: 0, size: 0, rechecked: 0 },
     reusedFrom: undefined,
     path: resolve(snapshotDir, snapshotName(height)),
-    removedHeights: await keepLast(storage, { keep, height, codec, note: progress.note }),
+    removedHeights: await thinOut(storage, {
+      rules: rulesOf(options),
+      height,
+      codec,
+      note: progress.note,
+    }),
   };
+}
+
+function rulesOf({ keepLast: last, keep }: RetrieveOptions): KeepRules {
+  return { ...keep, last: last ?? keep?.last };
 }
 
 /** The place is one by its snapshot alone, so a failure to mark it is only told. */
