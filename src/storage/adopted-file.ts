@@ -5,6 +5,7 @@ import { othersMayWrite } from '../io/files/other-users.ts';
 import { writeDurably, writeFully } from '../io/files/publish-file.ts';
 import { SourceFile } from '../io/files/source-file.ts';
 import { systemCode } from '../io/files/system-error.ts';
+import type { Adoption } from './contract.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
@@ -12,20 +13,23 @@ const PIECE_BYTES = 1024 * 1024;
  * Hard-links the file at `from` to `to`. Copies it instead if its file system or its owner does not allow a link, or
  * if another user could later change both.
  * @param to in a directory of ours, where no other user can replace it
- * @returns its size in bytes; undefined if `from` is not a file of at most `maxBytes`
+ * @returns its size in bytes; undefined if `from` is not a file of at most `maxBytes`, or may not be copied
  * @throws system errors: `ENOENT` if `from` does not exist, `EEXIST` if `to` exists
  */
 export async function adoptFile(
   from: string,
   to: string,
   maxBytes: number,
+  how: Adoption,
 ): Promise<number | undefined> {
+  const copyInstead = async (): Promise<number | undefined> =>
+    how === 'link' ? undefined : copy(from, to, maxBytes);
   // Check the file under its new name: `from` may be another file by then.
   const linked = link(from, to);
-  if (linked === undefined) return copy(from, to, maxBytes);
+  if (linked === undefined) return copyInstead();
   if (linked.isFile() && linked.size <= maxBytes && isOwnAlone(linked, to)) return linked.size;
   unlinkSync(to);
-  return copy(from, to, maxBytes);
+  return copyInstead();
 }
 
 /** @returns undefined if a hard link is not possible */

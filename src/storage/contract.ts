@@ -39,6 +39,11 @@ export interface SnapshotPlace extends SnapshotStorage {
    */
   removeUnfinished(name: string): Promise<boolean>;
   /**
+   * Takes over what killed processes of this user have written of snapshots that were not published, so that it can be
+   * adopted. Staging a snapshot would remove it.
+   */
+  salvage(): Promise<Salvage>;
+  /**
    * What is there. Names that begin with a dot, and `lost+found`, do not count as content.
    * @throws {StorageError} `LINK_TO_NOTHING`
    */
@@ -70,6 +75,25 @@ export interface UnfinishedWork {
   /** Who may be at work in it: a live process, nobody any more, or another user, of whom nothing is known. */
   readonly holder: 'process' | 'nobody' | 'other user';
 }
+
+/** What was left of snapshots that were not published. Ended by one of its methods. */
+export interface Salvage {
+  /** Their files may be cut short, and their names are not known. */
+  readonly snapshots: readonly StoredSnapshot[];
+  /** Leaves it for the next salvage. */
+  leave(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** There is nothing. */
+export const nothingSalvaged: Salvage = {
+  snapshots: [],
+  leave: async () => undefined,
+  discard: async () => undefined,
+};
+
+/** Whether a file may be copied if it cannot be linked. */
+export type Adoption = 'link' | 'link or copy';
 
 /** What is known of a file without reading it. */
 export interface StoredFileFacts {
@@ -114,15 +138,18 @@ export interface StoredSnapshot {
 export interface StagedSnapshot {
   /**
    * Adds a file; it is durable once {@link publish} has returned.
+   * @param modified when it was last modified; by default now
    * @throws {SwingSnapError} `FILE_EXISTS` if the name is taken
    */
-  put(file: string, bytes: Uint8Array): Promise<void>;
+  put(file: string, bytes: Uint8Array, modified?: Date): Promise<void>;
   /**
-   * Adds a file of another snapshot of the same storage, without writing its bytes again if possible. If another user
+   * Adds a file of another snapshot, without writing its bytes again if possible. If another user
    * could change the file, it is copied, so that neither changes with the other.
    * @param accept checks the file, if it has at most `maxBytes`, and returns whether it is the expected one; if
    *   undefined, the file is not checked. The recipe gives its bytes
-   * @returns its size in bytes; undefined if it is missing, not readable or not accepted, and nothing was added
+   * @param how by default `link or copy`
+   * @returns its size in bytes; undefined if it is missing, not readable, not accepted or may not be copied, and nothing
+   *   was added
    * @throws {SwingSnapError} `FILE_EXISTS` as {@link put}
    */
   adopt(
@@ -130,7 +157,10 @@ export interface StagedSnapshot {
     from: StoredSnapshot,
     maxBytes: number,
     accept: ((file: Recipe<Pieces>) => Promise<boolean>) | undefined,
+    how?: Adoption,
   ): Promise<number | undefined>;
+  /** What is known of a file that was added. Throws as {@link StoredSnapshot.facts}. */
+  facts(file: string): Promise<StoredFileFacts>;
   /** Removes a file that was put or adopted. */
   remove(file: string): Promise<void>;
   /** Adds a file piece by piece. As durable as {@link put}, with the same errors. */
@@ -145,6 +175,8 @@ export interface StagedSnapshot {
   publish(replace: boolean): Promise<void>;
   /** Removes everything that was written. May be called at any time before {@link publish} has succeeded. */
   discard(): Promise<void>;
+  /** Ends as a killed process would, in place of {@link discard}: what was written can be salvaged. */
+  leave(): Promise<void>;
 }
 
 /** A growing file of a staged snapshot. */

@@ -2,15 +2,13 @@
 import {
   accessSync,
   constants,
-  existsSync,
   lstatSync,
-  renameSync,
   statSync,
   type Dir,
   type Dirent,
   type Stats,
 } from 'node:fs';
-import { access, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { access, open, opendir, rename, rm, stat, utimes, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NotFoundError, SwingSnapError, VerificationError } from '../errors.ts';
 import { withShownPaths } from '../io/files/descriptor-names.ts';
@@ -25,20 +23,18 @@ import { syncDirectory, writeDurably, writeFully } from '../io/files/publish-fil
 import { SourceFile } from '../io/files/source-file.ts';
 import { kindOf, statIfThere } from '../io/files/stat-if-there.ts';
 import { isMissing, isNotPermitted } from '../io/files/system-error.ts';
-import {
-  lookAtLeftover,
-  removeIfDead,
-  WorkDirectory,
-  type Rescue,
-} from '../io/files/work-directory.ts';
+import { lookAtLeftover, removeIfDead, type WorkDirectory } from '../io/files/work-directory.ts';
 import { recipeFor, type Recipe } from '../io/threads/recipe.ts';
 import { workerTask } from '../io/threads/task.ts';
 import { adoptFile } from './adopted-file.ts';
 import {
   checkSnapshotName,
   fileExists,
+  nothingSalvaged,
+  type Adoption,
   type Pieces,
   type PlaceContent,
+  type Salvage,
   type SnapshotPlace,
   type StagedFile,
   type StagedSnapshot,
@@ -47,6 +43,15 @@ import {
   type StoredSnapshot,
   type UnfinishedWork,
 } from './contract.ts';
+import {
+  putBack,
+  REMOVED,
+  REPLACED,
+  salvageTrees,
+  STAGED,
+  WORK_NAME,
+  workOn,
+} from './unfinished.ts';
 
 const STREAM_PIECE_BYTES = 1024 * 1024;
 const NAMES_AT_ONCE = 1024;
@@ -103,6 +108,21 @@ class DirectoryStorage implements SnapshotPlace {
       }
       return lstatSync(path, { throwIfNoEntry: false }) === undefined;
     });
+  }
+
+  async salvage(): Promise<Salvage> {
+    if (statIfThere(this.location) === undefined) return nothingSalvaged;
+    const place = HeldDirectory.openLinked(this.location);
+    const { trees, work } = salvageTrees(place);
+    const end = async (close: () => void): Promise<void> => {
+      close();
+      place.close();
+    };
+    return {
+      snapshots: trees.map((tree) => new StoredDirectory(tree)),
+      leave: async () => end(work.leave.bind(work)),
+      discard: async () => end(work.remove.bind(work)),
+    };
   }
 
   async open(name: string): Promise<StoredSnapshot> {
@@ -179,26 +199,6 @@ class DirectoryStorage implements SnapshotPlace {
 /** A dot keeps it out of the list of snapshots. */
 const MARK_FILE = '.swingsnap.json';
 
-const STAGED = 'new';
-const REPLACED = 'old';
-const REMOVED = 'removed';
-/** `.<name>-<id>`: work directory of a snapshot that is being published or removed. */
-const WORK_NAME = /^\.(?<name>[^.].*)-[0-9a-f]{12}$/su;
-
-/** Restores the old snapshot after a run that was killed between the two renames of a replacement. */
-const putBack: Rescue = ({ path, location }) => {
-  const name = WORK_NAME.exec(basename(location))?.groups?.['name'];
-  const old = join(path, REPLACED);
-  if (name === undefined || !existsSync(old) || !existsSync(join(path, STAGED))) return;
-  // Next to the work directory, whatever path leads to it now.
-  const final = `${path}/../${name}`;
-  if (!existsSync(final)) renameSync(old, final);
-};
-
-function workOn(place: HeldDirectory, name: string): WorkDirectory {
-  return WorkDirectory.make(place.path, `.${name}-`, WORK_NAME, putBack);
-}
-
 class StoredDirectory implements StoredSnapshot {
   readonly location: string;
   readonly name: string;
@@ -221,17 +221,7 @@ class StoredDirectory implements StoredSnapshot {
   }
 
   async facts(file: string): Promise<StoredFileFacts> {
-    const path = join(this.location, file);
-    try {
-      // On this thread: the way to another takes ten times as long, and a list of a place asks for each chunk.
-      const found = statSync(path);
-      if (!found.isFile()) throw notAFile(path);
-      if (!isSurelyReadable(found)) accessSync(path, constants.R_OK);
-      const { size, mtime: modified, nlink: links, dev, ino } = found;
-      return { size, modified, links, id: `${dev}:${ino}` };
-    } catch (error) {
-      throw fileMissing(path, error);
-    }
+    return factsOf(join(this.location, file));
   }
 
   async *stream(file: string): AsyncGenerator<Uint8Array> {
@@ -241,6 +231,19 @@ class StoredDirectory implements StoredSnapshot {
     } finally {
       opened.close();
     }
+  }
+}
+
+function factsOf(path: string): StoredFileFacts {
+  try {
+    // On this thread: the way to another takes ten times as long, and a list of a place asks for each chunk.
+    const found = statSync(path);
+    if (!found.isFile()) throw notAFile(path);
+    if (!isSurelyReadable(found)) accessSync(path, constants.R_OK);
+    const { size, mtime: modified, nlink: links, dev, ino } = found;
+    return { size, modified, links, id: `${dev}:${ino}` };
+  } catch (error) {
+    throw fileMissing(path, error);
   }
 }
 
@@ -341,11 +344,12 @@ class StagedDirectory implements StagedSnapshot {
     this.#staging = join(site.work.path, STAGED);
   }
 
-  async put(file: string, bytes: Uint8Array): Promise<void> {
+  async put(file: string, bytes: Uint8Array, modified?: Date): Promise<void> {
     const path = this.#pathFor(file);
     await writeDurably(path, bytes).catch((error: unknown) => {
       throw isThere(error) ? fileExists(path, error) : error;
     });
+    if (modified !== undefined) await utimes(path, modified, modified);
   }
 
   async adopt(
@@ -353,14 +357,19 @@ class StagedDirectory implements StagedSnapshot {
     from: StoredSnapshot,
     maxBytes: number,
     accept: ((file: Recipe<Pieces>) => Promise<boolean>) | undefined,
+    how: Adoption = 'link or copy',
   ): Promise<number | undefined> {
     const path = this.#pathFor(file);
     // It gets its new name first: then the checked file is the file that stays, even if the other snapshot is
     // removed.
-    const size = await adopted(join(from.location, file), path, maxBytes);
+    const size = await adopted(join(from.location, file), path, maxBytes, how);
     if (size === undefined || (await isUsable(path, maxBytes, accept))) return size;
     await rm(path);
     return undefined;
+  }
+
+  async facts(file: string): Promise<StoredFileFacts> {
+    return factsOf(this.#pathFor(file));
   }
 
   async remove(file: string): Promise<void> {
@@ -444,6 +453,12 @@ class StagedDirectory implements StagedSnapshot {
     await unmakeDirectories(this.#site.made);
   }
 
+  async leave(): Promise<void> {
+    for (const handle of this.#open) await handle.close();
+    this.#site.work.leave();
+    this.#site.place.close();
+  }
+
   #close(): void {
     this.#site.work.remove();
     this.#site.place.close();
@@ -472,8 +487,13 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /** As {@link adoptFile}; also undefined if `from` does not exist or cannot be read. */
-async function adopted(from: string, to: string, maxBytes: number): Promise<number | undefined> {
-  return adoptFile(from, to, maxBytes).catch((error: unknown) => {
+async function adopted(
+  from: string,
+  to: string,
+  maxBytes: number,
+  how: Adoption,
+): Promise<number | undefined> {
+  return adoptFile(from, to, maxBytes, how).catch((error: unknown) => {
     if (isMissing(error) || isNotPermitted(error)) return undefined;
     throw isThere(error) ? fileExists(to, error) : error;
   });

@@ -4,9 +4,12 @@ import { given } from '../io/threads/recipe.ts';
 import {
   checkSnapshotName,
   fileExists,
+  nothingSalvaged,
   type PlaceContent,
+  type Salvage,
   type SnapshotPlace,
   type StagedSnapshot,
+  type StoredFileFacts,
   type StoredSnapshot,
 } from './contract.ts';
 
@@ -37,12 +40,7 @@ class MemoryStorage implements SnapshotPlace {
     if (files === undefined) {
       throw new NotFoundError('SNAPSHOT_MISSING', 'no such snapshot', { path: name });
     }
-    const findFile = (file: string): MemoryFile => {
-      const found = files.get(file);
-      if (found !== undefined) return found;
-      throw new NotFoundError('FILE_MISSING', 'a file of the snapshot is missing', { path: file });
-    };
-    const find = (file: string): Uint8Array => findFile(file).bytes;
+    const find = (file: string): Uint8Array => fileIn(files, file).bytes;
     return {
       location: `memory:${name}`,
       name,
@@ -55,9 +53,7 @@ class MemoryStorage implements SnapshotPlace {
         return find(file).length;
       },
       async facts(file) {
-        const { bytes, modified } = findFile(file);
-        const size = bytes.length;
-        return { size, modified, links: 1, id: `${name}/${file}` };
+        return factsIn(files, name, file);
       },
       async *stream(file) {
         yield find(file);
@@ -68,14 +64,14 @@ class MemoryStorage implements SnapshotPlace {
   async stage(name: string): Promise<StagedSnapshot> {
     checkSnapshotName(name);
     const files: Files = new Map();
-    const add = (file: string, bytes: Uint8Array): void => {
-      files.set(file, { bytes, modified: new Date() });
+    const add = (file: string, bytes: Uint8Array, modified = new Date()): void => {
+      files.set(file, { bytes, modified });
     };
     const snapshots = this.#snapshots;
     return {
-      async put(file, bytes) {
+      async put(file, bytes, modified) {
         if (files.has(file)) throw fileExists(file);
-        add(file, Buffer.from(bytes));
+        add(file, Buffer.from(bytes), modified);
       },
       async adopt(file, from, maxBytes, accept) {
         if (files.has(file)) throw fileExists(file);
@@ -88,6 +84,9 @@ class MemoryStorage implements SnapshotPlace {
         }
         add(file, bytes);
         return bytes.length;
+      },
+      async facts(file) {
+        return factsIn(files, name, file);
       },
       async remove(file) {
         files.delete(file);
@@ -115,6 +114,9 @@ class MemoryStorage implements SnapshotPlace {
       async discard() {
         files.clear();
       },
+      async leave() {
+        files.clear();
+      },
     };
   }
 
@@ -136,6 +138,10 @@ class MemoryStorage implements SnapshotPlace {
     return false;
   }
 
+  async salvage(): Promise<Salvage> {
+    return nothingSalvaged;
+  }
+
   async occupancy(): Promise<'empty' | 'occupied'> {
     return this.#snapshots.size === 0 ? 'empty' : 'occupied';
   }
@@ -149,6 +155,17 @@ class MemoryStorage implements SnapshotPlace {
   async writeMark(bytes: Uint8Array): Promise<void> {
     this.#mark = bytes.slice();
   }
+}
+
+function fileIn(files: Files, file: string): MemoryFile {
+  const found = files.get(file);
+  if (found !== undefined) return found;
+  throw new NotFoundError('FILE_MISSING', 'a file of the snapshot is missing', { path: file });
+}
+
+function factsIn(files: Files, name: string, file: string): StoredFileFacts {
+  const { bytes, modified } = fileIn(files, file);
+  return { size: bytes.length, modified, links: 1, id: `${name}/${file}` };
 }
 
 function fileTooLarge(path: string, size: number, maxBytes: number): VerificationError {

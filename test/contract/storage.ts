@@ -110,6 +110,29 @@ export function storageContract(make: () => Promise<StorageUnderTest>): void {
       expect(await read('11')).toBe('wrong');
     });
 
+    it('tells what is known of a file that was added, and keeps the time that it is given', async () => {
+      const { storage } = await make();
+      const staged = await storage.stage('12');
+      await staged.put('a', bytes('four'), new Date(5000));
+      expect(await staged.facts('a')).toMatchObject({ size: 4, modified: new Date(5000) });
+      await expect(staged.facts('b')).rejects.toMatchObject({ code: 'FILE_MISSING' });
+      await staged.publish(false);
+      expect((await (await storage.open('12')).facts('a')).modified).toEqual(new Date(5000));
+    });
+
+    it('has nothing to salvage of snapshots that were published or discarded', async () => {
+      const { storage, leftovers } = await make();
+      await put(storage, '11', 'published');
+      const staged = await storage.stage('12');
+      await staged.put('a', bytes('a'));
+      await staged.discard();
+      const before = await leftovers();
+      const salvage = await storage.salvage();
+      expect(salvage.snapshots).toEqual([]);
+      await salvage.discard();
+      expect(await leftovers()).toEqual(before);
+    });
+
     it('removes a file that was put or adopted, and not the one that it was adopted from', async () => {
       const { storage } = await make();
       await put(storage, '11', 'shared');

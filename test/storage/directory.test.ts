@@ -13,6 +13,7 @@ import {
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { VerificationError } from '../../src/errors.ts';
+import type { Salvage } from '../../src/storage/contract.ts';
 import { directoryStorage, storedDirectory } from '../../src/storage/directory.ts';
 import { storageContract } from '../contract/storage.ts';
 import { listTree, useTempDir } from '../fixtures/directories.ts';
@@ -24,6 +25,11 @@ storageContract(async () => {
   const storage = directoryStorage(path.join(dir, 'not', 'there', 'yet'));
   return { storage, leftovers: async () => Object.keys(await listTree(dir)) };
 });
+
+async function readSalvaged({ snapshots }: Salvage): Promise<string[]> {
+  const read = snapshots.map(async (stored) => Buffer.from(await stored.read('chunks/a', 10)));
+  return (await Promise.all(read)).map(String);
+}
 
 describe('directory storage', () => {
   it('lists only directories, and none that begins with a dot', async () => {
@@ -72,6 +78,44 @@ describe('directory storage', () => {
       '13',
       '13/chunks',
     ]);
+  });
+
+  it('salvages what dead processes have staged, again after a salvage was left, and not what lives', async () => {
+    const dir = await tempDir();
+    const storage = directoryStorage(dir);
+    const stage = async (name: string) => {
+      const staged = await storage.stage(name);
+      await staged.put('chunks/a', Buffer.from(name));
+      return staged;
+    };
+    await (await stage('12')).leave();
+    const alive = await storage.salvage();
+    expect(await readSalvaged(alive)).toEqual(['12']);
+    const none = await storage.salvage();
+    expect(none.snapshots).toEqual([]);
+    await none.discard();
+    await alive.leave();
+    const again = await storage.salvage();
+    expect(await readSalvaged(again)).toEqual(['12']);
+    const staged = await storage.stage('13');
+    const [from] = again.snapshots;
+    expect(await staged.adopt('chunks/a', from!, 10, undefined, 'link')).toBe(2);
+    await staged.publish(false);
+    await again.discard();
+    expect(Object.keys(await listTree(dir)).sort()).toEqual(['13', '13/chunks', '13/chunks/a']);
+  });
+
+  it('adopts by a link alone, if that is asked for', async () => {
+    const dir = await tempDir();
+    const storage = directoryStorage(dir);
+    await mkdir(path.join(dir, '11'));
+    await writeFile(path.join(dir, '11', 'a'), 'a', { mode: 0o666 });
+    await chmod(path.join(dir, '11', 'a'), 0o666);
+    const from = await storage.open('11');
+    const staged = await storage.stage('12');
+    expect(await staged.adopt('a', from, 10, undefined, 'link')).toBeUndefined();
+    expect(await staged.adopt('a', from, 10, undefined)).toBe(1);
+    await staged.discard();
   });
 
   it.runIf(process.getuid?.() === 0)(

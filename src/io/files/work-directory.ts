@@ -42,7 +42,7 @@ export type Rescue = (left: Pick<HeldDirectory, 'path' | 'location'>) => void;
 export class WorkDirectory {
   readonly #held: HeldDirectory;
   readonly #lock: number;
-  #isRemoved = false;
+  #isEnded = false;
 
   private constructor(held: HeldDirectory, lock: number) {
     this.#held = held;
@@ -62,6 +62,11 @@ export class WorkDirectory {
     rescue?: Rescue,
   ): WorkDirectory {
     removeLeftovers(parent, kind, rescue);
+    return WorkDirectory.makeBeside(parent, prefix);
+  }
+
+  /** As {@link make}, but leaves leftovers where they are. */
+  static makeBeside(parent: string, prefix: string): WorkDirectory {
     return makeAgain(parent, prefix, (held, lock) => {
       // Another process that cleans up may have locked or removed it.
       if (!tryFlock(lock, 'exclusive', held.location)) return undefined;
@@ -85,9 +90,18 @@ export class WorkDirectory {
 
   /** Removes it with its content; may be called again. */
   remove(): void {
-    if (this.#isRemoved) return;
+    if (this.#isEnded) return;
     removeHeld(this.#held);
-    this.#isRemoved = true;
+    this.#end();
+  }
+
+  /** Leaves it with its content, as a killed process would. */
+  leave(): void {
+    if (!this.#isEnded) this.#end();
+  }
+
+  #end(): void {
+    this.#isEnded = true;
     closeSync(this.#lock);
     this.#held.close();
   }
