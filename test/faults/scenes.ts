@@ -257,12 +257,13 @@ async function snapshotOfModulesHolds(
   { root }: Place,
   held: readonly (typeof PLACES)[number][],
   wasm: string,
+  trees = root,
 ): Promise<Holding> {
   const dir = join(root, 'snapshots', '1000');
   if (!existsSync(dir)) return 'nothing';
   const places = held.map(({ name, kind }) => ({
     ...{ name, kind },
-    dir: name === 'wasm' ? wasm : join(root, name),
+    dir: name === 'wasm' ? wasm : join(trees, name),
   }));
   await verify({ source: dir, modules: places, progress: noProgress });
   return 'new';
@@ -334,6 +335,24 @@ export const scenes: readonly Scene[] = [
     role: 'command',
     args: [...fromStore, '--keep-last', '1'],
     needs: ['state', 'snapshots-many'],
+    holds: snapshotHolds,
+    refusedWhenDone: [],
+    makes: 'new',
+  },
+  {
+    name: 'copy',
+    role: 'command',
+    args: ['copy', 'snapshots-with', 'snapshots', '--create'],
+    needs: ['snapshots-with'],
+    holds: async (place, { dir }) => snapshotOfModulesHolds(place, PLACES, join(dir, 'wasm'), dir),
+    refusedWhenDone: [],
+    makes: 'new',
+  },
+  {
+    name: 'copy --replace',
+    role: 'command',
+    args: ['copy', 'snapshots-new', 'snapshots', '--replace'],
+    needs: ['snapshots-new', 'snapshots-other'],
     holds: snapshotHolds,
     refusedWhenDone: [],
     makes: 'new',

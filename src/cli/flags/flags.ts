@@ -83,7 +83,7 @@ export const wholeNumber = Flags.custom<number, { min?: number }>({
 });
 
 /** Rejects a path on a disk that does not answer: a call to it could not be ended. */
-const parseAnswering = async (input: string): Promise<string> => {
+export const parseAnswering = async (input: string): Promise<string> => {
   const path = await parsePath(input);
   await refuseSilent(path);
   return path;

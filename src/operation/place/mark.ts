@@ -55,6 +55,22 @@ export async function openPlace(
 }
 
 /**
+ * Marks a place that a snapshot was published in. It is one by its snapshot alone, so a failure is only told.
+ * @param mark as {@link openPlace} gives it
+ */
+export async function markPlace(
+  mark: () => Promise<void>,
+  note: (message: string) => void,
+): Promise<void> {
+  try {
+    await mark();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    note(`the snapshot dir could not be marked: ${why}`);
+  }
+}
+
+/**
  * Refuses a link to nothing in the place of the snapshot to be written.
  * @throws {StorageError} `LINK_TO_NOTHING`
  */

@@ -26,7 +26,7 @@ import { believing } from '../belief.ts';
 import { KnownSnapshots } from '../known-snapshots.ts';
 import { readRecord } from '../lock/record.ts';
 import type { OperationOptions } from '../options.ts';
-import { openPlace, refuseLinkAt } from '../place/mark.ts';
+import { markPlace, openPlace, refuseLinkAt } from '../place/mark.ts';
 import { thinOut } from '../place/retention.ts';
 import type { KeepRules } from '../place/rules.ts';
 import {
@@ -196,7 +196,7 @@ async function pack(held: HeldSource, work: Work): Promise<Retrieved> {
       recheck: options.recheck !== false || mayRemove(options.source),
     });
     known.add(result.manifestSha256);
-    await markPlace(work);
+    await markPlace(work.mark, note);
     const retention = { rules: rulesOf(options), height, codec, note };
     return {
       ...result,
@@ -249,7 +249,7 @@ async function finishBegun(work: Work): Promise<Retrieved | undefined> {
     height: options.height,
   });
   if (finished === undefined) return undefined;
-  await markPlace(work);
+  await markPlace(work.mark, work.progress.note);
   const { manifest, sha256: manifestSha256 } = finished.file;
   const { height } = manifest;
   refuseOtherHash(options.expect, manifest.contentHash);
@@ -272,16 +272,6 @@ async function finishBegun(work: Work): Promise<Retrieved | undefined> {
 
 function rulesOf({ keepLast: last, keep }: RetrieveOptions): KeepRules {
   return { ...keep, last: last ?? keep?.last };
-}
-
-/** The place is one by its snapshot alone, so a failure to mark it is only told. */
-async function markPlace({ mark, progress }: Work): Promise<void> {
-  try {
-    await mark();
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    progress.note(`the snapshot dir could not be marked: ${why}`);
-  }
 }
 
 interface Prepared extends ReadContext {

@@ -85,7 +85,8 @@ export async function findChunks(
   return chunks;
 }
 
-function refuseOtherCount(
+/** @throws {VerificationError} `SNAPSHOT_DAMAGED` if these are not the chunks that the manifest counts */
+export function refuseOtherCount(
   snapshot: StoredSnapshot,
   manifest: SnapshotManifest,
   found: SnapshotManifest['chunks'],

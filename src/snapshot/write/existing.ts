@@ -59,20 +59,35 @@ export async function existingSnapshot(
   } catch (error) {
     if (!(error instanceof VerificationError || error instanceof NotFoundError)) throw error;
     if (options.replace) return undefined;
-    throw new VerificationError('SNAPSHOT_EXISTS', 'a damaged snapshot of this height exists', {
-      path,
-      expected: contentHash,
-      found: `a damaged snapshot (${error.message})`,
-      hint: 'check it with swingsnap verify, then replace it with --replace',
-      cause: error,
-    });
+    throw damagedExists(path, contentHash, error.message, error);
   }
   if (options.replace) return undefined;
-  throw new SwingSnapError('SNAPSHOT_EXISTS', 'a different snapshot of this height exists', {
+  throw otherExists(path, contentHash, old.manifest.contentHash);
+}
+
+/** The error for a snapshot that is in the way. */
+export function otherExists(path: string, contentHash: string, found: string): SwingSnapError {
+  return new SwingSnapError('SNAPSHOT_EXISTS', 'a different snapshot of this height exists', {
     path,
     expected: contentHash,
-    found: old.manifest.contentHash,
+    found,
     hint: 'compare the two, then replace the existing one with --replace',
+  });
+}
+
+/** The error for a snapshot that is in the way, and may be the same. */
+export function damagedExists(
+  path: string,
+  contentHash: string,
+  reason: string,
+  cause?: unknown,
+): VerificationError {
+  return new VerificationError('SNAPSHOT_EXISTS', 'a damaged snapshot of this height exists', {
+    path,
+    expected: contentHash,
+    found: `a damaged snapshot (${reason})`,
+    hint: 'check it with swingsnap verify, then replace it with --replace',
+    cause,
   });
 }
 
@@ -104,7 +119,8 @@ export async function isSnapshot(there: StoredSnapshot): Promise<boolean> {
   return (await has(MANIFEST_FILE, MAX_MANIFEST_BYTES)) || has(ENTRIES_FILE, 0);
 }
 
-function notASnapshot(path: string): SwingSnapError {
+/** The error for something else in the place of a snapshot. */
+export function notASnapshot(path: string): SwingSnapError {
   return new SwingSnapError('SNAPSHOT_EXISTS', 'the path of the snapshot holds something else', {
     path,
     expected: 'nothing, or a snapshot',
