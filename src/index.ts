@@ -26,7 +26,7 @@ export {
 } from './operation/export/export-store.ts';
 export type { OperationOptions, SourceOptions } from './operation/options.ts';
 export type { HeightFacts, OtherFacts } from './operation/place/facts.ts';
-export { listPlace, type Listed, type ListOptions } from './operation/place/list.ts';
+export { listPlace, refuseTooOld, type Listed, type ListOptions } from './operation/place/list.ts';
 export {
   prune,
   type Pruned,

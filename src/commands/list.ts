@@ -1,10 +1,10 @@
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
-import { duration, OUTPUT, placeArg, TIMING } from '../cli/flags/flags.ts';
+import { duration, metricsFileFlag, OUTPUT, placeArg, TIMING } from '../cli/flags/flags.ts';
 import { choosePlace } from '../cli/flags/locations.ts';
 import { hashColumn, renderHeights, renderOthers } from '../cli/place-report.ts';
-import { listPlace, type Listed } from '../operation/place/list.ts';
+import { listPlace, refuseTooOld, type Listed } from '../operation/place/list.ts';
 
 export default class List extends BaseCommand<typeof List, Listed> {
   static override summary = 'List the snapshots in a snapshot dir, and what is there besides.';
@@ -35,12 +35,20 @@ export default class List extends BaseCommand<typeof List, Listed> {
       helpGroup: OUTPUT,
       summary: 'Print content hashes whole.',
     }),
+    'metrics-file': metricsFileFlag,
   };
 
   protected async execute(): Promise<Listed> {
     const { args, flags, progress, signal } = this;
     const snapshotDir = await choosePlace(args.place);
-    return listPlace({ snapshotDir, maxAge: flags['max-age'], progress, signal });
+    const listed = await listPlace({ snapshotDir, progress, signal });
+    const [newest] = listed.heights;
+    if (newest !== undefined) {
+      const { height, madeAt } = newest;
+      this.measure({ height, newestMadeAt: Date.parse(madeAt) });
+    }
+    if (flags['max-age'] !== undefined) refuseTooOld(listed, flags['max-age']);
+    return listed;
   }
 
   protected render(listed: Listed): string[] {

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
-import { DESTINATION, duration, placeArg, TIMING } from '../cli/flags/flags.ts';
+import { DESTINATION, duration, metricsFileFlag, placeArg, TIMING } from '../cli/flags/flags.ts';
 import { keepFlags, keepRules } from '../cli/flags/keep-flags.ts';
 import { choosePlace } from '../cli/flags/locations.ts';
 import { renderHeights, renderOthers } from '../cli/place-report.ts';
@@ -39,11 +39,12 @@ export default class Prune extends BaseCommand<typeof Prune, Pruned> {
       helpGroup: DESTINATION,
       summary: 'Show what would be removed, and why the others stay. Removes nothing.',
     }),
+    'metrics-file': metricsFileFlag,
   };
 
   protected async execute(): Promise<Pruned> {
     const { args, flags, progress, signal } = this;
-    return prune({
+    const pruned = await prune({
       snapshotDir: await choosePlace(args.place),
       rules: keepRules(flags),
       dryRun: flags['dry-run'],
@@ -51,6 +52,10 @@ export default class Prune extends BaseCommand<typeof Prune, Pruned> {
       progress,
       signal,
     });
+    const newest = pruned.heights.find(({ isKept }) => isKept);
+    const madeAt = newest && Date.parse(newest.madeAt);
+    this.measure({ height: newest?.height, newestMadeAt: madeAt, freed: pruned.freed });
+    return pruned;
   }
 
   protected render(pruned: Pruned): string[] {

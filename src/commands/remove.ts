@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base-command.ts';
 import { withExitCodes } from '../cli/exit/exit-codes.ts';
-import { DESTINATION, snapshotsArg } from '../cli/flags/flags.ts';
+import { DESTINATION, metricsFileFlag, snapshotsArg } from '../cli/flags/flags.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { removeSnapshots, type Removed } from '../operation/place/remove.ts';
 
@@ -29,16 +29,19 @@ export default class Remove extends BaseCommand<typeof Remove, Removed> {
       helpGroup: DESTINATION,
       summary: 'Show what would be removed. Removes nothing.',
     }),
+    'metrics-file': metricsFileFlag,
   };
 
   protected async execute(): Promise<Removed> {
     const { args, flags, progress, signal } = this;
-    return removeSnapshots({
+    const removed = await removeSnapshots({
       snapshots: args.snapshots,
       dryRun: flags['dry-run'],
       progress,
       signal,
     });
+    this.measure({ freed: removed.freed });
+    return removed;
   }
 
   protected render({ dryRun, removed, freed }: Removed): string[] {

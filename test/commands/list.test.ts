@@ -1,5 +1,5 @@
 /** `list`, as an operator and a monitor call it. */
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { useTempDir } from '../fixtures/directories.ts';
@@ -136,4 +136,19 @@ describe('list', () => {
     expect(await codeOf(path.join(dir, '1'))).toEqual(['NOT_A_PLACE', 2]);
     expect(await codeOf(path.join(dir, '1', 'manifest.json'))).toEqual(['NOT_A_DIRECTORY', 2]);
   });
+});
+
+it('tells --metrics-file how old the newest is, also when it is too old', async () => {
+  const dir = await tempDir();
+  const place = path.join(dir, 'place');
+  const at = ago(48);
+  await makePlace(place, [{ height: 12, at }]);
+  const file = path.join(dir, 'monitor.prom');
+  const words = ['list', place, '--max-age', '1d', '--metrics-file', file];
+  expect(await runCli(words)).toMatchObject({ exitCode: 7 });
+  const text = await readFile(file, 'utf8');
+  const made = String(Date.parse(at) / 1000).replaceAll('.', String.raw`\.`);
+  expect(text).toMatch(new RegExp(`^swingsnap_newest_timestamp_seconds\\{.*\\} ${made}$`, 'mu'));
+  expect(text).toMatch(/^swingsnap_height\{.*\} 12$/mu);
+  expect(text).toMatch(/^swingsnap_last_run_exit_code\{.*\} 7$/mu);
 });

@@ -11,8 +11,6 @@ import { isInFuture } from './rules.ts';
 
 export interface ListOptions extends Pick<OperationOptions, 'progress' | 'signal'> {
   readonly snapshotDir: string;
-  /** How old the highest whole height may be, in milliseconds; of any age if undefined. */
-  readonly maxAge?: number | undefined;
 }
 
 export interface Listed extends Others {
@@ -26,11 +24,10 @@ export interface Listed extends Others {
 
 /**
  * Lists a place. Reads manifests and lists of entries, and looks for chunks; reads no chunk.
- * @throws {TimeoutError} `TOO_OLD` if the highest whole height is older than `maxAge`, or there is none
  * @throws as `existingPlace`
  */
 export async function listPlace(options: ListOptions): Promise<Listed> {
-  const { snapshotDir, maxAge, signal, progress = noProgress } = options;
+  const { snapshotDir, signal, progress = noProgress } = options;
   const place = existingPlace(snapshotDir, false);
   const codec = await loadZstdCodec();
   const heights: HeightFacts[] = [];
@@ -39,13 +36,20 @@ export async function listPlace(options: ListOptions): Promise<Listed> {
     if (item.state === 'whole') heights.push(factsOf(item));
     else others.add(item);
   }
-  if (maxAge !== undefined) refuseTooOld(place.location, heights[0], maxAge);
   const chainId = await chainOfPlace(place, progress.note);
   const chain = chainId === undefined ? {} : { chainId };
   return { place: place.location, ...chain, heights, ...others.told() };
 }
 
-function refuseTooOld(path: string, newest: HeightFacts | undefined, maxAge: number): void {
+/**
+ * For a monitor that must notice when no snapshot comes any more.
+ * @param maxAge how old the highest whole height may be, in milliseconds
+ * @throws {TimeoutError} `TOO_OLD` if it is older or from the future, or there is none
+ */
+export function refuseTooOld(
+  { place: path, heights: [newest] }: Pick<Listed, 'place' | 'heights'>,
+  maxAge: number,
+): void {
   const now = new Date();
   const expected = `made in the last ${maxAge / 1000} seconds`;
   const hint = 'check that the machine and the timer that make snapshots run, and what they log';
