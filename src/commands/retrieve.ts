@@ -176,7 +176,7 @@ export default class Retrieve extends BaseCommand<typeof Retrieve, Result> {
     }),
     level: wholeNumber({
       helpGroup: TUNING,
-      summary: 'zstd level. [default: 1 for artifacts that are packed together, else 3]',
+      summary: 'zstd level. [default: 3; 1 for the artifacts of a first snapshot, packed together]',
       helpValue: 'N',
     }),
     'format-version': formatVersion({
