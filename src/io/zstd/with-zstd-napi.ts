@@ -58,6 +58,9 @@ export function openZstdNapi(): ZstdCodec {
   const { CParameter, EndDirective } = binding;
   const compressor = new binding.CCtx();
   const decompressor = new binding.DCtx();
+  // Contexts of streams, once the last frame has ended. One that failed in the middle of a frame cannot be used again.
+  let packer: CompressContext | undefined;
+  let unpacker: DecompressContext | undefined;
   /** Reused for output frames, since fresh memory is slow. */
   let compressed = new Uint8Array();
   const codec: ZstdCodec = {
@@ -88,8 +91,8 @@ export function openZstdNapi(): ZstdCodec {
     },
     async *packPieces(pieces, { level, windowLog }) {
       checkLevel(codec, level);
-      // Its own context: one that failed in the middle of a frame cannot be used again.
-      const stream = new binding.CCtx();
+      const stream = packer ?? new binding.CCtx();
+      packer = undefined;
       stream.setParameter(CParameter.compressionLevel, level);
       stream.setParameter(CParameter.windowLog, windowLog);
       stream.setParameter(CParameter.enableLongDistanceMatching, windowLog > WINDOW_LOG ? 1 : 2);
@@ -111,16 +114,15 @@ export function openZstdNapi(): ZstdCodec {
         left = returned;
         if (written > 0) yield output.subarray(0, written);
       }
+      packer = stream;
     },
     async *unpackPieces(frames, limits) {
       const output = new Uint8Array(PIECE_BYTES);
-      let stream = new binding.DCtx();
+      const stream = unpacker ?? new binding.DCtx();
+      unpacker = undefined;
       let raw = 0;
       for await (const { bytes, begins, ends } of guardedFrames(frames, limits)) {
-        if (begins) {
-          stream = new binding.DCtx();
-          stream.setParameter(binding.DParameter.windowLogMax, limits.maxWindowLog);
-        }
+        if (begins) stream.setParameter(binding.DParameter.windowLogMax, limits.maxWindowLog);
         let left = 1;
         for (let at = 0, isFull = true; at < bytes.length || isFull;) {
           let result: StreamResult;
@@ -141,6 +143,7 @@ export function openZstdNapi(): ZstdCodec {
         }
         if (ends && left !== 0) throw corruptContent();
       }
+      unpacker = stream;
     },
   };
   return codec;
