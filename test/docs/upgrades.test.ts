@@ -34,7 +34,28 @@ async function versionOf(on: Machine, place: string, height: number): Promise<un
   return (JSON.parse(await readFile(path, 'utf8')) as { version: unknown }).version;
 }
 
+interface Listed {
+  readonly heights: readonly { height: number; formatVersion: number; madeAtFrom: string }[];
+}
+
 describe('a place with heights of version 1 and 2', () => {
+  it('is listed and thinned out', async () => {
+    const on = await machineWith('snapshot-1', 'modules-1', 'snapshot-2');
+    const list = async (): Promise<Listed['heights']> => {
+      const listed = await run(on, 'swingsnap list /backup/snapshots --json');
+      return (JSON.parse(listed.mail) as Listed).heights;
+    };
+    expect((await list()).map(({ height, formatVersion }) => [height, formatVersion])).toEqual([
+      [5253, 2],
+      [4343, 1],
+      [4242, 1],
+    ]);
+    expect((await list()).at(-1)?.madeAtFrom).toBe('file');
+    const pruned = await run(on, 'swingsnap prune /backup/snapshots --keep-last 2');
+    expect(pruned.exitCode).toBe(0);
+    expect((await list()).map(({ height }) => height)).toEqual([5253, 4343]);
+  });
+
   it('is read height by height, and the newest by default', async () => {
     const on = await machineWith('snapshot-1', 'modules-1', 'snapshot-2');
     expect(await versionOf(on, 'snapshots', 4242)).toBe(1);
