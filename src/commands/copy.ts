@@ -6,6 +6,7 @@ import {
   checkFlag,
   concurrencyFlag,
   DESTINATION,
+  metricsFileFlag,
   parseAnswering,
   scratchDirFlag,
   SOURCE,
@@ -86,6 +87,7 @@ export default class Copy extends BaseCommand<typeof Copy, Result> {
     'scratch-dir': scratchDirFlag,
     concurrency: concurrencyFlag,
     check: checkFlag,
+    'metrics-file': metricsFileFlag,
   };
 
   protected async execute(): Promise<Result> {
@@ -103,7 +105,11 @@ export default class Copy extends BaseCommand<typeof Copy, Result> {
       progress,
       signal,
     };
-    return flags.check ? { checked: await checkCopy(options) } : copy(options);
+    if (flags.check) return { checked: await checkCopy(options) };
+    const copied = await copy(options);
+    const [highest] = copied.heights;
+    this.measure({ height: highest?.height, size: highest?.chunks.size });
+    return copied;
   }
 
   protected render(result: Result): string[] {

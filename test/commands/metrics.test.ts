@@ -54,6 +54,9 @@ describe('the commands of a night', { timeout: 60_000 }, () => {
     await run('verify @D --quick');
     expect(await valuesOf('verify')).toMatchObject(chunks);
 
+    await run('copy @D @P --create');
+    expect(await valuesOf('copy')).toMatchObject(chunks);
+
     await run('restore @D --state-dir @N');
     const { size } = await stat(join(base, 'N/swingstore.sqlite'));
     expect(await valuesOf('restore')).toMatchObject({ height, size_bytes: size });
