@@ -10,6 +10,8 @@ import {
   metricsFileFlag,
   requireProofFlag,
   scratchDirFlag,
+  share,
+  SOURCE,
   sourceArg,
   stateDirFlags,
   trustFlags,
@@ -27,6 +29,7 @@ import {
 import { formatBytes } from '../cli/text/format.ts';
 import type { ByteCodes } from '../formats/state-sync/open.ts';
 import type { AppHashProof } from '../formats/state-sync/proof/app-hash.ts';
+import { shellQuote } from '../io/shell-quote.ts';
 import { describePairing, type Pairing } from '../operation/pairing/pairing.ts';
 import type { StoreComparison } from '../operation/verify/compare-with-store.ts';
 import {
@@ -35,6 +38,11 @@ import {
   verify,
   type QuicklyVerified,
 } from '../operation/verify/verify.ts';
+import {
+  verifyPlace,
+  type HeightProof,
+  type VerifiedPlace,
+} from '../operation/verify/verify-place.ts';
 import type { ModuleResult } from '../source/receive.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 
@@ -58,7 +66,13 @@ interface FullResult extends ExportSummary {
 /** `--quick` trusts the manifest, so it proves no height, even with `--expect`. */
 type QuickResult = QuicklyVerified & { readonly quick: true; readonly heightProved: false };
 
-type Result = FullResult | QuickResult | CheckResult;
+type Result = FullResult | QuickResult | VerifiedPlace | CheckResult;
+
+/** Flags that mean one state, or what it is compared with. */
+const ONE_STATE_FLAGS = [
+  ...['state-dir', 'home', 'module', 'artifact-mode', 'expect', 'app-hash', 'mem-store'],
+  ...['require-proof', 'quick', 'check'],
+];
 
 export default class Verify extends BaseCommand<typeof Verify, Result> {
   static override summary =
@@ -77,6 +91,8 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     '<%= config.bin %> <%= command.id %> /backup/snapshots/20000000 --expect <contentHash>',
     '<%= config.bin %> <%= command.id %> /backup/snapshots/20000000 --state-dir /data/agoric',
     '<%= config.bin %> <%= command.id %> /backup/snapshots --quick',
+    '<%= config.bin %> <%= command.id %> /backup/snapshots --all',
+    '<%= config.bin %> <%= command.id %> /backup/snapshots --all --sample 5%',
   ];
 
   static override args = { source: sourceArg };
@@ -97,6 +113,24 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       summary: 'Only check that all chunks are present and have the right hash; proves nothing.',
       exclusive: ['state-dir', 'home', 'artifact-mode', 'require-proof'],
     }),
+    all: Flags.boolean({
+      helpGroup: SOURCE,
+      summary:
+        'Verify all heights of a snapshot dir. Files that several heights share are read once.',
+      exclusive: [...ONE_STATE_FLAGS, 'height'],
+    }),
+    sample: share({
+      helpGroup: TUNING,
+      summary:
+        'Check only a random part of the chunks, by their bytes, as 5%. Proves nothing of the rest.',
+      exclusive: ONE_STATE_FLAGS,
+    }),
+    seed: Flags.string({
+      helpGroup: TUNING,
+      summary: 'Take the sample of an earlier run again. [default: random]',
+      helpValue: 'SEED',
+      dependsOn: ['sample'],
+    }),
     'scratch-dir': scratchDirFlag,
     concurrency: concurrencyFlag,
     check: checkFlag,
@@ -105,6 +139,7 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
 
   protected async execute(): Promise<Result> {
     const { flags, progress, signal } = this;
+    if (flags.all || flags.sample !== undefined) return this.#verifyPlace();
     const options = {
       source: this.args.source,
       stateDir: namedStateDir(flags),
@@ -145,8 +180,20 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
     };
   }
 
+  async #verifyPlace(): Promise<VerifiedPlace> {
+    const { args, flags, progress, signal } = this;
+    const { all, height, sample, seed, concurrency, 'scratch-dir': scratchDir } = flags;
+    const heights = height === undefined ? undefined : [height];
+    const which = { source: args.source, all, heights, sample, seed };
+    const verified = await verifyPlace({ ...which, concurrency, scratchDir, progress, signal });
+    const [highest] = verified.heights;
+    this.measure({ height: highest?.height, size: verified.read.size });
+    return verified;
+  }
+
   protected render(result: Result): string[] {
     if ('checked' in result) return renderChecks(result);
+    if ('heights' in result) return renderPlace(result);
     if (result.quick) {
       const { count, size } = result.chunks;
       return [
@@ -177,4 +224,23 @@ export default class Verify extends BaseCommand<typeof Verify, Result> {
       ...(multistore === undefined ? [] : [`  multistore       ${describePairing(multistore)}`]),
     ];
   }
+}
+
+const PROOFS: Readonly<Record<HeightProof, string>> = {
+  unpacked: 'unpacked and proved',
+  known: 'proved by the hashes of its files: you made it, or verified all of it before',
+  sampled: 'sampled; its manifest and its list are right',
+};
+
+function renderPlace({ source, heights, chunks, read, sampled }: VerifiedPlace): string[] {
+  return [
+    `ok: ${heights.length} heights: ${source}`,
+    ...heights.map(({ height, proof }) => `  ${height}  ${PROOFS[proof]}`),
+    `  chunks           ${read.count} of ${chunks.count} read, ${formatBytes(read.size)} of ${formatBytes(chunks.size)}`,
+    ...(sampled === undefined
+      ? []
+      : [
+          `sampled: ${sampled.share * 100}% of the bytes, --seed ${shellQuote(sampled.seed)}; nothing is proved of the other chunks, nor any contentHash`,
+        ]),
+  ];
 }

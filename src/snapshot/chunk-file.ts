@@ -191,3 +191,10 @@ export async function digestChunkFile(
 }
 
 export const digestingFile = workerTask(import.meta.url, digestChunkFile);
+
+/** Reads all contents of a recipe, which checks them, and keeps nothing. */
+export async function checkContents(recipe: Recipe<Contents<CheckedContent>>): Promise<void> {
+  for await (const _ of await follow(recipe));
+}
+
+export const checkingContents = workerTask(import.meta.url, checkContents);

@@ -89,6 +89,19 @@ export const parseAnswering = async (input: string): Promise<string> => {
   return path;
 };
 
+/** A share of a whole: `5%`, `0.5%`. Parsed to a number above 0 and at most 1. */
+export const share = Flags.custom<number>({
+  helpValue: 'N%',
+  parse: (input) => {
+    const [, digits = ''] = /^(\d+(?:\.\d+)?)%$/u.exec(input) ?? [];
+    const value = Number(digits) / 100;
+    if (value > 0 && value <= 1) return Promise.resolve(value);
+    throw new CLIError(`expected a share like 5% or 0.5%, found ${input}`, {
+      exit: EXIT_CODES.usage,
+    });
+  },
+});
+
 /** A path of a directory or a file. */
 export const directory = Flags.custom({ parse: parseAnswering });
 

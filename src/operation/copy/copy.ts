@@ -9,6 +9,7 @@ import { loadZstdCodec } from '../../io/zstd/load-codec.ts';
 import { isFaultOfStored } from '../../snapshot/gone.ts';
 import { snapshotName } from '../../snapshot/layout.ts';
 import { readManifestFile, type ManifestFile } from '../../snapshot/manifest.ts';
+import { hashChunks } from '../../snapshot/read/quick-verify.ts';
 import {
   copySnapshot,
   HashedFiles,
@@ -18,10 +19,15 @@ import { damagedExists, notASnapshot, otherExists } from '../../snapshot/write/e
 import type { Salvage, SnapshotPlace, StoredSnapshot } from '../../storage/contract.ts';
 import { directoryStorage } from '../../storage/directory.ts';
 import type { OperationOptions } from '../options.ts';
-import { readHeight } from '../place/contents.ts';
+import {
+  chooseHeights,
+  heightsIn,
+  type ChosenHeights,
+  type HeightChoice,
+} from '../place/choose.ts';
+import { readHeight, type WholeHeight } from '../place/contents.ts';
 import { markPlace, openPlace, refuseLinkAt } from '../place/mark.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
-import { chooseHeights, heightsIn, type ChosenHeights, type HeightChoice } from './choose.ts';
 
 export interface CopyOptions extends OperationOptions, HeightChoice {
   /** Path of a snapshot, or of a place. It is not changed. */
@@ -158,7 +164,10 @@ function phaseOf(height: number): string {
  * Whether the place has the same height, whole.
  * @throws {SwingSnapError} `SNAPSHOT_EXISTS` if it has another one that may not be replaced
  */
-async function isThere({ options, place, codec }: Work, file: ManifestFile): Promise<boolean> {
+async function isThere(
+  { options, place, codec, pool }: Work,
+  file: ManifestFile,
+): Promise<boolean> {
   const { height, contentHash } = file.manifest;
   await refuseLinkAt(place, height);
   const there = await readHeight(place, height, codec);
@@ -166,11 +175,28 @@ async function isThere({ options, place, codec }: Work, file: ManifestFile): Pro
   const path = `${place.location}/${there.name}`;
   if (there.state === 'foreign') throw notASnapshot(path);
   const isWhole = there.state === 'whole';
-  if (isWhole && there.file.manifest.contentHash === contentHash) return true;
+  if (isWhole && there.file.manifest.contentHash === contentHash) {
+    return options.replace !== true || isRight(there, codec, pool);
+  }
   if (options.replace === true) return false;
   throw isWhole
     ? otherExists(path, contentHash, there.file.manifest.contentHash)
     : damagedExists(path, contentHash, there.reason);
+}
+
+/** Whether every chunk of it has the right hash: one that does not is what a replacement is for. */
+async function isRight(
+  { stored, file }: WholeHeight,
+  codec: ZstdCodec,
+  pool: WorkerPool,
+): Promise<boolean> {
+  try {
+    await hashChunks(stored, file.manifest, codec, { pool });
+    return true;
+  } catch (error) {
+    if (!isFaultOfStored(error)) throw error;
+    return false;
+  }
 }
 
 async function copyAll(planned: readonly PlannedHeight[], work: Work): Promise<CopiedHeight[]> {

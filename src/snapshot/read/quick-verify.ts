@@ -100,8 +100,11 @@ export function refuseOtherCount(
   }
 }
 
-/** @returns the size of the chunk's file in bytes */
-async function hashChunk(
+/**
+ * @returns the size of the chunk's file in bytes
+ * @throws {VerificationError} `SNAPSHOT_DAMAGED` if it is missing or has the wrong hash
+ */
+export async function hashChunk(
   snapshot: StoredSnapshot,
   chunk: string,
   version: FormatVersion,

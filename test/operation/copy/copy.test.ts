@@ -198,6 +198,17 @@ describe('copy', () => {
     expect(await listTree(path.join(Q, '8'))).toEqual(await listTree(path.join(P, '8')));
   });
 
+  it('replaces the same height if a chunk of it has another byte, and it may', async () => {
+    const { P, Q, run } = await copying();
+    await run();
+    const [chunk = ''] = await chunksOf(path.join(Q, '9'));
+    await damage(path.join(Q, '9'), chunk);
+    expect((await run()).heights[0]?.written).toBe(false);
+    expect((await run({ replace: true })).heights[0]?.written).toBe(true);
+    expect((await run({ replace: true })).heights[0]?.written).toBe(false);
+    expect(await listTree(path.join(Q, '9'))).toEqual(await listTree(path.join(P, '9')));
+  });
+
   it('refuses a damaged height in the place, and something else there', async () => {
     const { Q, run } = await copying();
     await run();

@@ -1,4 +1,4 @@
-/** Chooses the heights to copy. */
+/** Chooses heights of a place. */
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { heightOfName, snapshotName } from '../../snapshot/layout.ts';
@@ -6,8 +6,8 @@ import { readManifestFile } from '../../snapshot/manifest.ts';
 import { findSource, refuseOtherHeights } from '../../source/find.ts';
 import type { SnapshotPlace, StoredSnapshot } from '../../storage/contract.ts';
 import { directoryStorage } from '../../storage/directory.ts';
-import { chainOfPlace } from '../place/mark.ts';
 import { refuseHeight } from '../with-source.ts';
+import { chainOfPlace } from './mark.ts';
 
 /** Which heights of a place; by default the highest. */
 export interface HeightChoice {
