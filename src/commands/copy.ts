@@ -12,10 +12,12 @@ import {
   SOURCE,
   wholeNumber,
 } from '../cli/flags/flags.ts';
+import { keepFlags, keepRules } from '../cli/flags/keep-flags.ts';
 import { renderChecks, type CheckResult } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
 import { checkCopy, copy, type Copied, type CopiedHeight } from '../operation/copy/copy.ts';
+import { hasRule } from '../operation/place/rules.ts';
 
 type Result = Copied | CheckResult;
 
@@ -26,7 +28,8 @@ export default class Copy extends BaseCommand<typeof Copy, Result> {
     'Copies the newest snapshot of SOURCE, or those that --height, --all or --since name, the newest first. ' +
       'Reads only chunks that PLACE does not have, and hashes every file on its way. On one file system, files of your ' +
       'own are linked. A height that is there already is skipped. If it is stopped, the same command goes on where it ' +
-      'was. It does not unpack anything: that is the work of verify.',
+      'was. With --keep rules PLACE becomes a mirror: what they drop of both is not copied, and is removed from PLACE. ' +
+      'It does not unpack anything: that is the work of verify.',
     ['timeout', 'busy'],
   );
 
@@ -35,6 +38,7 @@ export default class Copy extends BaseCommand<typeof Copy, Result> {
   static override examples = [
     '<%= config.bin %> <%= command.id %> /backup/snapshots /mnt/disk/snapshots --create',
     '<%= config.bin %> <%= command.id %> /backup/snapshots /mnt/disk/snapshots --all',
+    '<%= config.bin %> <%= command.id %> /backup/snapshots /mnt/disk/snapshots --keep-daily 7 --keep-weekly 5',
     '<%= config.bin %> <%= command.id %> /backup/snapshots/20000000 /mnt/disk/snapshots',
   ];
 
@@ -84,6 +88,7 @@ export default class Copy extends BaseCommand<typeof Copy, Result> {
       helpGroup: DESTINATION,
       summary: 'Replace other snapshots of the same heights.',
     }),
+    ...keepFlags,
     'scratch-dir': scratchDirFlag,
     concurrency: concurrencyFlag,
     check: checkFlag,
@@ -92,14 +97,18 @@ export default class Copy extends BaseCommand<typeof Copy, Result> {
 
   protected async execute(): Promise<Result> {
     const { args, flags, progress, signal } = this;
+    const keep = keepRules(flags);
+    const isMirror = hasRule(keep);
+    if (isMirror) this.refuseFlags(['height'], 'single heights', 'the rules choose the heights');
     const options = {
       source: args.source,
       snapshotDir: args.place,
       heights: flags.height,
-      all: flags.all,
+      all: flags.all || (isMirror && flags.since === undefined),
       since: flags.since,
       create: flags.create,
       replace: flags.replace,
+      keep,
       scratchDir: flags['scratch-dir'],
       concurrency: flags.concurrency,
       progress,
@@ -114,12 +123,13 @@ export default class Copy extends BaseCommand<typeof Copy, Result> {
 
   protected render(result: Result): string[] {
     if ('checked' in result) return renderChecks(result);
-    const { heights, source, place } = result;
+    const { heights, source, place, removedHeights } = result;
     const written = heights.filter((each) => each.written);
     const there = heights.length - written.length;
     const [first] = written;
     return [
       ...written.flatMap(renderHeight),
+      ...removedHeights.map((height) => `removed the snapshot of height ${height}`),
       `${written.length} snapshots copied, ${there} there already: ${source} to ${place}`,
       ...(first === undefined ? [] : [`next: swingsnap verify ${shellQuote(first.path)}`]),
     ];

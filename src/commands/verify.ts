@@ -33,16 +33,16 @@ import { shellQuote } from '../io/shell-quote.ts';
 import { describePairing, type Pairing } from '../operation/pairing/pairing.ts';
 import type { StoreComparison } from '../operation/verify/compare-with-store.ts';
 import {
+  verifyPlace,
+  type HeightProof,
+  type VerifiedPlace,
+} from '../operation/verify/verify-place.ts';
+import {
   checkVerify,
   quicklyVerify,
   verify,
   type QuicklyVerified,
 } from '../operation/verify/verify.ts';
-import {
-  verifyPlace,
-  type HeightProof,
-  type VerifiedPlace,
-} from '../operation/verify/verify-place.ts';
 import type { ModuleResult } from '../source/receive.ts';
 import type { ExportSummary } from '../swing-store-export/swing-store-export.ts';
 

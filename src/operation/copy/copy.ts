@@ -7,9 +7,9 @@ import { withWorkerPool, type WorkerPool } from '../../io/threads/pool.ts';
 import type { ZstdCodec } from '../../io/zstd/codec.ts';
 import { loadZstdCodec } from '../../io/zstd/load-codec.ts';
 import { isFaultOfStored } from '../../snapshot/gone.ts';
-import { snapshotName } from '../../snapshot/layout.ts';
-import { readManifestFile, type ManifestFile } from '../../snapshot/manifest.ts';
-import { hashChunks } from '../../snapshot/read/quick-verify.ts';
+import { MANIFEST_FILE, snapshotName } from '../../snapshot/layout.ts';
+import { madeAt, readManifestFile, type ManifestFile } from '../../snapshot/manifest.ts';
+import { findChunks, hashChunks } from '../../snapshot/read/quick-verify.ts';
 import {
   copySnapshot,
   HashedFiles,
@@ -27,7 +27,9 @@ import {
 } from '../place/choose.ts';
 import { readHeight, type WholeHeight } from '../place/contents.ts';
 import { markPlace, openPlace, refuseLinkAt } from '../place/mark.ts';
+import { hasRule, type KeepRules } from '../place/rules.ts';
 import { checkWritable, chooseScratchDir, type Check } from '../preflight.ts';
+import { keptOfBoth, removeOthers } from './mirror.ts';
 
 export interface CopyOptions extends OperationOptions, HeightChoice {
   /** Path of a snapshot, or of a place. It is not changed. */
@@ -36,8 +38,10 @@ export interface CopyOptions extends OperationOptions, HeightChoice {
   readonly snapshotDir: string;
   /** Whether `snapshotDir` may become a place: it is made, or has nothing of swingsnap in it yet. */
   readonly create?: boolean | undefined;
-  /** Replaces other snapshots of these heights. */
+  /** Replaces other snapshots of these heights, and the same one if a chunk of it is damaged. */
   readonly replace?: boolean | undefined;
+  /** Makes a mirror: copies only what these rules keep of both places, and then removes all else from `snapshotDir`. */
+  readonly keep?: KeepRules | undefined;
 }
 
 export interface CopiedHeight {
@@ -58,6 +62,8 @@ export interface Copied {
   readonly place: string;
   /** In the order of the work, the highest first. */
   readonly heights: readonly CopiedHeight[];
+  /** Heights that no rule of `keep` keeps. */
+  readonly removedHeights: readonly number[];
 }
 
 /** How many heights of the place are asked for a chunk. Heights that are near share the most. */
@@ -75,8 +81,12 @@ export async function copy(options: CopyOptions): Promise<Copied> {
   return withWorkerPool(options.concurrency, async (pool) => {
     const work = await prepare(options, pool);
     const { chosen, place } = work;
-    const planned = await plan(work);
-    return { source: chosen.path, place: place.location, heights: await copyAll(planned, work) };
+    const { planned, kept } = await plan(work);
+    const heights = await copyAll(planned, work);
+    const { codec, progress } = work;
+    const mirroring = { place, codec, note: progress.note };
+    const removedHeights = kept === undefined ? [] : await removeOthers(kept, mirroring);
+    return { source: chosen.path, place: place.location, heights, removedHeights };
   });
 }
 
@@ -84,7 +94,7 @@ export async function copy(options: CopyOptions): Promise<Copied> {
 export async function checkCopy(options: CopyOptions): Promise<Check[]> {
   return withWorkerPool(0, async (pool) => {
     const work = await prepare(options, pool);
-    const planned = await plan(work);
+    const { planned } = await plan(work);
     const { path, heights } = work.chosen;
     return [
       { check: `source has heights ${listed(heights)}`, path },
@@ -134,14 +144,28 @@ interface PlannedHeight {
   readonly isThere: boolean;
 }
 
+interface Plan {
+  readonly planned: readonly PlannedHeight[];
+  /** The heights that the rules keep; undefined without rules. */
+  readonly kept: ReadonlySet<number> | undefined;
+}
+
 /** Reads the manifests, and refuses what is in the way, before anything is copied. */
-async function plan(work: Work): Promise<PlannedHeight[]> {
-  const { chosen, progress, signal } = work;
-  const planned: PlannedHeight[] = [];
+async function plan(work: Work): Promise<Plan> {
+  const { options, chosen, place, codec, progress, signal } = work;
+  const { keep = {} } = options;
+  const isMirror = hasRule(keep);
+  const found: { readonly height: number; readonly at: Date; readonly file: ManifestFile }[] = [];
   for (const height of chosen.heights) {
     signal?.throwIfAborted();
-    const file = await attempt(work, height, async () => readManifest(work, height));
-    if (file === undefined) continue;
+    const read = await attempt(work, height, async () => readSource(work, height, isMirror));
+    if (read !== undefined) found.push(read);
+  }
+  const mirroring = { place, codec, note: progress.note };
+  const kept = isMirror ? await keptOfBoth(found, keep, mirroring) : undefined;
+  const planned: PlannedHeight[] = [];
+  for (const { height, file } of found) {
+    if (kept?.has(height) === false) continue;
     planned.push({ height, file, isThere: await isThere(work, file) });
   }
   progress.plan?.(
@@ -149,7 +173,20 @@ async function plan(work: Work): Promise<PlannedHeight[]> {
       .filter((each) => !each.isThere)
       .map(({ height, file }) => ({ name: phaseOf(height), bytes: file.manifest.chunks.size })),
   );
-  return planned;
+  return { planned, kept };
+}
+
+/** @param isCounted whether it counts for rules, and so must be whole */
+async function readSource(
+  { chosen, codec }: Work,
+  height: number,
+  isCounted: boolean,
+): Promise<{ readonly height: number; readonly at: Date; readonly file: ManifestFile }> {
+  const stored = await chosen.open(height);
+  const file = await readManifestFile(stored);
+  if (isCounted) await findChunks(stored, file.manifest, codec);
+  const at = madeAt(file.manifest) ?? (await stored.facts(MANIFEST_FILE)).modified;
+  return { height, at, file };
 }
 
 async function readManifest({ chosen }: Work, height: number): Promise<ManifestFile> {

@@ -240,6 +240,33 @@ describe('copy', () => {
     expect(await visibleIn(Q)).toEqual(['9']);
   });
 
+  it('mirrors with rules: copies what they keep of both places, and removes all else', async () => {
+    const { P, Q, run } = await copying();
+    await run({ heights: [7] });
+    const first = await run({ all: true, keep: { last: 2 } });
+    expect(heightsOf(first)).toEqual([9, 8]);
+    expect(first.removedHeights).toEqual([7]);
+    // A height that the source has no longer counts as one of two, so the older one is not copied again each night.
+    await rm(path.join(P, '9'), { recursive: true });
+    const second = await run({ all: true, keep: { last: 2 } });
+    expect(second.heights.map(({ height, written }) => [height, written])).toEqual([[8, false]]);
+    expect(second.removedHeights).toEqual([]);
+    expect((await visibleIn(Q)).sort()).toEqual(['8', '9']);
+  });
+
+  it('removes nothing for the sake of a height that is damaged', async () => {
+    const { P, Q, run } = await copying();
+    await run({ heights: [7, 8] });
+    const before = await visibleIn(Q);
+    for (const chunk of await chunksOf(path.join(P, '9'))) await damage(path.join(P, '9'), chunk);
+    const shared = await chunksOf(path.join(P, '8'));
+    const own = (await chunksOf(path.join(P, '9'))).filter((chunk) => !shared.includes(chunk));
+    expect(own).toHaveLength(1);
+    const error = { code: 'NOT_COPIED', found: 'damaged: 9' };
+    await expect(run({ all: true, keep: { last: 1 } })).rejects.toMatchObject(error);
+    expect(await visibleIn(Q)).toEqual(before);
+  });
+
   it('refuses what is no snapshot', async () => {
     const { Q, run } = await copying();
     await expect(run({ source: path.join(base, 'E-P-7') })).rejects.toMatchObject({
