@@ -2,8 +2,8 @@
  * swingsnap as a library. Only what this file exports is public.
  *
  * The verbs are the commands: `exportStore`, `exportFrom`, `retrieve`, `retrieveStateSync`, `restore`, `verify`,
- * `quicklyVerify`, `discard`, `status`, `listPlace`, `showSnapshot`, `prune` and `removeSnapshots` take the options of the
- * commands, and return what the commands print. Below them are the forms of an export, the storages, and the contract of modules, for programs that bring their own.
+ * `quicklyVerify`, `discard`, `status`, `listPlace`, `showSnapshot`, `prune`, `removeSnapshots`, `copy` and
+ * `verifyPlace` take the options of the commands, and return what the commands print. Below them are the forms of an export, the storages, and the contract of modules, for programs that bring their own.
  */
 export * from './errors.ts';
 export { noProgress, type PlannedPhase, type Progress, type ProgressTotal } from './io/progress.ts';
@@ -13,6 +13,12 @@ export { ZSTD_CODEC_NAMES, type ZstdCodec, type ZstdCodecName } from './io/zstd/
 export { loadZstdCodec } from './io/zstd/load-codec.ts';
 
 // The verbs.
+export {
+  copy,
+  type CopiedSnapshots,
+  type CopiedHeight,
+  type CopyOptions,
+} from './operation/copy/copy.ts';
 export { discard, type Discarded, type DiscardOptions } from './operation/discard.ts';
 export {
   exportFrom,
@@ -61,6 +67,12 @@ export {
   type Verified,
   type VerifyOptions,
 } from './operation/verify/verify.ts';
+export {
+  verifyPlace,
+  type VerifiedHeight,
+  type VerifiedPlace,
+  type VerifyPlaceOptions,
+} from './operation/verify/verify-place.ts';
 export type { ModuleResult } from './source/receive.ts';
 
 // The forms of an export, and the copy between them.

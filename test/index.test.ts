@@ -20,6 +20,7 @@ it('has these values, and no others', () => {
     'VerificationError',
     'ZSTD_CODEC_NAMES',
     'appHashQuery',
+    'copy',
     'copyVerified',
     'directoryStorage',
     'discard',
@@ -52,6 +53,7 @@ it('has these values, and no others', () => {
     'storedDirectory',
     'unpackModules',
     'verify',
+    'verifyPlace',
     'withWorkerPool',
     'writeExportDirectory',
   ]);

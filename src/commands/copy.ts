@@ -16,10 +16,15 @@ import { keepFlags, keepRules } from '../cli/flags/keep-flags.ts';
 import { renderChecks, type CheckResult } from '../cli/report.ts';
 import { formatBytes } from '../cli/text/format.ts';
 import { shellQuote } from '../io/shell-quote.ts';
-import { checkCopy, copy, type Copied, type CopiedHeight } from '../operation/copy/copy.ts';
+import {
+  checkCopy,
+  copy,
+  type CopiedSnapshots,
+  type CopiedHeight,
+} from '../operation/copy/copy.ts';
 import { hasRule } from '../operation/place/rules.ts';
 
-type Result = Copied | CheckResult;
+type Result = CopiedSnapshots | CheckResult;
 
 export default class Copy extends BaseCommand<typeof Copy, Result> {
   static override summary = 'Copy snapshots into another snapshot dir.';

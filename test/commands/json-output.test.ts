@@ -169,6 +169,12 @@ describe('the documented JSON objects', { timeout: 180_000 }, () => {
     await hold('list', 0, 'list @P');
     await hold('prune', 0, 'prune @P --keep-last 9');
     await hold('prune', 0, 'prune @P --keep-last 2 --stale 0 --dry-run');
+    await hold('copy', 0, 'copy @D @Q --create');
+    await hold('copy', 0, 'copy @D @Q');
+    await makePlace(join(base, 'K'), [{ height: 1 }]);
+    await hold('copy', 0, 'copy @D @K --keep-last 1');
+    await hold('verify --all', 0, 'verify @Q --all');
+    await hold('verify --all', 0, 'verify @Q --sample 5%');
     await hold('remove', 0, 'remove @P/2');
     const repack = 'retrieve --format state-sync --snapshot-dir @A --stores-from';
     await hold(
@@ -270,6 +276,8 @@ describe('the documented JSON objects', { timeout: 180_000 }, () => {
       'show',
       'prune',
       'remove',
+      'copy',
+      'verify --all',
       '--check',
     ]) {
       const unseen = [...(document.get(section) ?? [])]

@@ -57,7 +57,7 @@ export interface CopiedHeight {
   readonly from: CopiedChunks | undefined;
 }
 
-export interface Copied {
+export interface CopiedSnapshots {
   readonly source: string;
   readonly place: string;
   /** In the order of the work, the highest first. */
@@ -77,7 +77,7 @@ const ATTEMPTS = 3;
  * @throws {StorageError} `NO_PLACE`, `PLACE_CHAIN`, `NOT_MOUNTED`; {@link NotFoundError} `SNAPSHOT_GONE`
  * @throws {SwingSnapError} `SNAPSHOT_EXISTS`, before anything is copied; as `chooseHeights`
  */
-export async function copy(options: CopyOptions): Promise<Copied> {
+export async function copy(options: CopyOptions): Promise<CopiedSnapshots> {
   return withWorkerPool(options.concurrency, async (pool) => {
     const work = await prepare(options, pool);
     const { chosen, place } = work;

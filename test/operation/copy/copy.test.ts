@@ -18,7 +18,7 @@ import { noProgress, type Progress } from '../../../src/io/progress.ts';
 import {
   checkCopy,
   copy,
-  type Copied,
+  type CopiedSnapshots,
   type CopyOptions,
 } from '../../../src/operation/copy/copy.ts';
 import { verify } from '../../../src/operation/verify/verify.ts';
@@ -63,7 +63,7 @@ interface Copying {
   readonly P: string;
   readonly Q: string;
   readonly notes: string[];
-  readonly run: (options?: Partial<CopyOptions>) => Promise<Copied>;
+  readonly run: (options?: Partial<CopyOptions>) => Promise<CopiedSnapshots>;
 }
 
 /** A copy of the place `P`, which tests may damage, and an empty `Q` beside it. */
@@ -73,12 +73,12 @@ async function copying(source = 'P'): Promise<Copying> {
   await cp(path.join(base, source), P, { recursive: true, preserveTimestamps: true });
   const notes: string[] = [];
   const progress = { ...noProgress, note: (message: string) => void notes.push(message) };
-  const run = async (options: Partial<CopyOptions> = {}): Promise<Copied> =>
+  const run = async (options: Partial<CopyOptions> = {}): Promise<CopiedSnapshots> =>
     copy({ source: P, snapshotDir: Q, create: true, progress, ...options });
   return { dir, P, Q, notes, run };
 }
 
-const heightsOf = ({ heights }: Copied): number[] => heights.map(({ height }) => height);
+const heightsOf = ({ heights }: CopiedSnapshots): number[] => heights.map(({ height }) => height);
 const chunksOf = async (snapshot: string): Promise<string[]> =>
   readdir(path.join(snapshot, 'chunks'));
 
