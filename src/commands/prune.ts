@@ -14,7 +14,7 @@ export default class Prune extends BaseCommand<typeof Prune, Pruned> {
   static override description = withExitCodes(
     'Keeps what any --keep rule keeps, as restic forget reads them, by the time when a snapshot was made (UTC). ' +
       'Without any rule it refuses. The highest snapshot always stays, and so does one from the future. ' +
-      'Counts and removes only whole snapshots, and half-made ones that nobody works on any more (--stale). ' +
+      'Counts and removes only whole snapshots, and half-made ones whose process has ended (--stale). ' +
       'What is damaged or foreign is listed, and stays.',
     ['verification', 'busy'],
   );

@@ -72,8 +72,8 @@ export interface UnfinishedWork {
   readonly changed: Date;
   /** Bytes of its files. */
   readonly size: number;
-  /** Who may be at work in it: a live process, nobody any more, or another user, of whom nothing is known. */
-  readonly holder: 'process' | 'nobody' | 'other user';
+  /** Who may be at work in it: a live process, one that has ended, or another user, of whom nothing is known. */
+  readonly holder: 'process' | 'ended process' | 'other user';
 }
 
 /** What was left of snapshots that were not published. Ended by one of its methods. */

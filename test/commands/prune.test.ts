@@ -90,7 +90,7 @@ describe('prune', () => {
     expect(stdout).toMatch(/ {2}foreign {2}"6": a symbolic link/u);
   });
 
-  it('removes half-made snapshots that nobody works on, once they are stale', async () => {
+  it('removes half-made snapshots whose process has ended, once they are stale', async () => {
     const dir = await tempDir();
     await fiveHeights(dir);
     const leave = async (name: string, age: number): Promise<void> => {

@@ -158,3 +158,15 @@ export const smallSpec: MadeSpec = {
     { vatID: 'v2', spans: [['four']] },
   ],
 };
+
+/** Keys for several segments of export data. */
+export const severalSegments = Object.fromEntries(
+  Array.from({ length: 3000 }, (_, i) => [`k${String(i).padStart(5, '0')}`, noise(1000, i)]),
+);
+
+/** Vats with heaps of 1 MiB and more that share nothing. */
+export const sixVats: readonly MadeVat[] = Array.from({ length: 6 }, (_, i) => ({
+  vatID: `v${i}`,
+  heap: Buffer.from(noise(1024 * 1024 + i, `heap ${i}`)),
+  spans: [['one'], ['two']],
+}));

@@ -10,20 +10,14 @@ import { retrieve as retrieveSnapshot } from '../../src/operation/retrieve/retri
 import { quicklyVerify, verify } from '../../src/operation/verify/verify.ts';
 import { listTree, useTempDir, visibleIn } from '../fixtures/directories.ts';
 import { sha256 } from '../modules/hashes.ts';
-import { makeContent, noise, writeExportDir } from './made-export.ts';
+import { makeContent, noise, severalSegments, sixVats, writeExportDir } from './made-export.ts';
 
 const MIB = 1024 * 1024;
 const fileDir = useTempDir('file');
 const tempDir = useTempDir();
 
-const kv = Object.fromEntries(
-  Array.from({ length: 3000 }, (_, i) => [`k${String(i).padStart(5, '0')}`, noise(1000, i)]),
-);
-const vats = Array.from({ length: 6 }, (_, i) => ({
-  vatID: `v${i}`,
-  heap: Buffer.from(noise(MIB + i, `heap ${i}`)),
-  spans: [['one'], ['two']],
-}));
+const kv = severalSegments;
+const vats = sixVats;
 
 /** Has the heights 7 and 8, which share chunks, `wasm`, `ibc`, and exports of both heights and of 9. */
 let base: string;

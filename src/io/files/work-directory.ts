@@ -241,7 +241,7 @@ export function removeIfDead(path: string, rescue?: Rescue): void {
   inLeftover(path, (held, lock) => {
     if (lock === undefined) {
       removeEmpty(held);
-    } else if (holderOf(held, lock) === 'nobody') {
+    } else if (holderOf(held, lock) === 'ended process') {
       rescue?.(held);
       removeHeld(held);
     }
@@ -254,7 +254,7 @@ export interface Leftover {
   readonly changed: Date;
   /** Bytes of its files. */
   readonly size: number;
-  readonly holder: 'process' | 'nobody' | 'other user';
+  readonly holder: 'process' | 'ended process' | 'other user';
 }
 
 /**
@@ -270,7 +270,7 @@ export function lookAtLeftover(path: string): Leftover | undefined {
     const content = contentOf(held);
     if (lock === undefined) {
       const isEmpty = readdirSync(held.path).length === 0;
-      return isEmpty ? { ...content, holder: 'nobody' } : undefined;
+      return isEmpty ? { ...content, holder: 'ended process' } : undefined;
     }
     const holder = holderOf(held, lock);
     return holder && { ...content, holder };
@@ -334,15 +334,15 @@ function openLock(held: HeldDirectory): number | undefined {
 }
 
 /** Takes the lock, which closing `lock` releases. @returns undefined if it is not a lock file of ours */
-function holderOf(held: HeldDirectory, lock: number): 'process' | 'nobody' | undefined {
+function holderOf(held: HeldDirectory, lock: number): 'process' | 'ended process' | undefined {
   const file = fstatSync(lock);
   if (!file.isFile() || file.nlink !== 1 || file.size > LOCK_TEXT.length) return undefined;
   if (!tryFlock(lock, 'exclusive', held.location)) return 'process';
   const text = readFileSync(lock, 'utf8');
-  if (text === LOCK_TEXT) return 'nobody';
+  if (text === LOCK_TEXT) return 'ended process';
   if (text !== '') return undefined;
   // An empty file may be locked by version 0.1.0 through SQLite, which flock does not see, or left by an early kill.
-  return isOpenElsewhere(file) === false ? 'nobody' : 'process';
+  return isOpenElsewhere(file) === false ? 'ended process' : 'process';
 }
 
 function isStillIn(held: HeldDirectory, lock: number): boolean {

@@ -195,7 +195,7 @@ function bytesOf(files: readonly { readonly size: number }[]): number {
 function halfMade(name: string, work: UnfinishedWork): HalfMade {
   const reason = {
     process: 'a process is at work in it',
-    nobody: 'left by a process that has ended',
+    'ended process': 'left by a process that has ended',
     'other user': 'work of another user',
   }[work.holder];
   return { state: 'half-made', name, reason, ...work };

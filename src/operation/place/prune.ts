@@ -45,7 +45,7 @@ export interface Pruned extends Others {
 }
 
 /**
- * Removes the whole heights that no rule keeps, and half-made snapshots that nobody works on any more. What is damaged or
+ * Removes the whole heights that no rule keeps, and half-made snapshots whose process has ended. What is damaged or
  * foreign is told, and stays.
  * @throws {UsageError} `NO_RULE`; {@link StorageError} `NOT_REMOVED` if something is still there, after all else is removed
  * @throws as `existingPlace`
@@ -106,9 +106,9 @@ export async function prune(options: PruneOptions): Promise<Pruned> {
   };
 }
 
-/** Whether nobody works on it, and nothing in it has changed for long. */
+/** Whether its process has ended, and nothing in it has changed for long. */
 function isStale({ holder, changed }: HalfMade, now: Date, stale: number): boolean {
-  return holder === 'nobody' && now.getTime() - changed.getTime() > stale;
+  return holder === 'ended process' && now.getTime() - changed.getTime() > stale;
 }
 
 async function isRemoved(

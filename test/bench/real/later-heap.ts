@@ -1,6 +1,6 @@
 /**
  * What the heap of a vat looks like some deliveries later. For a large store there are too few real heaps, and copies
- * would flatter whoever finds equal bytes.
+ * would flatter a contender that finds equal bytes.
  *
  * An XS heap snapshot is a row of atoms. `HEAP` has the slots, 32 bytes each: the number of the next slot, a kind, and
  * two values, which often are numbers of slots or places in `BLOC`. `BLOC` has strings, code and arrays. Both are

@@ -23,21 +23,20 @@ import {
 } from '../../../src/operation/copy/copy.ts';
 import { verify } from '../../../src/operation/verify/verify.ts';
 import { listTree, useTempDir, visibleIn } from '../../fixtures/directories.ts';
-import { makeContent, noise, writeExportDir } from '../../snapshot/made-export.ts';
+import {
+  makeContent,
+  severalSegments,
+  sixVats,
+  writeExportDir,
+} from '../../snapshot/made-export.ts';
 import { take } from '../../snapshot/version-2/taken.ts';
 
 const MIB = 1024 * 1024;
 const fileDir = useTempDir('file');
 const tempDir = useTempDir();
 
-const kv = Object.fromEntries(
-  Array.from({ length: 3000 }, (_, i) => [`k${String(i).padStart(5, '0')}`, noise(1000, i)]),
-);
-const vats = Array.from({ length: 6 }, (_, i) => ({
-  vatID: `v${i}`,
-  heap: Buffer.from(noise(MIB + i, `heap ${i}`)),
-  spans: [['one'], ['two']],
-}));
+const kv = severalSegments;
+const vats = sixVats;
 
 /** Has the place `P` with the heights 7, 8 and 9, which share chunks, and `other` with another height 8. */
 let base: string;

@@ -144,7 +144,7 @@ it('tells work in progress from what a dead process has left', async () => {
   expect(await listTree(dir)).toEqual(before);
   expect(items.sort((a, b) => a.name.localeCompare(b.name))).toMatchObject([
     { state: 'half-made', name: live, holder: 'process', size: 1020 },
-    { state: 'half-made', name: dead, holder: 'nobody', size: 520 },
+    { state: 'half-made', name: dead, holder: 'ended process', size: 520 },
   ]);
   await staged.discard();
 });
